@@ -1,0 +1,150 @@
+// The library's matrix types, and the two doors between Eigen expressions and the views the engines work on.
+#pragma once
+
+#include <Eigen/Core>
+#include <type_traits>
+#include <utility>
+
+#include "spheremix/core/checks.hpp"
+#include "spheremix/core/view.hpp"
+
+namespace spheremix {
+
+/// A batch of embeddings: one row each, row-major.
+template <class T>
+using RowMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// A column of numbers.
+template <class T>
+using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+
+namespace core {
+
+template <class T>
+inline constexpr bool is_real = std::is_same_v<T, float> || std::is_same_v<T, double>;
+
+/// Any Eigen expression as rows in memory: a row-major expression with contiguous rows is borrowed as it is,
+/// anything else is evaluated into a temporary. Lives as long as the call.
+template <class T>
+class InputRows {
+ public:
+  template <class X>
+  explicit InputRows(const Eigen::MatrixBase<X>& x) : ref_(x.derived()) {
+    static_assert(std::is_same_v<typename X::Scalar, T>, "spheremix: arguments need one scalar type");
+  }
+
+  MatrixView<const T> view() const { return {ref_.data(), ref_.rows(), ref_.cols(), ref_.outerStride()}; }
+
+ private:
+  Eigen::Ref<const RowMatrix<T>, 0, Eigen::OuterStride<>> ref_;
+};
+
+/// A vector argument, row or column, as contiguous numbers.
+template <class T>
+class InputVector {
+ public:
+  template <class X>
+  explicit InputVector(const Eigen::MatrixBase<X>& x, const char* function = "spheremix",
+                       const char* name = "a vector") {
+    static_assert(std::is_same_v<typename X::Scalar, T>, "spheremix: arguments need one scalar type");
+    expects(x.rows() == 1 || x.cols() == 1 || x.size() == 0, function, name, " is ", x.rows(), " x ", x.cols(),
+            ", not a vector");
+    constexpr bool direct = bool(X::Flags & Eigen::DirectAccessBit);
+    if constexpr (direct) {
+      const Index step = x.rows() == 1 ? step_along_row(x.derived()) : step_along_column(x.derived());
+      if (step == 1 || x.size() <= 1) {
+        data_ = x.derived().data();
+        size_ = x.size();
+        return;
+      }
+    }
+    const auto& plain = x.derived();
+    copy_.resize(x.size());
+    if (x.rows() == 1 && x.cols() != 1)
+      copy_ = plain.transpose();
+    else if (x.size() > 0)
+      copy_ = plain;
+    data_ = copy_.data();
+    size_ = copy_.size();
+  }
+  InputVector(const InputVector&) = delete;
+  InputVector& operator=(const InputVector&) = delete;
+
+  const T* data() const { return data_; }
+  Index size() const { return size_; }
+  T operator[](Index i) const { return data_[i]; }
+
+ private:
+  template <class X>
+  static Index step_along_row(const X& x) {
+    return X::IsRowMajor ? x.innerStride() : x.outerStride();
+  }
+  template <class X>
+  static Index step_along_column(const X& x) {
+    return X::IsRowMajor ? x.outerStride() : x.innerStride();
+  }
+
+  const T* data_ = nullptr;
+  Index size_ = 0;
+  Eigen::Matrix<T, Eigen::Dynamic, 1> copy_;
+};
+
+/// Where a matrix result goes: straight into `out` when it is row-major with contiguous rows, else into a
+/// temporary that commit() copies over. A resizable `out` gets the shape; any other must have it already.
+template <class Out>
+class OutputRows {
+ public:
+  using T = typename Out::Scalar;
+
+  OutputRows(const char* function, const char* name, Out& out, Index rows, Index cols) : out_(out) {
+    if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
+      if (out.rows() != rows || out.cols() != cols) {
+        if constexpr (Out::RowsAtCompileTime == Eigen::Dynamic && Out::ColsAtCompileTime == Eigen::Dynamic)
+          out.resize(rows, cols);
+      }
+    }
+    expects(out.rows() == rows && out.cols() == cols, function, name, " is ", out.rows(), " x ", out.cols(),
+            " but the result is ", rows, " x ", cols);
+    if constexpr (direct) {
+      if (out.innerStride() == 1 || cols <= 1) {
+        view_ = {out.data(), rows, cols, out.outerStride()};
+        return;
+      }
+    }
+    temporary_.resize(rows, cols);
+    view_ = {temporary_.data(), rows, cols, cols};
+  }
+  OutputRows(const OutputRows&) = delete;
+  OutputRows& operator=(const OutputRows&) = delete;
+
+  MatrixView<T> view() const { return view_; }
+
+  /// Call once the result is complete.
+  void commit() {
+    if (temporary_.size() > 0) out_ = temporary_;
+  }
+
+ private:
+  static constexpr bool direct =
+      bool(Out::Flags & Eigen::DirectAccessBit) && (bool(Out::IsRowMajor) || Out::ColsAtCompileTime == 1);
+
+  Out& out_;
+  RowMatrix<T> temporary_;
+  MatrixView<T> view_;
+};
+
+/// Throws when `out` shares memory with `in` other than in the very same place.
+template <class A, class B>
+void expects_in_place_or_apart(const char* function, MatrixView<A> out, MatrixView<B> in) {
+  expects(!overlap(out, in) || same_place(out, in), function,
+          "the output overlaps an input without being the same matrix");
+}
+
+/// Throws when `out` shares memory with `in`.
+template <class A, class B>
+void expects_apart(const char* function, MatrixView<A> out, MatrixView<B> in) {
+  expects(!overlap(out, in), function, "the output overlaps an input");
+}
+
+}  // namespace core
+}  // namespace spheremix

@@ -1,0 +1,66 @@
+// Tasks over threads: OpenMP where the program is compiled with it, else one after another.
+//
+// The tasks of a loop, their bounds and their order inside a result never depend on how many threads run
+// them: this is what makes every result bit-identical for any thread count.
+#pragma once
+
+#include <atomic>
+#include <exception>
+
+#include "spheremix/core/constants.hpp"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace spheremix::core {
+
+/// Threads a loop may use now: omp_get_max_threads(), or 1 without OpenMP or inside a parallel region.
+inline int max_threads() {
+#if defined(_OPENMP)
+  return omp_in_parallel() ? 1 : omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+/// Calls body(task, thread) for every task in [0, tasks), thread in [0, threads). Tasks start in order and
+/// go to whichever thread is free. The first exception thrown stops the loop and is thrown again here.
+template <class Body>
+void parallel_for(Index tasks, int threads, const Body& body) {
+#if defined(_OPENMP)
+  if (threads > 1 && tasks > 1) {
+    std::atomic<Index> next{0};
+    std::atomic<bool> stopped{false};
+    std::exception_ptr error;
+    const int team = int(tasks < threads ? tasks : threads);
+#pragma omp parallel num_threads(team)
+    {
+      const int thread = omp_get_thread_num();
+      for (Index task; !stopped.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < tasks;) {
+        try {
+          body(task, thread);
+        } catch (...) {
+          if (!stopped.exchange(true)) error = std::current_exception();
+        }
+      }
+    }
+    if (error) std::rethrow_exception(error);
+    return;
+  }
+#endif
+  (void)threads;
+  for (Index task = 0; task < tasks; ++task) body(task, 0);
+}
+
+/// Calls body(first, count) over [0, n) in chunks of `chunk`.
+template <class Body>
+void parallel_chunks(Index n, Index chunk, const Body& body) {
+  const Index tasks = (n + chunk - 1) / chunk;
+  parallel_for(tasks, max_threads(), [&](Index task, int) {
+    const Index first = task * chunk;
+    body(first, first + chunk <= n ? chunk : n - first);
+  });
+}
+
+}  // namespace spheremix::core

@@ -1,0 +1,82 @@
+// Temporary memory that outlives a call: the first call with a given size allocates, later ones reuse.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+namespace spheremix::core {
+
+/// A stack of temporary arrays over one grow-only block of memory. Pass the same Workspace to every call of a
+/// training loop and nothing is allocated after the first. One thread at a time; the arrays are uninitialised.
+class Workspace {
+ public:
+  static constexpr std::size_t alignment = 64;
+
+  Workspace() = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  Workspace(Workspace&&) = default;
+  Workspace& operator=(Workspace&&) = default;
+
+  /// Bytes that an array of `count` values of T takes from a frame, rounding included.
+  template <class T>
+  static constexpr std::size_t bytes_for(std::size_t count) {
+    return (count * sizeof(T) + alignment - 1) / alignment * alignment;
+  }
+
+  /// Bytes held at present.
+  std::size_t capacity() const { return capacity_; }
+
+  /// Gives the memory back.
+  void release() {
+    block_.reset();
+    capacity_ = 0;
+  }
+
+  /// The memory of one call: reserved once with its whole size, then handed out piece by piece.
+  class Frame {
+   public:
+    Frame(Workspace& workspace, std::size_t bytes)
+        : begin_(workspace.reserve(bytes)), next_(begin_), end_(begin_ + bytes) {}
+
+    /// `count` uninitialised values of T, aligned to 64 bytes, valid until the next Frame.
+    template <class T>
+    T* take(std::size_t count) {
+      std::byte* here = next_;
+      next_ += bytes_for<T>(count);
+      if (next_ > end_) throw std::bad_alloc();  // a size computed wrongly, never the caller's doing
+      return reinterpret_cast<T*>(here);
+    }
+
+    std::size_t left() const { return std::size_t(end_ - next_); }
+
+   private:
+    std::byte* begin_;
+    std::byte* next_;
+    std::byte* end_;
+  };
+
+  Frame frame(std::size_t bytes) { return Frame(*this, bytes); }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t(alignment)); }
+  };
+
+  std::byte* reserve(std::size_t bytes) {
+    if (bytes > capacity_) {
+      release();
+      block_.reset(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t(alignment))));
+      capacity_ = bytes;
+    }
+    return block_.get();
+  }
+
+  std::unique_ptr<std::byte[], Free> block_;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace spheremix::core
