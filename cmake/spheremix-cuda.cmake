@@ -1,0 +1,22 @@
+# spheremix::cuda: the headers under spheremix/gpu/ with the CUDA runtime, and cuBLASLt where the toolkit has
+# it. Read by the source tree and, as component `cuda`, by the installed package. It brings no Eigen (those
+# headers need none) and no architecture flag: a program's architectures are its own choice.
+if(NOT TARGET spheremix::cuda)
+  find_package(CUDAToolkit 12 QUIET GLOBAL)
+  if(CUDAToolkit_FOUND)
+    add_library(spheremix::cuda INTERFACE IMPORTED GLOBAL)
+    target_include_directories(spheremix::cuda INTERFACE
+      $<TARGET_PROPERTY:spheremix::spheremix,INTERFACE_INCLUDE_DIRECTORIES>)
+    target_compile_features(spheremix::cuda INTERFACE cxx_std_20)
+    target_link_libraries(spheremix::cuda INTERFACE CUDA::cudart)
+    if(TARGET CUDA::cublasLt)
+      target_link_libraries(spheremix::cuda INTERFACE CUDA::cublasLt)
+      target_compile_definitions(spheremix::cuda INTERFACE SPHEREMIX_HAS_CUBLASLT=1)
+    endif()
+  endif()
+endif()
+if(TARGET spheremix::cuda)
+  set(spheremix_cuda_FOUND TRUE)
+else()
+  set(spheremix_cuda_FOUND FALSE)
+endif()
