@@ -53,8 +53,8 @@ struct ArcSums {
   /// True where h.h is too small for its squares or h is nearly parallel to l: |cos| > 1/sqrt(2).
   SPHEREMIX_HD bool unsettled() const {
     if (refinements >= kArcRefinements || (refinements > 0 && shorter == 0)) return false;
-    const bool tiny = refinements == 0 && shorter < tiny();
-    return tiny || cross * (cross / longer) > T(0.5) * shorter;
+    const bool vanishing = refinements == 0 && shorter < tiny();
+    return vanishing || cross * (cross / longer) > T(0.5) * shorter;
   }
 
   /// Sets the shift and scale to form h with in the next pass.
