@@ -1,0 +1,175 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs every test; ends with "N passed, N failed".
+#
+#   sh tests/run.sh              everything
+#   sh tests/run.sh floors units only these stages, in the order below
+#
+# Stages   floors     no upward include, with planted faults that must be found
+#          units      unit tests and examples: g++, Release
+#          sanitized  the same tests: clang++, ASan + UBSan, warnings are errors
+#          headers    each header compiles alone, g++ and clang++
+#          two_units  two translation units link and agree, with one and with different -march
+#          budget     compile time of a program that uses one loss
+#          consumers  installed package, add_subdirectory, FetchContent, pkg-config
+#          readme     every snippet and command of the README
+#          cuda       device headers and tests under nvcc, where there is one
+# Logs and builds go to build/tests (or $SPHEREMIX_TEST_BUILD). Works without apt where nothing is missing.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+out=${SPHEREMIX_TEST_BUILD:-build/tests}
+mkdir -p "$out/logs"
+jobs=$(nproc)
+passed=0
+failed=0
+started=$(date +%s)
+child=
+trap 'trap - INT TERM; [ -n "$child" ] && kill "$child" 2>/dev/null; exit 130' INT TERM
+
+# ---- What is missing comes from Debian's packages ----
+have_header() { printf '#include <%s>\n' "$1" | g++ -fsyntax-only -x c++ -I/usr/include/eigen3 - 2>/dev/null; }
+clang_links() { printf '#include <omp.h>\nint main() {}\n' | clang++ -fopenmp -fsanitize=address,undefined -x c++ - -o "$out/probe" 2>/dev/null; }
+need() { # package, test ...: notes the package unless the test succeeds
+  package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+find_missing() {
+  missing=
+  need g++ command -v g++
+  need clang command -v clang++
+  need cmake command -v cmake
+  need ninja-build command -v ninja
+  need python3 command -v python3
+  need pkg-config command -v pkg-config
+  need libeigen3-dev have_header Eigen/Core
+  need doctest-dev have_header doctest/doctest.h
+  need libcli11-dev have_header CLI/CLI.hpp
+  need nlohmann-json3-dev have_header nlohmann/json.hpp
+  need libbenchmark-dev have_header benchmark/benchmark.h
+  need "libomp-dev libclang-rt-dev" clang_links
+}
+find_missing
+if [ -n "$missing" ]; then
+  echo "== installing:$missing"
+  as_root=
+  [ "$(id -u)" -eq 0 ] || as_root=sudo
+  export DEBIAN_FRONTEND=noninteractive
+  { $as_root apt-get -qq update && $as_root apt-get -qq -y --no-install-recommends install $missing; } \
+    >"$out/logs/apt.log" 2>&1 || { tail -n 20 "$out/logs/apt.log"; echo "could not install:$missing"; }
+fi
+
+# ---- Running things ----
+# quietly LOG COMMAND ...: output to the log, its last line shown now and then.
+quietly() {
+  log=$1
+  shift
+  "$@" >"$log" 2>&1 </dev/null &
+  child=$!
+  waited=0
+  while kill -0 "$child" 2>/dev/null; do
+    sleep 1
+    waited=$((waited + 1))
+    [ $((waited % 30)) -ne 0 ] || printf '   %4d s  %.100s\n' "$waited" "$(tail -n 1 "$log")"
+  done
+  wait "$child"
+  result=$?
+  child=
+  return $result
+}
+count() { # passed, failed: adds to the totals and says so
+  passed=$((passed + $1))
+  failed=$((failed + $2))
+  echo "   $stage: $1 ok, $2 wrong ($(($(date +%s) - began)) s)"
+}
+show() { sed 's/^/   | /' "$1" | tail -n "${2:-60}"; }
+
+# A script that prints "passed: ..." or "failed: ..." for each of its checks.
+script() {
+  quietly "$out/logs/$stage.log" "$@"
+  result=$?
+  good=$(grep -c '^passed: ' "$out/logs/$stage.log")
+  bad=$(grep -c '^failed: ' "$out/logs/$stage.log")
+  if [ $result -ne 0 ] && [ "$bad" -eq 0 ]; then
+    bad=1
+    show "$out/logs/$stage.log"
+  fi
+  [ "$bad" -eq 0 ] || sed -n '/^failed: /,/^passed: /{/^passed: /!p}' "$out/logs/$stage.log" | sed 's/^/   | /'
+  grep '^note: ' "$out/logs/$stage.log" | sed 's/^/   /'
+  count "$good" "$bad"
+}
+
+# Configures, builds and runs one preset. doctest cases are counted one by one; any other program, and one
+# that ends badly, counts as one.
+preset() { # preset, cmake arguments ...
+  name=$1
+  shift
+  log=$out/logs/$stage.log
+  if ! quietly "$log" cmake --preset "$name" -G Ninja -B "$out/$name" "$@"; then
+    show "$log"
+    count 0 1
+    return
+  fi
+  if ! quietly "$log" cmake --build "$out/$name" -j "$jobs" -- -k 0; then
+    grep -E 'FAILED|error' "$log" | head -n 40 | sed 's/^/   | /'
+    built=1
+  else
+    built=0
+  fi
+  quietly "$log" ctest --test-dir "$out/$name" -V -j "$jobs" --timeout 900 --no-tests=error
+  tally=$(awk '
+    /^[0-9]+: \[doctest\] test cases:/ { n = $1 + 0; gsub(/\|/, " "); good[n] += $6; bad[n] += $8; known[n] = 1 }
+    /^ *[0-9]+\/[0-9]+ Test +#[0-9]+:/ {
+      n = $0; sub(/.*#/, "", n); n += 0
+      state[n] = /  Passed/ ? "good" : /\*\*\*Skipped/ ? "skipped" : "bad"
+    }
+    END {
+      for (n in state) {
+        p += good[n]; f += bad[n]
+        if (state[n] == "good" && !known[n]) p++
+        if (state[n] == "bad" && !bad[n]) f++
+      }
+      print p + 0, f + 0
+    }' "$log")
+  bad=$((${tally#* } + built))
+  if [ "$bad" -ne 0 ]; then
+    grep -E -A 12 'ERROR:|FATAL|runtime error|\*\*\*(Failed|Exception|Timeout|Not Run)|No tests were found' "$log" |
+      head -n 80 | sed 's/^/   | /'
+  fi
+  grep -E '^[0-9]+: (note: |skipped)' "$log" | sed 's/^[0-9]*: /   /'
+  count "${tally% *}" "$bad"
+}
+
+stage_floors() {
+  script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && exit $first'
+}
+stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ -DSPHEREMIX_WERROR=ON; }
+stage_sanitized() { preset dev; }
+stage_headers() { script sh tests/scripts/headers_alone.sh; }
+stage_two_units() { script sh tests/scripts/two_units.sh "$out/two_units"; }
+stage_budget() { script python3 tests/scripts/compile_time.py; }
+stage_consumers() { script sh tests/scripts/consumers.sh "$out/consumers"; }
+stage_readme() { script python3 tests/scripts/readme.py "$out/readme"; }
+stage_cuda() {
+  if command -v nvcc >/dev/null; then
+    preset cuda -DCMAKE_CXX_COMPILER=g++
+  else
+    echo "   no nvcc here: device code was not compiled"
+  fi
+}
+
+[ $# -gt 0 ] || set -- floors units sanitized headers two_units budget consumers readme cuda
+for stage; do
+  case $stage in
+    floors | units | sanitized | headers | two_units | budget | consumers | readme | cuda) ;;
+    *)
+      echo "unknown stage $stage: see the head of tests/run.sh"
+      exit 2
+      ;;
+  esac
+  echo "== $stage"
+  began=$(date +%s)
+  "stage_$stage"
+done
+echo "== $(($(date +%s) - started)) s, logs in $out/logs"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Every header compiles on its own, without OpenMP, under g++ and clang++ with warnings as errors; device
+# headers (.cuh) under nvcc where there is one. Usage: headers_alone.sh [header ...]
+cd "$(dirname "$0")/../.." || exit 1
+eigen=$(pkg-config --variable=includedir eigen3 2>/dev/null)
+[ -n "$eigen" ] && eigen=$eigen/eigen3 || eigen=/usr/include/eigen3
+flags="-std=c++20 -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only -Iinclude -isystem $eigen -x c++"
+export flags
+
+compile_one() {
+  compiler=$1 header=$2
+  case $compiler in
+    nvcc) command="nvcc -std=c++20 -arch=sm_90 -Werror all-warnings -Iinclude -x cu -cuda -o /dev/null" ;;
+    *) command="$compiler $flags" ;;
+  esac
+  unit=$(mktemp)
+  printf '#include "%s"\n' "${header#include/}" >"$unit"
+  if errors=$($command "$unit" 2>&1); then
+    echo "passed: $header alone, $compiler"
+  else
+    printf 'failed: %s alone, %s\n%s\n' "$header" "$compiler" "$(echo "$errors" | head -n 15 | sed 's/^/    /')"
+  fi
+  rm -f "$unit"
+}
+
+if [ "${1:-}" = --one ]; then
+  compile_one "$2" "$3"
+  exit
+fi
+[ $# -gt 0 ] || set -- $(find include -name '*.hpp' -o -name '*.cuh' | sort)
+log=$(mktemp)
+for header; do
+  case $header in
+    *.cuh) command -v nvcc >/dev/null && echo "nvcc $header" ;;
+    *) printf 'g++ %s\nclang++ %s\n' "$header" "$header" ;;
+  esac
+done | xargs -P "$(nproc)" -n 2 sh "$0" --one | tee "$log"
+! grep -q '^failed' "$log"
+status=$?
+rm -f "$log"
+exit $status

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""No upward include: a header sees lower floors or its own (docs/design.md, "Floors").
+
+  include_floors.py [include folder]   checks, one line a check, exit status 1 on a failure
+  include_floors.py --self-test        plants one fault of each kind in a copy: each must be found
+"""
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+FLOOR = {"core": 0, "math": 1, "io": 1, "pairwise": 2, "sphere": 3, "mixup": 4, "metrics": 5, "losses": 6, "gpu": 7,
+         "mpi": 7, "nccl": 7}
+SEES_ONLY = {"io": {"core", "io"}, "gpu": {"core", "math", "gpu"}}
+ROOT = Path(__file__).resolve().parents[2] / "include"
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def includes(path):
+    return INCLUDE.findall(path.read_text())
+
+
+def headers(root):
+    return sorted(p for p in (root / "spheremix").rglob("*") if p.suffix in (".hpp", ".cuh", ".inc"))
+
+
+def reach(root, start):
+    """Every include, own and foreign, that the header `start` pulls in."""
+    seen, todo = set(), [start]
+    while todo:
+        for _, name in includes(root / todo.pop()):
+            if name not in seen:
+                seen.add(name)
+                if (root / name).exists():
+                    todo.append(name)
+    return seen
+
+
+def faults(root):
+    """(check, where) of everything that is wrong."""
+    for path in headers(root):
+        name = path.relative_to(root).as_posix()
+        parts = name.split("/")
+        if len(parts) < 3:
+            continue
+        folder = parts[1]
+        if folder not in FLOOR:
+            yield "floor", f"{name}: folder {folder}/ has no floor"
+            continue
+        for quote, target in includes(path):
+            if not target.startswith("spheremix/"):
+                if folder == "math" and re.match(r"Eigen/|cuda|cub/|thrust/", target):
+                    yield "device-clean", f"{name} includes {target}"
+                continue
+            if quote == "<":
+                yield "form", f'{name} includes <{target}>: own headers are included as "{target}"'
+            if not (root / target).exists():
+                yield "exists", f"{name} includes {target}, which does not exist"
+            other = target.split("/")[1]
+            if FLOOR.get(other, 99) > FLOOR[folder] or other not in SEES_ONLY.get(folder, FLOOR):
+                yield "upward", f"{name} includes {target}"
+        if folder == "math" or (folder == "gpu" and path.suffix == ".cuh"):
+            for target in sorted(reach(root, name)):
+                if target.startswith("Eigen/") or target == "spheremix/core/eigen.hpp":
+                    yield "device-clean", f"{name} reaches {target}"
+    everything = reach(root, "spheremix/spheremix.hpp")
+    for path in headers(root):
+        name = path.relative_to(root).as_posix()
+        if path.suffix == ".hpp" and FLOOR.get(name.split("/")[1], 9) < 7 and name not in everything:
+            yield "complete", f"spheremix.hpp does not reach {name}"
+
+
+CHECKS = {"floor": "every folder has a floor",
+          "form": "own headers are included with quotes and their full path",
+          "exists": "every header included exists",
+          "upward": "no header includes an upper floor",
+          "device-clean": "math/ and gpu/*.cuh reach no Eigen",
+          "complete": "spheremix.hpp reaches every CPU header"}
+
+
+def report(found):
+    for check, title in CHECKS.items():
+        lines = [where for kind, where in found if kind == check]
+        print(f"{'failed' if lines else 'passed'}: {title}")
+        for line in lines:
+            print("   ", line)
+    return 1 if found else 0
+
+
+def self_test():
+    """Each planted fault adds a finding of its own kind to those of the unchanged tree."""
+    plants = {"sphere above math": ("math/planted.hpp", '#include "spheremix/sphere/planted_target.hpp"', "upward"),
+              "losses above metrics": ("metrics/planted.hpp", '#include "spheremix/losses/planted_target.hpp"', "upward"),
+              "math beside io": ("io/planted.hpp", '#include "spheremix/math/planted_target.hpp"', "upward"),
+              "pairwise under gpu": ("gpu/planted.cuh", '#include "spheremix/pairwise/planted_target.hpp"', "upward"),
+              "Eigen in math": ("math/planted.hpp", "#include <Eigen/Core>", "device-clean"),
+              "Eigen behind a core header": ("gpu/planted.cuh", '#include "spheremix/core/eigen.hpp"', "device-clean"),
+              "a folder of no floor": ("other/planted.hpp", "", "floor"),
+              "angle brackets": ("sphere/planted.hpp", "#include <spheremix/core/view.hpp>", "form"),
+              "a header that is not there": ("sphere/planted.hpp", '#include "spheremix/core/absent.hpp"', "exists"),
+              "a header left out": ("sphere/planted.hpp", "", "complete")}
+    status = 0
+    for title, (name, line, kind) in plants.items():
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "include"
+            shutil.copytree(ROOT, root)
+            path = root / "spheremix" / name
+            target = re.search(r"spheremix/(\w+/planted_target.hpp)", line)
+            for new, text in ((path, line), *([(root / "spheremix" / target[1], "")] if target else [])):
+                new.parent.mkdir(exist_ok=True)
+                new.write_text("#pragma once\n" + text + "\n")
+            killed = any(k == kind and "planted." in where for k, where in faults(root))
+        print(f"{'passed' if killed else 'failed'}: a planted fault is found: {title}")
+        status |= not killed
+    return status
+
+
+if __name__ == "__main__":
+    if "--self-test" in sys.argv:
+        sys.exit(self_test())
+    sys.exit(report(list(faults(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT))))
