@@ -1,0 +1,131 @@
+// Arguments shared by the functions of sphere/ and mixup/: vectors of either orientation as one-row
+// views, a parameter that is one number or one a row, and results that go where the caller says.
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+
+#include "spheremix/core/eigen.hpp"
+
+namespace spheremix::sphere::detail {
+
+template <class X>
+using Plain = std::remove_cvref_t<X>;
+
+/// Something of Eigen's that can be written to: a matrix, a map, a block (an rvalue block too).
+template <class Out>
+concept Writable = std::is_base_of_v<Eigen::MatrixBase<Plain<Out>>, Plain<Out>> &&
+                   !std::is_const_v<std::remove_reference_t<Out>> &&
+                   bool(Plain<Out>::Flags & Eigen::LvalueBit);
+
+/// A gradient struct given as `out`: neither a matrix nor const.
+template <class Out>
+concept WritableGradient =
+    !std::is_base_of_v<Eigen::EigenBase<Plain<Out>>, Plain<Out>> && std::is_class_v<Plain<Out>> &&
+    !std::is_const_v<std::remove_reference_t<Out>>;
+
+template <class T>
+core::MatrixView<const T> as_row(const core::InputVector<T>& x) {
+  return {x.data(), 1, x.size(), x.size()};
+}
+
+template <class A, class B>
+void expects_same_size(const char* function, const char* a, const A& x, const char* b, const B& y) {
+  core::expects(x.size() == y.size(), function, a, " has ", x.size(), " elements but ", b, " has ",
+                y.size());
+}
+
+template <class A, class B>
+void expects_same_shape(const char* function, const char* a, core::MatrixView<A> x, const char* b,
+                        core::MatrixView<B> y) {
+  core::expects_same_shape(function, a, x.rows, x.cols, b, y.rows, y.cols);
+}
+
+/// Where a vector result goes: `out` itself where its elements are next to each other, else a
+/// temporary. A resizable vector gets the size, a resizable matrix gets the shape rows x cols, any
+/// other must have it.
+template <class Out>
+class OutputVector {
+ public:
+  using T = typename Out::Scalar;
+
+  OutputVector(const char* function, const char* name, Out& out, Index rows, Index cols)
+      : out_(out) {
+    const Index size = rows * cols;
+    if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
+      if constexpr (Out::RowsAtCompileTime == Eigen::Dynamic &&
+                    Out::ColsAtCompileTime == Eigen::Dynamic)
+        out.resize(rows, cols);
+      else if constexpr (Out::SizeAtCompileTime == Eigen::Dynamic && Out::IsVectorAtCompileTime)
+        out.resize(size);
+    }
+    core::expects(out.size() == size && (out.rows() == 1 || out.cols() == 1 || size == 0), function,
+                  name, " is ", out.rows(), " x ", out.cols(), " but the result has ", size,
+                  " elements");
+    if constexpr (bool(Out::Flags & Eigen::DirectAccessBit)) {
+      const bool along_inner = (out.rows() == 1) == bool(Out::IsRowMajor);
+      if (size <= 1 || (along_inner ? out.innerStride() : out.outerStride()) == 1) {
+        data_ = out.data();
+        size_ = size;
+        return;
+      }
+    }
+    temporary_.resize(size);
+    data_ = temporary_.data();
+    size_ = size;
+  }
+  OutputVector(const OutputVector&) = delete;
+  OutputVector& operator=(const OutputVector&) = delete;
+
+  /// The result as one row.
+  core::MatrixView<T> row() const { return {data_, 1, size_, size_}; }
+  T* data() const { return data_; }
+
+  /// Call once the result is complete.
+  void commit() {
+    if (temporary_.size() == 0) return;
+    if (out_.cols() == 1)
+      for (Index i = 0; i < size_; ++i) out_(i, 0) = temporary_[i];
+    else
+      for (Index i = 0; i < size_; ++i) out_(0, i) = temporary_[i];
+  }
+
+ private:
+  Out& out_;
+  Vector<T> temporary_;
+  T* data_ = nullptr;
+  Index size_ = 0;
+};
+
+/// One number for every row, or one a row.
+template <class T>
+struct RowParameter {
+  const T* each = nullptr;
+  T one = 0;
+  T operator[](Index i) const { return each ? each[i] : one; }
+};
+
+/// A parameter for all rows, checked to be finite (and within [low, high]).
+template <class T>
+RowParameter<T> one_for_all(const char* function, const char* name, double value,
+                            double low = -core::infinity<double>,
+                            double high = core::infinity<double>) {
+  core::expects(std::isfinite(T(value)) && value >= low && value <= high, function, name, " is ",
+                value, std::isfinite(low) ? ", outside [0, 1]" : ", not finite");
+  return {nullptr, T(value)};
+}
+
+/// A parameter a row, `rows` of them, checked like one_for_all.
+template <class T>
+RowParameter<T> one_a_row(const char* function, const char* name,
+                          const core::InputVector<T>& values, Index rows,
+                          T low = -core::infinity<T>, T high = core::infinity<T>) {
+  core::expects_size(function, name, values.size(), rows);
+  for (Index i = 0; i < rows; ++i)
+    core::expects(std::isfinite(values[i]) && values[i] >= low && values[i] <= high, function, name,
+                  "[", i, "] is ", values[i],
+                  std::isfinite(low) ? ", outside [0, 1]" : ", not finite");
+  return {values.data(), T(0)};
+}
+
+}  // namespace spheremix::sphere::detail
