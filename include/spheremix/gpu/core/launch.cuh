@@ -1,0 +1,37 @@
+// The one place where kernels are started: gpu::launch(kernel, grid, block, shared bytes, stream,
+// arguments...).
+#pragma once
+
+#include <cstddef>
+
+#include "spheremix/core/constants.hpp"
+#include "spheremix/gpu/core/status.cuh"
+
+namespace spheremix::gpu {
+
+/// Enqueues kernel(arguments...) on `stream`. Above 48 KiB of shared memory the kernel's limit is
+/// raised first.
+template <class... Parameters, class... Arguments>
+Status launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
+              cudaStream_t stream, Arguments... arguments) {
+  if (shared_bytes > std::size_t(48) * 1024) {
+    const cudaError_t raised = cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
+    if (raised != cudaSuccess) return status_of(raised);
+  }
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  return status_of(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
+}
+
+/// Blocks for `items` items at `each` a block, at most the grid's limit: kernels loop over what is
+/// left.
+inline unsigned blocks_for(Index items, Index each) {
+  const Index blocks = items / each + (items % each != 0);
+  return unsigned(blocks < 0x7FFFFFFF ? blocks : 0x7FFFFFFF);
+}
+
+}  // namespace spheremix::gpu

@@ -1,0 +1,33 @@
+// What every function of the backend returns: a CUDA error code and a sentence. Nothing is thrown
+// or printed.
+//
+// Conventions of the backend
+//   A function checks its arguments on the host, enqueues kernels on the stream it is given and
+//   returns: it never allocates, never synchronises, and can be captured into a CUDA graph. Memory
+//   it needs comes from the caller: f_bytes(...) says how much, the call takes a Scratch of that
+//   size (core/scratch.cuh). A status says whether the arguments were right and the launches
+//   accepted; faults of a running kernel surface at the caller's next synchronisation. Undefined
+//   points (zero rows, antipodes, NaN) give NaN in their own row.
+#pragma once
+
+#include "spheremix/gpu/core/toolkit.cuh"
+
+namespace spheremix::gpu {
+
+struct [[nodiscard]] Status {
+  cudaError_t code = cudaSuccess;
+  const char* text = "";  ///< which function and what was wrong; lives as long as the program
+
+  bool ok() const { return code == cudaSuccess; }
+  explicit operator bool() const { return ok(); }
+};
+
+/// An argument that cannot be right.
+inline Status invalid(const char* text) { return {cudaErrorInvalidValue, text}; }
+
+/// The outcome of a CUDA call.
+inline Status status_of(cudaError_t code) {
+  return {code, code == cudaSuccess ? "" : cudaGetErrorString(code)};
+}
+
+}  // namespace spheremix::gpu

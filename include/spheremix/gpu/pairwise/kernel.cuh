@@ -1,0 +1,85 @@
+// Kernels of the pairwise engine are plain structs: their fields are the arguments, operator() is what one
+// thread does, and three constants say how they are started:
+//
+//   kThreads    threads a block          kShared   bytes of dynamic shared memory
+//   kResident   blocks an SM should hold (bounds the registers)
+//
+// One source runs on the device and, with the emulator in the toolkit's place, on the host.
+#pragma once
+
+#include "spheremix/gpu/core/intrinsics.cuh"
+#include "spheremix/gpu/core/launch.cuh"
+
+namespace spheremix::gpu::pairwise {
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::kThreads, Kernel::kResident) run(const __grid_constant__ Kernel kernel) {
+  kernel();
+}
+
+/// Enqueues `blocks` blocks of `kernel`; nothing for none.
+template <class Kernel>
+Status start(const Kernel& kernel, Index blocks, cudaStream_t stream) {
+  if (blocks <= 0) return {};
+  return launch(run<Kernel>, dim3(unsigned(blocks)), dim3(Kernel::kThreads), Kernel::kShared, stream, kernel);
+}
+
+__host__ __device__ constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+__host__ __device__ constexpr Index round_up(Index a, Index b) { return ceil_div(a, b) * b; }
+
+/// Rows [i0, i0 + rows) against columns [j0, j0 + cols) of the N x N table: one launch.
+struct Range {
+  Index i0, rows, j0, cols;
+};
+
+/// A tile's place in its range: row and column tile. Eight tile rows are walked column by column, so that what
+/// neighbours read stays in the L2 cache.
+struct TilePlace {
+  unsigned row, col;
+};
+__device__ __forceinline__ TilePlace tile_place(unsigned index, unsigned tile_rows, unsigned tile_cols) {
+  constexpr unsigned kGroup = 8;
+  const unsigned group = index / (kGroup * tile_cols), first = group * kGroup;
+  const unsigned height = tile_rows - first < kGroup ? tile_rows - first : kGroup;
+  const unsigned within = index - group * kGroup * tile_cols;
+  return {first + within % height, within / height};
+}
+
+/// Pairs that take no part: those with j - i equal to one of `difference`. The diagonal of CLIP is {0}.
+struct Excluded {
+  Index difference[3] = {0, 0, 0};
+  int count = 0;
+
+  __host__ __device__ bool pair(Index i, Index j) const {
+    for (int k = 0; k < count; ++k)
+      if (j - i == difference[k]) return true;
+    return false;
+  }
+  /// Whether some pair of the tile at (i0, j0) is excluded.
+  __host__ __device__ bool touches(Index i0, Index j0, Index edge) const {
+    for (int k = 0; k < count; ++k)
+      if (difference[k] > j0 - i0 - edge && difference[k] < j0 - i0 + edge) return true;
+    return false;
+  }
+};
+
+/// Two numbers a row: first the running (maximum, sum) of its logits, later (log-sum-exp, weight of the positive).
+template <class T>
+struct alignas(2 * sizeof(T)) RowPair {
+  T a, b;
+};
+
+/// 2^x in the arithmetic of T. Logits of the device engine are in base 2.
+__device__ __forceinline__ float pair_exp2(float x) { return fast_exp2(x); }
+__device__ __forceinline__ double pair_exp2(double x) { return exp2(x); }
+
+template <class T>
+__device__ __forceinline__ T larger(T a, T b) {
+  return a < b ? b : a;
+}
+template <class T>
+__device__ __forceinline__ T smaller(T a, T b) {
+  return b < a ? b : a;
+}
+
+}  // namespace spheremix::gpu::pairwise

@@ -1,0 +1,165 @@
+// What is done once a row, before, between and after the sweeps. All sums in a fixed order.
+//
+//   ToHalfKernel      rows in the operand type of the tensor cores, columns padded with zeros to a multiple of 8
+//   FinishKernel      statistics -> log-sum-exps, weights of the positives, the loss
+//   PositivesKernel   adds the positives' part to the gradients; sum_i x_i . dX_i = -dL/d log temperature
+//   ReduceKernel      adds up partial sums
+//
+// With u_i = lse_{others of i} - z_i, z_i the positive's logit, a row's loss is softplus(u_i), its log-sum-exp
+// z_i + softplus(u_i), and the weight of its positive -(sum of the others' weights) = -sigmoid(u_i): nothing cancels
+// however small the loss.
+#pragma once
+
+#include <cmath>
+
+#include "spheremix/core/view.hpp"
+#include "spheremix/gpu/pairwise/kernel.cuh"
+
+namespace spheremix::gpu::pairwise {
+
+/// The sum over the block in double, valid in thread 0. Starts with a barrier-free warp sum; `shared` holds a double a
+/// warp.
+template <unsigned Threads>
+__device__ __forceinline__ double block_sum(double v, double* shared) {
+  v = warp_sum(v);
+  if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = v;
+  block_barrier();
+  double sum = shared[0];
+  for (unsigned w = 1; w < Threads / kWarp; ++w) sum += shared[w];
+  return sum;
+}
+
+template <class T>
+struct ToHalfKernel {
+  static constexpr unsigned kThreads = 256, kResident = 4;
+  static constexpr std::size_t kShared = 0;
+
+  core::MatrixView<const T> from;
+  core::MatrixView<Half> to;  ///< cols a multiple of 8, rows on 16 bytes
+
+  static constexpr unsigned kEach = kThreads * 8;  ///< values a block writes
+
+  __device__ void operator()() const {
+    const Index chunks = to.cols / 8, q = Index(blockIdx.x) * kThreads + threadIdx.x;
+    const Index i = q / chunks, k = q % chunks * 8;
+    if (i >= to.rows) return;
+    Bytes16 out{};
+#pragma unroll
+    for (unsigned e = 0; e < 8; ++e) {
+      const Half h = narrow<Half>(k + e < from.cols ? float(widen(from(i, k + e))) : 0.f);
+      std::uint16_t bits;
+      memcpy(&bits, &h, 2);
+      out.word[e / 2] |= std::uint32_t(bits) << (e % 2 * 16);
+    }
+    store16(to.row(i) + k, out);
+  }
+};
+
+/// One direction of one row: from (maximum, sum) of the others and the positive's logit, all base 2.
+template <class T>
+struct RowOutcome {
+  T loss;  ///< nats
+  RowPair<T> kept;
+
+  __device__ RowOutcome(RowPair<T> others, T z) {
+    constexpr T kLn2 = T(0.693147180559945309417L);
+    const T u = others.a + std::log2(others.b) - z;
+    const T e = std::exp2(-std::abs(u));
+    const T nats = (u > 0 ? u * kLn2 : u <= 0 ? T(0) : u) + std::log1p(e);
+    loss = nats;
+    kept = {z + nats / kLn2, -(u >= 0 ? 1 / (1 + e) : e / (1 + e))};
+  }
+};
+
+template <class T>
+struct FinishKernel {
+  static constexpr unsigned kThreads = 128, kResident = 8;
+  static constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
+
+  Index count;
+  const T* positives;  ///< cosines
+  T scale;             ///< logit (base 2) of cosine 1
+  RowPair<T>* rows;    ///< nullptr: none
+  RowPair<T>* cols;
+  double row_weight, col_weight;
+  double* partial;  ///< one a block
+
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
+    double loss = 0;
+    if (i < count) {
+      const T z = scale * positives[i];
+      if (rows) {
+        const RowOutcome<T> outcome(rows[i], z);
+        loss += row_weight * double(outcome.loss);
+        rows[i] = outcome.kept;
+      }
+      if (cols) {
+        const RowOutcome<T> outcome(cols[i], z);
+        loss += col_weight * double(outcome.loss);
+        cols[i] = outcome.kept;
+      }
+    }
+    loss = block_sum<kThreads>(loss, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x == 0) partial[blockIdx.x] = loss;
+  }
+};
+
+/// dX_i += g_i y_i, dY_i += g_i x_i with g_i = row_weight rows[i].b + col_weight cols[i].b; one warp a row.
+template <class Input>
+struct PositivesKernel {
+  using T = Arithmetic<Input>;
+  static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
+  static constexpr std::size_t kShared = kRowsEach * sizeof(double);
+
+  core::MatrixView<const Input> x, y;
+  const RowPair<T>* rows;
+  const RowPair<T>* cols;
+  double row_weight, col_weight;  ///< scale of the logits included
+  core::MatrixView<T> dx, dy;
+  double* partial;  ///< sum of x_i . dX_i, one a block
+
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
+    double along = 0;
+    if (i < x.rows) {
+      T g = 0;
+      if (rows) g += T(row_weight) * rows[i].b;
+      if (cols) g += T(col_weight) * cols[i].b;
+      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
+        const T a = widen(x(i, k)), b = widen(y(i, k));
+        const T gx = dx(i, k) + g * b;
+        dx(i, k) = gx;
+        dy(i, k) += g * a;
+        along += double(a) * double(gx);
+      }
+    }
+    along = block_sum<kThreads>(along, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x == 0) partial[blockIdx.x] = along;
+  }
+};
+
+/// *out = factor * (sum of partial), or that added to *out. One block a sum.
+struct ReduceKernel {
+  static constexpr unsigned kThreads = 256, kResident = 4;
+  static constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
+
+  struct Sum {
+    const double* partial;
+    Index count;
+    double factor;
+    double* out;
+    bool accumulate = false;
+  };
+  Sum sum[3];
+
+  __device__ void operator()() const {
+    const Sum s = sum[blockIdx.x];
+    double v = 0;
+    for (Index k = threadIdx.x; k < s.count; k += kThreads) v += s.partial[k];
+    v = block_sum<kThreads>(v, reinterpret_cast<double*>(shared_memory())) * s.factor;
+    if (threadIdx.x == 0) *s.out = s.accumulate ? *s.out + v : v;
+  }
+};
+
+}  // namespace spheremix::gpu::pairwise
