@@ -1,0 +1,134 @@
+// How well stated confidences match how often they are right.
+//
+//   ECE = sum_b (n_b / N) |accuracy_b - confidence_b|      over equal bins (l, h] of the confidence
+//
+// n_b, accuracy_b and confidence_b are the number, the share that is right and the mean confidence
+// of the predictions in bin b. 0 is perfect. A confidence of exactly 0 counts in the first bin.
+//
+// Shapes  confidence, correct: N numbers each, row or column; correct is a bool, or any number (0:
+// wrong). Errors  sizes that differ, N = 0, a confidence outside [0, 1] or NaN, bins < 1:
+// std::invalid_argument. [Guo et al. 2017, "On calibration of modern neural networks", arXiv
+// 1706.04599, equation 3]
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "spheremix/core/eigen.hpp"
+#include "spheremix/metrics/sums.hpp"
+
+namespace spheremix::metrics {
+
+struct CalibrationOptions {
+  Index bins = 10;  ///< equal bins of [0, 1]
+};
+
+/// One bin of a reliability diagram; accuracy and confidence are 0 where it is empty.
+struct CalibrationBin {
+  Index count = 0;
+  double accuracy = 0;    ///< share of its predictions that are right
+  double confidence = 0;  ///< their mean confidence
+};
+
+namespace detail {
+
+/// The bin (b / bins, (b + 1) / bins] of a confidence, the edges rounded to its own type: 0.3f lies
+/// in the third bin of ten although it is a little more than 0.3.
+template <class T>
+Index calibration_bin(T confidence, Index bins) {
+  const auto edge = [bins](Index b) { return T(double(b) / double(bins)); };
+  auto b = Index(double(confidence) * double(bins));
+  if (b >= bins) b = bins - 1;
+  while (b > 0 && !(confidence > edge(b))) --b;
+  while (b + 1 < bins && confidence > edge(b + 1)) ++b;
+  return b;
+}
+
+/// Collects predictions into bins.
+class CalibrationSums {
+ public:
+  explicit CalibrationSums(Index bins) : bins_(std::size_t(bins)) {}
+
+  template <class T>
+  void add(T confidence, bool correct) {
+    Bin& bin = bins_[std::size_t(calibration_bin(confidence, Index(bins_.size())))];
+    ++bin.count;
+    bin.right += correct;
+    bin.confidence.add(double(confidence));
+  }
+
+  std::vector<CalibrationBin> bins() const {
+    std::vector<CalibrationBin> result;
+    for (const Bin& bin : bins_) {
+      const double n = bin.count > 0 ? double(bin.count) : 1;
+      result.push_back({bin.count, double(bin.right) / n, bin.confidence.value() / n});
+    }
+    return result;
+  }
+
+ private:
+  struct Bin {
+    Index count = 0, right = 0;
+    CompensatedSum confidence;
+  };
+  std::vector<Bin> bins_;
+};
+
+template <class P, class C>
+std::vector<CalibrationBin> calibration_bins(const char* function,
+                                             const Eigen::DenseBase<P>& confidence,
+                                             const Eigen::DenseBase<C>& correct,
+                                             const CalibrationOptions& options) {
+  core::expects((confidence.rows() == 1 || confidence.cols() == 1) &&
+                    (correct.rows() == 1 || correct.cols() == 1),
+                function, "confidence is ", confidence.rows(), " x ", confidence.cols(),
+                " and correct is ", correct.rows(), " x ", correct.cols(),
+                ", which need to be vectors with elements");
+  core::expects_size(function, "correct", correct.size(), confidence.size());
+  core::expects(confidence.size() > 0, function,
+                "no predictions, and the mean over none is undefined");
+  core::expects(options.bins >= 1, function, "bins is ", options.bins,
+                ", which must be at least 1");
+  CalibrationSums sums(options.bins);
+  for (Index i = 0; i < confidence.size(); ++i) {
+    const auto p = confidence.rows() == 1 ? confidence.coeff(0, i) : confidence.coeff(i, 0);
+    const auto c = correct.rows() == 1 ? correct.coeff(0, i) : correct.coeff(i, 0);
+    core::expects(p >= 0 && p <= 1, function, "confidence ", i, " is ", p, ", outside [0, 1]");
+    sums.add(p, c != decltype(c)(0));
+  }
+  return sums.bins();
+}
+
+}  // namespace detail
+
+/// sum_b (n_b / N) |accuracy_b - confidence_b| of given bins.
+inline double expected_calibration_error(const std::vector<CalibrationBin>& bins) {
+  detail::CompensatedSum gaps;
+  Index n = 0;
+  for (const CalibrationBin& bin : bins) {
+    gaps.add(double(bin.count) * std::abs(bin.accuracy - bin.confidence));
+    n += bin.count;
+  }
+  core::expects(n > 0, "expected_calibration_error",
+                "no predictions, and the mean over none is undefined");
+  return gaps.value() / double(n);
+}
+
+/// The bins of a reliability diagram.
+template <class P, class C>
+[[nodiscard]] std::vector<CalibrationBin> calibration_bins(const Eigen::DenseBase<P>& confidence,
+                                                           const Eigen::DenseBase<C>& correct,
+                                                           const CalibrationOptions& options = {}) {
+  return detail::calibration_bins("calibration_bins", confidence, correct, options);
+}
+
+/// The expected calibration error of N predictions.
+template <class P, class C>
+[[nodiscard]] double expected_calibration_error(const Eigen::DenseBase<P>& confidence,
+                                                const Eigen::DenseBase<C>& correct,
+                                                const CalibrationOptions& options = {}) {
+  return expected_calibration_error(
+      detail::calibration_bins("expected_calibration_error", confidence, correct, options));
+}
+
+}  // namespace spheremix::metrics

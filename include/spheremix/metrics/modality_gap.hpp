@@ -1,0 +1,148 @@
+// How far apart the centres of two batches lie.
+//
+//   gap vector  g = mean(x) - mean(y)        modality_gap = |g|        (0 to 2 for unit rows)
+//   dx_i = g / (|g| N) for each of the N rows of X,  dy_j = -g / (|g| M);  0 where g = 0
+//
+// Shapes  X: N x d, Y: M x d; the rows need not be pairs.   g: a column of length d.
+// Errors  widths that differ, no rows: std::invalid_argument. NaN or infinity in a row gives NaN or
+// infinity. [Liang et al. 2022, "Mind the gap", arXiv 2203.02053, section 4.2]
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "spheremix/core/eigen.hpp"
+#include "spheremix/metrics/sums.hpp"
+
+namespace spheremix::metrics {
+
+/// Value and ambient gradients. Matrix members may be Eigen::Map over the caller's buffers.
+template <class Matrix>
+struct ModalityGapGradient {
+  double value = 0;
+  Matrix x;  ///< N x d, all rows equal
+  Matrix y;  ///< M x d, all rows equal
+};
+
+namespace detail {
+
+/// The sum of the rows, column by column: sum[0, d) plus lost[0, d), as in CompensatedSum.
+template <class T>
+void add_rows(core::MatrixView<const T> x, double* sum, double* lost) {
+  for (Index i = 0; i < x.rows; ++i) {
+    const T* row = x.row(i);
+    for (Index k = 0; k < x.cols; ++k) {
+      const double a = sum[k], b = double(row[k]), next = a + b, back = next - a;
+      lost[k] +=
+          (a - (next - back)) + (b - back);  // Knuth's exact error of a + b, without a branch
+      sum[k] = next;
+    }
+  }
+}
+
+/// The mean of the rows in double.
+template <class T>
+std::vector<double> mean_row(core::MatrixView<const T> x) {
+  const Index rows = piece_rows(x.rows), pieces = (x.rows + rows - 1) / rows, d = x.cols;
+  std::vector<double> sums(std::size_t(2 * pieces * d));
+  core::parallel_chunks(x.rows, rows, [&](Index first, Index count) {
+    double* sum = sums.data() + first / rows * 2 * d;
+    add_rows(x.middle_rows(first, count), sum, sum + d);
+  });
+  std::vector<double> mean(static_cast<std::size_t>(d));
+  for (Index k = 0; k < d; ++k) {
+    CompensatedSum total;
+    for (Index p = 0; p < pieces; ++p) total.add(sums[std::size_t(p * 2 * d + k)]);
+    double lost = 0;
+    for (Index p = 0; p < pieces; ++p) lost += sums[std::size_t(p * 2 * d + d + k)];
+    const double plain = total.value();
+    mean[std::size_t(k)] = (std::isfinite(plain) ? plain + lost : plain) / double(x.rows);
+  }
+  return mean;
+}
+
+/// mean(x) - mean(y).
+template <class T>
+std::vector<double> gap_vector(const char* function, core::MatrixView<const T> x,
+                               core::MatrixView<const T> y) {
+  core::expects(x.cols == y.cols, function, "X is ", x.rows, " x ", x.cols, " but Y is ", y.rows,
+                " x ", y.cols, ": one width is needed");
+  core::expects(x.rows > 0 && y.rows > 0, function, "X has ", x.rows, " rows and Y ", y.rows,
+                ", and the mean over none is undefined");
+  std::vector<double> gap = mean_row(x);
+  const std::vector<double> other = mean_row(y);
+  for (std::size_t k = 0; k < gap.size(); ++k) gap[k] -= other[k];
+  return gap;
+}
+
+/// |g|, also where its square leaves the range of double.
+inline double length_of(const std::vector<double>& g) {
+  const std::vector<double> zero(g.size());
+  return row_distance(g.data(), zero.data(), Index(g.size()));
+}
+
+}  // namespace detail
+
+/// mean(x) - mean(y), a column.
+template <class X, class Y>
+[[nodiscard]] Vector<typename X::Scalar> modality_gap_vector(const Eigen::MatrixBase<X>& x,
+                                                             const Eigen::MatrixBase<Y>& y) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> xs(x), ys(y);
+  const std::vector<double> gap = detail::gap_vector("modality_gap_vector", xs.view(), ys.view());
+  return Eigen::Map<const Vector<double>>(gap.data(), Index(gap.size())).template cast<T>();
+}
+
+/// The same into `out`, a column of d numbers.
+template <class X, class Y, class Out>
+void modality_gap_vector(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, Out&& out) {
+  const auto gap = modality_gap_vector(x, y);
+  using Target = std::remove_reference_t<Out>;
+  if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Target>, Target>)
+    out.resize(gap.size(), 1);
+  core::expects_size("modality_gap_vector", "out", out.size(), gap.size());
+  out = gap;
+}
+
+/// |mean(x) - mean(y)|.
+template <class X, class Y>
+[[nodiscard]] double modality_gap(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> xs(x), ys(y);
+  return detail::length_of(detail::gap_vector("modality_gap", xs.view(), ys.view()));
+}
+
+/// Value and gradients into `out`.
+template <class X, class Y, class Matrix>
+void modality_gap_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                ModalityGapGradient<Matrix>& out) {
+  using T = typename X::Scalar;
+  constexpr const char* function = "modality_gap_with_gradient";
+  const core::InputRows<T> xs(x), ys(y);
+  std::vector<double> gap = detail::gap_vector(function, xs.view(), ys.view());
+  const double length = detail::length_of(gap);
+  core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
+  core::OutputRows<Matrix> dy(function, "out.y", out.y, y.rows(), y.cols());
+  core::expects_apart(function, dx.view(), dy.view());
+  const auto fill = [&](core::MatrixView<T> to, double sign) {
+    for (Index i = 0; i < to.rows; ++i)
+      for (Index k = 0; k < to.cols; ++k)
+        to(i, k) = length == 0 ? T(0) : T(sign * (gap[std::size_t(k)] / length) / double(to.rows));
+  };
+  fill(dx.view(), 1);
+  fill(dy.view(), -1);
+  dx.commit();
+  dy.commit();
+  out.value = length;
+}
+
+/// Value and gradients. d|g| = (g/|g|).dg and dg = mean(dx) - mean(dy).
+template <class X, class Y>
+[[nodiscard]] ModalityGapGradient<RowMatrix<typename X::Scalar>> modality_gap_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
+  ModalityGapGradient<RowMatrix<typename X::Scalar>> out;
+  modality_gap_with_gradient(x, y, out);
+  return out;
+}
+
+}  // namespace spheremix::metrics
