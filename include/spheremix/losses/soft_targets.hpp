@@ -1,0 +1,160 @@
+// Cross entropy of softmax rows or columns against few targets a line: the step between the two sweeps.
+//
+// A line is a row (or a column) of the table of logits z. Its special pairs c carry targets w_c >= 0 and their
+// own logits z_c; (m, s) are the largest logit and the sum of e^(z - m) of all its other pairs. With
+//   M = max(m, z_c),  R = s e^(m - M) + sum_c e^(z_c - M),  p_c = e^(z_c - M) / R,  r = sum_c w_c :
+//   loss       sum_c w_c (M + log R - z_c); where c is the largest of the line, log1p(rest / e^(z_c - M))
+//   dL/dz_c    r p_c - w_c = (r - w_c) p_c - w_c (1 - p_c),  1 - p_c = rest / R,
+//   dL/dz      r e^(z - M) / R  of every other pair,
+// rest being R without the term of c, summed and never subtracted from a number near it: a saturated loss
+// keeps all its digits. [formulas of the softmax cross entropy; every loss of CLIP's kind is a case]
+#pragma once
+
+#include <cmath>
+
+#include "spheremix/pairwise/softmax_sweeps.hpp"
+
+namespace spheremix::losses::detail {
+
+/// What a loss knows of its special pairs: n x slots targets, and which slots are left out of everything.
+template <class T>
+struct Targets {
+  const pairwise::PairTable<T>& table;
+  const double* weight;  ///< n x slots, or null: 1 in the first slot that is not masked
+  Index masked = -1;     ///< slot whose pairs take no part, or -1
+  T scale;               ///< 1 / tau
+
+  bool present(Index i, Index c) const {
+    return c != masked && table.special[i * table.slots + c] != pairwise::kAbsent;
+  }
+  double target(Index i, Index c) const { return weight ? weight[i * table.slots + c] : 1.0; }
+};
+
+/// One direction of the loss. `loss` is the weighted sum over lines of -sum_c w_c log p_c.
+template <class T>
+class SoftTargetRows {
+ public:
+  /// weight: dL/d(loss of a line).
+  SoftTargetRows(const Targets<T>& targets, double weight, const pairwise::SoftmaxStatistics<T>& stats,
+                 const pairwise::SoftmaxWeights<T>& out)
+      : targets_(targets), weight_(weight), stats_(stats), out_(out) {}
+
+  /// Rows [first, first + count): adds their loss, sets row_shift and row_scale, and *sets* weights.special.
+  void rows(Index first, Index count) {
+    const Index slots = targets_.table.slots;
+    for (Index i = first; i < first + count; ++i) {
+      const T* z_cos = stats_.special + i * slots;
+      double* g = out_.special ? out_.special + i * slots : nullptr;
+      T top = stats_.row_max[i];
+      double r = 0;
+      Index best = -1;
+      for (Index c = 0; c < slots; ++c) {
+        if (g) g[c] = 0;
+        if (!targets_.present(i, c)) continue;
+        r += targets_.target(i, c);
+        const T z = targets_.scale * z_cos[c];
+        if (z >= top) top = z, best = c;
+      }
+      double others = top > -core::infinity<T> ? stats_.row_sum[i] * std::exp(double(stats_.row_max[i]) - double(top)) : 0;
+      if (!(stats_.row_sum[i] > 0)) others = 0;
+      double specials = 0;  // all but the best
+      for (Index c = 0; c < slots; ++c)
+        if (c != best && targets_.present(i, c)) specials += exponential(z_cos[c], top);
+      const double rest_of_best = others + specials;
+      const double total = best >= 0 ? rest_of_best + 1 : rest_of_best;
+      for (Index c = 0; c < slots; ++c) {
+        if (!targets_.present(i, c)) continue;
+        const double e = c == best ? 1.0 : exponential(z_cos[c], top);
+        const double rest = c == best ? rest_of_best : total - e;
+        add(targets_.target(i, c), r, double(top) - double(targets_.scale * z_cos[c]), e, rest, total, g ? g + c : nullptr);
+      }
+      if (g) {
+        out_.row_shift[i] = top;
+        out_.row_scale[i] = T(r / total);
+      }
+    }
+  }
+
+  double loss() const { return weight_ * loss_; }
+
+ protected:
+  double exponential(T cosine, T top) const { return std::exp(double(targets_.scale * cosine) - double(top)); }
+
+  /// One special pair: below = M - z_c >= 0.
+  void add(double w, double r, double below, double e, double rest, double total, double* g) {
+    if (w != 0) loss_ += w * (below == 0 ? std::log1p(rest) : below + std::log(total));  // below == 0: e is 1
+    if (g) *g += weight_ * double(targets_.scale) * ((r - w) * (e / total) - w * (rest / total));
+  }
+
+  const Targets<T>& targets_;
+  double weight_;
+  const pairwise::SoftmaxStatistics<T>& stats_;
+  const pairwise::SoftmaxWeights<T>& out_;
+  double loss_ = 0;
+};
+
+/// Memory of one line of columns: what its special pairs amount to.
+template <class T>
+struct ColumnLine {
+  T top;               ///< M
+  Index best = -1;     ///< number of the special pair with logit M, or -1
+  double specials = 0; ///< sum of e^(z_c - M) over the others
+  double r = 0;        ///< sum of targets
+};
+
+/// Both directions: columns take the same special pairs, with their targets as they are.
+template <class T>
+class SoftTargetLines : public SoftTargetRows<T> {
+ public:
+  SoftTargetLines(const Targets<T>& targets, double weight, const pairwise::SoftmaxStatistics<T>& stats,
+                  const pairwise::SoftmaxWeights<T>& out, ColumnLine<T>* lines)
+      : SoftTargetRows<T>(targets, weight, stats, out), lines_(lines) {}
+
+  /// All columns: adds their loss, sets col_shift and col_scale, and adds to weights.special.
+  void cols() {
+    const auto& t = this->targets_;
+    const Index n = t.table.x.rows, m = t.table.y.rows, slots = t.table.slots;
+    for (Index j = 0; j < m; ++j) lines_[j] = {this->stats_.col_max[j]};
+    each_pair(n, slots, [&](Index pair, Index j, Index i, Index c) {
+      auto& line = lines_[j];
+      const T z = t.scale * this->stats_.special[pair];
+      line.r += t.target(i, c);
+      if (z >= line.top) line.top = z, line.best = pair;
+    });
+    each_pair(n, slots, [&](Index pair, Index j, Index, Index) {
+      if (pair != lines_[j].best) lines_[j].specials += this->exponential(this->stats_.special[pair], lines_[j].top);
+    });
+    each_pair(n, slots, [&](Index pair, Index j, Index i, Index c) {
+      const auto& line = lines_[j];
+      const bool best = pair == line.best;
+      const double e = best ? 1.0 : this->exponential(this->stats_.special[pair], line.top);
+      const double all = total(j), rest = best ? others(j) + line.specials : all - e;
+      this->add(t.target(i, c), line.r, double(line.top) - double(t.scale * this->stats_.special[pair]), e, rest, all,
+                this->out_.special ? this->out_.special + pair : nullptr);
+    });
+    if (!this->out_.special) return;
+    for (Index j = 0; j < m; ++j) {
+      this->out_.col_shift[j] = lines_[j].top;
+      this->out_.col_scale[j] = T(lines_[j].r / total(j));
+    }
+  }
+
+ private:
+  template <class Body>
+  void each_pair(Index n, Index slots, const Body& body) const {
+    for (Index i = 0; i < n; ++i)
+      for (Index c = 0; c < slots; ++c)
+        if (const Index j = this->targets_.table.special[i * slots + c]; j >= 0 && c != this->targets_.masked)
+          body(i * slots + c, j, i, c);
+  }
+  double others(Index j) const {
+    return this->stats_.col_sum[j] > 0
+               ? this->stats_.col_sum[j] * std::exp(double(this->stats_.col_max[j]) - double(lines_[j].top))
+               : 0;
+  }
+  double total(Index j) const { return others(j) + lines_[j].specials + (lines_[j].best >= 0 ? 1 : 0); }
+
+  ColumnLine<T>* lines_;
+};
+
+}  // namespace spheremix::losses::detail

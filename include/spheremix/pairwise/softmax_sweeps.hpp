@@ -1,0 +1,276 @@
+// The two sweeps of a softmax loss over all pairs of rows of X (n x d) and Y (m x d), tile by tile.
+//
+//   sweep 1   tiles of S = X Y^T; per row (and column) the largest logit and the sum of e^(logit - largest)
+//   between   the loss turns statistics into shift and scale of every row and column (finish)
+//   sweep 2   G = dL/dS in place of S, dX = G Y, dY = G^T X
+//
+// A loss over rows alone needs one strip at a time and both sweeps run strip by strip: 6 n m d flops in
+// O(strip) memory. With columns too, strips kept from the first sweep cost 6 n m d in all, recomputed ones 8.
+//
+// Special pairs (positives, masked pairs: at most a few a row) are lifted out of S before the statistics,
+// where they count as -infinity, and their entries of G are put in by the loss. So no loss subtracts its
+// positive from a sum that it dominates.
+#pragma once
+
+#include <cmath>
+#include <new>
+
+#include "spheremix/core/parallel.hpp"
+#include "spheremix/core/workspace.hpp"
+#include "spheremix/pairwise/plan.hpp"
+#include "spheremix/pairwise/product.hpp"
+
+namespace spheremix::pairwise {
+
+/// A special pair that is not in the table, and a slot without a pair.
+inline constexpr Index kOutside = -1;
+inline constexpr Index kAbsent = -2;
+
+/// The table of pairs of a loss.
+template <class T>
+struct PairTable {
+  core::MatrixView<const T> x, y;
+  Index slots;           ///< special pairs a row
+  const Index* special;  ///< n x slots: column of the pair, kOutside or kAbsent
+};
+
+/// What the first sweep finds. sums are relative to their maximum; special pairs are not in them.
+template <class T>
+struct SoftmaxStatistics {
+  T* row_max;       ///< n
+  double* row_sum;  ///< n
+  T* col_max;       ///< m
+  double* col_sum;  ///< m
+  T* special;       ///< n x slots: cosine of each special pair of the table
+};
+
+/// What the second sweep needs: weights p = e^(z - row_shift) row_scale, likewise for columns.
+template <class T>
+struct SoftmaxWeights {
+  T* row_shift;
+  T* row_scale;
+  T* col_shift;
+  T* col_scale;
+  double* special;  ///< n x slots: dL/dS of the special pairs
+};
+
+/// Where the gradients go; add_y adds to what is there. dx.data == nullptr: no gradients wanted.
+template <class T>
+struct PairGradients {
+  core::MatrixView<T> dx{}, dy{};
+  bool add_x = false, add_y = false;
+};
+
+namespace detail {
+
+/// (max, sum) of two disjoint sets from (max, sum) of each.
+template <class T>
+void merge_softmax(T& top, double& sum, T other_top, double other_sum) {
+  if (!(other_top > -core::infinity<T>)) return;
+  if (!(top > -core::infinity<T>)) {
+    top = other_top;
+    sum = other_sum;
+  } else if (other_top > top) {
+    sum = other_sum + sum * std::exp(double(top) - double(other_top));
+    top = other_top;
+  } else {
+    sum += other_sum * std::exp(double(other_top) - double(top));
+  }
+}
+
+/// The memory of one sweep, handed out of a frame.
+template <class T>
+class SweepMemory {
+ public:
+  SweepMemory(const Plan<T>& plan, Keep keep, core::Workspace::Frame& frame) : plan_(plan) {
+    threads_ = frame.take<ThreadMemory<T>>(std::size_t(plan.threads));
+    for (int t = 0; t < plan.threads; ++t) {
+      T* const a = frame.take<T>(std::size_t(kPackA<T>));
+      T* const b = frame.take<T>(std::size_t(kPackB<T>));
+      T* const tile = keep == Keep::nothing ? frame.take<T>(std::size_t(plan.row_tile * plan.col_tile)) : nullptr;
+      new (threads_ + t) ThreadMemory<T>{{a, b}, tile};
+    }
+    const std::size_t col_tiles = std::size_t(tiles(plan.m, plan.col_tile));
+    row_max = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
+    row_sum = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
+    const std::size_t padded = col_tiles * std::size_t(plan.col_tile);
+    col_max = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
+    col_sum = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
+    if (keep != Keep::nothing)
+      strips_ = frame.take<T>(std::size_t(plan.strip_rows * plan.stride * plan.kept_strips));
+  }
+
+  PackBuffers<T>& pack(int thread) { return threads_[thread].pack; }
+  T* tile(int thread) { return threads_[thread].tile; }
+
+  /// Strip s of S: its own memory or, past the kept ones, the last strip's.
+  core::MatrixView<T> strip(Index s) const {
+    const Index place = std::min(s, plan_.kept_strips - 1);
+    return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m, plan_.stride};
+  }
+
+  T *row_max, *row_sum, *col_max, *col_sum;  ///< partial statistics, tile after tile
+
+ private:
+  const Plan<T>& plan_;
+  ThreadMemory<T>* threads_ = nullptr;
+  T* strips_ = nullptr;
+};
+
+/// Calls body(slot, column) for the special pairs of row i with a column in [first, first + count).
+template <class T, class Body>
+void for_special(const PairTable<T>& table, Index i, Index first, Index count, const Body& body) {
+  for (Index c = 0; c < table.slots; ++c) {
+    const Index j = table.special[i * table.slots + c];
+    if (j >= first && j < first + count) body(c, j - first);
+  }
+}
+
+/// One tile of S with its special pairs lifted out. They go to `special` unless that is null.
+template <class T>
+void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView<T> s, T* special,
+                 PackBuffers<T>& pack) {
+  times_transposed<T>(s, table.x.middle_rows(i0, s.rows), table.y.middle_rows(j0, s.cols), false, pack);
+  if (table.slots == 0) return;
+  for (Index i = 0; i < s.rows; ++i)
+    for_special(table, i0 + i, j0, s.cols, [&](Index slot, Index j) {
+      if (special) special[(i0 + i) * table.slots + slot] = s(i, j);
+      s(i, j) = -core::infinity<T>;
+    });
+}
+
+/// Runs body(row tile, column tile, i, rows, j, cols, thread) over a strip of `rows` rows, column tile by
+/// column tile so that a thread's packed block of Y serves several row tiles.
+template <class T, class Body>
+void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Body& body) {
+  const Index row_tiles = tiles(rows, plan.row_tile), col_tiles = tiles(plan.m, plan.col_tile);
+  for (int t = 0; t < plan.threads; ++t) memory.pack(t).packed = nullptr;
+  core::parallel_for(row_tiles * col_tiles, plan.threads, [&](Index task, int thread) {
+    const Index r = task % row_tiles, c = task / row_tiles;
+    const Index i = r * plan.row_tile, j = c * plan.col_tile;
+    body(r, c, i, std::min(plan.row_tile, rows - i), j, std::min(plan.col_tile, plan.m - j), thread);
+  });
+}
+
+/// Statistics of strip s: tiles in parallel, partial results merged in the order of the tiles.
+template <class T, class Policy>
+void strip_statistics(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan, Keep keep, Index s,
+                      SweepMemory<T>& memory, const SoftmaxStatistics<T>& stats) {
+  const Index first = plan.strip_first(s), rows = plan.strip_count(s);
+  const Index padded = tiles(plan.m, plan.col_tile) * plan.col_tile;
+  for_tiles(plan, rows, memory, [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
+    core::MatrixView<T> tile =
+        keep == Keep::nothing
+            ? core::MatrixView<T>{memory.tile(thread), tile_rows, tile_cols, plan.col_tile}
+            : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows, tile_cols, plan.stride};
+    cosine_tile(table, first + i, j, tile, stats.special, memory.pack(thread));
+    SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
+    (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i, memory.row_sum + c * plan.strip_rows + i,
+     memory.col_max + r * padded + j, memory.col_sum + r * padded + j);
+  });
+  constexpr Index chunk = 512;
+  if constexpr (Policy::kRows)
+    core::parallel_for(tiles(rows, chunk), plan.threads, [&](Index task, int) {
+      for (Index i = task * chunk; i < std::min(rows, (task + 1) * chunk); ++i) {
+        T top = -core::infinity<T>;
+        double sum = 0;
+        for (Index c = 0; c < tiles(plan.m, plan.col_tile); ++c)
+          merge_softmax(top, sum, memory.row_max[c * plan.strip_rows + i], double(memory.row_sum[c * plan.strip_rows + i]));
+        stats.row_max[first + i] = top;
+        stats.row_sum[first + i] = sum;
+      }
+    });
+  if constexpr (Policy::kCols)
+    core::parallel_for(tiles(plan.m, chunk), plan.threads, [&](Index task, int) {
+      for (Index j = task * chunk; j < std::min(plan.m, (task + 1) * chunk); ++j) {
+        T top = s == 0 ? -core::infinity<T> : stats.col_max[j];
+        double sum = s == 0 ? 0 : stats.col_sum[j];
+        for (Index r = 0; r < tiles(rows, plan.row_tile); ++r)
+          merge_softmax(top, sum, memory.col_max[r * padded + j], double(memory.col_sum[r * padded + j]));
+        stats.col_max[j] = top;
+        stats.col_sum[j] = sum;
+      }
+    });
+}
+
+/// dX of the strip's rows and the strip's part of dY, from G in place of S.
+template <class T>
+void strip_products(const PairTable<T>& table, const Plan<T>& plan, core::MatrixView<T> g, Index first,
+                    SweepMemory<T>& memory, const PairGradients<T>& out, bool add_y) {
+  const Index x_tiles = tiles(g.rows, plan.product_tile), y_tiles = tiles(plan.m, plan.product_tile);
+  core::parallel_for(x_tiles + y_tiles, plan.threads, [&](Index task, int thread) {
+    PackBuffers<T>& pack = memory.pack(thread);
+    if (task < x_tiles) {
+      const Index i = task * plan.product_tile, rows = std::min(plan.product_tile, g.rows - i);
+      times<T>(out.dx.middle_rows(first + i, rows), g.middle_rows(i, rows), table.y, out.add_x, pack);
+    } else {
+      const Index j = (task - x_tiles) * plan.product_tile, cols = std::min(plan.product_tile, plan.m - j);
+      const core::MatrixView<const T> part{g.data + j, g.rows, cols, g.stride};
+      transposed_times<T>(out.dy.middle_rows(j, cols), part, table.x.middle_rows(first, g.rows), add_y, pack);
+    }
+  });
+}
+
+/// Second sweep over strip s: S again where it was not kept, G in its place, then the products.
+template <class T, class Policy>
+void strip_gradient(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan, Index s, bool has_s,
+                    SweepMemory<T>& memory, const SoftmaxWeights<T>& weights, const PairGradients<T>& out,
+                    bool add_y) {
+  const Index first = plan.strip_first(s);
+  const core::MatrixView<T> g = memory.strip(s);
+  for_tiles(plan, g.rows, memory, [&](Index, Index, Index i, Index rows, Index j, Index cols, int thread) {
+    const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
+    if (!has_s) cosine_tile<T>(table, first + i, j, tile, nullptr, memory.pack(thread));
+    SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)
+    (policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
+     Policy::kRows ? weights.row_scale + first + i : nullptr, Policy::kCols ? weights.col_shift + j : nullptr,
+     Policy::kCols ? weights.col_scale + j : nullptr);
+    for (Index r = 0; r < rows; ++r)
+      for_special(table, first + i + r, j, cols, [&](Index slot, Index c) {
+        tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
+      });
+  });
+  strip_products(table, plan, g, first, memory, out, add_y);
+}
+
+}  // namespace detail
+
+/// How much of S the sweeps of a policy want to keep.
+template <class Policy>
+constexpr Keep keep_for(bool gradients) {
+  return !gradients ? Keep::nothing : Policy::kCols ? Keep::all : Keep::strip;
+}
+
+/// Runs both sweeps (the first alone without gradients). finish.rows(first, count) is called once for all rows,
+/// or strip by strip for a policy without columns; finish.cols() after it for one with columns. They read
+/// `stats` and fill `weights`. X and Y must be finite.
+template <class T, class Policy, class Finish>
+void softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
+                    core::Workspace::Frame& frame, const SoftmaxStatistics<T>& stats,
+                    const SoftmaxWeights<T>& weights, Finish&& finish, const PairGradients<T>& out) {
+  const bool gradients = out.dx.data != nullptr;
+  const Keep keep = keep_for<Policy>(gradients);
+  detail::SweepMemory<T> memory(plan, keep, frame);
+  bool add_y = out.add_y;
+  for (Index s = 0; s < plan.strips; ++s) {
+    detail::strip_statistics(table, policy, plan, keep, s, memory, stats);
+    if constexpr (!Policy::kCols) {
+      finish.rows(plan.strip_first(s), plan.strip_count(s));
+      if (gradients) detail::strip_gradient(table, policy, plan, s, true, memory, weights, out, add_y);
+      add_y = true;
+    }
+  }
+  if constexpr (Policy::kCols) {
+    if constexpr (Policy::kRows) finish.rows(0, plan.n);
+    finish.cols();
+    if (!gradients) return;
+    // Backwards: the strip computed last is still in the shared memory of the strips that were not kept.
+    for (Index s = plan.strips - 1; s >= 0; --s) {
+      const bool has_s = s < plan.kept_strips - 1 || s == plan.strips - 1 || plan.kept_strips == plan.strips;
+      detail::strip_gradient(table, policy, plan, s, has_s, memory, weights, out, add_y);
+      add_y = true;
+    }
+  }
+}
+
+}  // namespace spheremix::pairwise
