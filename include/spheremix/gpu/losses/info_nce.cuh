@@ -1,0 +1,46 @@
+// InfoNCE on the device: row i of X against all rows of Y, row i of Y is its positive.
+//
+//   loss = (1 / N) sum_i [ lse_j L_ij - L_ii ],   L = X Y^T / tau        (nats)
+//   dX = G Y,  dY = G^T X,  G = (1 / N tau) (P - I),  dL/d log tau = -sum_i x_i . dX_i
+//
+// Shapes, types and errors as in clip.cuh. [van den Oord et al. 2018]
+#pragma once
+
+#include "spheremix/gpu/losses/contrastive.cuh"
+
+namespace spheremix::gpu::losses {
+
+struct InfoNceOptions {
+  double temperature = 0.07;
+  Precision precision = Precision::fast;
+  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
+};
+
+/// Scratch of info_nce and info_nce_with_gradient in bytes, for these very views.
+template <class T>
+std::size_t info_nce_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                           const InfoNceOptions& options = {}) {
+  return detail::with_tile<T>(options.precision, [&]<class Tile>() {
+    return detail::contrastive_bytes<Tile>(x, y, options.block, true, false, true);
+  });
+}
+
+/// *loss (device memory).
+template <class T>
+Status info_nce(core::MatrixView<const T> x, core::MatrixView<const T> y, const InfoNceOptions& options, double* loss,
+                Scratch scratch, cudaStream_t stream) {
+  return detail::contrastive_checked<true, false>(x, y, {options.temperature, 1.0 / double(x.rows), 0},
+                                                  options.precision, options.block,
+                                                  ContrastiveGradient<T>{loss, {}, {}, nullptr}, scratch, stream);
+}
+
+/// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null.
+template <class T>
+Status info_nce_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const InfoNceOptions& options,
+                              const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+  if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
+  return detail::contrastive_checked<true, false>(x, y, {options.temperature, 1.0 / double(x.rows), 0},
+                                                  options.precision, options.block, out, scratch, stream);
+}
+
+}  // namespace spheremix::gpu::losses
