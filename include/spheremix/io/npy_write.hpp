@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -102,15 +103,16 @@ void save_npy(const std::string& path, core::MatrixView<const T> x, const std::v
   NewFile file(path);
   const std::string header = npy_header_text(dtype, shape);
   file.write(header.data(), header.size());
-  std::vector<unsigned char> buffer(std::size_t(x.rows > 0 ? x.cols : 0) * item);
-  if (buffer.empty()) return file.finish();
+  const std::size_t row_bytes = std::size_t(x.rows > 0 ? x.cols : 0) * item;
+  const auto buffer = std::make_unique<unsigned char[]>(row_bytes);
+  if (row_bytes == 0) return file.finish();
   for (Index i = 0; i < x.rows; ++i) {
     for (Index j = 0; j < x.cols; ++j) {
-      if (!put_number(double(x(i, j)), dtype, buffer.data() + std::size_t(j) * item))
+      if (!put_number(double(x(i, j)), dtype, buffer.get() + std::size_t(j) * item))
         fail(path, "not written: ", x(i, j), " at row ", i, ", column ", j,
              " is beyond the range of ", name_of(dtype));
     }
-    file.write(buffer.data(), buffer.size());
+    file.write(buffer.get(), row_bytes);
   }
   file.finish();
 }
