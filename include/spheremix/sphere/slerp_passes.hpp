@@ -22,7 +22,7 @@ template <class T>
     math::ArcVector<T> m = math::arc_slerp(arc, ti);
     if (arc.theta ==
         arc.theta) {  // the end points exactly: (S - D)/2 would round where |a| and |b| differ
-      const T* exact = ti == 0 || arc.coincident ? x : ti == 1 ? y : nullptr;
+      const T* exact = ti == 1 ? y : ti == 0 || arc.coincident ? x : nullptr;
       if (exact) {
         if (exact != out.row(i)) over_row<T>(d, [&](auto at) { at.put(out.row(i), at(exact)); });
         return true;

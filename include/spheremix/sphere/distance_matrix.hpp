@@ -1,0 +1,131 @@
+// All angles between the rows of U and the rows of V: entry (i, j) is the geodesic distance of u_i
+// and v_j.
+//
+// A tile of cosines comes from the product engine. acos of a cosine is accurate to a few eps only
+// where |cos| <= 0.9 (in float it is off by 446 eps at .999): every other entry is computed anew
+// from the difference and the sum of its two rows, as geodesic_distance does, so that
+// near-duplicates and near-antipodes keep their digits.
+//
+// Shapes   U: n x d, V: m x d, result n x m.   Cost 2 n m d flops, and about 4 d more for each pair
+// with |cos| > 0.9. Accuracy 8 eps relative, times max(1, d/64). Errors   std::invalid_argument:
+// sizes, out overlapping an input. NaN rows give NaN in their entries only.
+#pragma once
+
+#include "spheremix/core/workspace.hpp"
+#include "spheremix/pairwise/product.hpp"
+#include "spheremix/sphere/arc_rows.hpp"
+#include "spheremix/sphere/arguments.hpp"
+
+namespace spheremix::sphere {
+
+namespace detail {
+
+inline constexpr int kAngles = 64;
+
+/// angle_k = acos(c_k) for |c_k| <= 0.9, k in [0, kAngles): with s^2 = c^2, or (1 - |c|)/2 where
+/// |c| > 1/2,
+///   acos c = pi/2 - asin c   or   2 asin s (c > 0),  pi - 2 asin s (c < 0);   asin s = s + s z
+///   P(z)/Q(z), z = s^2.
+/// Within 3 eps. P and Q are the rational approximation of fdlibm's asin (Sun Microsystems 1993),
+/// |s| <= 1/2.
+template <class T>
+void acos_of_moderate(const T* cosine, T* angle) {
+  using Chunk = Eigen::Array<T, kAngles, 1>;
+  Chunk z, s;
+  for (int k = 0; k < kAngles; ++k) {
+    const T c = cosine[k], size = c < 0 ? -c : c;
+    z[k] = size <= T(0.5) ? size * size : (1 - size) * T(0.5);
+  }
+  s = z.sqrt();
+  for (int k = 0; k < kAngles; ++k) {
+    const T x = z[k];
+    const T p =
+        x *
+        (T(1.66666666666666657415e-01) +
+         x * (T(-3.25565818622400915405e-01) +
+              x * (T(2.01212532134862925881e-01) +
+                   x * (T(-4.00555345006794114027e-02) +
+                        x * (T(7.91534994289814532176e-04) + x * T(3.47933107596021167570e-05))))));
+    const T q =
+        1 + x * (T(-2.40339491173441421878e+00) +
+                 x * (T(2.02094576023350569471e+00) +
+                      x * (T(-6.88283971605453293030e-01) + x * T(7.70381505559019352791e-02))));
+    const T c = cosine[k], size = c < 0 ? -c : c;
+    const T root = size <= T(0.5) ? size : s[k];
+    const T sine_inverse = root + root * (p / q);
+    const T signed_inverse = c < 0 ? -sine_inverse : sine_inverse;
+    const T large = (c < 0 ? core::pi<T> : T(0)) + 2 * signed_inverse;
+    angle[k] = size <= T(0.5) ? core::pi<T> / 2 - signed_inverse : large;
+  }
+}
+
+/// Cosines c (count of them) to angles in place; a is the row of U, b the first of the rows of V.
+template <class T>
+void angles_of_cosines(T* c, Index count, const T* a, core::MatrixView<const T> b, Index d) {
+  T from[kAngles], to[kAngles];
+  for (Index j = 0; j < count; j += kAngles) {
+    const Index here = count - j < kAngles ? count - j : kAngles;
+    bool moderate = true;
+    for (Index k = 0; k < here; ++k) from[k] = c[j + k];
+    for (Index k = here; k < kAngles; ++k) from[k] = 0;
+    for (int k = 0; k < kAngles; ++k) moderate &= from[k] <= T(0.9) && from[k] >= T(-0.9);
+    acos_of_moderate(from, to);
+    if (!moderate)  // NaN too
+      for (Index k = 0; k < here; ++k)
+        if (!(from[k] <= T(0.9) && from[k] >= T(-0.9)))
+          to[k] = arc_between(a, b.row(j + k), d).theta;
+    for (Index k = 0; k < here; ++k) c[j + k] = to[k];
+  }
+}
+
+template <class T>
+void geodesic_distance_matrix(core::MatrixView<const T> a, core::MatrixView<const T> b,
+                              core::MatrixView<T> out) {
+  constexpr Index tile = 256;
+  const Index down = (a.rows + tile - 1) / tile, across = (b.rows + tile - 1) / tile;
+  core::parallel_for(down * across, core::max_threads(), [&](Index task, int) {
+    // One pair of packing buffers a thread, kept from call to call.
+    static thread_local core::Workspace memory;
+    auto frame = memory.frame(core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackA<T>)) +
+                              core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackB<T>)));
+    pairwise::PackBuffers<T> pack{frame.template take<T>(std::size_t(pairwise::kPackA<T>)),
+                                  frame.template take<T>(std::size_t(pairwise::kPackB<T>))};
+    const Index i = task / across * tile, j = task % across * tile;
+    const Index rows = a.rows - i < tile ? a.rows - i : tile,
+                cols = b.rows - j < tile ? b.rows - j : tile;
+    const core::MatrixView<T> here{out.row(i) + j, rows, cols, out.stride};
+    const auto block = b.middle_rows(j, cols);
+    pairwise::times_transposed(here, a.middle_rows(i, rows), block, false, pack);
+    for (Index r = 0; r < rows; ++r)
+      angles_of_cosines(here.row(r), cols, a.row(i + r), block, a.cols);
+  });
+}
+
+}  // namespace detail
+
+/// The n x m table of angles.
+template <class U, class V, class Out>
+requires detail::Writable<Out>
+void geodesic_distance_matrix(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
+                              Out&& out) {
+  using T = typename U::Scalar;
+  constexpr auto* name = "geodesic_distance_matrix";
+  const core::InputRows<T> a(u), b(v);
+  core::expects(u.cols() == v.cols(), name, "U is ", u.rows(), " x ", u.cols(), " but V is ",
+                v.rows(), " x ", v.cols());
+  core::OutputRows angles(name, "out", out, u.rows(), v.rows());
+  core::expects_apart(name, angles.view(), a.view());
+  core::expects_apart(name, angles.view(), b.view());
+  detail::geodesic_distance_matrix(a.view(), b.view(), angles.view());
+  angles.commit();
+}
+
+template <class U, class V>
+[[nodiscard]] RowMatrix<typename U::Scalar> geodesic_distance_matrix(
+    const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v) {
+  RowMatrix<typename U::Scalar> out;
+  geodesic_distance_matrix(u, v, out);
+  return out;
+}
+
+}  // namespace spheremix::sphere
