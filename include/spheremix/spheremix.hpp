@@ -1,5 +1,4 @@
-// Everything of spheremix for the CPU. The device headers, spheremix/gpu/*.cuh, are included one by
-// one.
+// Everything of spheremix for the CPU. Device headers, spheremix/gpu/*.cuh, are included one by one.
 #pragma once
 
 #include "spheremix/core/checks.hpp"

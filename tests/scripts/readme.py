@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Does the README tell the truth? Usage: readme.py BUILD_FOLDER
+
+  ```cpp      a whole program: compiled and run; a ```text block after it is its output, to the character.
+              A program that is quoted from examples/ (a comment <!-- examples/NAME.cpp --> before it) equals the file.
+  ```cmake    a whole project around main.cpp, the first program: configured, built and run
+  ```sh       <!-- run -->            run in a fresh copy of the tree, one after another
+              <!-- run in app -->     run in the folder of the last ```cmake project
+              <!-- not run: why -->   not run
+  tables      every `name` in a first column is a function of the library; where the CUDA column says yes,
+              of spheremix/gpu/ too; where the gradient column names a suffix, that function exists as well
+  links       every relative link and image exists
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = Path(sys.argv[1]).resolve()
+TREE, APP, HOME = OUT / "tree", OUT / "app", OUT / "home"
+BLOCK = re.compile(r"(?:<!-- *([^>]*?) *-->\n+)?```(\w+)\n(.*?)```\n", re.S)
+ENV = {**os.environ, "HOME": str(HOME), "PKG_CONFIG_PATH": str(HOME / ".local/share/pkgconfig"),
+       "CMAKE_PREFIX_PATH": str(HOME / ".local")}
+failures = 0
+
+
+def check(title, holds, details=""):
+    global failures
+    failures += not holds
+    print(f"{'passed' if holds else 'failed'}: {title}", flush=True)
+    if not holds:
+        print("\n".join("    " + line for line in str(details).splitlines()[-30:]), flush=True)
+    return holds
+
+
+def run(title, command, folder):
+    done = subprocess.run(command, cwd=folder, env=ENV, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    check(title, done.returncode == 0, done.stdout)
+    return done.stdout
+
+
+def copy_tree():
+    for folder in (TREE, APP, HOME):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT, TREE, symlinks=True, ignore=shutil.ignore_patterns("build*", ".git", "out", "__pycache__"))
+    APP.mkdir(parents=True)
+    HOME.mkdir()
+
+
+def check_program(number, source, quoted, output):
+    if quoted:
+        file = ROOT / quoted
+        check(f"program {number} is {quoted}", file.exists() and source.strip() in file.read_text(), source)
+    path = APP / f"program{number}.cpp"
+    path.write_text(source)
+    if not (APP / "main.cpp").exists():
+        (APP / "main.cpp").write_text(source)
+    flags = subprocess.run(["pkg-config", "--cflags", "eigen3"], text=True, stdout=subprocess.PIPE).stdout.split()
+    run(f"program {number} compiles", ["g++", "-std=c++20", "-O2", "-fopenmp", "-Wall", "-Wextra", "-Werror",
+                                       f"-I{ROOT / 'include'}", *flags, path, "-o", path.with_suffix("")], APP)
+    printed = run(f"program {number} runs", [path.with_suffix("")], ROOT) if path.with_suffix("").exists() else ""
+    if output is not None:
+        check(f"program {number} prints what the README shows", printed == output, f"it prints\n{printed}")
+
+
+def check_project(number, text):
+    (APP / "CMakeLists.txt").write_text(text.replace("/path/to/spheremix", str(ROOT)))
+    shutil.rmtree(APP / "build", ignore_errors=True)
+    run(f"CMake project {number} configures", ["cmake", "-S", ".", "-B", "build"], APP)
+    run(f"CMake project {number} builds", ["cmake", "--build", "build"], APP)
+    run(f"CMake project {number} runs", ["build/app"], APP)
+
+
+def check_commands(text, comment):
+    title = text.strip().splitlines()[0][:70]
+    if comment.startswith("not run:"):
+        print(f"note: the README's `{title}` is not run here ({comment[8:].strip()})")
+    elif comment in ("run", "run in app"):
+        run(f"`{title}` works", ["sh", "-eu", "-c", text], TREE if comment == "run" else APP)
+    else:
+        check(f"`{title}` says whether it is run", False, f"no <!-- run --> before it: {comment!r}")
+
+
+def functions(folder):
+    text = "\n".join(p.read_text() for p in folder.rglob("*") if p.suffix in (".hpp", ".cuh"))
+    return set(re.findall(r"\b([a-z][a-z0-9_]*)(?:<[^<>;()]*>)?\(", text)), set(re.findall(r"\b(?:struct|class) (\w+)", text))
+
+
+def check_tables(text):
+    cpu, types = functions(ROOT / "include/spheremix")
+    gpu = functions(ROOT / "include/spheremix/gpu")[0]
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in table.splitlines()]
+        head = [cell.lower() for cell in rows[0]]
+        missing = []
+        for row in rows[2:]:
+            for name in re.findall(r"`(\w+)`", row[0]):
+                if name not in cpu | types:
+                    missing.append(name)
+                if "cuda" in head and row[head.index("cuda")].startswith("yes") and name not in gpu:
+                    missing.append(f"gpu: {name}")
+                if "gradient" in head:
+                    for suffix in re.findall(r"`(_\w+)`", row[head.index("gradient")]):
+                        if name + suffix not in cpu:
+                            missing.append(name + suffix)
+        check(f"table of {rows[0][0]}: every name exists", not missing, "\n".join(missing))
+
+
+def main():
+    text = (ROOT / "README.md").read_text()
+    copy_tree()
+    blocks = BLOCK.findall(text)
+    programs = projects = 0
+    for i, (comment, language, body) in enumerate(blocks):
+        if language == "cpp":
+            programs += 1
+            following = blocks[i + 1] if i + 1 < len(blocks) else ("", "", "")
+            quoted = comment if comment.startswith("examples/") else ""
+            check_program(programs, body, quoted, following[2] if following[1] == "text" else None)
+        elif language == "cmake":
+            projects += 1
+            check_project(projects, body)
+        elif language == "sh":
+            check_commands(body, comment)
+    check_tables(text)
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    absent = [link for link in links if not (ROOT / link).exists()]
+    check("every relative link of the README exists", not absent, "\n".join(absent))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
