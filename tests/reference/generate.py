@@ -289,7 +289,7 @@ def write_sphere():
                 if d == 64 and scale not in (1.0, tiny, huge):
                     continue
                 value = unit(Var(array(x))).value
-                out.case("normalize", precision, {"d": d}, {"x": x[0], "value": value[0]})
+                out.case("normalize", precision, {"d": d, "size": float(abs(x).max())}, {"x": x[0], "value": value[0]})
     out.close()
 
 
