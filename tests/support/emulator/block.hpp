@@ -106,7 +106,7 @@ class Block {
   const Deposit* meet(Collective kind, unsigned mask, const void* mine, std::size_t bytes) {
     Thread& t = *now_;
     if (!(mask >> lane() & 1u)) fail("a thread calls a warp collective whose mask leaves it out");
-    std::memcpy(t.deposit.data(), mine, bytes);
+    if (bytes > 0) std::memcpy(t.deposit.data(), mine, bytes);
     t.kind = kind;
     t.mask = mask;
     t.wait = Wait::warp;

@@ -49,7 +49,8 @@ class Fiber {
   void prepare(void (*entry)()) {
     if (!stack_) stack_.reset(new char[stack_bytes]);
 #if defined(SPHEREMIX_EMULATOR_ASAN)
-    __asan_unpoison_memory_region(stack_.get(), stack_bytes);  // the last run left without unwinding
+    __asan_unpoison_memory_region(stack_.get(),
+                                  stack_bytes);  // the last run left without unwinding
 #endif
 #if defined(__x86_64__)
     auto top = reinterpret_cast<std::uintptr_t>(stack_.get() + stack_bytes) & ~std::uintptr_t(15);

@@ -5,10 +5,10 @@
 #include <cstdint>
 
 struct __half {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;
 };
 struct __nv_bfloat16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;
 };
 
 inline float __half2float(__half h) {
