@@ -107,7 +107,8 @@ class OutputRows {
             " but the result is ", rows, " x ", cols);
     if constexpr (direct) {
       if (out.innerStride() == 1 || cols <= 1) {
-        view_ = {out.data(), rows, cols, out.outerStride()};
+        // A column stored as such goes from row to row by its inner stride.
+        view_ = {out.data(), rows, cols, Out::IsRowMajor ? out.outerStride() : out.innerStride()};
         return;
       }
     }

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
-#include <vector>
+#include <utility>
 
 namespace spheremix::core {
 
@@ -18,8 +18,13 @@ class Workspace {
   Workspace() = default;
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
-  Workspace(Workspace&&) = default;
-  Workspace& operator=(Workspace&&) = default;
+  Workspace(Workspace&& other) noexcept
+      : block_(std::move(other.block_)), capacity_(std::exchange(other.capacity_, 0)) {}
+  Workspace& operator=(Workspace&& other) noexcept {
+    std::swap(block_, other.block_);
+    std::swap(capacity_, other.capacity_);
+    return *this;
+  }
 
   /// Bytes that an array of `count` values of T takes from a frame, rounding included.
   template <class T>

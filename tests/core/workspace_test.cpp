@@ -1,0 +1,60 @@
+#include "spheremix/core/workspace.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+
+using namespace spheremix;
+using core::Workspace;
+
+TEST_CASE("a frame hands out aligned, disjoint arrays and refuses more than was reserved") {
+  Workspace workspace;
+  const std::size_t bytes = Workspace::bytes_for<float>(3) + Workspace::bytes_for<double>(100) +
+                            Workspace::bytes_for<char>(1);
+  CHECK(bytes == 64 + 832 + 64);
+  auto frame = workspace.frame(bytes);
+  float* a = frame.take<float>(3);
+  double* b = frame.take<double>(100);
+  CHECK(frame.left() == 64);
+  char* c = frame.take<char>(1);
+  CHECK(frame.left() == 0);
+  for (const void* p : {static_cast<void*>(a), static_cast<void*>(b), static_cast<void*>(c)})
+    CHECK(reinterpret_cast<std::uintptr_t>(p) % Workspace::alignment == 0);
+  CHECK(static_cast<void*>(b) >= static_cast<void*>(a + 3));
+  CHECK(static_cast<void*>(c) >= static_cast<void*>(b + 100));
+  CHECK_THROWS_AS((void)frame.take<char>(1), std::bad_alloc);
+}
+
+TEST_CASE("memory is kept from call to call and grows only when it must") {
+  Workspace workspace;
+  CHECK(workspace.capacity() == 0);
+  const void* first = workspace.frame(4096).take<char>(1);
+  CHECK(workspace.capacity() == 4096);
+  CHECK(workspace.frame(4096).take<char>(1) == first);
+  CHECK(workspace.frame(64).take<char>(1) == first);
+  CHECK(workspace.capacity() == 4096);
+  (void)workspace.frame(8192);
+  CHECK(workspace.capacity() == 8192);
+  workspace.release();
+  CHECK(workspace.capacity() == 0);
+  CHECK_NOTHROW((void)workspace.frame(0));
+}
+
+#if !defined(__SANITIZE_ADDRESS__)  // which aborts instead of refusing
+TEST_CASE("a refused allocation leaves an empty, usable workspace") {
+  Workspace workspace;
+  (void)workspace.frame(128);
+  CHECK_THROWS_AS((void)workspace.frame(std::size_t(1) << 62), std::bad_alloc);
+  CHECK(workspace.capacity() == 0);
+  CHECK_NOTHROW((void)workspace.frame(128));
+}
+#endif
+
+TEST_CASE("a workspace can be moved") {
+  Workspace workspace;
+  const void* first = workspace.frame(256).take<char>(1);
+  Workspace other = std::move(workspace);
+  CHECK(other.frame(256).take<char>(1) == first);
+  // What is left behind must not claim the memory that went away.
+  CHECK(workspace.frame(256).take<char>(1) != nullptr);
+}
