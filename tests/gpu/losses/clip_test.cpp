@@ -9,7 +9,7 @@ namespace {
 
 using namespace spheremix;
 using namespace spheremix::gpu_test;
-using gpu::losses::Precision;
+using gpu::Precision;
 
 struct Result {
   double loss, log_temperature;

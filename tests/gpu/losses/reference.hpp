@@ -71,6 +71,26 @@ inline Reference contrastive(const std::vector<double>& x, const std::vector<dou
   return out;
 }
 
+/// SigLIP; out.log_temperature as named, the bias's gradient in *bias_slope.
+inline Reference siglip(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d, Real temperature,
+                        Real bias, Real* bias_slope) {
+  const Table s = cosines(x, y, n, d);
+  Table g = zero_table(n);
+  Reference out;
+  *bias_slope = 0;
+  for (std::size_t i = 0; i < std::size_t(n); ++i)
+    for (std::size_t j = 0; j < std::size_t(n); ++j) {
+      const Real z = i == j ? 1 : -1, u = -z * (s[i][j] / temperature + bias);
+      out.loss += (u > 0 ? u + std::log1p(std::exp(-u)) : std::log1p(std::exp(u))) / Real(n);
+      const Real slope = -z / (1 + std::exp(-u)) / Real(n);
+      g[i][j] = slope / temperature;
+      *bias_slope += slope;
+      out.log_temperature -= slope * s[i][j] / temperature;
+    }
+  pull(g, x, y, n, d, out);
+  return out;
+}
+
 inline double relative_error(const std::vector<double>& got, const std::vector<double>& want) {
   long double difference = 0, size = 0;
   for (std::size_t k = 0; k < want.size(); ++k) {

@@ -21,7 +21,7 @@ struct ClipOptions {
 /// Scratch of clip and clip_with_gradient in bytes, for these very views (aligned fp16 rows need no copy).
 template <class T>
 std::size_t clip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y, const ClipOptions& options = {}) {
-  return detail::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
     return detail::contrastive_bytes<Tile>(x, y, options.block, true, true, true);
   });
 }

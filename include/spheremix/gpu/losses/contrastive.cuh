@@ -9,9 +9,9 @@
 
 #include <cmath>
 
-#include "spheremix/gpu/losses/precision.cuh"
 #include "spheremix/gpu/pairwise/engine.cuh"
 #include "spheremix/gpu/pairwise/operand.cuh"
+#include "spheremix/gpu/pairwise/precision.cuh"
 #include "spheremix/math/pair_policy.hpp"
 
 namespace spheremix::gpu::losses {
@@ -36,6 +36,19 @@ const char* pair_error(const core::MatrixView<const T>& x, const core::MatrixVie
   if (x.rows <= 0 || x.cols <= 0) return "X and Y are empty";
   if (!x.data || !y.data) return "X or Y is a null pointer";
   if (x.stride < x.cols || y.stride < y.cols) return "a stride is less than the columns";
+  return nullptr;
+}
+
+/// What is wrong with a temperature or the places for the results.
+template <class T, class G>
+const char* place_error(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, double temperature,
+                        const double* loss, const core::MatrixView<G>& dx, const core::MatrixView<G>& dy) {
+  if (!(temperature > 0) || !(temperature <= core::largest<double>))
+    return "the temperature is not a positive finite number";
+  if (!loss) return "no place for the loss";
+  if (dx.data && (!dy.data || dx.rows != x.rows || dx.cols != x.cols || dy.rows != y.rows || dy.cols != y.cols ||
+                  dx.stride < dx.cols || dy.stride < dy.cols))
+    return "the gradients have another shape than X and Y";
   return nullptr;
 }
 
@@ -110,13 +123,8 @@ Status contrastive_checked(const core::MatrixView<const T>& x, const core::Matri
                            const ContrastiveWeights& weights, Precision precision, Index block,
                            const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
-  if (!(weights.temperature > 0) || !(weights.temperature <= core::largest<double>))
-    return invalid("the temperature is not a positive finite number");
-  if (!out.loss) return invalid("no place for the loss");
-  if (out.x.data && (!out.y.data || out.x.rows != x.rows || out.x.cols != x.cols || out.y.rows != y.rows ||
-                     out.y.cols != y.cols))
-    return invalid("the gradients have another shape than X and Y");
-  return with_tile<T>(precision, [&]<class Tile>() {
+  if (const char* wrong = place_error(x, y, weights.temperature, out.loss, out.x, out.y)) return invalid(wrong);
+  return pairwise::with_tile<T>(precision, [&]<class Tile>() {
     return contrastive<Tile, Rows, Cols>(x, y, weights, block, out, scratch, stream);
   });
 }

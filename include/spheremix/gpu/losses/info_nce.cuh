@@ -20,7 +20,7 @@ struct InfoNceOptions {
 template <class T>
 std::size_t info_nce_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                            const InfoNceOptions& options = {}) {
-  return detail::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
     return detail::contrastive_bytes<Tile>(x, y, options.block, true, false, true);
   });
 }

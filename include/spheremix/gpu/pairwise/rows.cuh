@@ -139,6 +139,27 @@ struct PositivesKernel {
   }
 };
 
+/// sum of x_i . dX_i, one a block; one warp a row.
+template <class Input>
+struct AlongKernel {
+  using T = Arithmetic<Input>;
+  static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
+  static constexpr std::size_t kShared = kRowsEach * sizeof(double);
+
+  core::MatrixView<const Input> x;
+  core::MatrixView<const T> dx;
+  double* partial;
+
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
+    double along = 0;
+    if (i < x.rows)
+      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) along += double(widen(x(i, k))) * double(dx(i, k));
+    along = block_sum<kThreads>(along, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x == 0) partial[blockIdx.x] = along;
+  }
+};
+
 /// *out = factor * (sum of partial), or that added to *out. One block a sum.
 struct ReduceKernel {
   static constexpr unsigned kThreads = 256, kResident = 4;

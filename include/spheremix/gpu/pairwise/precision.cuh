@@ -1,4 +1,4 @@
-// How the N x N losses calculate on the device.
+// How the N x N losses and metrics calculate on the device.
 //
 //   fast    fp16 rows on the tensor cores, cosines, statistics and sums in f32, dL/dS in fp16 times 2^14. Rows are
 //           meant to be unit: entries below 2^-14 lose digits and products above 65504 are infinite in fp16.
@@ -10,22 +10,22 @@
 #include "spheremix/gpu/pairwise/exact_tile.cuh"
 #include "spheremix/gpu/pairwise/half_tile.cuh"
 
-namespace spheremix::gpu::losses {
+namespace spheremix::gpu {
 
 enum class Precision { fast, exact };
 
-namespace detail {
+namespace pairwise {
 
 /// Calls f.template operator()<Tile>() with the tile type for rows of T.
 template <class T, class F>
 auto with_tile(Precision precision, F f) {
   if constexpr (std::is_same_v<T, double>) {
-    return f.template operator()<pairwise::ExactTile<double>>();
+    return f.template operator()<ExactTile<double>>();
   } else {
-    if (precision == Precision::exact) return f.template operator()<pairwise::ExactTile<T>>();
-    return f.template operator()<pairwise::HalfTile>();
+    if (precision == Precision::exact) return f.template operator()<ExactTile<T>>();
+    return f.template operator()<HalfTile>();
   }
 }
 
-}  // namespace detail
-}  // namespace spheremix::gpu::losses
+}  // namespace pairwise
+}  // namespace spheremix::gpu

@@ -1,0 +1,278 @@
+// Uniformity on the device: how evenly rows cover the sphere.
+//
+//   uniformity = log mean_{i < j} exp(-t |x_i - x_j|^2)                               (t = 2)
+//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{a != b} K_ab,   K = exp(-t |x_i - x_j|^2)
+//
+// X: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant). [Wang, Isola 2020]
+// Squares of distances come from |x_i|^2 + |x_j|^2 - 2 x_i . x_j: an absolute error of about 1e-6 t in the value at
+// the least, so near-duplicates are seen as equal. Ranges above the diagonal only: about 3 N^2 D flops with gradient.
+// For t > 3 the kernel may underflow: then a first sweep (2 N^2 D) finds its maximum.
+// Memory: the operand (2 N D bytes unless X is fp16 rows on 16-byte boundaries), 24 N bytes and at most 38 MiB.
+// Errors: fewer than two rows, t not positive and finite, too small a scratch.
+#pragma once
+
+#include "spheremix/gpu/pairwise/one_sweep.cuh"
+#include "spheremix/gpu/pairwise/operand.cuh"
+#include "spheremix/gpu/pairwise/precision.cuh"
+
+namespace spheremix::gpu::metrics {
+
+struct UniformityOptions {
+  double t = 2;
+  Precision precision = Precision::fast;
+  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
+};
+
+/// Results in device memory, f32 gradient (f64 for double rows).
+template <class T>
+struct UniformityGradient {
+  double* value = nullptr;
+  core::MatrixView<Arithmetic<T>> x;
+};
+
+namespace detail {
+
+/// K in base 2 relative to *shift: 2^(min(0, 2 c s - c |x_i|^2 - c |x_j|^2) - shift), c = t log2(e).
+template <class T>
+struct UniformityPair {
+  static constexpr bool kRows = true, kCols = false;
+  T two_c;
+  const T* norms;  ///< c |x_i|^2
+  const T* shift;
+  T weight;
+
+  __device__ __forceinline__ T logit(T s, Index i, Index j) const {
+    const T z = two_c * s - norms[i] - norms[j];
+    return z > 0 ? T(0) : z;
+  }
+  __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, Index i, Index j) const {
+    const T k = pairwise::pair_exp2(logit(s, i, j) - *shift);
+    return {k, weight * k};
+  }
+};
+
+/// norms[i] = c |x_i|^2; one warp a row.
+template <class Input, class T>
+struct NormsKernel {
+  static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
+  static constexpr std::size_t kShared = 0;
+  core::MatrixView<const Input> x;
+  T c;
+  T* norms;
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
+    if (i >= x.rows) return;
+    T sum = 0;
+    for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
+      const T v = T(widen(x(i, k)));
+      sum += v * v;
+    }
+    sum = warp_sum(sum);
+    if (threadIdx.x % kWarp == 0) norms[i] = c * sum;
+  }
+};
+
+/// *shift = the largest maximum of the rows; 0 without rows. One block.
+template <class T>
+struct LargestKernel {
+  static constexpr unsigned kThreads = 256, kResident = 4;
+  static constexpr std::size_t kShared = kThreads / kWarp * sizeof(T);
+  const pairwise::RowPair<T>* rows;
+  Index count;
+  T* shift;
+  __device__ void operator()() const {
+    T top = -core::infinity<T>;
+    for (Index k = threadIdx.x; k < count; k += kThreads) top = pairwise::larger(top, rows[k].a);
+    top = warp_max(top);
+    T* const part = reinterpret_cast<T*>(shared_memory());
+    if (threadIdx.x % kWarp == 0) part[threadIdx.x / kWarp] = top;
+    block_barrier();
+    if (threadIdx.x > 0) return;
+    for (unsigned w = 1; w < kThreads / kWarp; ++w) top = pairwise::larger(top, part[w]);
+    *shift = count > 0 && top > -core::infinity<T> ? top : T(0);
+  }
+};
+
+/// From the tiles' sums: the value and 4 t / sum_{i != j} K. One block.
+template <class T>
+struct ValueKernel {
+  static constexpr unsigned kThreads = 256, kResident = 4;
+  static constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
+  const double* partial;
+  Index count, n;
+  const T* shift;
+  double t;
+  double* value;
+  double* slope;
+  __device__ void operator()() const {
+    double v = 0;
+    for (Index k = threadIdx.x; k < count; k += kThreads) v += partial[k];
+    v = pairwise::block_sum<kThreads>(v, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x > 0) return;
+    *value = std::log(v / (double(n) * double(n - 1))) + 0.693147180559945309417 * double(*shift);
+    *slope = 4 * t / v;
+  }
+};
+
+/// dx_i = slope (dx_i - sums_i x_i / weight); one warp a row.
+template <class Input, class T>
+struct CentreKernel {
+  static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
+  static constexpr std::size_t kShared = 0;
+  core::MatrixView<const Input> x;
+  const T* sums;
+  const double* slope;
+  T weight;
+  core::MatrixView<T> dx;
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
+    if (i >= dx.rows) return;
+    const T own = sums[i] / weight, factor = T(*slope);
+    for (Index k = threadIdx.x % kWarp; k < dx.cols; k += kWarp)
+      dx(i, k) = factor * (dx(i, k) - own * T(widen(x(i, k))));
+  }
+};
+
+template <class Tile>
+std::size_t partial_count(const pairwise::RangeLimits& limits) {
+  return std::size_t(limits.weights_rows * limits.weights_cols) / Tile::kEdge;
+}
+
+template <class Tile, class T>
+std::size_t uniformity_bytes(const core::MatrixView<const T>& x, Index block) {
+  using Sum = typename Tile::Sum;
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, x.rows, block);
+  const std::size_t n = std::size_t(x.rows), second = 2 * scratch_bytes<Sum>(partial_count<Tile>(limits)) +
+                                                     pairwise::sweep_bytes<Tile>(limits, false, false, true);
+  const std::size_t first = pairwise::sweep_bytes<Tile>(limits, true, false, false);
+  return pairwise::operand_bytes<Tile>(x) + 2 * scratch_bytes<Sum>(n) + scratch_bytes<Sum>(1) +
+         scratch_bytes<double>(1) + scratch_bytes<pairwise::RowPair<Sum>>(n) +
+         scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) + (first > second ? first : second);
+}
+
+template <class Tile, class T>
+Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& options,
+                  const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+  using Sum = typename Tile::Sum;
+  using Input = typename Tile::Input;
+  constexpr Index kEdge = Tile::kEdge;
+  if (scratch.bytes < uniformity_bytes<Tile>(x, options.block)) return invalid("the scratch is too small");
+  const bool gradient = out.x.data != nullptr;
+  const Index n = x.rows;
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, options.block);
+  ScratchFrame frame(scratch);
+  core::MatrixView<const Input> a;
+  Status status = pairwise::make_operand<Tile>(x, frame, stream, &a);
+  if (!status) return status;
+  Sum* const norms = frame.take<Sum>(std::size_t(n));
+  Sum* const sums = frame.take<Sum>(std::size_t(n));
+  Sum* const shift = frame.take<Sum>(1);
+  double* const slope = frame.take<double>(1);
+  auto* const rows = frame.take<pairwise::RowPair<Sum>>(std::size_t(n));
+  const Index tiles = pairwise::range_tiles<Tile>(limits);
+  double* const values = frame.take<double>(std::size_t(tiles));
+
+  const double c = options.t * 1.4426950408889634074;
+  using Norms = NormsKernel<Input, Sum>;
+  status = pairwise::start(Norms{a, Sum(c), norms}, pairwise::ceil_div(n, Norms::kRowsEach), stream);
+  if (!status) return status;
+  const UniformityPair<Sum> policy{Sum(2 * c), norms, shift, Tile::kWeightScale};
+  const pairwise::Excluded diagonal{{0, 0, 0}, 1};
+  const bool shifted = options.t > 3;
+  if (shifted) {
+    pairwise::Table<Tile, UniformityPair<Sum>> table;
+    table.x = table.y = a;
+    table.policy = policy;
+    table.excluded = diagonal;
+    table.rows = rows;
+    status = pairwise::sweep_statistics(table, limits, frame.rest(), stream);
+    if (!status) return status;
+  }
+  status = pairwise::start(LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1, stream);
+  if (status && gradient) status = pairwise::fill(out.x, Sum(0), stream);
+  if (status && gradient) status = pairwise::fill(core::MatrixView<Sum>{sums, 1, n, n}, Sum(0), stream);
+  if (!status) return status;
+
+  Sum* const by_row = frame.take<Sum>(partial_count<Tile>(limits));
+  Sum* const by_col = frame.take<Sum>(partial_count<Tile>(limits));
+  const Index edge = limits.weights_rows, stride = limits.weights_cols;  // equal: the table is square
+  auto* const weights = frame.take<typename Tile::Weight>(std::size_t(edge * stride));
+  const Sum alpha = 1 / Tile::kWeightScale;
+  status = pairwise::for_ranges(n, 0, n, edge, stride, [&](const pairwise::Range& r) -> Status {
+    if (r.i0 > r.j0) return {};
+    const bool both = r.i0 < r.j0;  // stands for its mirror image as well
+    const Index tile_rows = pairwise::ceil_div(r.rows, kEdge), tile_cols = pairwise::ceil_div(r.cols, kEdge);
+    pairwise::OneSweepKernel<Tile, UniformityPair<Sum>> kernel{};
+    kernel.x = kernel.y = a;
+    kernel.range = r;
+    kernel.policy = policy;
+    kernel.excluded = diagonal;
+    kernel.values = values;
+    kernel.first = r.j0 == 0;
+    kernel.value_weight = both ? 2 : 1;
+    if (gradient) {
+      kernel.weights = weights;
+      kernel.stride = stride;
+      kernel.row_partial = by_row;
+      kernel.col_partial = both ? by_col : nullptr;
+    }
+    const Status started = pairwise::start(kernel, tile_rows * tile_cols, stream);
+    if (!started || !gradient) return started;
+    pairwise::MergeSumsKernel<Sum> merge{};
+    merge.rows = {by_row, r.rows, tile_cols, sums + r.i0};
+    if (both) merge.cols = {by_col, r.cols, tile_rows, sums + r.j0};
+    constexpr Index kThreads = pairwise::MergeSumsKernel<Sum>::kThreads;
+    const Status merged = pairwise::start(
+        merge, pairwise::ceil_div(merge.rows.lines, kThreads) + pairwise::ceil_div(merge.cols.lines, kThreads), stream);
+    if (!merged) return merged;
+    pairwise::ProductSide<Tile> mirror{weights, stride, true, a.middle_rows(r.i0, r.rows), {}, alpha, true};
+    if (both) mirror.out = out.x.middle_rows(r.j0, r.cols);
+    return pairwise::start_products<Tile>(
+        {weights, stride, false, a.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows), alpha, true}, mirror,
+        stream);
+  });
+  if (!status) return status;
+  status = pairwise::start(ValueKernel<Sum>{values, tiles, n, shift, options.t, out.value, slope}, 1, stream);
+  if (!status || !gradient) return status;
+  using Centre = CentreKernel<Input, Sum>;
+  return pairwise::start(Centre{a, sums, slope, Tile::kWeightScale, out.x}, pairwise::ceil_div(n, Centre::kRowsEach),
+                         stream);
+}
+
+template <class T>
+Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOptions& options,
+                          const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+  if (x.rows < 2 || x.cols < 1) return invalid("uniformity needs two rows at least");
+  if (!x.data || x.stride < x.cols || !out.value) return invalid("uniformity: a null pointer or a stride below the columns");
+  if (!(options.t > 0) || !(options.t <= core::largest<double>)) return invalid("uniformity: t is not positive and finite");
+  if (out.x.data && (out.x.rows != x.rows || out.x.cols != x.cols || out.x.stride < x.cols))
+    return invalid("uniformity: the gradient has another shape than X");
+  return pairwise::with_tile<T>(options.precision,
+                                [&]<class Tile>() { return uniformity<Tile>(x, options, out, scratch, stream); });
+}
+
+}  // namespace detail
+
+/// Scratch of uniformity and uniformity_with_gradient in bytes, for this very view.
+template <class T>
+std::size_t uniformity_bytes(core::MatrixView<const T> x, const UniformityOptions& options = {}) {
+  return pairwise::with_tile<T>(options.precision,
+                                [&]<class Tile>() { return detail::uniformity_bytes<Tile>(x, options.block); });
+}
+
+/// *value (device memory).
+template <class T>
+Status uniformity(core::MatrixView<const T> x, const UniformityOptions& options, double* value, Scratch scratch,
+                  cudaStream_t stream) {
+  return detail::uniformity_checked(x, options, UniformityGradient<T>{value, {}}, scratch, stream);
+}
+
+/// Value and gradient, overwritten.
+template <class T>
+Status uniformity_with_gradient(core::MatrixView<const T> x, const UniformityOptions& options,
+                                const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+  if (!out.x.data) return invalid("uniformity: no place for the gradient");
+  return detail::uniformity_checked(x, options, out, scratch, stream);
+}
+
+}  // namespace spheremix::gpu::metrics
