@@ -1,4 +1,5 @@
-// Precondition checks for public entry points, active in every build. Never inside a per-element loop.
+// Precondition checks for public entry points, active in every build. Never inside a per-element
+// loop.
 //
 // Every message starts with the name of the public function and says what was found:
 //   "slerp_rows: U is 3 x 4 but V is 3 x 5"
@@ -21,7 +22,8 @@ template <class... Parts>
   throw std::invalid_argument(message.str());
 }
 
-/// Throws std::invalid_argument("function: parts...") unless `holds`. The text is built only on failure.
+/// Throws std::invalid_argument("function: parts...") unless `holds`. The text is built only on
+/// failure.
 template <class... Parts>
 void expects(bool holds, const char* function, const Parts&... parts) {
   if (!holds) [[unlikely]]
@@ -31,8 +33,8 @@ void expects(bool holds, const char* function, const Parts&... parts) {
 /// Throws unless a (rows x cols) and b have one shape.
 inline void expects_same_shape(const char* function, const char* a, Index a_rows, Index a_cols,
                                const char* b, Index b_rows, Index b_cols) {
-  expects(a_rows == b_rows && a_cols == b_cols, function, a, " is ", a_rows, " x ", a_cols, " but ", b,
-          " is ", b_rows, " x ", b_cols);
+  expects(a_rows == b_rows && a_cols == b_cols, function, a, " is ", a_rows, " x ", a_cols, " but ",
+          b, " is ", b_rows, " x ", b_cols);
 }
 
 /// Throws unless `name` has `want` elements.

@@ -1,4 +1,5 @@
-// The library's matrix types, and the two doors between Eigen expressions and the views the engines work on.
+// The library's matrix types, and the two doors between Eigen expressions and the views the engines
+// work on.
 #pragma once
 
 #include <Eigen/Core>
@@ -23,17 +24,20 @@ namespace core {
 template <class T>
 inline constexpr bool is_real = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
-/// Any Eigen expression as rows in memory: a row-major expression with contiguous rows is borrowed as it is,
-/// anything else is evaluated into a temporary. Lives as long as the call.
+/// Any Eigen expression as rows in memory: a row-major expression with contiguous rows is borrowed
+/// as it is, anything else is evaluated into a temporary. Lives as long as the call.
 template <class T>
 class InputRows {
  public:
   template <class X>
   explicit InputRows(const Eigen::MatrixBase<X>& x) : ref_(x.derived()) {
-    static_assert(std::is_same_v<typename X::Scalar, T>, "spheremix: arguments need one scalar type");
+    static_assert(std::is_same_v<typename X::Scalar, T>,
+                  "spheremix: arguments need one scalar type");
   }
 
-  MatrixView<const T> view() const { return {ref_.data(), ref_.rows(), ref_.cols(), ref_.outerStride()}; }
+  MatrixView<const T> view() const {
+    return {ref_.data(), ref_.rows(), ref_.cols(), ref_.outerStride()};
+  }
 
  private:
   Eigen::Ref<const RowMatrix<T>, 0, Eigen::OuterStride<>> ref_;
@@ -46,12 +50,14 @@ class InputVector {
   template <class X>
   explicit InputVector(const Eigen::MatrixBase<X>& x, const char* function = "spheremix",
                        const char* name = "a vector") {
-    static_assert(std::is_same_v<typename X::Scalar, T>, "spheremix: arguments need one scalar type");
-    expects(x.rows() == 1 || x.cols() == 1 || x.size() == 0, function, name, " is ", x.rows(), " x ", x.cols(),
-            ", not a vector");
+    static_assert(std::is_same_v<typename X::Scalar, T>,
+                  "spheremix: arguments need one scalar type");
+    expects(x.rows() == 1 || x.cols() == 1 || x.size() == 0, function, name, " is ", x.rows(),
+            " x ", x.cols(), ", not a vector");
     constexpr bool direct = bool(X::Flags & Eigen::DirectAccessBit);
     if constexpr (direct) {
-      const Index step = x.rows() == 1 ? step_along_row(x.derived()) : step_along_column(x.derived());
+      const Index step =
+          x.rows() == 1 ? step_along_row(x.derived()) : step_along_column(x.derived());
       if (step == 1 || x.size() <= 1) {
         data_ = x.derived().data();
         size_ = x.size();
@@ -89,8 +95,9 @@ class InputVector {
   Eigen::Matrix<T, Eigen::Dynamic, 1> copy_;
 };
 
-/// Where a matrix result goes: straight into `out` when it is row-major with contiguous rows, else into a
-/// temporary that commit() copies over. A resizable `out` gets the shape; any other must have it already.
+/// Where a matrix result goes: straight into `out` when it is row-major with contiguous rows, else
+/// into a temporary that commit() copies over. A resizable `out` gets the shape; any other must
+/// have it already.
 template <class Out>
 class OutputRows {
  public:
@@ -99,12 +106,13 @@ class OutputRows {
   OutputRows(const char* function, const char* name, Out& out, Index rows, Index cols) : out_(out) {
     if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
       if (out.rows() != rows || out.cols() != cols) {
-        if constexpr (Out::RowsAtCompileTime == Eigen::Dynamic && Out::ColsAtCompileTime == Eigen::Dynamic)
+        if constexpr (Out::RowsAtCompileTime == Eigen::Dynamic &&
+                      Out::ColsAtCompileTime == Eigen::Dynamic)
           out.resize(rows, cols);
       }
     }
-    expects(out.rows() == rows && out.cols() == cols, function, name, " is ", out.rows(), " x ", out.cols(),
-            " but the result is ", rows, " x ", cols);
+    expects(out.rows() == rows && out.cols() == cols, function, name, " is ", out.rows(), " x ",
+            out.cols(), " but the result is ", rows, " x ", cols);
     if constexpr (direct) {
       if (out.innerStride() == 1 || cols <= 1) {
         // A column stored as such goes from row to row by its inner stride.
@@ -126,8 +134,8 @@ class OutputRows {
   }
 
  private:
-  static constexpr bool direct =
-      bool(Out::Flags & Eigen::DirectAccessBit) && (bool(Out::IsRowMajor) || Out::ColsAtCompileTime == 1);
+  static constexpr bool direct = bool(Out::Flags & Eigen::DirectAccessBit) &&
+                                 (bool(Out::IsRowMajor) || Out::ColsAtCompileTime == 1);
 
   Out& out_;
   RowMatrix<T> temporary_;

@@ -1,6 +1,6 @@
 // SPHEREMIX_HD: callable from host code and, under nvcc, from device code as well.
-// SPHEREMIX_INLINE: inlined at every optimisation level, so that a scalar formula called from a kernel
-// compiled for AVX-512 becomes AVX-512 code and never a call to a baseline copy.
+// SPHEREMIX_INLINE: inlined at every optimisation level, so that a scalar formula called from a
+// kernel compiled for AVX-512 becomes AVX-512 code and never a call to a baseline copy.
 #pragma once
 
 #if defined(__FAST_MATH__) && !defined(SPHEREMIX_ALLOW_FAST_MATH)

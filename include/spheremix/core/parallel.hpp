@@ -1,7 +1,7 @@
 // Tasks over threads: OpenMP where the program is compiled with it, else one after another.
 //
-// The tasks of a loop, their bounds and their order inside a result never depend on how many threads run
-// them: this is what makes every result bit-identical for any thread count.
+// The tasks of a loop, their bounds and their order inside a result never depend on how many
+// threads run them: this is what makes every result bit-identical for any thread count.
 #pragma once
 
 #include <atomic>
@@ -15,7 +15,8 @@
 
 namespace spheremix::core {
 
-/// Threads a loop may use now: omp_get_max_threads(), or 1 without OpenMP or inside a parallel region.
+/// Threads a loop may use now: omp_get_max_threads(), or 1 without OpenMP or inside a parallel
+/// region.
 inline int max_threads() {
 #if defined(_OPENMP)
   return omp_in_parallel() ? 1 : omp_get_max_threads();
@@ -24,8 +25,9 @@ inline int max_threads() {
 #endif
 }
 
-/// Calls body(task, thread) for every task in [0, tasks), thread in [0, threads). Tasks start in order and
-/// go to whichever thread is free. The first exception thrown stops the loop and is thrown again here.
+/// Calls body(task, thread) for every task in [0, tasks), thread in [0, threads). Tasks start in
+/// order and go to whichever thread is free. The first exception thrown stops the loop and is
+/// thrown again here.
 template <class Body>
 void parallel_for(Index tasks, int threads, const Body& body) {
 #if defined(_OPENMP)
@@ -37,7 +39,8 @@ void parallel_for(Index tasks, int threads, const Body& body) {
 #pragma omp parallel num_threads(team)
     {
       const int thread = omp_get_thread_num();
-      for (Index task; !stopped.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < tasks;) {
+      for (Index task;
+           !stopped.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < tasks;) {
         try {
           body(task, thread);
         } catch (...) {

@@ -1,7 +1,8 @@
-// Philox4x32-10: a counter-based random generator. Ten rounds of multiply and xor turn a 128-bit counter and
-// a 64-bit key into 128 random bits, so draw i of step s under seed k is a function of (k, s, i) alone: the
-// same number whatever the thread count, the order of the draws, or the processor.
-// [Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", SC'11]
+// Philox4x32-10: a counter-based random generator. Ten rounds of multiply and xor turn a 128-bit
+// counter and a 64-bit key into 128 random bits, so draw i of step s under seed k is a function of
+// (k, s, i) alone: the same number whatever the thread count, the order of the draws, or the
+// processor. [Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3",
+// SC'11]
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ struct PhiloxBlock {
 };
 
 /// The generator itself: Philox4x32 with ten rounds.
-SPHEREMIX_HD inline PhiloxBlock philox4x32(PhiloxBlock counter, std::uint32_t key0, std::uint32_t key1) {
+SPHEREMIX_HD inline PhiloxBlock philox4x32(PhiloxBlock counter, std::uint32_t key0,
+                                           std::uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t(0xD2511F53u) * counter.word[0];
     const std::uint64_t p1 = std::uint64_t(0xCD9E8D57u) * counter.word[2];
@@ -28,7 +30,8 @@ SPHEREMIX_HD inline PhiloxBlock philox4x32(PhiloxBlock counter, std::uint32_t ke
   return counter;
 }
 
-/// Uniform in (0, 1) from 23 (float) or 52 (double) bits, each plus a half: exact, never 0, never 1.
+/// Uniform in (0, 1) from 23 (float) or 52 (double) bits, each plus a half: exact, never 0,
+/// never 1.
 template <class T>
 SPHEREMIX_HD inline T uniform01(std::uint32_t high, std::uint32_t low) {
   if constexpr (sizeof(T) == 4) {
@@ -41,8 +44,8 @@ SPHEREMIX_HD inline T uniform01(std::uint32_t high, std::uint32_t low) {
 }
 
 /// A stream of random draws for one item of one step: block after block from (seed, step, item).
-/// Samplers that reject (Beta, von Mises-Fisher) take as many blocks as they need without touching their
-/// neighbours' draws.
+/// Samplers that reject (Beta, von Mises-Fisher) take as many blocks as they need without touching
+/// their neighbours' draws.
 class PhiloxStream {
  public:
   SPHEREMIX_HD PhiloxStream(std::uint64_t seed, std::uint32_t step, std::uint64_t item)
@@ -74,8 +77,8 @@ class PhiloxStream {
   int used_ = 4;
 };
 
-/// The random state a caller holds: a seed and the number of the next step. Every sampling call takes one
-/// step; draw i of that call depends on (seed, step, i) only.
+/// The random state a caller holds: a seed and the number of the next step. Every sampling call
+/// takes one step; draw i of that call depends on (seed, step, i) only.
 class Philox {
  public:
   explicit Philox(std::uint64_t seed, std::uint32_t step = 0) : seed_(seed), step_(step) {}

@@ -1,5 +1,5 @@
-// A borrowed row-major matrix: pointer, rows, columns and the distance between rows. What every engine
-// below the public functions works on, on host and device alike.
+// A borrowed row-major matrix: pointer, rows, columns and the distance between rows. What every
+// engine below the public functions works on, on host and device alike.
 #pragma once
 
 #include <type_traits>
@@ -25,15 +25,17 @@ struct MatrixView {
     return {data + first * stride, count, cols, stride};
   }
 
-  SPHEREMIX_HD operator MatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
+  /// A view to read from. A template, because nvcc warns about a conversion of MatrixView<const T>
+  /// to itself.
+  template <class U>
+  requires(std::is_same_v<U, T> && !std::is_const_v<U>) SPHEREMIX_HD operator MatrixView<const U>()
+      const {
     return {data, rows, cols, stride};
   }
 };
 
-/// True when some element belongs to both. Exact for equal strides (two column blocks of one matrix do
-/// not overlap), else by the ranges of memory spanned.
+/// True when some element belongs to both. Exact for equal strides (two column blocks of one matrix
+/// do not overlap), else by the ranges of memory spanned.
 template <class A, class B>
 bool overlap(MatrixView<A> a, MatrixView<B> b) {
   if (a.rows == 0 || a.cols == 0 || b.rows == 0 || b.cols == 0) return false;
@@ -44,7 +46,8 @@ bool overlap(MatrixView<A> a, MatrixView<B> b) {
   if (!(a0 < b1 && b0 < a1)) return false;
   if constexpr (std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>) {
     if (a.stride == b.stride && a.stride > 0) {
-      Index offset = (b.data - a.data) % a.stride;  // column of b's first element, counted in a's rows
+      Index offset =
+          (b.data - a.data) % a.stride;  // column of b's first element, counted in a's rows
       if (offset < 0) offset += a.stride;
       return offset < a.cols || offset + b.cols > a.stride;
     }
@@ -52,11 +55,12 @@ bool overlap(MatrixView<A> a, MatrixView<B> b) {
   return true;
 }
 
-/// True when both are the same elements in the same places (in place is then right for element-wise maps).
+/// True when both are the same elements in the same places (in place is then right for element-wise
+/// maps).
 template <class A, class B>
 bool same_place(MatrixView<A> a, MatrixView<B> b) {
-  return static_cast<const void*>(a.data) == static_cast<const void*>(b.data) && a.stride == b.stride &&
-         a.rows == b.rows && a.cols == b.cols;
+  return static_cast<const void*>(a.data) == static_cast<const void*>(b.data) &&
+         a.stride == b.stride && a.rows == b.rows && a.cols == b.cols;
 }
 
 }  // namespace spheremix::core

@@ -1,4 +1,5 @@
-// Temporary memory that outlives a call: the first call with a given size allocates, later ones reuse.
+// Temporary memory that outlives a call: the first call with a given size allocates, later ones
+// reuse.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +10,9 @@
 
 namespace spheremix::core {
 
-/// A stack of temporary arrays over one grow-only block of memory. Pass the same Workspace to every call of a
-/// training loop and nothing is allocated after the first. One thread at a time; the arrays are uninitialised.
+/// A stack of temporary arrays over one grow-only block of memory. Pass the same Workspace to every
+/// call of a training loop and nothing is allocated after the first. One thread at a time; the
+/// arrays are uninitialised.
 class Workspace {
  public:
   static constexpr std::size_t alignment = 64;
@@ -52,7 +54,8 @@ class Workspace {
     T* take(std::size_t count) {
       std::byte* here = next_;
       next_ += bytes_for<T>(count);
-      if (next_ > end_) throw std::bad_alloc();  // a size computed wrongly, never the caller's doing
+      if (next_ > end_)
+        throw std::bad_alloc();  // a size computed wrongly, never the caller's doing
       return reinterpret_cast<T*>(here);
     }
 

@@ -1,4 +1,5 @@
-// What the contrastive losses share: the result, the checks, and one run of both sweeps with soft targets.
+// What the contrastive losses share: the result, the checks, and one run of both sweeps with soft
+// targets.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of info_nce and clip. Matrix: RowMatrix<T>, or Eigen::Map of the caller's buffers.
+/// Loss and gradients of info_nce and clip. Matrix: RowMatrix<T>, or Eigen::Map of the caller's
+/// buffers.
 template <class Matrix>
 struct ContrastiveGradient {
   double loss;             ///< in nats
@@ -32,19 +34,21 @@ template <class T>
 struct Contrast {
   MatrixView<const T> x, y;
   double temperature;
-  double weight;          ///< of the mean over lines: 1 for info_nce, 1/2 for each direction of clip
+  double weight;  ///< of the mean over lines: 1 for info_nce, 1/2 for each direction of clip
   Index slots = 1;
   const Index* special = nullptr;   ///< n x slots
   const double* targets = nullptr;  ///< n x slots, or null: 1 in every slot that takes part
   Index masked = -1;
-  const T* outside = nullptr;  ///< n cosines of the pairs in slots marked kOutside
+  const T* outside = nullptr;         ///< n cosines of the pairs in slots marked kOutside
+  double* target_gradient = nullptr;  ///< n x slots, or null: dL/d(target) is added here
 };
 
 /// What comes back besides the gradients.
 struct ContrastResult {
   double loss = 0;
-  double log_temperature = 0;        ///< of this table
-  const double* special = nullptr;   ///< n x slots: dL/dS of the special pairs, while the frame lives
+  double log_temperature = 0;  ///< of this table
+  const double* special =
+      nullptr;  ///< n x slots: dL/dS of the special pairs, while the frame lives
 };
 
 /// Bytes of the arrays of one run, without the sweeps' own.
@@ -53,7 +57,8 @@ std::size_t contrast_bytes(Index n, Index m, Index slots, bool cols, bool gradie
   const auto count = [](Index k) { return std::size_t(k); };
   std::size_t bytes = Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n)) +
                       Workspace::bytes_for<T>(count(n * slots));
-  if (gradients) bytes += 2 * Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n * slots));
+  if (gradients)
+    bytes += 2 * Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n * slots));
   if (cols) {
     bytes += Workspace::bytes_for<T>(count(m)) + Workspace::bytes_for<double>(count(m)) +
              Workspace::bytes_for<ColumnLine<T>>(count(m));
@@ -62,14 +67,17 @@ std::size_t contrast_bytes(Index n, Index m, Index slots, bool cols, bool gradie
   return bytes;
 }
 
-/// The x and y of a gradient struct as rows to write to; neither may share memory with an input or the other.
+/// The x and y of a gradient struct as rows to write to; neither may share memory with an input or
+/// the other.
 template <class T, class Mx, class My>
 struct GradientRows {
   core::OutputRows<Mx> x;
   core::OutputRows<My> y;
 
-  GradientRows(const char* function, Mx& out_x, My& out_y, MatrixView<const T> in_x, MatrixView<const T> in_y)
-      : x(function, "out.x", out_x, in_x.rows, in_x.cols), y(function, "out.y", out_y, in_y.rows, in_y.cols) {
+  GradientRows(const char* function, Mx& out_x, My& out_y, MatrixView<const T> in_x,
+               MatrixView<const T> in_y)
+      : x(function, "out.x", out_x, in_x.rows, in_x.cols),
+        y(function, "out.y", out_y, in_y.rows, in_y.cols) {
     for (const auto& out : {x.view(), y.view()}) {
       core::expects_apart(function, out, in_x);
       core::expects_apart(function, out, in_y);
@@ -93,16 +101,8 @@ double row_product(const T* a, const T* b, Index n) {
   return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
-/// sum_i a_i . b_i, in double.
-template <class T>
-double sum_of_row_products(MatrixView<const T> a, MatrixView<const T> b) {
-  double sum = 0;
-  for (Index i = 0; i < a.rows; ++i) sum += row_product(a.row(i), b.row(i), a.cols);
-  return sum;
-}
-
-/// Can the table be computed? False when a component is not finite or a logit would overflow: the loss and its
-/// gradients are NaN then.
+/// Can the table be computed? False when a component is not finite or a logit would overflow: the
+/// loss and its gradients are NaN then.
 template <class T>
 bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
   const double bound = pairwise::largest_norm(x) * pairwise::largest_norm(y);
@@ -117,11 +117,13 @@ void fill_nan(MatrixView<T> x) {
 
 /// Runs the table through both sweeps (the first alone when out.dx is null).
 template <class T, bool Cols>
-ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>& plan, Workspace::Frame& frame,
-                            const pairwise::PairGradients<T>& out) {
+ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>& plan,
+                            Workspace::Frame& frame, const pairwise::PairGradients<T>& out) {
   const Index n = contrast.x.rows, m = contrast.y.rows, slots = contrast.slots;
   const bool gradients = out.dx.data != nullptr;
-  const auto take = [&]<class U>(U*& array, Index count) { array = frame.take<U>(std::size_t(count)); };
+  const auto take = [&]<class U>(U*& array, Index count) {
+    array = frame.take<U>(std::size_t(count));
+  };
   pairwise::SoftmaxStatistics<T> stats{};
   pairwise::SoftmaxWeights<T> weights{};
   ColumnLine<T>* lines = nullptr;
@@ -147,26 +149,29 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>
     for (Index i = 0; i < n * slots; ++i)
       if (contrast.special[i] == pairwise::kOutside) stats.special[i] = contrast.outside[i / slots];
   const T scale = T(1 / contrast.temperature);
-  const Targets<T> targets{table, contrast.targets, contrast.masked, scale};
+  const Targets<T> targets{table, contrast.targets, contrast.masked, scale,
+                           contrast.target_gradient};
   const double line_weight = contrast.weight / double(n);
-  const math::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight), Cols ? T(line_weight) : T(0)};
+  const math::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight),
+                                                Cols ? T(line_weight) : T(0)};
 
   ContrastResult result;
+  double moment = 0;
   if constexpr (Cols) {
     SoftTargetLines<T> finish(targets, line_weight, stats, weights, lines);
-    pairwise::softmax_sweeps(table, policy, plan, frame, stats, weights, finish, out);
+    moment = pairwise::softmax_sweeps(table, policy, plan, frame, stats, weights, finish, out);
     result.loss = finish.loss();
   } else {
     SoftTargetRows<T> finish(targets, line_weight, stats, weights);
-    pairwise::softmax_sweeps(table, policy, plan, frame, stats, weights, finish, out);
+    moment = pairwise::softmax_sweeps(table, policy, plan, frame, stats, weights, finish, out);
     result.loss = finish.loss();
   }
   if (gradients) {
     result.special = weights.special;
-    result.log_temperature = -sum_of_row_products<T>(contrast.x, out.dx);
-    for (Index i = 0; i < n * slots; ++i)  // pairs outside the table are not in dX yet
-      if (contrast.special[i] == pairwise::kOutside)
-        result.log_temperature -= weights.special[i] * double(stats.special[i]);
+    for (Index i = 0; i < n * slots; ++i)
+      if (contrast.special[i] != pairwise::kAbsent && i % slots != contrast.masked)
+        moment += weights.special[i] * double(stats.special[i]);
+    result.log_temperature = -moment;
   }
   return result;
 }

@@ -2,14 +2,16 @@
 //
 //   L = (1/n) sum_i ( log sum_j e^(x_i . y_j / tau) - x_i . y_i / tau )
 //
-// Shapes     X, Y: n x d, n >= 1; rows are used as they are (normalise with sphere::normalize_rows).
-// Units      nats. L = 0 exactly for n = 1.
-// Gradient   with P = softmax over each row, G = (P - I) / (n tau): dX = G Y, dY = G^T X, and
+// Shapes     X, Y: n x d, n >= 1; rows are used as they are (normalise with
+// sphere::normalize_rows). Units      nats. L = 0 exactly for n = 1. Gradient   with P = softmax
+// over each row, G = (P - I) / (n tau): dX = G Y, dY = G^T X, and
 //            dL/d ln(tau) = -sum_ij G_ij x_i . y_j = -sum_i x_i . dX_i.
-// Accuracy   exact maxima; the positive is never subtracted from a sum that it dominates, so saturated losses
+// Accuracy   exact maxima; the positive is never subtracted from a sum that it dominates, so
+// saturated losses
 //            and gradients keep their digits (down to tau = .001 and below).
 // Memory     O(strip x n): 6 n^2 d flops without an n x n matrix.
-// Errors     throws for different shapes, no rows, tau not positive, memory_budget too small. A NaN or infinite
+// Errors     throws for different shapes, no rows, tau not positive, memory_budget too small. A NaN
+// or infinite
 //            component gives NaN throughout.
 // Source     van den Oord, Li, Vinyals 2018, arXiv 1807.03748, equation 4.
 #pragma once
@@ -28,11 +30,12 @@ template <class X, class Y>
 [[nodiscard]] double info_nce(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               const InfoNceOptions& options = {}) {
   core::Workspace workspace;
-  return detail::pair_loss<false>("info_nce", x, y, options.temperature, options.memory_budget, workspace);
+  return detail::pair_loss<false>("info_nce", x, y, options.temperature, options.memory_budget,
+                                  workspace);
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an allocation
-/// once `workspace` and `out` have their sizes.
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const InfoNceOptions& options, core::Workspace& workspace, Out& out) {
@@ -42,7 +45,8 @@ void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBa
 
 template <class X, class Y>
 [[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> info_nce_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const InfoNceOptions& options = {}) {
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const InfoNceOptions& options = {}) {
   core::Workspace workspace;
   ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
   info_nce_with_gradient(x, y, options, workspace, out);

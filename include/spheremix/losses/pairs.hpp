@@ -5,11 +5,12 @@
 
 namespace spheremix::losses::detail {
 
-/// Plan, memory and run of the table X Y^T with its diagonal as targets. Both: columns as well as rows.
+/// Plan, memory and run of the table X Y^T with its diagonal as targets. Both: columns as well as
+/// rows.
 template <bool Both, class T>
-ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                                  double temperature, std::size_t budget, Workspace& workspace,
-                                  const pairwise::PairGradients<T>& out) {
+ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
+                                  MatrixView<const T> y, double temperature, std::size_t budget,
+                                  Workspace& workspace, const pairwise::PairGradients<T>& out) {
   core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
   core::expects(x.rows >= 1, function, "X has no rows");
   expects_temperature<T>(function, "temperature", temperature);
@@ -18,7 +19,8 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x, M
   const std::size_t other =
       contrast_bytes<T>(n, n, 1, Both, gradients) + Workspace::bytes_for<Index>(std::size_t(n));
   const auto plan = pairwise::make_plan<T>(
-      function, n, n, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, Both>>(gradients), budget, other);
+      function, n, n, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, Both>>(gradients),
+      budget, other);
   if (!computable(x, y, temperature)) {
     if (gradients) fill_nan(out.dx), fill_nan(out.dy);
     return {core::nan<double>, core::nan<double>, nullptr};
@@ -36,19 +38,24 @@ double pair_loss(const char* function, const Eigen::MatrixBase<X>& x, const Eige
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows_x(x), rows_y(y);
-  return pair_loss_on_views<Both, T>(function, rows_x.view(), rows_y.view(), temperature, budget, workspace, {}).loss;
+  return pair_loss_on_views<Both, T>(function, rows_x.view(), rows_y.view(), temperature, budget,
+                                     workspace, {})
+      .loss;
 }
 
 template <bool Both, class X, class Y, class Out>
-void pair_loss_with_gradient(const char* function, const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                             double temperature, std::size_t budget, Workspace& workspace, Out& out) {
+void pair_loss_with_gradient(const char* function, const Eigen::MatrixBase<X>& x,
+                             const Eigen::MatrixBase<Y>& y, double temperature, std::size_t budget,
+                             Workspace& workspace, Out& out) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows_x(x), rows_y(y);
   core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-  GradientRows<T, decltype(out.x), decltype(out.y)> rows(function, out.x, out.y, rows_x.view(), rows_y.view());
-  const auto result = pair_loss_on_views<Both, T>(function, rows_x.view(), rows_y.view(), temperature, budget,
-                                                  workspace, {rows.x.view(), rows.y.view()});
+  GradientRows<T, decltype(out.x), decltype(out.y)> rows(function, out.x, out.y, rows_x.view(),
+                                                         rows_y.view());
+  const auto result =
+      pair_loss_on_views<Both, T>(function, rows_x.view(), rows_y.view(), temperature, budget,
+                                  workspace, {rows.x.view(), rows.y.view()});
   rows.commit();
   out.loss = result.loss;
   out.log_temperature = result.log_temperature;

@@ -1,13 +1,16 @@
-// Cross entropy of softmax rows or columns against few targets a line: the step between the two sweeps.
+// Cross entropy of softmax rows or columns against few targets a line: the step between the two
+// sweeps.
 //
-// A line is a row (or a column) of the table of logits z. Its special pairs c carry targets w_c >= 0 and their
-// own logits z_c; (m, s) are the largest logit and the sum of e^(z - m) of all its other pairs. With
+// A line is a row (or a column) of the table of logits z. Its special pairs c carry targets w_c >=
+// 0 and their own logits z_c; (m, s) are the largest logit and the sum of e^(z - m) of all its
+// other pairs. With
 //   M = max(m, z_c),  R = s e^(m - M) + sum_c e^(z_c - M),  p_c = e^(z_c - M) / R,  r = sum_c w_c :
-//   loss       sum_c w_c (M + log R - z_c); where c is the largest of the line, log1p(rest / e^(z_c - M))
-//   dL/dz_c    r p_c - w_c = (r - w_c) p_c - w_c (1 - p_c),  1 - p_c = rest / R,
-//   dL/dz      r e^(z - M) / R  of every other pair,
-// rest being R without the term of c, summed and never subtracted from a number near it: a saturated loss
-// keeps all its digits. [formulas of the softmax cross entropy; every loss of CLIP's kind is a case]
+//   loss       sum_c w_c (M + log R - z_c); where c is the largest of the line, log1p(rest / e^(z_c
+//   - M)) dL/dz_c    r p_c - w_c = (r - w_c) p_c - w_c (1 - p_c),  1 - p_c = rest / R, dL/dz      r
+//   e^(z - M) / R  of every other pair,
+// rest being R without the term of c, summed and never subtracted from a number near it: a
+// saturated loss keeps all its digits. [formulas of the softmax cross entropy; every loss of CLIP's
+// kind is a case]
 #pragma once
 
 #include <cmath>
@@ -16,13 +19,16 @@
 
 namespace spheremix::losses::detail {
 
-/// What a loss knows of its special pairs: n x slots targets, and which slots are left out of everything.
+/// What a loss knows of its special pairs: n x slots targets, and which slots are left out of
+/// everything.
 template <class T>
 struct Targets {
   const pairwise::PairTable<T>& table;
   const double* weight;  ///< n x slots, or null: 1 in the first slot that is not masked
   Index masked = -1;     ///< slot whose pairs take no part, or -1
   T scale;               ///< 1 / tau
+  double* gradient =
+      nullptr;  ///< n x slots: dL/dw_c = weight * -log p_c is added here, unless null
 
   bool present(Index i, Index c) const {
     return c != masked && table.special[i * table.slots + c] != pairwise::kAbsent;
@@ -35,11 +41,13 @@ template <class T>
 class SoftTargetRows {
  public:
   /// weight: dL/d(loss of a line).
-  SoftTargetRows(const Targets<T>& targets, double weight, const pairwise::SoftmaxStatistics<T>& stats,
+  SoftTargetRows(const Targets<T>& targets, double weight,
+                 const pairwise::SoftmaxStatistics<T>& stats,
                  const pairwise::SoftmaxWeights<T>& out)
       : targets_(targets), weight_(weight), stats_(stats), out_(out) {}
 
-  /// Rows [first, first + count): adds their loss, sets row_shift and row_scale, and *sets* weights.special.
+  /// Rows [first, first + count): adds their loss, sets row_shift and row_scale, and *sets*
+  /// weights.special.
   void rows(Index first, Index count) {
     const Index slots = targets_.table.slots;
     for (Index i = first; i < first + count; ++i) {
@@ -55,7 +63,9 @@ class SoftTargetRows {
         const T z = targets_.scale * z_cos[c];
         if (z >= top) top = z, best = c;
       }
-      double others = top > -core::infinity<T> ? stats_.row_sum[i] * std::exp(double(stats_.row_max[i]) - double(top)) : 0;
+      double others = top > -core::infinity<T>
+                          ? stats_.row_sum[i] * std::exp(double(stats_.row_max[i]) - double(top))
+                          : 0;
       if (!(stats_.row_sum[i] > 0)) others = 0;
       double specials = 0;  // all but the best
       for (Index c = 0; c < slots; ++c)
@@ -66,7 +76,8 @@ class SoftTargetRows {
         if (!targets_.present(i, c)) continue;
         const double e = c == best ? 1.0 : exponential(z_cos[c], top);
         const double rest = c == best ? rest_of_best : total - e;
-        add(targets_.target(i, c), r, double(top) - double(targets_.scale * z_cos[c]), e, rest, total, g ? g + c : nullptr);
+        add(i * slots + c, targets_.target(i, c), r,
+            double(top) - double(targets_.scale * z_cos[c]), e, rest, total);
       }
       if (g) {
         out_.row_shift[i] = top;
@@ -78,12 +89,19 @@ class SoftTargetRows {
   double loss() const { return weight_ * loss_; }
 
  protected:
-  double exponential(T cosine, T top) const { return std::exp(double(targets_.scale * cosine) - double(top)); }
+  double exponential(T cosine, T top) const {
+    return std::exp(double(targets_.scale * cosine) - double(top));
+  }
 
   /// One special pair: below = M - z_c >= 0.
-  void add(double w, double r, double below, double e, double rest, double total, double* g) {
-    if (w != 0) loss_ += w * (below == 0 ? std::log1p(rest) : below + std::log(total));  // below == 0: e is 1
-    if (g) *g += weight_ * double(targets_.scale) * ((r - w) * (e / total) - w * (rest / total));
+  void add(Index pair, double w, double r, double below, double e, double rest, double total) {
+    const double surprise =
+        below == 0 ? std::log1p(rest) : below + std::log(total);  // below == 0: e is 1
+    loss_ += w * surprise;
+    if (targets_.gradient) targets_.gradient[pair] += weight_ * surprise;
+    if (out_.special)
+      out_.special[pair] +=
+          weight_ * double(targets_.scale) * ((r - w) * (e / total) - w * (rest / total));
   }
 
   const Targets<T>& targets_;
@@ -96,17 +114,18 @@ class SoftTargetRows {
 /// Memory of one line of columns: what its special pairs amount to.
 template <class T>
 struct ColumnLine {
-  T top;               ///< M
-  Index best = -1;     ///< number of the special pair with logit M, or -1
-  double specials = 0; ///< sum of e^(z_c - M) over the others
-  double r = 0;        ///< sum of targets
+  T top;                ///< M
+  Index best = -1;      ///< number of the special pair with logit M, or -1
+  double specials = 0;  ///< sum of e^(z_c - M) over the others
+  double r = 0;         ///< sum of targets
 };
 
 /// Both directions: columns take the same special pairs, with their targets as they are.
 template <class T>
 class SoftTargetLines : public SoftTargetRows<T> {
  public:
-  SoftTargetLines(const Targets<T>& targets, double weight, const pairwise::SoftmaxStatistics<T>& stats,
+  SoftTargetLines(const Targets<T>& targets, double weight,
+                  const pairwise::SoftmaxStatistics<T>& stats,
                   const pairwise::SoftmaxWeights<T>& out, ColumnLine<T>* lines)
       : SoftTargetRows<T>(targets, weight, stats, out), lines_(lines) {}
 
@@ -122,15 +141,16 @@ class SoftTargetLines : public SoftTargetRows<T> {
       if (z >= line.top) line.top = z, line.best = pair;
     });
     each_pair(n, slots, [&](Index pair, Index j, Index, Index) {
-      if (pair != lines_[j].best) lines_[j].specials += this->exponential(this->stats_.special[pair], lines_[j].top);
+      if (pair != lines_[j].best)
+        lines_[j].specials += this->exponential(this->stats_.special[pair], lines_[j].top);
     });
     each_pair(n, slots, [&](Index pair, Index j, Index i, Index c) {
       const auto& line = lines_[j];
       const bool best = pair == line.best;
       const double e = best ? 1.0 : this->exponential(this->stats_.special[pair], line.top);
       const double all = total(j), rest = best ? others(j) + line.specials : all - e;
-      this->add(t.target(i, c), line.r, double(line.top) - double(t.scale * this->stats_.special[pair]), e, rest, all,
-                this->out_.special ? this->out_.special + pair : nullptr);
+      this->add(pair, t.target(i, c), line.r,
+                double(line.top) - double(t.scale * this->stats_.special[pair]), e, rest, all);
     });
     if (!this->out_.special) return;
     for (Index j = 0; j < m; ++j) {
@@ -144,15 +164,19 @@ class SoftTargetLines : public SoftTargetRows<T> {
   void each_pair(Index n, Index slots, const Body& body) const {
     for (Index i = 0; i < n; ++i)
       for (Index c = 0; c < slots; ++c)
-        if (const Index j = this->targets_.table.special[i * slots + c]; j >= 0 && c != this->targets_.masked)
+        if (const Index j = this->targets_.table.special[i * slots + c];
+            j >= 0 && c != this->targets_.masked)
           body(i * slots + c, j, i, c);
   }
   double others(Index j) const {
     return this->stats_.col_sum[j] > 0
-               ? this->stats_.col_sum[j] * std::exp(double(this->stats_.col_max[j]) - double(lines_[j].top))
+               ? this->stats_.col_sum[j] *
+                     std::exp(double(this->stats_.col_max[j]) - double(lines_[j].top))
                : 0;
   }
-  double total(Index j) const { return others(j) + lines_[j].specials + (lines_[j].best >= 0 ? 1 : 0); }
+  double total(Index j) const {
+    return others(j) + lines_[j].specials + (lines_[j].best >= 0 ? 1 : 0);
+  }
 
   ColumnLine<T>* lines_;
 };

@@ -1,4 +1,5 @@
-// The largest row norm of a batch, and with it whether a table of its products can be computed at all.
+// The largest row norm of a batch, and with it whether a table of its products can be computed at
+// all.
 #pragma once
 
 #include <algorithm>
@@ -15,25 +16,28 @@ double largest_norm(core::MatrixView<const T> x) {
   constexpr Index chunk = 1024;
   const Index parts = (x.rows + chunk - 1) / chunk;
   std::atomic<double> largest{0};
-  core::parallel_for(parts, x.rows * x.cols < 100000 ? 1 : core::max_threads(), [&](Index part, int) {
-    double top = 0;
-    for (Index i = part * chunk; i < std::min(x.rows, (part + 1) * chunk); ++i) {
-      const T* row = x.row(i);
-      double sum[8] = {};
-      Index k = 0;
-      for (; k + 8 <= x.cols; k += 8)
-        for (int l = 0; l < 8; ++l) sum[l] += double(row[k + l]) * double(row[k + l]);
-      for (; k < x.cols; ++k) sum[0] += double(row[k]) * double(row[k]);
-      const double square = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
-      if (!(square <= core::largest<double>)) {
-        largest = core::nan<double>;
-        return;
-      }
-      top = std::max(top, square);
-    }
-    for (double seen = largest; !(seen >= top) && !std::isnan(seen);)  // a maximum: the order is no matter
-      if (largest.compare_exchange_weak(seen, top)) break;
-  });
+  core::parallel_for(
+      parts, x.rows * x.cols < 100000 ? 1 : core::max_threads(), [&](Index part, int) {
+        double top = 0;
+        for (Index i = part * chunk; i < std::min(x.rows, (part + 1) * chunk); ++i) {
+          const T* row = x.row(i);
+          double sum[8] = {};
+          Index k = 0;
+          for (; k + 8 <= x.cols; k += 8)
+            for (int l = 0; l < 8; ++l) sum[l] += double(row[k + l]) * double(row[k + l]);
+          for (; k < x.cols; ++k) sum[0] += double(row[k]) * double(row[k]);
+          const double square =
+              ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+          if (!(square <= core::largest<double>)) {
+            largest = core::nan<double>;
+            return;
+          }
+          top = std::max(top, square);
+        }
+        for (double seen = largest;
+             !(seen >= top) && !std::isnan(seen);)  // a maximum: the order is no matter
+          if (largest.compare_exchange_weak(seen, top)) break;
+      });
   return std::sqrt(largest.load());
 }
 

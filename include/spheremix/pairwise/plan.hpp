@@ -1,10 +1,12 @@
-// How a sweep over all pairs is cut up: tiles, strips, threads and memory, from the shapes and the budget.
+// How a sweep over all pairs is cut up: tiles, strips, threads and memory, from the shapes and the
+// budget.
 //
 //   tile    the unit of work: at most 504 x 512 pairs
-//   strip   504 rows of the N x M table (or all of them when the whole table fits): what is in memory at once
+//   strip   504 rows of the N x M table (or all of them when the whole table fits): what is in
+//   memory at once
 //
-// Strips that fit into the budget are kept from the first sweep for the second; the others are computed
-// again. Only the number of threads depends on the machine, and no result depends on it.
+// Strips that fit into the budget are kept from the first sweep for the second; the others are
+// computed again. Only the number of threads depends on the machine, and no result depends on it.
 #pragma once
 
 #include <algorithm>
@@ -62,8 +64,11 @@ namespace detail {
 template <class T>
 std::size_t thread_bytes(const Plan<T>& p, Keep keep) {
   using core::Workspace;
-  return Workspace::bytes_for<ThreadMemory<T>>(1) + Workspace::bytes_for<T>(std::size_t(kPackA<T>)) + Workspace::bytes_for<T>(std::size_t(kPackB<T>)) +
-         (keep == Keep::nothing ? Workspace::bytes_for<T>(std::size_t(p.row_tile * p.col_tile)) : 0);
+  return Workspace::bytes_for<ThreadMemory<T>>(1) +
+         Workspace::bytes_for<T>(std::size_t(kPackA<T>)) +
+         Workspace::bytes_for<T>(std::size_t(kPackB<T>)) +
+         (keep == Keep::nothing ? Workspace::bytes_for<T>(std::size_t(p.row_tile * p.col_tile))
+                                : 0);
 }
 
 template <class T>
@@ -77,21 +82,24 @@ std::size_t partial_bytes(const Plan<T>& p) {
   using core::Workspace;
   return 2 * Workspace::bytes_for<T>(std::size_t(p.strip_rows * tiles(p.m, p.col_tile))) +
          2 * Workspace::bytes_for<T>(std::size_t(tiles(p.strip_rows, p.row_tile) *
-                                                 (tiles(p.m, p.col_tile) * p.col_tile)));
+                                                 (tiles(p.m, p.col_tile) * p.col_tile))) +
+         Workspace::bytes_for<double>(
+             std::size_t(tiles(p.strip_rows, p.row_tile) * tiles(p.m, p.col_tile)));
 }
 
 }  // namespace detail
 
-/// Plans a sweep whose caller needs `other_bytes` of the budget itself. Throws when the budget is below the
-/// least that the sweep can work with, naming that.
+/// Plans a sweep whose caller needs `other_bytes` of the budget itself. Throws when the budget is
+/// below the least that the sweep can work with, naming that.
 template <class T>
-Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep, std::size_t budget,
-                  std::size_t other_bytes) {
+Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep,
+                  std::size_t budget, std::size_t other_bytes) {
   Plan<T> p{};
   p.n = n;
   p.m = m;
   p.depth = depth;
-  // Small tables are cut finer, so that every thread has work: 4 pieces are enough for what fits a cache.
+  // Small tables are cut finer, so that every thread has work: 4 pieces are enough for what fits a
+  // cache.
   const Index most_rows = n >= 1024 ? 504 : std::max<Index>(84, (n + 3) / 4);
   p.row_tile = even_tile(n, most_rows, 84);
   p.col_tile = even_tile(m, 512, kChunk);
@@ -101,7 +109,8 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   p.threads = flops < 4e6 ? 1 : core::max_threads();
 
   const auto total = [&] {
-    return other_bytes + std::size_t(p.threads) * detail::thread_bytes(p, keep) + detail::partial_bytes(p) +
+    return other_bytes + std::size_t(p.threads) * detail::thread_bytes(p, keep) +
+           detail::partial_bytes(p) +
            (keep == Keep::nothing ? 0 : std::size_t(p.kept_strips) * detail::strip_bytes(p));
   };
   p.strip_rows = n;
@@ -111,8 +120,8 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
     p.strips = tiles(n, p.strip_rows);
     p.kept_strips = 1;
     while (p.threads > 1 && total() > budget) --p.threads;
-    core::expects(total() <= budget, function, "memory_budget is ", budget, " bytes, but at least ", total(),
-                  " are needed for ", n, " x ", m, " pairs of length ", depth);
+    core::expects(total() <= budget, function, "memory_budget is ", budget, " bytes, but at least ",
+                  total(), " are needed for ", n, " x ", m, " pairs of length ", depth);
     if (keep == Keep::all) {
       const std::size_t left = budget - total();
       p.kept_strips = std::min<Index>(p.strips, 1 + Index(left / detail::strip_bytes(p)));

@@ -1,15 +1,16 @@
 // The two sweeps of a softmax loss over all pairs of rows of X (n x d) and Y (m x d), tile by tile.
 //
-//   sweep 1   tiles of S = X Y^T; per row (and column) the largest logit and the sum of e^(logit - largest)
-//   between   the loss turns statistics into shift and scale of every row and column (finish)
-//   sweep 2   G = dL/dS in place of S, dX = G Y, dY = G^T X
+//   sweep 1   tiles of S = X Y^T; per row (and column) the largest logit and the sum of e^(logit -
+//   largest) between   the loss turns statistics into shift and scale of every row and column
+//   (finish) sweep 2   G = dL/dS in place of S, dX = G Y, dY = G^T X
 //
-// A loss over rows alone needs one strip at a time and both sweeps run strip by strip: 6 n m d flops in
-// O(strip) memory. With columns too, strips kept from the first sweep cost 6 n m d in all, recomputed ones 8.
+// A loss over rows alone needs one strip at a time and both sweeps run strip by strip: 6 n m d
+// flops in O(strip) memory. With columns too, strips kept from the first sweep cost 6 n m d in all,
+// recomputed ones 8.
 //
-// Special pairs (positives, masked pairs: at most a few a row) are lifted out of S before the statistics,
-// where they count as -infinity, and their entries of G are put in by the loss. So no loss subtracts its
-// positive from a sum that it dominates.
+// Special pairs (positives, masked pairs: at most a few a row) are lifted out of S before the
+// statistics, where they count as -infinity, and their entries of G are put in by the loss. So no
+// loss subtracts its positive from a sum that it dominates.
 #pragma once
 
 #include <cmath>
@@ -87,7 +88,9 @@ class SweepMemory {
     for (int t = 0; t < plan.threads; ++t) {
       T* const a = frame.take<T>(std::size_t(kPackA<T>));
       T* const b = frame.take<T>(std::size_t(kPackB<T>));
-      T* const tile = keep == Keep::nothing ? frame.take<T>(std::size_t(plan.row_tile * plan.col_tile)) : nullptr;
+      T* const tile = keep == Keep::nothing
+                          ? frame.take<T>(std::size_t(plan.row_tile * plan.col_tile))
+                          : nullptr;
       new (threads_ + t) ThreadMemory<T>{{a, b}, tile};
     }
     const std::size_t col_tiles = std::size_t(tiles(plan.m, plan.col_tile));
@@ -96,6 +99,7 @@ class SweepMemory {
     const std::size_t padded = col_tiles * std::size_t(plan.col_tile);
     col_max = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
     col_sum = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
+    moment = frame.take<double>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * col_tiles);
     if (keep != Keep::nothing)
       strips_ = frame.take<T>(std::size_t(plan.strip_rows * plan.stride * plan.kept_strips));
   }
@@ -106,10 +110,12 @@ class SweepMemory {
   /// Strip s of S: its own memory or, past the kept ones, the last strip's.
   core::MatrixView<T> strip(Index s) const {
     const Index place = std::min(s, plan_.kept_strips - 1);
-    return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m, plan_.stride};
+    return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m,
+            plan_.stride};
   }
 
   T *row_max, *row_sum, *col_max, *col_sum;  ///< partial statistics, tile after tile
+  double* moment;                            ///< sum G o S of each tile of a strip
 
  private:
   const Plan<T>& plan_;
@@ -130,7 +136,8 @@ void for_special(const PairTable<T>& table, Index i, Index first, Index count, c
 template <class T>
 void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView<T> s, T* special,
                  PackBuffers<T>& pack) {
-  times_transposed<T>(s, table.x.middle_rows(i0, s.rows), table.y.middle_rows(j0, s.cols), false, pack);
+  times_transposed<T>(s, table.x.middle_rows(i0, s.rows), table.y.middle_rows(j0, s.cols), false,
+                      pack);
   if (table.slots == 0) return;
   for (Index i = 0; i < s.rows; ++i)
     for_special(table, i0 + i, j0, s.cols, [&](Index slot, Index j) {
@@ -139,8 +146,8 @@ void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView
     });
 }
 
-/// Runs body(row tile, column tile, i, rows, j, cols, thread) over a strip of `rows` rows, column tile by
-/// column tile so that a thread's packed block of Y serves several row tiles.
+/// Runs body(row tile, column tile, i, rows, j, cols, thread) over a strip of `rows` rows, column
+/// tile by column tile so that a thread's packed block of Y serves several row tiles.
 template <class T, class Body>
 void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Body& body) {
   const Index row_tiles = tiles(rows, plan.row_tile), col_tiles = tiles(plan.m, plan.col_tile);
@@ -148,26 +155,31 @@ void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Bo
   core::parallel_for(row_tiles * col_tiles, plan.threads, [&](Index task, int thread) {
     const Index r = task % row_tiles, c = task / row_tiles;
     const Index i = r * plan.row_tile, j = c * plan.col_tile;
-    body(r, c, i, std::min(plan.row_tile, rows - i), j, std::min(plan.col_tile, plan.m - j), thread);
+    body(r, c, i, std::min(plan.row_tile, rows - i), j, std::min(plan.col_tile, plan.m - j),
+         thread);
   });
 }
 
 /// Statistics of strip s: tiles in parallel, partial results merged in the order of the tiles.
 template <class T, class Policy>
-void strip_statistics(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan, Keep keep, Index s,
-                      SweepMemory<T>& memory, const SoftmaxStatistics<T>& stats) {
+void strip_statistics(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
+                      Keep keep, Index s, SweepMemory<T>& memory,
+                      const SoftmaxStatistics<T>& stats) {
   const Index first = plan.strip_first(s), rows = plan.strip_count(s);
   const Index padded = tiles(plan.m, plan.col_tile) * plan.col_tile;
-  for_tiles(plan, rows, memory, [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
-    core::MatrixView<T> tile =
-        keep == Keep::nothing
-            ? core::MatrixView<T>{memory.tile(thread), tile_rows, tile_cols, plan.col_tile}
-            : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows, tile_cols, plan.stride};
-    cosine_tile(table, first + i, j, tile, stats.special, memory.pack(thread));
-    SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
-    (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i, memory.row_sum + c * plan.strip_rows + i,
-     memory.col_max + r * padded + j, memory.col_sum + r * padded + j);
-  });
+  for_tiles(plan, rows, memory,
+            [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
+              core::MatrixView<T> tile =
+                  keep == Keep::nothing ? core::MatrixView<T>{memory.tile(thread), tile_rows,
+                                                              tile_cols, plan.col_tile}
+                                        : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows,
+                                                              tile_cols, plan.stride};
+              cosine_tile(table, first + i, j, tile, stats.special, memory.pack(thread));
+              SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
+              (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
+               memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
+               memory.col_sum + r * padded + j);
+            });
   constexpr Index chunk = 512;
   if constexpr (Policy::kRows)
     core::parallel_for(tiles(rows, chunk), plan.threads, [&](Index task, int) {
@@ -175,7 +187,8 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
         T top = -core::infinity<T>;
         double sum = 0;
         for (Index c = 0; c < tiles(plan.m, plan.col_tile); ++c)
-          merge_softmax(top, sum, memory.row_max[c * plan.strip_rows + i], double(memory.row_sum[c * plan.strip_rows + i]));
+          merge_softmax(top, sum, memory.row_max[c * plan.strip_rows + i],
+                        double(memory.row_sum[c * plan.strip_rows + i]));
         stats.row_max[first + i] = top;
         stats.row_sum[first + i] = sum;
       }
@@ -186,7 +199,8 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
         T top = s == 0 ? -core::infinity<T> : stats.col_max[j];
         double sum = s == 0 ? 0 : stats.col_sum[j];
         for (Index r = 0; r < tiles(rows, plan.row_tile); ++r)
-          merge_softmax(top, sum, memory.col_max[r * padded + j], double(memory.col_sum[r * padded + j]));
+          merge_softmax(top, sum, memory.col_max[r * padded + j],
+                        double(memory.col_sum[r * padded + j]));
         stats.col_max[j] = top;
         stats.col_sum[j] = sum;
       }
@@ -195,42 +209,55 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
 
 /// dX of the strip's rows and the strip's part of dY, from G in place of S.
 template <class T>
-void strip_products(const PairTable<T>& table, const Plan<T>& plan, core::MatrixView<T> g, Index first,
-                    SweepMemory<T>& memory, const PairGradients<T>& out, bool add_y) {
-  const Index x_tiles = tiles(g.rows, plan.product_tile), y_tiles = tiles(plan.m, plan.product_tile);
+void strip_products(const PairTable<T>& table, const Plan<T>& plan, core::MatrixView<T> g,
+                    Index first, SweepMemory<T>& memory, const PairGradients<T>& out, bool add_y) {
+  const Index x_tiles = tiles(g.rows, plan.product_tile),
+              y_tiles = tiles(plan.m, plan.product_tile);
   core::parallel_for(x_tiles + y_tiles, plan.threads, [&](Index task, int thread) {
     PackBuffers<T>& pack = memory.pack(thread);
     if (task < x_tiles) {
       const Index i = task * plan.product_tile, rows = std::min(plan.product_tile, g.rows - i);
-      times<T>(out.dx.middle_rows(first + i, rows), g.middle_rows(i, rows), table.y, out.add_x, pack);
+      times<T>(out.dx.middle_rows(first + i, rows), g.middle_rows(i, rows), table.y, out.add_x,
+               pack);
     } else {
-      const Index j = (task - x_tiles) * plan.product_tile, cols = std::min(plan.product_tile, plan.m - j);
+      const Index j = (task - x_tiles) * plan.product_tile,
+                  cols = std::min(plan.product_tile, plan.m - j);
       const core::MatrixView<const T> part{g.data + j, g.rows, cols, g.stride};
-      transposed_times<T>(out.dy.middle_rows(j, cols), part, table.x.middle_rows(first, g.rows), add_y, pack);
+      transposed_times<T>(out.dy.middle_rows(j, cols), part, table.x.middle_rows(first, g.rows),
+                          add_y, pack);
     }
   });
 }
 
 /// Second sweep over strip s: S again where it was not kept, G in its place, then the products.
+/// Returns sum G o S over the pairs that are not special.
 template <class T, class Policy>
-void strip_gradient(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan, Index s, bool has_s,
-                    SweepMemory<T>& memory, const SoftmaxWeights<T>& weights, const PairGradients<T>& out,
-                    bool add_y) {
+double strip_gradient(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan, Index s,
+                      bool has_s, SweepMemory<T>& memory, const SoftmaxWeights<T>& weights,
+                      const PairGradients<T>& out, bool add_y) {
   const Index first = plan.strip_first(s);
   const core::MatrixView<T> g = memory.strip(s);
-  for_tiles(plan, g.rows, memory, [&](Index, Index, Index i, Index rows, Index j, Index cols, int thread) {
-    const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
-    if (!has_s) cosine_tile<T>(table, first + i, j, tile, nullptr, memory.pack(thread));
-    SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)
-    (policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
-     Policy::kRows ? weights.row_scale + first + i : nullptr, Policy::kCols ? weights.col_shift + j : nullptr,
-     Policy::kCols ? weights.col_scale + j : nullptr);
-    for (Index r = 0; r < rows; ++r)
-      for_special(table, first + i + r, j, cols, [&](Index slot, Index c) {
-        tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
+  const Index row_tiles = tiles(g.rows, plan.row_tile), col_tiles = tiles(plan.m, plan.col_tile);
+  for_tiles(
+      plan, g.rows, memory,
+      [&](Index tile_row, Index tile_col, Index i, Index rows, Index j, Index cols, int thread) {
+        const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
+        if (!has_s) cosine_tile<T>(table, first + i, j, tile, nullptr, memory.pack(thread));
+        memory.moment[tile_row * col_tiles + tile_col] =
+            SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)(
+                policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
+                Policy::kRows ? weights.row_scale + first + i : nullptr,
+                Policy::kCols ? weights.col_shift + j : nullptr,
+                Policy::kCols ? weights.col_scale + j : nullptr);
+        for (Index r = 0; r < rows; ++r)
+          for_special(table, first + i + r, j, cols, [&](Index slot, Index c) {
+            tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
+          });
       });
-  });
   strip_products(table, plan, g, first, memory, out, add_y);
+  double moment = 0;
+  for (Index t = 0; t < row_tiles * col_tiles; ++t) moment += memory.moment[t];
+  return moment;
 }
 
 }  // namespace detail
@@ -241,36 +268,43 @@ constexpr Keep keep_for(bool gradients) {
   return !gradients ? Keep::nothing : Policy::kCols ? Keep::all : Keep::strip;
 }
 
-/// Runs both sweeps (the first alone without gradients). finish.rows(first, count) is called once for all rows,
-/// or strip by strip for a policy without columns; finish.cols() after it for one with columns. They read
-/// `stats` and fill `weights`. X and Y must be finite.
+/// Runs both sweeps (the first alone without gradients). finish.rows(first, count) is called once
+/// for all rows, or strip by strip for a policy without columns; finish.cols() after it for one
+/// with columns. They read `stats` and fill `weights`. Returns sum G o S over the pairs that are
+/// not special: -dL/d ln(tau) of those. X and Y must be finite.
 template <class T, class Policy, class Finish>
-void softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
-                    core::Workspace::Frame& frame, const SoftmaxStatistics<T>& stats,
-                    const SoftmaxWeights<T>& weights, Finish&& finish, const PairGradients<T>& out) {
+double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
+                      core::Workspace::Frame& frame, const SoftmaxStatistics<T>& stats,
+                      const SoftmaxWeights<T>& weights, Finish&& finish,
+                      const PairGradients<T>& out) {
   const bool gradients = out.dx.data != nullptr;
   const Keep keep = keep_for<Policy>(gradients);
   detail::SweepMemory<T> memory(plan, keep, frame);
   bool add_y = out.add_y;
+  double moment = 0;
   for (Index s = 0; s < plan.strips; ++s) {
     detail::strip_statistics(table, policy, plan, keep, s, memory, stats);
     if constexpr (!Policy::kCols) {
       finish.rows(plan.strip_first(s), plan.strip_count(s));
-      if (gradients) detail::strip_gradient(table, policy, plan, s, true, memory, weights, out, add_y);
+      if (gradients)
+        moment += detail::strip_gradient(table, policy, plan, s, true, memory, weights, out, add_y);
       add_y = true;
     }
   }
   if constexpr (Policy::kCols) {
     if constexpr (Policy::kRows) finish.rows(0, plan.n);
     finish.cols();
-    if (!gradients) return;
-    // Backwards: the strip computed last is still in the shared memory of the strips that were not kept.
+    if (!gradients) return 0;
+    // Backwards: the strip computed last is still in the shared memory of the strips that were not
+    // kept.
     for (Index s = plan.strips - 1; s >= 0; --s) {
-      const bool has_s = s < plan.kept_strips - 1 || s == plan.strips - 1 || plan.kept_strips == plan.strips;
-      detail::strip_gradient(table, policy, plan, s, has_s, memory, weights, out, add_y);
+      const bool has_s =
+          s < plan.kept_strips - 1 || s == plan.strips - 1 || plan.kept_strips == plan.strips;
+      moment += detail::strip_gradient(table, policy, plan, s, has_s, memory, weights, out, add_y);
       add_y = true;
     }
   }
+  return moment;
 }
 
 }  // namespace spheremix::pairwise

@@ -1,0 +1,99 @@
+// CLIP and m2-Mix in one call.
+//
+//   L = clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix)
+//
+// Shapes, units, errors: as clip and m2_mix. Gradients are the sums; log_temperature and
+// log_mix_temperature belong to the two temperatures. Cost       18 n^2 d flops where clip's table
+// fits into memory_budget, 20 otherwise. Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
+#pragma once
+
+#include "spheremix/losses/m2_mix.hpp"
+#include "spheremix/losses/pairs.hpp"
+
+namespace spheremix::losses {
+
+struct ClipM2MixOptions {
+  double temperature = 0.01;
+  double mix_temperature = 0.07;
+  double weight = 1;  ///< of m2_mix
+  Reduction reduction = Reduction::sum;
+  Negatives negatives = Negatives::replace;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+/// Loss and gradients of clip_m2_mix and m3_mix.
+template <class Matrix, class Lambda = double>
+struct TwoTemperatureGradient {
+  double loss;                 ///< in nats
+  Matrix x;                    ///< dL/dX, n x d
+  Matrix y;                    ///< dL/dY, n x d
+  Lambda lambda;               ///< dL/dlambda
+  double log_temperature;      ///< dL/d ln(tau)
+  double log_mix_temperature;  ///< dL/d ln(tau_mix)
+};
+
+namespace detail {
+
+struct ClipM2Loss {
+  const char* function;
+  const ClipM2MixOptions& options;
+
+  template <class T>
+  MixResult operator()(MatrixView<const T> x, MatrixView<const T> y, RowParameter<T> lambda,
+                       Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+    expects_temperature<T>(function, "mix_temperature", options.mix_temperature);
+    core::expects(std::isfinite(options.weight), function, "weight is ", options.weight);
+    const double half = options.reduction == Reduction::sum ? 1.0 : 0.5;
+    const M2Call<T> call{
+        function, x, y, lambda, options.mix_temperature, options.weight * half, options.negatives};
+    const bool gradients = out.dx.data != nullptr;
+    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
+    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    const ContrastResult clip = pair_loss_on_views<true, T>(function, x, y, options.temperature,
+                                                            options.memory_budget, workspace, out);
+    if (!computable(x, y, options.mix_temperature) || !(clip.loss <= core::largest<double>))
+      return not_a_number(out);
+    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
+    MixResult result{zeros(frame, x.rows), clip.loss, clip.log_temperature};
+    const ContrastResult mixed =
+        run_m2(call, plan, frame, {out.dx, out.dy, true, true}, result.lambda);
+    result.loss += mixed.loss;
+    result.log_mix_temperature = mixed.log_temperature;
+    return result;
+  }
+};
+
+}  // namespace detail
+
+/// The loss, in nats.
+template <class X, class Y, class L>
+[[nodiscard]] double clip_m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                 const L& lambda, const ClipM2MixOptions& options = {}) {
+  return detail::mix_value("clip_m2_mix", x, y, lambda, detail::ClipM2Loss{"clip_m2_mix", options});
+}
+
+/// Loss and gradients into `out` (any struct with the fields of TwoTemperatureGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
+template <class X, class Y, class L, class Out>
+void clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                               const L& lambda, const ClipM2MixOptions& options,
+                               core::Workspace& workspace, Out& out) {
+  constexpr auto* name = "clip_m2_mix_with_gradient";
+  const auto result =
+      detail::mix_gradient(name, x, y, lambda, detail::ClipM2Loss{name, options}, workspace, out);
+  out.log_temperature = result.log_temperature;
+  out.log_mix_temperature = result.log_mix_temperature;
+}
+
+template <class X, class Y, class L>
+[[nodiscard]] auto clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x,
+                                             const Eigen::MatrixBase<Y>& y, const L& lambda,
+                                             const ClipM2MixOptions& options = {}) {
+  using T = typename X::Scalar;
+  core::Workspace workspace;
+  TwoTemperatureGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
+  clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

@@ -1,0 +1,99 @@
+// m2-Mix: hard negatives made by mixing each image-text pair along the great circle between them.
+//
+//   m_j = geodesic mix of x_j and y_j with weight lambda on x_j (lambda = 1 gives x_j)
+//   x finds y:  -(1/n) sum_i log e^(x_i.y_i/tau) / ( e^(x_i.y_i/tau) + sum_{j != i} e^(x_i.m_j/tau)
+//   ) y finds x:  the same with anchors y_i and the same m_j.   L = their sum (Reduction::sum) or
+//   half of it. Negatives::append keeps the ordinary negatives sum_{j != i} e^(x_i.y_j/tau) in the
+//   denominator too.
+//
+// Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row.
+// Units      nats. L = 0 exactly for n = 1.
+// Gradient   per direction, with P the softmax weights of the negatives and E = weight / (n tau) P:
+//            dA += E M, dM += E^T A, and the positive's part, minus the sum of its row of E; then
+//            dM goes back through the mixing (slerp's pullback). Ambient through the dot products,
+//            tangent through the mixing.
+// Cost       12 n^2 d flops in O(strip x n) memory, and the mixed rows with their gradient.
+// Errors     throws for different shapes, no rows, lambda outside [0, 1], an antipodal pair (the
+// mix is
+//            undefined), tau not positive, memory_budget too small. A NaN component gives NaN
+//            throughout.
+// Source     Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897,
+// equation 4.
+#pragma once
+
+#include "spheremix/losses/m2_tables.hpp"
+#include "spheremix/losses/mix_entry.hpp"
+
+namespace spheremix::losses {
+
+struct M2MixOptions {
+  double temperature = 0.07;
+  Reduction reduction = Reduction::sum;
+  Negatives negatives = Negatives::replace;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+namespace detail {
+
+/// m2_mix as mix_entry runs it.
+struct M2Loss {
+  const char* function;
+  const M2MixOptions& options;
+
+  template <class T>
+  MixResult operator()(MatrixView<const T> x, MatrixView<const T> y, RowParameter<T> lambda,
+                       Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+    expects_temperature<T>(function, "temperature", options.temperature);
+    const M2Call<T> call{function,
+                         x,
+                         y,
+                         lambda,
+                         options.temperature,
+                         options.reduction == Reduction::sum ? 1.0 : 0.5,
+                         options.negatives};
+    const bool gradients = out.dx.data != nullptr;
+    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
+    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    if (!computable(x, y, options.temperature)) return not_a_number(out);
+    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
+    MixResult result{zeros(frame, x.rows)};
+    const ContrastResult one = run_m2(call, plan, frame, out, result.lambda);
+    result.loss = one.loss;
+    result.log_temperature = one.log_temperature;
+    return result;
+  }
+};
+
+}  // namespace detail
+
+/// The loss, in nats.
+template <class X, class Y, class L>
+[[nodiscard]] double m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                            const L& lambda, const M2MixOptions& options = {}) {
+  return detail::mix_value("m2_mix", x, y, lambda, detail::M2Loss{"m2_mix", options});
+}
+
+/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an allocation
+/// once `workspace` and `out` have their sizes.
+template <class X, class Y, class L, class Out>
+void m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                          const L& lambda, const M2MixOptions& options, core::Workspace& workspace,
+                          Out& out) {
+  constexpr auto* name = "m2_mix_with_gradient";
+  const auto result =
+      detail::mix_gradient(name, x, y, lambda, detail::M2Loss{name, options}, workspace, out);
+  out.log_temperature = result.log_temperature;
+}
+
+template <class X, class Y, class L>
+[[nodiscard]] auto m2_mix_with_gradient(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y, const L& lambda,
+                                        const M2MixOptions& options = {}) {
+  using T = typename X::Scalar;
+  core::Workspace workspace;
+  MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
+  m2_mix_with_gradient(x, y, lambda, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

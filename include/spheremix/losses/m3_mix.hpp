@@ -1,0 +1,199 @@
+// m3-Mix: m2-Mix and the mixes inside each modality, to be added to the CLIP loss.
+//
+//   L = w_m2 m2_mix(X, Y, lambda.m2; tau_mix) + w_v v_mix(X, Y, lambda.v; tau) + w_l l_mix(X, Y,
+//   lambda.l; tau)
+//       + w_vl vl_mix(X, Y, lambda.vl; tau)
+//
+// with m2_mix as Reduction::sum, Negatives::replace and vl_mix with identity targets. Each lambda
+// is one number or one a row. Shapes, units, errors: as the four losses. A weight of 0 leaves its
+// loss out. Gradient   the weighted sums; lambda's has the same four fields; log_temperature
+// gathers V, L and VL,
+//            log_mix_temperature m2.
+// Source     Oh et al. 2023, arXiv 2203.03897, section 3.3; weights and settings: docs/formulas.md.
+#pragma once
+
+#include "spheremix/losses/clip_m2_mix.hpp"
+#include "spheremix/losses/side_entry.hpp"
+
+namespace spheremix::losses {
+
+/// The four mixing weights of m3_mix, and their gradients. Each is a number or a vector with one a
+/// row.
+template <class M2 = double, class V = double, class L = double, class Vl = double>
+struct MixLambdas {
+  M2 m2{};
+  V v{};
+  L l{};
+  Vl vl{};
+};
+
+namespace detail {
+template <class L, bool Number = std::is_arithmetic_v<L>>
+struct StoredLambda {
+  using type = double;
+};
+template <class L>
+struct StoredLambda<L, false> {
+  using type = typename L::PlainObject;
+};
+}  // namespace detail
+
+template <class M2, class V, class L, class Vl>
+MixLambdas(M2, V, L, Vl)
+    -> MixLambdas<typename detail::StoredLambda<M2>::type, typename detail::StoredLambda<V>::type,
+                  typename detail::StoredLambda<L>::type, typename detail::StoredLambda<Vl>::type>;
+
+struct M3MixOptions {
+  double temperature = 0.01;
+  double mix_temperature = 0.07;
+  double weight_m2 = 1;
+  double weight_v = 1;
+  double weight_l = 1;
+  double weight_vl = 1;
+  std::vector<Index> partners = {};                  ///< of V, L and VL; empty: flip
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+namespace detail {
+
+template <class T>
+struct LambdaViews {
+  RowParameter<T> m2, v, l, vl;
+};
+
+/// All four on views; each part's dL/dlambda of a row into its n numbers of `lambda` (4 n).
+template <class T>
+MixResult run_m3(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                 const LambdaViews<T>& lambda, const M3MixOptions& options, Workspace& workspace,
+                 const pairwise::PairGradients<T>& out) {
+  expects_temperature<T>(function, "temperature", options.temperature);
+  expects_temperature<T>(function, "mix_temperature", options.mix_temperature);
+  expects_partners(function, options.partners, x.rows);
+  for (const double w : {options.weight_m2, options.weight_v, options.weight_l, options.weight_vl})
+    core::expects(std::isfinite(w), function, "a weight is ", w);
+  const Index n = x.rows;
+  const bool gradients = out.dx.data != nullptr;
+  const auto side = [&](MatrixView<const T> a, MatrixView<const T> b,
+                        const RowParameter<T>& parameter, double weight, bool both) {
+    return SideCall<T>{
+        function, a,    b,    parameter,          options.partners, options.temperature,
+        weight,   true, both, VlTargets::identity};
+  };
+  const M2Call<T> m2{function,          x, y, lambda.m2, options.mix_temperature, options.weight_m2,
+                     Negatives::replace};
+  const SideCall<T> v = side(x, y, lambda.v, options.weight_v, false),
+                    l = side(y, x, lambda.l, options.weight_l, false),
+                    vl = side(x, y, lambda.vl, options.weight_vl, true);
+  const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(4 * n));
+  const std::size_t budget = less(options.memory_budget, lambda_bytes);
+  const auto m2_cut = m2_plan(m2, gradients, budget);
+  const auto side_cut = side_plan(v, gradients, budget),
+             both_cut = side_plan(vl, gradients, budget);
+  if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
+    return not_a_number(out);
+
+  Workspace::Frame frame =
+      workspace.frame(lambda_bytes + std::max({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
+  MixResult result{zeros(frame, 4 * n)};
+  bool started = false;
+  const auto to = [&](bool exchange) {
+    const bool add = std::exchange(started, true);
+    return exchange ? pairwise::PairGradients<T>{out.dy, out.dx, add, add}
+                    : pairwise::PairGradients<T>{out.dx, out.dy, add, add};
+  };
+  if (options.weight_m2 != 0) {
+    const ContrastResult part = run_m2(m2, m2_cut, frame, to(false), result.lambda);
+    result.loss += part.loss;
+    result.log_mix_temperature += part.log_temperature;
+  }
+  const auto add_side = [&](const SideCall<T>& call, const pairwise::Plan<T>& cut, bool exchange,
+                            double* out_lambda) {
+    if (call.weight == 0) return;
+    const ContrastResult part = run_side(call, cut, frame, to(exchange), out_lambda);
+    result.loss += part.loss;
+    result.log_temperature += part.log_temperature;
+  };
+  add_side(v, side_cut, false, result.lambda + n);
+  add_side(l, side_cut, true, result.lambda + 2 * n);
+  add_side(vl, both_cut, false, result.lambda + 3 * n);
+  if (gradients && !started)
+    for (Index i = 0; i < n; ++i) {
+      std::fill(out.dx.row(i), out.dx.row(i) + x.cols, T(0));
+      std::fill(out.dy.row(i), out.dy.row(i) + x.cols, T(0));
+    }
+  return result;
+}
+
+/// The four lambda arguments while the call lasts.
+template <class T, class Lambdas>
+struct LambdaArguments {
+  LambdaArgument<T, decltype(Lambdas::m2)> m2;
+  LambdaArgument<T, decltype(Lambdas::v)> v;
+  LambdaArgument<T, decltype(Lambdas::l)> l;
+  LambdaArgument<T, decltype(Lambdas::vl)> vl;
+
+  LambdaArguments(const char* function, const Lambdas& lambdas, Index n)
+      : m2(function, "lambda.m2", lambdas.m2, n),
+        v(function, "lambda.v", lambdas.v, n),
+        l(function, "lambda.l", lambdas.l, n),
+        vl(function, "lambda.vl", lambdas.vl, n) {}
+  LambdaViews<T> views() const { return {m2.value(), v.value(), l.value(), vl.value()}; }
+};
+
+}  // namespace detail
+
+/// The loss, in nats, without CLIP.
+template <class X, class Y, class... L>
+[[nodiscard]] double m3_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                            const MixLambdas<L...>& lambda, const M3MixOptions& options = {}) {
+  using T = typename X::Scalar;
+  detail::expects_pairs("m3_mix", x, y);
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  const detail::LambdaArguments<T, MixLambdas<L...>> weights("m3_mix", lambda, x.rows());
+  core::Workspace workspace;
+  return detail::run_m3<T>("m3_mix", rows_x.view(), rows_y.view(), weights.views(), options,
+                           workspace, {})
+      .loss;
+}
+
+/// Loss and gradients into `out` (any struct with the fields of TwoTemperatureGradient, out.lambda
+/// with the fields of MixLambdas), without an allocation once `workspace` and `out` have their
+/// sizes.
+template <class X, class Y, class... L, class Out>
+void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                          const MixLambdas<L...>& lambda, const M3MixOptions& options,
+                          core::Workspace& workspace, Out& out) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "m3_mix_with_gradient";
+  detail::expects_pairs(name, x, y);
+  const Index n = x.rows();
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  const detail::LambdaArguments<T, MixLambdas<L...>> weights(name, lambda, n);
+  detail::GradientRows<T, decltype(out.x), decltype(out.y)> rows(name, out.x, out.y, rows_x.view(),
+                                                                 rows_y.view());
+  const auto result = detail::run_m3<T>(name, rows_x.view(), rows_y.view(), weights.views(),
+                                        options, workspace, {rows.x.view(), rows.y.view()});
+  rows.commit();
+  out.loss = result.loss;
+  const auto part = [&](Index k) { return result.lambda ? result.lambda + k * n : nullptr; };
+  detail::put_lambda_gradient(name, part(0), n, out.lambda.m2);
+  detail::put_lambda_gradient(name, part(1), n, out.lambda.v);
+  detail::put_lambda_gradient(name, part(2), n, out.lambda.l);
+  detail::put_lambda_gradient(name, part(3), n, out.lambda.vl);
+  out.log_temperature = result.log_temperature;
+  out.log_mix_temperature = result.log_mix_temperature;
+}
+
+template <class X, class Y, class... L>
+[[nodiscard]] auto m3_mix_with_gradient(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y,
+                                        const MixLambdas<L...>& lambda,
+                                        const M3MixOptions& options = {}) {
+  using T = typename X::Scalar;
+  core::Workspace workspace;
+  TwoTemperatureGradient<RowMatrix<T>, MixLambdas<detail::LambdaGradient<T, L>...>> out;
+  m3_mix_with_gradient(x, y, lambda, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses
