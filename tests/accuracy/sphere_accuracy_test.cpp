@@ -1,5 +1,5 @@
-// The promises of the sphere against 80-digit values: angles 0 and 1e-12 to pi - 1e-12, d to 512, denormal and huge
-// rows. The reference is the function of the rows as given, normalised exactly.
+// The promises of the sphere against 80-digit values: angles 0 and 1e-12 to pi - 1e-12, d to 512,
+// denormal and huge rows. The reference is the function of the rows as given, normalised exactly.
 #include "accuracy/table.hpp"
 #include "spheremix/sphere/distance.hpp"
 #include "spheremix/sphere/exp_log.hpp"
@@ -35,34 +35,45 @@ void pair_case(Table& table, const Case& c) {
   const auto seed = c.seed();
   const bool stored = c.has("u");
   const auto pair_seed = stored ? 0 : std::uint64_t(c.number("seed"));
-  const RowMatrix<T> u = stored ? stored_row<T>(c.array("u")) : reference::rows<T>(c.text("kind"), pair_seed, 0, 1, d);
-  const RowMatrix<T> v = stored ? stored_row<T>(c.array("v")) : reference::rows<T>(c.text("kind"), pair_seed, 1, 1, d);
+  const RowMatrix<T> u =
+      stored ? stored_row<T>(c.array("u")) : reference::rows<T>(c.text("kind"), pair_seed, 0, 1, d);
+  const RowMatrix<T> v =
+      stored ? stored_row<T>(c.array("v")) : reference::rows<T>(c.text("kind"), pair_seed, 1, 1, d);
   const RowMatrix<T> g = reference::cotangent<T>(seed, 1, d);
   const RowMatrix<T> w = quarter_turn(u, T(c.number("scale")));
   const T t = T(c.number("t"));
   const double theta = c.array("distance")[0], size = double(g.norm()), plain = sums(d);
-  // The promise allows 1/sin(theta) at both ends; it is held to here only near pi, where the problem has it.
+  // The promise allows 1/sin(theta) at both ends; it is held to here only near pi, where the
+  // problem has it.
   const double steep = theta < 1.5 ? 1 : std::max(1.0, 1 / c.number("sine"));
 
-  table.add<T>("geodesic_distance", 8, c, scalar_error(double(sphere::geodesic_distance(u, v)), theta), theta * plain);
-  table.add<T>("slerp", 8, c, component_error(sphere::slerp(u, v, t), c.array("slerp"), seed), plain);
+  table.add<T>("geodesic_distance", 8, c,
+               scalar_error(double(sphere::geodesic_distance(u, v)), theta), theta * plain);
+  table.add<T>("slerp", 8, c, component_error(sphere::slerp(u, v, t), c.array("slerp"), seed),
+               plain);
   RowMatrix<T> rows_of_t = sphere::slerp_rows(u, v, t);
   table.add<T>("slerp_rows", 8, c, component_error(rows_of_t, c.array("slerp"), seed), plain);
   if (t == 0 || t == 1) CHECK((rows_of_t.array() == (t == 0 ? u : v).array()).all());
-  table.add<T>("log_map", 8, c, row_error(sphere::log_map(u, v), c.array("log"), seed), theta * plain);
+  table.add<T>("log_map", 8, c, row_error(sphere::log_map(u, v), c.array("log"), seed),
+               theta * plain);
   table.add<T>("exp_map", 8, c, component_error(sphere::exp_map(u, w), c.array("exp"), seed),
                plain * std::max(1.0, double(w.norm())));
-  table.add<T>("tangent", 8, c, row_error(sphere::tangent(u, g), c.array("tangent"), seed), size * plain);
-  table.add<T>("parallel_transport", 8, c, row_error(sphere::parallel_transport(u, v, g), c.array("transport"), seed),
+  table.add<T>("tangent", 8, c, row_error(sphere::tangent(u, g), c.array("tangent"), seed),
+               size * plain);
+  table.add<T>("parallel_transport", 8, c,
+               row_error(sphere::parallel_transport(u, v, g), c.array("transport"), seed),
                size * steep * plain);
   const auto one = sphere::slerp_vjp(u, v, t, g);
-  table.add<T>("slerp_vjp u, v", 16, c,
-               std::max(row_error(one.u, c.array("vjp_u"), seed), row_error(one.v, c.array("vjp_v"), seed)),
+  table.add<T>(
+      "slerp_vjp u, v", 16, c,
+      std::max(row_error(one.u, c.array("vjp_u"), seed), row_error(one.v, c.array("vjp_v"), seed)),
+      size * steep * plain);
+  table.add<T>("slerp_vjp t", 16, c, scalar_error(double(one.t), c.array("vjp_t")[0]),
                size * steep * plain);
-  table.add<T>("slerp_vjp t", 16, c, scalar_error(double(one.t), c.array("vjp_t")[0]), size * steep * plain);
   const auto many = sphere::slerp_rows_vjp(u, v, t, g);
   table.add<T>("slerp_rows_vjp u, v, t", 16, c,
-               std::max({row_error(many.u, c.array("vjp_u"), seed), row_error(many.v, c.array("vjp_v"), seed),
+               std::max({row_error(many.u, c.array("vjp_u"), seed),
+                         row_error(many.v, c.array("vjp_v"), seed),
                          scalar_error(double(many.t), c.array("vjp_t")[0])}),
                size * steep * plain);
 }
@@ -88,7 +99,9 @@ void normalize_case(Table& table, const Case& c) {
 }  // namespace
 
 TEST_CASE("accuracy: the sphere keeps its promises") {
-  Table table("Sphere, errors in eps of the promise's scale (slerp_vjp and transport without 1/sin below pi/2)");
+  Table table(
+      "Sphere, errors in eps of the promise's scale (slerp_vjp and transport without 1/sin below "
+      "pi/2)");
   for_each_case("sphere.txt", [&]<class T>(const Case& c) {
     if (c.function == "normalize")
       normalize_case<T>(table, c);

@@ -1,5 +1,5 @@
-// The accuracy table: for every function and precision the largest error over all recorded cases, counted in
-// eps of the working type times the scale of the function's promise, beside the promise.
+// The accuracy table: for every function and precision the largest error over all recorded cases,
+// counted in eps of the working type times the scale of the function's promise, beside the promise.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -43,13 +43,14 @@ class Table {
 
   /// Prints the table; a broken promise fails the test.
   void finish() const {
-    std::printf("\n%s\n%-32s %-4s %6s %9s %8s  %-4s  %s\n", caption_, "function", "", "cases", "worst eps", "promised",
-                "", "at");
+    std::printf("\n%s\n%-32s %-4s %6s %9s %8s  %-4s  %s\n", caption_, "function", "", "cases",
+                "worst eps", "promised", "", "at");
     for (const auto& name : order_) {
       const Row& row = rows_.at(name);
       const bool holds = row.worst <= row.promise;
-      std::printf("%-32s %-4s %6d %9.3g %8g  %-4s  %s\n", name.first.c_str(), name.second == 4 ? "f32" : "f64",
-                  row.cases, row.worst, row.promise, holds ? "ok" : "FAIL", row.at.c_str());
+      std::printf("%-32s %-4s %6d %9.3g %8g  %-4s  %s\n", name.first.c_str(),
+                  name.second == 4 ? "f32" : "f64", row.cases, row.worst, row.promise,
+                  holds ? "ok" : "FAIL", row.at.c_str());
       CHECK_MESSAGE(holds, name.first, ": ", row.worst, " eps at ", row.at);
     }
     std::fflush(stdout);
@@ -69,25 +70,31 @@ class Table {
 /// max(1, d / 64): what every promise allows for plain sums.
 inline double sums(Index d) { return std::max(1.0, double(d) / 64); }
 
-/// The largest error over a signature whose promise is one a component: a sum of d components with random signs
-/// may be off by sqrt(d) as much.
+/// The largest error over a signature whose promise is one a component: a sum of d components with
+/// random signs may be off by sqrt(d) as much.
 template <class Derived>
-double component_error(const Eigen::MatrixBase<Derived>& got, const std::vector<double>& want, std::uint64_t seed) {
+double component_error(const Eigen::MatrixBase<Derived>& got, const std::vector<double>& want,
+                       std::uint64_t seed) {
   const std::vector<long double> g = reference::signature(got, seed);
   if (got.size() <= reference::full) return reference::largest_difference(g, want);
   const auto cut = std::ptrdiff_t(reference::samples);
-  const double entries = reference::largest_difference({g.begin(), g.begin() + cut}, {want.begin(), want.begin() + cut});
-  const double totals = reference::largest_difference({g.begin() + cut, g.end()}, {want.begin() + cut, want.end()});
+  const double entries = reference::largest_difference({g.begin(), g.begin() + cut},
+                                                       {want.begin(), want.begin() + cut});
+  const double totals =
+      reference::largest_difference({g.begin() + cut, g.end()}, {want.begin() + cut, want.end()});
   return std::max(entries, totals / std::sqrt(double(got.cols())));
 }
 
 /// The largest error over a signature whose promise is one for the length of a row's error.
 template <class Derived>
-double row_error(const Eigen::MatrixBase<Derived>& got, const std::vector<double>& want, std::uint64_t seed) {
+double row_error(const Eigen::MatrixBase<Derived>& got, const std::vector<double>& want,
+                 std::uint64_t seed) {
   return reference::largest_difference(reference::signature(got, seed), want);
 }
 
-inline double scalar_error(double got, double want) { return reference::largest_difference({got}, {want}); }
+inline double scalar_error(double got, double want) {
+  return reference::largest_difference({got}, {want});
+}
 
 /// Calls f.template operator()<T>(case) with the case's precision.
 template <class F>

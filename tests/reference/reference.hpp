@@ -1,5 +1,6 @@
-// Reads the recorded reference values (sphere.txt, metrics.txt, losses.txt, torch.txt) and rebuilds the inputs that
-// they name by a recipe: rows of integers over one correctly rounded square root, the same bits as recipe.py.
+// Reads the recorded reference values (sphere.txt, metrics.txt, losses.txt, torch.txt) and rebuilds
+// the inputs that they name by a recipe: rows of integers over one correctly rounded square root,
+// the same bits as recipe.py.
 #pragma once
 
 #include <algorithm>
@@ -30,10 +31,14 @@ struct Case {
 
   bool has(const std::string& name) const { return fields.count(name) || values.count(name); }
   const std::string& text(const std::string& name) const { return fields.at(name); }
-  double number(const std::string& name) const { return std::strtod(fields.at(name).c_str(), nullptr); }
+  double number(const std::string& name) const {
+    return std::strtod(fields.at(name).c_str(), nullptr);
+  }
   Index count(const std::string& name) const { return Index(number(name)); }
   const std::vector<double>& array(const std::string& name) const { return values.at(name); }
-  std::uint64_t seed() const { return std::uint64_t(number(fields.count("sample") ? "sample" : "seed")); }
+  std::uint64_t seed() const {
+    return std::uint64_t(number(fields.count("sample") ? "sample" : "seed"));
+  }
 };
 
 inline std::vector<Case> load(const std::string& file) {
@@ -89,10 +94,12 @@ inline std::int64_t odd(std::uint64_t seed, std::uint64_t matrix, Index i, Index
 }
 
 /// Entry (i, j) of X (side 0) or Y (side 1) before normalisation.
-inline std::int64_t integer(const std::string& kind, std::uint64_t seed, int side, Index i, Index j) {
+inline std::int64_t integer(const std::string& kind, std::uint64_t seed, int side, Index i,
+                            Index j) {
   const std::int64_t a = odd(seed, 0, i, j), b = odd(seed, 1, i, j);
   if (kind == "random") return side == 0 ? a : b;
-  if (kind == "cone") return side == 0 ? 2 * a + 2 * odd(seed, 2, 0, j) : a + b + 2 * odd(seed, 3, 0, j);
+  if (kind == "cone")
+    return side == 0 ? 2 * a + 2 * odd(seed, 2, 0, j) : a + b + 2 * odd(seed, 3, 0, j);
   if (kind == "near") return 1024 * a + (side ? b : 0);
   if (kind == "close") return 16384 * a + (side ? b : 0);
   if (kind == "far") return side ? -1024 * a + b : 1024 * a;
@@ -136,10 +143,12 @@ RowMatrix<T> cotangent(std::uint64_t seed, Index n, Index d) {
   return out;
 }
 
-constexpr Index full = 24;    // matrices up to this many entries are stored whole
-constexpr Index samples = 8;  // of larger ones this many entries, then one sum with random signs for each row
+constexpr Index full = 24;  // matrices up to this many entries are stored whole
+constexpr Index samples =
+    8;  // of larger ones this many entries, then one sum with random signs for each row
 
-/// What generate.py stored of a matrix. Sums are taken in long double: they add no error of their own.
+/// What generate.py stored of a matrix. Sums are taken in long double: they add no error of their
+/// own.
 template <class Derived>
 std::vector<long double> signature(const Eigen::MatrixBase<Derived>& matrix, std::uint64_t seed) {
   const Index n = matrix.rows(), d = matrix.cols();
@@ -150,8 +159,8 @@ std::vector<long double> signature(const Eigen::MatrixBase<Derived>& matrix, std
     return out;
   }
   for (Index k = 0; k < samples; ++k)
-    out.push_back(static_cast<long double>(
-        matrix(Index(key(seed, 10, k, 0) % std::uint64_t(n)), Index(key(seed, 10, k, 1) % std::uint64_t(d)))));
+    out.push_back(static_cast<long double>(matrix(Index(key(seed, 10, k, 0) % std::uint64_t(n)),
+                                                  Index(key(seed, 10, k, 1) % std::uint64_t(d)))));
   for (Index i = 0; i < n; ++i) {
     long double sum = 0;
     for (Index j = 0; j < d; ++j)
@@ -162,7 +171,8 @@ std::vector<long double> signature(const Eigen::MatrixBase<Derived>& matrix, std
 }
 
 /// The largest |got - want| over a signature; NaN counts as infinite.
-inline double largest_difference(const std::vector<long double>& got, const std::vector<double>& want) {
+inline double largest_difference(const std::vector<long double>& got,
+                                 const std::vector<double>& want) {
   if (got.size() != want.size()) throw std::runtime_error("a result has the wrong size");
   long double worst = 0;
   for (std::size_t k = 0; k < got.size(); ++k) {
