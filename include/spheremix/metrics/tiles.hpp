@@ -1,0 +1,133 @@
+// What the metrics over all pairs share: tiles of inner products, each thread with its own memory,
+// and batches moved to a common centre.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <vector>
+
+#include "spheremix/core/eigen.hpp"
+#include "spheremix/core/workspace.hpp"
+#include "spheremix/metrics/sums.hpp"
+#include "spheremix/pairwise/norms.hpp"
+#include "spheremix/pairwise/product.hpp"
+
+namespace spheremix::metrics::detail {
+
+/// A tile is at most kTileRows x kTileCols pairs.
+inline constexpr Index kTileRows = pairwise::kPackRows;
+inline constexpr Index kTileCols = 2 * kTileRows;
+
+inline Index parts(Index n, Index size) { return (n + size - 1) / size; }
+
+/// Threads worth their start for a table of n x m pairs of rows of length d.
+inline int threads_for(Index n, Index m, Index d) {
+  return 2.0 * double(n) * double(m) * double(d) < 4e6 ? 1 : core::max_threads();
+}
+
+/// Packing buffers of each thread and, if wanted, a tile.
+template <class T>
+class TileMemory {
+ public:
+  TileMemory(int threads, bool with_tiles) {
+    using core::Workspace;
+    const auto a = std::size_t(pairwise::kPackA<T>), b = std::size_t(pairwise::kPackB<T>);
+    const auto c = std::size_t(with_tiles ? kTileRows * kTileCols : 0);
+    auto frame = workspace_.frame(
+        std::size_t(threads) *
+        (Workspace::bytes_for<T>(a) + Workspace::bytes_for<T>(b) + Workspace::bytes_for<T>(c)));
+    for (int thread = 0; thread < threads; ++thread) {
+      T* const pack_a = frame.template take<T>(a);
+      T* const pack_b = frame.template take<T>(b);
+      pack_.push_back({pack_a, pack_b});
+      tile_.push_back(frame.template take<T>(c));
+    }
+  }
+
+  pairwise::PackBuffers<T>& pack(int thread) { return pack_[std::size_t(thread)]; }
+  core::MatrixView<T> tile(int thread, Index rows, Index cols) {
+    return {tile_[std::size_t(thread)], rows, cols, kTileCols};
+  }
+
+ private:
+  core::Workspace workspace_;
+  std::vector<pairwise::PackBuffers<T>> pack_;
+  std::vector<T*> tile_;
+};
+
+/// Runs body(i, j, tile, thread) over the tiles of X Y^T, in any order: element (r, c) of a tile is
+/// x_(i+r) . y_(j+c). With `upper`, only over tiles with pairs i < j.
+template <class T, class Body>
+void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y, bool upper,
+                       const Body& body) {
+  const Index row_tiles = parts(x.rows, kTileRows), col_tiles = parts(y.rows, kTileCols);
+  const int threads = threads_for(x.rows, y.rows, x.cols);
+  TileMemory<T> memory(threads, true);
+  core::parallel_for(row_tiles * col_tiles, threads, [&](Index task, int thread) {
+    const Index i = task % row_tiles * kTileRows, j = task / row_tiles * kTileCols;
+    const Index rows = std::min(kTileRows, x.rows - i), cols = std::min(kTileCols, y.rows - j);
+    if (upper && j + cols - 1 <= i) return;
+    const auto tile = memory.tile(thread, rows, cols);
+    pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, cols), false,
+                                  memory.pack(thread));
+    body(i, j, tile, thread);
+  });
+}
+
+/// One batch or two stacked ones, as the rows of a single table.
+template <class T>
+struct StackedRows {
+  core::MatrixView<const T> first, second{};
+
+  Index rows() const { return first.rows + second.rows; }
+  Index cols() const { return first.cols; }
+  const T* row(Index i) const { return i < first.rows ? first.row(i) : second.row(i - first.rows); }
+};
+
+/// Rows minus a common centre, rounded to T, with their squared lengths.
+template <class T>
+struct CentredRows {
+  StackedRows<T> original;
+  RowMatrix<T> rows;
+  std::vector<T> square;      ///< |row|^2, from double
+  double largest_square = 0;  ///< NaN when some component is not finite
+
+  core::MatrixView<const T> view() const {
+    return {rows.data(), rows.rows(), rows.cols(), rows.cols()};
+  }
+};
+
+/// The mean of all rows, but any vector near them would do.
+template <class T>
+std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) {
+  std::vector<double> centre(std::size_t(x.cols()));
+  for (const StackedRows<T>* rows : {&x, &y})
+    for (Index i = 0; i < rows->rows(); ++i) {
+      const T* row = rows->row(i);
+      for (Index k = 0; k < x.cols(); ++k) centre[std::size_t(k)] += double(row[k]);
+    }
+  for (double& c : centre) c /= double(x.rows() + y.rows());
+  return centre;
+}
+
+template <class T>
+CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centre) {
+  CentredRows<T> c{x, RowMatrix<T>(x.rows(), x.cols()), std::vector<T>(std::size_t(x.rows())), 0};
+  for (Index i = 0; i < x.rows(); ++i) {
+    const T* from = x.row(i);
+    T* to = c.rows.data() + i * x.cols();
+    double square = 0;
+    for (Index k = 0; k < x.cols(); ++k) {
+      to[k] = T(double(from[k]) - centre[std::size_t(k)]);
+      square += double(to[k]) * double(to[k]);
+    }
+    c.square[std::size_t(i)] = T(square);
+    if (!(square <= c.largest_square))
+      c.largest_square = std::isfinite(square) ? square : core::nan<double>;
+    if (std::isnan(c.largest_square)) break;
+  }
+  return c;
+}
+
+}  // namespace spheremix::metrics::detail
