@@ -91,6 +91,91 @@ inline Reference siglip(const std::vector<double>& x, const std::vector<double>&
   return out;
 }
 
+/// The point of the great circle through x and y (made unit first) with weight lambda on x.
+inline std::vector<Real> mixed(const Real* x, const Real* y, Index d, Real lambda) {
+  Real xx = 0, yy = 0, xy = 0;
+  for (Index k = 0; k < d; ++k) xx += x[k] * x[k], yy += y[k] * y[k], xy += x[k] * y[k];
+  const Real angle = std::acos(xy / std::sqrt(xx * yy)), sine = std::sin(angle);
+  std::vector<Real> m;
+  for (Index k = 0; k < d; ++k)
+    m.push_back((std::sin(lambda * angle) * x[k] / std::sqrt(xx) + std::sin((1 - lambda) * angle) * y[k] / std::sqrt(yy)) / sine);
+  return m;
+}
+
+struct MixReference : Reference {
+  std::vector<double> lambda;
+};
+
+/// weight (mean of the image rows + mean of the text rows) of m2-Mix. Through the mixing by central differences of the
+/// map on unit rows: the tangent gradient.
+inline MixReference m2_mix(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& lambda,
+                           Index n, Index d, Real temperature, Real weight, bool append) {
+  std::vector<Real> xr(x.begin(), x.end()), yr(y.begin(), y.end());
+  Table m;
+  for (Index j = 0; j < n; ++j) m.push_back(mixed(&xr[std::size_t(j * d)], &yr[std::size_t(j * d)], d, lambda[std::size_t(j)]));
+  const auto dot = [&](const Real* a, const Real* b) {
+    Real sum = 0;
+    for (Index k = 0; k < d; ++k) sum += a[k] * b[k];
+    return sum;
+  };
+  MixReference out;
+  std::vector<Real> gx(xr.size()), gy(xr.size());
+  Table gm;
+  for (Index j = 0; j < n; ++j) gm.emplace_back(m[0].size(), Real(0));
+  for (int side = 0; side < 2; ++side) {
+    const std::vector<Real>&a = side == 0 ? xr : yr, &b = side == 0 ? yr : xr;
+    std::vector<Real>&ga = side == 0 ? gx : gy, &gb = side == 0 ? gy : gx;
+    for (Index i = 0; i < n; ++i) {
+      const Real* anchor = &a[std::size_t(i * d)];
+      const Real own = dot(anchor, &b[std::size_t(i * d)]) / temperature;
+      Real others = 0;
+      for (Index j = 0; j < n; ++j) {
+        if (j == i) continue;
+        others += std::exp(dot(anchor, m[std::size_t(j)].data()) / temperature - own);
+        if (append) others += std::exp(dot(anchor, &b[std::size_t(j * d)]) / temperature - own);
+      }
+      out.loss += weight / Real(n) * std::log1p(others);
+      const auto add = [&](Real g, const Real* key, Real* g_key) {  // g = dL/d cosine
+        out.log_temperature -= g * dot(anchor, key);
+        for (Index k = 0; k < d; ++k) {
+          ga[std::size_t(i * d + k)] += g * key[k];
+          g_key[k] += g * anchor[k];
+        }
+      };
+      const Real unit = weight / (Real(n) * temperature);
+      add(-unit * others / (1 + others), &b[std::size_t(i * d)], &gb[std::size_t(i * d)]);
+      for (Index j = 0; j < n; ++j) {
+        if (j == i) continue;
+        const Real* key = m[std::size_t(j)].data();
+        add(unit * std::exp(dot(anchor, key) / temperature - own) / (1 + others), key, gm[std::size_t(j)].data());
+        key = &b[std::size_t(j * d)];
+        if (append) add(unit * std::exp(dot(anchor, key) / temperature - own) / (1 + others), key, &gb[std::size_t(j * d)]);
+      }
+    }
+  }
+  const Real h = 1e-6L;
+  for (Index j = 0; j < n; ++j) {
+    const Real* g = gm[std::size_t(j)].data();
+    const auto value = [&](Real l) { return dot(g, mixed(&xr[std::size_t(j * d)], &yr[std::size_t(j * d)], d, l).data()); };
+    const Real l = lambda[std::size_t(j)];
+    out.lambda.push_back(double((value(l + h) - value(l - h)) / (2 * h)));
+    for (int side = 0; side < 2; ++side)
+      for (Index k = 0; k < d; ++k) {
+        Real& at = (side == 0 ? xr : yr)[std::size_t(j * d + k)];
+        const Real was = at;
+        at = was + h;
+        const Real up = value(l);
+        at = was - h;
+        const Real down = value(l);
+        at = was;
+        (side == 0 ? gx : gy)[std::size_t(j * d + k)] += (up - down) / (2 * h);
+      }
+  }
+  out.x.assign(gx.begin(), gx.end());
+  out.y.assign(gy.begin(), gy.end());
+  return out;
+}
+
 inline double relative_error(const std::vector<double>& got, const std::vector<double>& want) {
   long double difference = 0, size = 0;
   for (std::size_t k = 0; k < want.size(); ++k) {

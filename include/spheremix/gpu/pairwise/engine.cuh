@@ -57,6 +57,7 @@ struct Table {
   T* positives = nullptr;
   RowPair<T>* rows = nullptr;
   RowPair<T>* cols = nullptr;
+  bool go_on = false;  ///< the statistics hold those of other tables already: add to them
 };
 
 /// Calls f(range) for the ranges of rows x [col_first, col_first + cols), columns outermost, until one fails.
@@ -88,8 +89,8 @@ Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits,
                                     tile_rows * tile_cols, stream);
         if (!status) return status;
         MergeKernel<T> merge{};
-        if (Policy::kRows) merge.rows = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0};
-        if (Policy::kCols) merge.cols = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0};
+        if (Policy::kRows) merge.rows = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};
+        if (Policy::kCols) merge.cols = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0 && !t.go_on};
         constexpr Index kThreads = MergeKernel<T>::kThreads;
         return start(merge, ceil_div(merge.rows.lines, kThreads) + ceil_div(merge.cols.lines, kThreads), stream);
       });

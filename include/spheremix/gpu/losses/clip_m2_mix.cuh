@@ -1,0 +1,85 @@
+// CLIP and m2-Mix together on the device:  clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix).
+//
+// The formulas, gradients, types and errors are those of clip.cuh and m2_mix.cuh; one pass after the other into the
+// same gradients, 24 N^2 D flops. Memory as m2_mix.cuh.
+#pragma once
+
+#include "spheremix/gpu/losses/m2_mix.cuh"
+
+namespace spheremix::gpu::losses {
+
+struct ClipM2MixOptions {
+  double temperature = 0.01;
+  double mix_temperature = 0.07;
+  double weight = 1;
+  Reduction reduction = Reduction::sum;
+  Negatives negatives = Negatives::replace;
+  Precision precision = Precision::fast;
+  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
+};
+
+/// Results in device memory, f32 gradients (f64 for double rows).
+template <class T>
+struct ClipM2Gradient {
+  double* loss = nullptr;
+  core::MatrixView<Arithmetic<T>> x, y;
+  double* lambda = nullptr;  ///< one number for one lambda, else one a row; may be null, as those below
+  double* log_temperature = nullptr;
+  double* log_mix_temperature = nullptr;
+};
+
+namespace detail {
+
+template <class T>
+Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                           const RowScalar<Arithmetic<T>>& lambda, const ClipM2MixOptions& options,
+                           const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream) {
+  if (const char* wrong = pair_error(x, y)) return invalid(wrong);
+  if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y)) return invalid(wrong);
+  if (const char* wrong = place_error(x, y, options.mix_temperature, out.loss, out.x, out.y)) return invalid(wrong);
+  if (const char* wrong = lambda_error<T>(lambda)) return invalid(wrong);
+  if (!(options.weight - options.weight == 0)) return invalid("the weight of m2_mix is not finite");
+  const double half = 0.5 / double(x.rows);
+  const M2Call call{options.mix_temperature, options.weight * (options.reduction == Reduction::sum ? 1.0 : 0.5),
+                    options.negatives, options.block, true};
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    const Status first =
+        contrastive<Tile, true, true>(x, y, {options.temperature, half, half}, options.block,
+                                      ContrastiveGradient<T>{out.loss, out.x, out.y, out.log_temperature}, scratch, stream);
+    if (!first) return first;
+    return m2_tables<Tile>(x, y, lambda, call, MixGradient<T>{out.loss, out.x, out.y, out.lambda, out.log_mix_temperature},
+                           scratch, stream);
+  });
+}
+
+}  // namespace detail
+
+/// Scratch of clip_m2_mix and clip_m2_mix_with_gradient in bytes, for these very views.
+template <class T>
+std::size_t clip_m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                              const ClipM2MixOptions& options = {}) {
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    const std::size_t clip = detail::contrastive_bytes<Tile>(x, y, options.block, true, true, true);
+    const std::size_t m2 = detail::m2_bytes<Tile>(x, y, options.block);
+    return clip > m2 ? clip : m2;
+  });
+}
+
+/// *loss (device memory).
+template <class T>
+Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
+                   const ClipM2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
+  return detail::clip_m2_mix_checked(x, y, lambda, options, ClipM2Gradient<T>{loss, {}, {}, nullptr, nullptr, nullptr},
+                                     scratch, stream);
+}
+
+/// Loss and gradients, all overwritten.
+template <class T>
+Status clip_m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                                 RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& options,
+                                 const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream) {
+  if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
+  return detail::clip_m2_mix_checked(x, y, lambda, options, out, scratch, stream);
+}
+
+}  // namespace spheremix::gpu::losses
