@@ -12,17 +12,24 @@ namespace spheremix::sphere::detail {
 template <class X>
 using Plain = std::remove_cvref_t<X>;
 
+template <class X>
+void take_matrix(const Eigen::MatrixBase<X>&);
+
+/// A matrix expression of Eigen's.
+template <class X>
+concept Matrix = requires(const Plain<X>& x) {
+  take_matrix(x);
+};
+
 /// Something of Eigen's that can be written to: a matrix, a map, a block (an rvalue block too).
 template <class Out>
-concept Writable = std::is_base_of_v<Eigen::MatrixBase<Plain<Out>>, Plain<Out>> &&
-                   !std::is_const_v<std::remove_reference_t<Out>> &&
+concept Writable = Matrix<Out> && !std::is_const_v<std::remove_reference_t<Out>> &&
                    bool(Plain<Out>::Flags & Eigen::LvalueBit);
 
 /// A gradient struct given as `out`: neither a matrix nor const.
 template <class Out>
 concept WritableGradient =
-    !std::is_base_of_v<Eigen::EigenBase<Plain<Out>>, Plain<Out>> && std::is_class_v<Plain<Out>> &&
-    !std::is_const_v<std::remove_reference_t<Out>>;
+    !Matrix<Out> && std::is_class_v<Plain<Out>> && !std::is_const_v<std::remove_reference_t<Out>>;
 
 template <class T>
 core::MatrixView<const T> as_row(const core::InputVector<T>& x) {

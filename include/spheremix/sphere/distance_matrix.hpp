@@ -2,12 +2,12 @@
 // and v_j.
 //
 // A tile of cosines comes from the product engine. acos of a cosine is accurate to a few eps only
-// where |cos| <= 0.9 (in float it is off by 446 eps at .999): every other entry is computed anew
+// where |cos| <= 0.85 (in float it is off by 446 eps at .999): every other entry is computed anew
 // from the difference and the sum of its two rows, as geodesic_distance does, so that
 // near-duplicates and near-antipodes keep their digits.
 //
 // Shapes   U: n x d, V: m x d, result n x m.   Cost 2 n m d flops, and about 4 d more for each pair
-// with |cos| > 0.9. Accuracy 8 eps relative, times max(1, d/64). Errors   std::invalid_argument:
+// with |cos| > 0.85. Accuracy 8 eps relative, times max(1, d/64). Errors   std::invalid_argument:
 // sizes, out overlapping an input. NaN rows give NaN in their entries only.
 #pragma once
 
@@ -22,7 +22,11 @@ namespace detail {
 
 inline constexpr int kAngles = 64;
 
-/// angle_k = acos(c_k) for |c_k| <= 0.9, k in [0, kAngles): with s^2 = c^2, or (1 - |c|)/2 where
+/// Up to here an error of the cosine grows less than fourfold, relative, in its acos.
+template <class T>
+inline constexpr T kModerate = T(0.85);
+
+/// angle_k = acos(c_k) for |c_k| <= 0.85, k in [0, kAngles): with s^2 = c^2, or (1 - |c|)/2 where
 /// |c| > 1/2,
 ///   acos c = pi/2 - asin c   or   2 asin s (c > 0),  pi - 2 asin s (c < 0);   asin s = s + s z
 ///   P(z)/Q(z), z = s^2.
@@ -68,11 +72,11 @@ void angles_of_cosines(T* c, Index count, const T* a, core::MatrixView<const T> 
     bool moderate = true;
     for (Index k = 0; k < here; ++k) from[k] = c[j + k];
     for (Index k = here; k < kAngles; ++k) from[k] = 0;
-    for (int k = 0; k < kAngles; ++k) moderate &= from[k] <= T(0.9) && from[k] >= T(-0.9);
+    for (int k = 0; k < kAngles; ++k) moderate &= from[k] <= kModerate<T> && from[k] >= -kModerate<T>;
     acos_of_moderate(from, to);
     if (!moderate)  // NaN too
       for (Index k = 0; k < here; ++k)
-        if (!(from[k] <= T(0.9) && from[k] >= T(-0.9)))
+        if (!(from[k] <= kModerate<T> && from[k] >= -kModerate<T>))
           to[k] = arc_between(a, b.row(j + k), d).theta;
     for (Index k = 0; k < here; ++k) c[j + k] = to[k];
   }

@@ -89,7 +89,7 @@ MeanReport frechet_mean(core::MatrixView<const T> x, const double* weights, doub
     return true;
   });
   core::MatrixView<double> m{mean, 1, d, d};
-  if (normalize_rows<double>(m, ZeroPolicy::error, m) >= 0)
+  if (detail::normalize_rows<double>(m, ZeroPolicy::error, m) >= 0)
     for (Index k = 0; k < d; ++k)
       mean[k] = double(x(heaviest, k));  // balanced points: start at one of them
 
@@ -117,7 +117,7 @@ MeanReport frechet_mean(core::MatrixView<const T> x, const double* weights, doub
         scaled_norm<double>(step.data(), d).norm / scaled_norm<double>(step.data(), d).scale;
     if (!(report.residual > tolerance) || report.iterations >= max_iterations) return report;
     exp_map<double>(mean, step.data(), mean, d);
-    if (normalize_rows<double>(m, ZeroPolicy::error, m) >= 0) return report;
+    if (detail::normalize_rows<double>(m, ZeroPolicy::error, m) >= 0) return report;
     ++report.iterations;
   }
 }
