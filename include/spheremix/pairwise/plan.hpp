@@ -105,21 +105,19 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   p.col_tile = even_tile(m, 512, kChunk);
   p.product_tile = even_tile(n, n >= 1024 ? 252 : 84, 84);
   p.stride = (m + 15) / 16 * 16 + 16;
-  const double flops = 2.0 * double(n) * double(m) * double(depth);
-  p.threads = flops < 4e6 ? 1 : core::max_threads();
-
+  // What is kept must not depend on the threads at hand: a nominal number of them has its memory set aside.
+  const std::size_t each = detail::thread_bytes(p, keep);
   const auto total = [&] {
-    return other_bytes + std::size_t(p.threads) * detail::thread_bytes(p, keep) +
-           detail::partial_bytes(p) +
+    return other_bytes + std::size_t(p.threads) * each + detail::partial_bytes(p) +
            (keep == Keep::nothing ? 0 : std::size_t(p.kept_strips) * detail::strip_bytes(p));
   };
+  p.threads = int(std::clamp<std::size_t>(budget / 4 / each, 1, 16));
   p.strip_rows = n;
   p.strips = p.kept_strips = 1;
   if (total() > budget || keep == Keep::nothing || (keep == Keep::strip && n > p.row_tile)) {
     p.strip_rows = p.row_tile;
     p.strips = tiles(n, p.strip_rows);
-    p.kept_strips = 1;
-    while (p.threads > 1 && total() > budget) --p.threads;
+    if (total() > budget) p.threads = 1;
     core::expects(total() <= budget, function, "memory_budget is ", budget, " bytes, but at least ",
                   total(), " are needed for ", n, " x ", m, " pairs of length ", depth);
     if (keep == Keep::all) {
@@ -127,6 +125,10 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
       p.kept_strips = std::min<Index>(p.strips, 1 + Index(left / detail::strip_bytes(p)));
     }
   }
+  const std::size_t room = (budget - total()) / each + std::size_t(p.threads);
+  const double flops = 2.0 * double(n) * double(m) * double(depth);
+  const int wanted = flops < 4e6 ? 1 : core::max_threads();
+  p.threads = int(std::min<std::size_t>(room, std::size_t(wanted)));
   p.bytes = total();
   return p;
 }

@@ -1,0 +1,190 @@
+// The inner loops of every instruction set this processor has, against long double.
+#include "spheremix/pairwise/isa.hpp"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "spheremix/math/pair_policy.hpp"
+#include "support/differences.hpp"
+#include "support/sphere_points.hpp"
+
+using namespace spheremix;
+using namespace spheremix::test;
+
+namespace {
+
+template <class T>
+core::MatrixView<const T> input(const RowMatrix<T>& m) {
+  return {m.data(), m.rows(), m.cols(), m.cols()};
+}
+template <class T>
+core::MatrixView<T> output(RowMatrix<T>& m) {
+  return {m.data(), m.rows(), m.cols(), m.cols()};
+}
+
+/// Calls body.operator()<Kernels>() for each copy of the inner loops that can run here.
+template <class Body>
+void each_isa(const Body& body);
+
+#define SPHEREMIX_TEST_KERNELS(ISA)                                                               \
+  struct ISA##_kernels {                                                                          \
+    static constexpr const char* name = #ISA;                                                     \
+    template <class T, bool TA, bool TB>                                                          \
+    static void product(core::MatrixView<T> c, Index k, core::MatrixView<const T> a,              \
+                        core::MatrixView<const T> b, bool add) {                                  \
+      std::vector<T> pa(std::size_t(pairwise::kPackA<T>)), pb(std::size_t(pairwise::kPackB<T>));  \
+      pairwise::ISA::product<T, TA, TB>(c, k, a.data, a.stride, b.data, b.stride, add, pa.data(), \
+                                        pb.data(), false);                                        \
+    }                                                                                             \
+    template <class T, class P>                                                                   \
+    static void statistics(const P& p, core::MatrixView<const T> s, T* rm, T* rs, T* cm, T* cs) { \
+      pairwise::ISA::softmax_statistics<T, P>(p, s, 0, 0, rm, rs, cm, cs);                        \
+    }                                                                                             \
+    template <class T, class P>                                                                   \
+    static double gradient(const P& p, core::MatrixView<T> s, const T* a, const T* b, const T* c, \
+                           const T* d) {                                                          \
+      return pairwise::ISA::softmax_gradient<T, P>(p, s, 0, 0, a, b, c, d);                       \
+    }                                                                                             \
+  };
+SPHEREMIX_TEST_KERNELS(baseline)
+#if defined(__x86_64__)
+SPHEREMIX_TEST_KERNELS(avx2)
+SPHEREMIX_TEST_KERNELS(avx512)
+#endif
+
+template <class Body>
+void each_isa(const Body& body) {
+  body.template operator()<baseline_kernels>();
+#if defined(__x86_64__)
+  if (pairwise::isa() >= pairwise::Isa::avx2) body.template operator()<avx2_kernels>();
+  if (pairwise::isa() >= pairwise::Isa::avx512) body.template operator()<avx512_kernels>();
+#endif
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T, float, double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    for (const auto& [m, n, d] : {std::array<Index, 3>{1, 1, 1},
+                                  {1, 64, 3},
+                                  {14, 32, 16},
+                                  {13, 33, 17},
+                                  {6, 16, 255},
+                                  {29, 31, 257},
+                                  {253, 65, 40},
+                                  {60, 514, 20},
+                                  {5, 7, 1030}}) {
+      CAPTURE(m);
+      CAPTURE(n);
+      CAPTURE(d);
+      const RowMatrix<T> a = gaussian_rows<T>(m, d, 1), b = gaussian_rows<T>(n, d, 2),
+                         at = a.transpose(), bt = b.transpose();
+      const RowMatrix<T> before = gaussian_rows<T>(m, n, 3);
+      const LongMatrix want =
+          a.template cast<long double>() * b.template cast<long double>().transpose();
+      const double within = 4 * double(core::epsilon<T>) * std::sqrt(double(d));
+      RowMatrix<T> c = before, first;
+      K::template product<T, false, true>(output(c), d, input(a), input(b), false);
+      CHECK(matrix_error(c, want) < within);
+      first = c;
+      K::template product<T, false, false>(output(c), d, input(a), input(bt), false);
+      CHECK(same_bits(c, first));  // one chain of multiply-adds, however the operands lie
+      K::template product<T, true, false>(output(c), d, input(at), input(bt), false);
+      CHECK(same_bits(c, first));
+      c = before;
+      K::template product<T, true, false>(output(c), d, input(at), input(bt), true);
+      CHECK(matrix_error(c, LongMatrix(want + before.template cast<long double>())) < within);
+      if (m > 3 && n > 5) {  // a block of the result has the bits that it has in the whole
+        RowMatrix<T> part(m - 3, n - 5);
+        K::template product<T, false, true>(output(part), d, {a.row(3).data(), m - 3, d, d},
+                                            {b.row(5).data(), n - 5, d, d}, false);
+        CHECK(same_bits(part, first.bottomRightCorner(m - 3, n - 5)));
+      }
+    }
+  });
+}
+
+TEST_CASE_TEMPLATE("softmax statistics and weights of ragged tiles", T, float, double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    for (const auto& [m, n] : {std::pair<Index, Index>{1, 1}, {3, 64}, {5, 63}, {2, 65}, {7, 200}})
+      for (const T scale : {T(1), T(100)}) {
+        CAPTURE(m);
+        CAPTURE(n);
+        RowMatrix<T> s = gaussian_rows<T>(m, n, 4) / T(3);
+        if (n > 2) s(m / 2, n / 2) = -core::infinity<T>;  // a special pair
+        const math::SoftmaxPair<T, true, true> policy{scale, T(0.5), T(0.25)};
+        const Index padded = (n + 63) / 64 * 64;
+        Vector<T> rm(m), rs(m), cm(padded), cs(padded);
+        K::template statistics<T>(policy, input(s), rm.data(), rs.data(), cm.data(), cs.data());
+        const LongMatrix z = (s * scale).template cast<long double>();
+        const double eps = double(core::epsilon<T>);
+        for (Index i = 0; i < m; ++i) {
+          const long double top = z.row(i).maxCoeff();
+          CHECK(rm(i) == T(top));
+          long double sum = 0;
+          for (Index j = 0; j < n; ++j) sum += std::exp(z(i, j) - top);
+          CHECK(relative_error(rs(i), sum) < 6 * eps);
+        }
+        for (Index j = 0; j < n; ++j) {
+          const long double top = z.col(j).maxCoeff();
+          CHECK(cm(j) == T(top));
+          long double sum = 0;
+          for (Index i = 0; i < m; ++i)
+            if (top > -core::infinity<long double>) sum += std::exp(z(i, j) - top);
+          CHECK(std::abs(double(cs(j) - sum)) <= 6 * eps * double(sum));
+        }
+        const Vector<T> row_scale = Vector<T>::Constant(m, T(0.5)),
+                        col_scale = Vector<T>::Constant(n, T(2));
+        Vector<T> shift = cm.head(n).cwiseMax(T(-1000));
+        RowMatrix<T> g = s;
+        const double moment = K::template gradient<T>(
+            policy, output(g), rm.data(), row_scale.data(), shift.data(), col_scale.data());
+        long double want_moment = 0, size = 0;
+        for (Index i = 0; i < m; ++i)
+          for (Index j = 0; j < n; ++j) {
+            const long double p = std::exp(z(i, j) - (long double)(rm(i))) * 0.5L,
+                              q = std::exp(z(i, j) - (long double)(shift(j))) * 2;
+            const long double want = (long double)(scale) * (0.5L * p + 0.25L * q);
+            CHECK(std::abs(double((long double)(g(i, j)) - want)) <=
+                  8 * eps * double(want) + 1e-30);
+            if (s(i, j) > -core::infinity<T>)
+              want_moment += want * (long double)(s(i, j)),
+                  size += std::abs(want * (long double)(s(i, j)));
+          }
+        CHECK(std::abs(moment - double(want_moment)) <= 8 * eps * double(size));
+      }
+  });
+}
+
+TEST_CASE_TEMPLATE("the exponential: a few eps from its largest to its smallest argument", T, float,
+                   double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    constexpr Index n = 64;
+    const math::SoftmaxPair<T, true, false> policy{T(1), T(1), T(0)};
+    double worst = 0;
+    for (int step = 0; step < 2000; ++step) {
+      RowMatrix<T> x(1, n);
+      for (Index j = 0; j < n; ++j)
+        x(0, j) = -T(step * n + j) * T(sizeof(T) == 4 ? 86.0 : 700.0) / T(2000 * n);
+      const RowMatrix<T> before = x;
+      const T zero = 0, one = 1;
+      K::template gradient<T>(policy, output(x), &zero, &one, nullptr, nullptr);
+      for (Index j = 0; j < n; ++j)
+        worst = std::max(worst, eps_error<T>(x(0, j), std::exp((long double)(before(0, j))),
+                                             std::exp((long double)(before(0, j)))));
+    }
+    CHECK(worst < 2);
+    RowMatrix<T> far(1, 4);
+    far << T(0), T(-1e4), -core::infinity<T>, T(-0.0);
+    const T zero = 0, one = 1;
+    K::template gradient<T>(policy, output(far), &zero, &one, nullptr, nullptr);
+    CHECK(far(0, 0) == 1);
+    CHECK(far(0, 1) == 0);
+    CHECK(far(0, 2) == 0);
+    CHECK(far(0, 3) == 1);
+  });
+}

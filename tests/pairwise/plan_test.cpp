@@ -1,0 +1,86 @@
+#include "spheremix/pairwise/plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+
+#include "spheremix/pairwise/softmax_sweeps.hpp"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+using namespace spheremix;
+using pairwise::Keep;
+
+TEST_CASE("a plan covers the table and stays within its budget") {
+  for (const Index n : {1, 2, 63, 64, 65, 503, 504, 505, 1024, 4096, 8192, 46341})
+    for (const Keep keep : {Keep::nothing, Keep::strip, Keep::all})
+      for (const std::size_t budget : {std::size_t(300) << 20, std::size_t(1) << 30}) {
+        CAPTURE(n);
+        const auto plan = pairwise::make_plan<float>("test", n, n, 64, keep, budget, 1000);
+        CHECK(plan.bytes <= budget);
+        CHECK(plan.threads >= 1);
+        CHECK(plan.strip_rows * (plan.strips - 1) < n);
+        CHECK(plan.strip_rows * plan.strips >= n);
+        CHECK(plan.kept_strips >= 1);
+        CHECK(plan.kept_strips <= plan.strips);
+        CHECK(plan.row_tile % 84 == 0);
+        CHECK(plan.col_tile % pairwise::kChunk == 0);
+        CHECK(plan.row_tile <= 504);
+        CHECK(plan.col_tile <= 512);
+        if (keep == Keep::strip && n > 504) CHECK(plan.strip_rows <= 504);
+      }
+}
+
+TEST_CASE("the whole table is kept where it fits, as much as fits where it does not") {
+  const auto all =
+      pairwise::make_plan<float>("test", 4096, 4096, 512, Keep::all, std::size_t(1) << 30, 0);
+  CHECK(all.strips == 1);
+  const auto some =
+      pairwise::make_plan<float>("test", 4096, 4096, 512, Keep::all, std::size_t(40) << 20, 0);
+  CHECK(some.strips > 1);
+  CHECK(some.kept_strips > 1);
+  CHECK(some.kept_strips < some.strips);
+  CHECK_THROWS_AS((void)pairwise::make_plan<float>("test", 4096, 4096, 512, Keep::all, 1 << 20, 0),
+                  std::invalid_argument);
+}
+
+#if defined(_OPENMP)
+TEST_CASE("what is kept does not depend on the threads at hand") {
+  const int before = omp_get_max_threads();
+  for (std::size_t megabytes = 12; megabytes < 160; megabytes += 3) {
+    CAPTURE(megabytes);
+    omp_set_num_threads(1);
+    const auto one =
+        pairwise::make_plan<float>("test", 4096, 4096, 512, Keep::all, megabytes << 20, 0);
+    omp_set_num_threads(64);
+    const auto many =
+        pairwise::make_plan<float>("test", 4096, 4096, 512, Keep::all, megabytes << 20, 0);
+    CHECK(one.strips == many.strips);
+    CHECK(one.kept_strips == many.kept_strips);
+    CHECK(many.bytes <= megabytes << 20);
+    CHECK(many.threads >= one.threads);
+  }
+  omp_set_num_threads(before);
+}
+#endif
+
+TEST_CASE("merging (max, sum): empty tiles are neutral, order is no matter, nothing turns to NaN") {
+  using pairwise::detail::merge_softmax;
+  const float none = -core::infinity<float>;
+  float top = none;
+  double sum = 0;
+  merge_softmax(top, sum, none, 0.0);
+  CHECK(top == none);
+  CHECK(sum == 0);
+  merge_softmax(top, sum, 3.0f, 2.0);
+  merge_softmax(top, sum, none, 0.0);
+  CHECK(top == 3);
+  CHECK(sum == 2);
+  merge_softmax(top, sum, 5.0f, 1.0);
+  CHECK(top == 5);
+  CHECK(sum == 1 + 2 * std::exp(-2.0));
+  merge_softmax(top, sum, -400.0f, 7.0);
+  CHECK(sum == 1 + 2 * std::exp(-2.0));
+}
