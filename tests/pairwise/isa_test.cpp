@@ -147,14 +147,17 @@ TEST_CASE_TEMPLATE("softmax statistics and weights of ragged tiles", T, float, d
           for (Index j = 0; j < n; ++j) {
             const long double p = std::exp(z(i, j) - (long double)(rm(i))) * 0.5L,
                               q = std::exp(z(i, j) - (long double)(shift(j))) * 2;
+            const double reach =
+                1 +
+                double(std::abs(z(i, j) > -1e30L ? z(i, j) - (long double)(shift(j)) : 0.0L)) / 4;
             const long double want = (long double)(scale) * (0.5L * p + 0.25L * q);
             CHECK(std::abs(double((long double)(g(i, j)) - want)) <=
-                  8 * eps * double(want) + 1e-30);
+                  8 * eps * double(want) * reach + 1e-30);
             if (s(i, j) > -core::infinity<T>)
               want_moment += want * (long double)(s(i, j)),
                   size += std::abs(want * (long double)(s(i, j)));
           }
-        CHECK(std::abs(moment - double(want_moment)) <= 8 * eps * double(size));
+        CHECK(std::abs(moment - double(want_moment)) <= 64 * eps * double(size));
       }
   });
 }
