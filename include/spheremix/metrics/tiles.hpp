@@ -75,6 +75,68 @@ void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y,
   });
 }
 
+/// Runs body(i, j, tile) over the tiles of X Y^T: all tiles of one row of tiles by one thread, from
+/// left to right.
+template <class T, class Body>
+void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                        const Body& body) {
+  const int threads = threads_for(x.rows, y.rows, x.cols);
+  TileMemory<T> memory(threads, true);
+  core::parallel_for(parts(x.rows, kTileRows), threads, [&](Index task, int thread) {
+    const Index i = task * kTileRows, rows = std::min(kTileRows, x.rows - i);
+    for (Index j = 0; j < y.rows; j += kTileCols) {
+      const auto tile = memory.tile(thread, rows, std::min(kTileCols, y.rows - j));
+      pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, tile.cols),
+                                    false, memory.pack(thread));
+      body(i, j, tile);
+    }
+  });
+}
+
+/// x_i . y_i, with the very bits that they have in the tiles.
+template <class T>
+std::vector<T> paired_products(core::MatrixView<const T> x, core::MatrixView<const T> y) {
+  constexpr Index block = 84;
+  std::vector<T> products(std::size_t(x.rows));
+  const int threads = threads_for(x.rows, block, x.cols);
+  TileMemory<T> memory(threads, true);
+  core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
+    const Index i = task * block, rows = std::min(block, x.rows - i);
+    const auto tile = memory.tile(thread, rows, rows);
+    pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(i, rows), false,
+                                  memory.pack(thread));
+    for (Index r = 0; r < rows; ++r) products[std::size_t(i + r)] = tile(r, r);
+  });
+  return products;
+}
+
+/// Throws for a row with a NaN or infinite component, naming it: no order among its products means
+/// anything.
+template <class T>
+double finite_norm(const char* function, const char* name, core::MatrixView<const T> x) {
+  const double norm = pairwise::largest_norm(x);
+  if (!std::isnan(norm)) return norm;
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = 0; k < x.cols; ++k)
+      core::expects(std::isfinite(x(i, k)), function, "row ", i, " of ", name, " has ", x(i, k),
+                    " in column ", k);
+  core::fail(function, ": ", name, " has a row whose length overflows");
+}
+
+/// Throws unless X and Y are pairs of `least` or more finite rows whose products T can hold.
+/// Returns the bound |x| |y| of those.
+template <class T>
+double check_pairs(const char* function, core::MatrixView<const T> x, core::MatrixView<const T> y,
+                   Index least) {
+  core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
+  core::expects(x.rows >= least, function, "X has ", x.rows, " rows where at least ", least,
+                " are needed");
+  const double a = finite_norm(function, "X", x), b = finite_norm(function, "Y", y);
+  core::expects(a * b < 0.25 * double(core::largest<T>), function,
+                "products of rows of lengths up to ", a, " and ", b, " overflow");
+  return a * b;
+}
+
 /// One batch or two stacked ones, as the rows of a single table.
 template <class T>
 struct StackedRows {

@@ -1,0 +1,93 @@
+// Calibration of retrieval read as classification: row i of X picks its partner among all rows of
+// Y.
+//
+//   p_ij = softmax_j(x_i . y_j / tau)    confidence_i = max_j p_ij    right: the pair's rank is 1
+//   (retrieval.hpp) ECE of these N predictions (calibration.hpp), for X asking Y and for Y asking X
+//
+// Shapes  X, Y: N x d, row i of one belongs to row i of the other.
+// Errors  shapes that differ, N = 0, temperature not positive and finite, bins < 1, a row with NaN
+// or infinity
+//         (named), logits that overflow: std::invalid_argument.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "spheremix/math/pair_policy.hpp"
+#include "spheremix/metrics/calibration.hpp"
+#include "spheremix/metrics/gaussian_pairs.hpp"
+#include "spheremix/metrics/retrieval.hpp"
+
+namespace spheremix::metrics {
+
+struct ContrastiveCalibrationOptions {
+  double temperature = 0.07;
+  Index bins = 10;
+};
+
+struct ContrastiveCalibrationResult {
+  double x_to_y = 0, y_to_x = 0;                         ///< expected calibration errors
+  std::vector<CalibrationBin> x_to_y_bins, y_to_x_bins;  ///< of the reliability diagrams
+};
+
+namespace detail {
+
+/// max_j softmax_j(x_i . y_j / tau) of every row.
+template <class T>
+std::vector<double> softmax_confidence(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                                       double temperature) {
+  std::vector<LogSum> sums(std::size_t(x.rows));
+  using Policy = math::SoftmaxPair<T, true, false>;
+  const Policy policy{T(1 / temperature), T(1), T(0)};
+  for_product_strips(x, y, [&](Index i, Index j, core::MatrixView<T> tile) {
+    T row_max[kTileRows], row_sum[kTileRows];
+    SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
+    (policy, tile, i, j, row_max, row_sum, nullptr, nullptr);
+    for (Index r = 0; r < tile.rows; ++r)
+      sums[std::size_t(i + r)].add(double(row_max[r]), double(row_sum[r]));
+  });
+  std::vector<double> confidence;
+  for (const LogSum& sum : sums)
+    confidence.push_back(std::min(1.0, 1 / sum.sum));  // sum >= 1, the largest's own
+  return confidence;
+}
+
+template <class T>
+std::vector<CalibrationBin> retrieval_bins(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                                           const std::vector<Index>& ranks,
+                                           const ContrastiveCalibrationOptions& options) {
+  const std::vector<double> confidence = softmax_confidence(x, y, options.temperature);
+  CalibrationSums sums(options.bins);
+  for (std::size_t i = 0; i < ranks.size(); ++i) sums.add(confidence[i], ranks[i] == 1);
+  return sums.bins();
+}
+
+}  // namespace detail
+
+/// ECE of the retrieval softmax in both directions.
+template <class X, class Y>
+[[nodiscard]] ContrastiveCalibrationResult contrastive_calibration(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const ContrastiveCalibrationOptions& options = {}) {
+  using T = typename X::Scalar;
+  constexpr const char* function = "contrastive_calibration";
+  const core::InputRows<T> xs(x), ys(y);
+  const double most = detail::check_pairs(function, xs.view(), ys.view(), 1);
+  const double tau = options.temperature;
+  core::expects(tau > 0 && std::isfinite(tau), function, "temperature is ", tau,
+                ", which must be positive and finite");
+  core::expects(std::max(most, 1.0) / tau < 0.25 * double(core::largest<T>), function,
+                "logits at temperature ", tau, " overflow");
+  core::expects(options.bins >= 1, function, "bins is ", options.bins,
+                ", which must be at least 1");
+  const detail::Ranks ranks = detail::pair_ranks(xs.view(), ys.view(), true);
+  ContrastiveCalibrationResult result;
+  result.x_to_y_bins = detail::retrieval_bins(xs.view(), ys.view(), ranks.rows, options);
+  result.y_to_x_bins = detail::retrieval_bins(ys.view(), xs.view(), ranks.cols, options);
+  result.x_to_y = expected_calibration_error(result.x_to_y_bins);
+  result.y_to_x = expected_calibration_error(result.y_to_x_bins);
+  return result;
+}
+
+}  // namespace spheremix::metrics

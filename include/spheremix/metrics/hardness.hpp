@@ -1,0 +1,64 @@
+// How many mixed negatives are at least as hard as the ones they stand for.
+//
+//   hardness(X, Y, M) = share of pairs i != j with x_i . m_j >= x_i . y_j
+//
+// M: row j is a mixture of x_j and y_j, the geodesic one m_lambda(x_j, y_j) when lambda is given
+// (weight lambda on x_j). For the other anchors: hardness(Y, X, M). For unit rows and the geodesic
+// mixture the pair is harder exactly when x_i . x_j >= kappa x_i . y_j with kappa = cos((1 -
+// lambda/2) theta_j) / cos(lambda theta_j / 2).
+//
+// Shapes  X, Y, M: N x d, N >= 2.
+// Errors  shapes that differ, N < 2, a row with NaN or infinity (named): std::invalid_argument.
+// One product: the sign of x_i . (m_j - y_j), with the difference taken first.
+// [Oh et al. 2023, arXiv 2203.03897]
+#pragma once
+
+#include <atomic>
+
+#include "spheremix/metrics/tiles.hpp"
+#include "spheremix/mixup/geodesic.hpp"
+
+namespace spheremix::metrics {
+
+namespace detail {
+
+template <class T>
+double hardness(core::MatrixView<const T> x, core::MatrixView<const T> step) {
+  std::atomic<Index> harder{0};
+  for_product_tiles(x, step, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
+    Index count = 0;
+    for (Index r = 0; r < tile.rows; ++r) {
+      const T* s = tile.row(r);
+      int in_row = 0;
+      for (Index c = 0; c < tile.cols; ++c) in_row += s[c] >= 0;
+      if (i + r >= j && i + r < j + tile.cols) in_row -= s[i + r - j] >= 0;
+      count += in_row;
+    }
+    harder += count;
+  });
+  const double n = double(x.rows);
+  return double(harder.load()) / (n * (n - 1));
+}
+
+}  // namespace detail
+
+/// Share of i != j with x_i . m_j >= x_i . y_j, for mixtures M of any kind.
+template <class X, class Y, class M>
+[[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                              const Eigen::MatrixBase<M>& m) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> xs(x), ys(y), ms(m);
+  detail::check_pairs("hardness", xs.view(), ys.view(), 2);
+  detail::check_pairs("hardness", xs.view(), ms.view(), 2);
+  const RowMatrix<T> step = m.derived() - y.derived();
+  return detail::hardness<T>(xs.view(), {step.data(), step.rows(), step.cols(), step.cols()});
+}
+
+/// The same for geodesic mixtures of the pairs with weight lambda in [0, 1] on X.
+template <class X, class Y>
+[[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                              double lambda) {
+  return hardness(x, y, mixup::geodesic(x, y, lambda));
+}
+
+}  // namespace spheremix::metrics

@@ -1,0 +1,81 @@
+// How much closer the own partner is than the nearest other one.
+//
+//   relative_alignment(X, Y) = mean_i ( |x_i - y_i|^2 - min_{k != i} |x_i - y_k|^2 )
+//
+// For unit rows 2 mean_i ( max_{k != i} x_i . y_k - x_i . y_i ). Negative: on average the own
+// partner is nearest.
+//
+// Shapes  X, Y: N x d, row i of one belongs to row i of the other, N >= 2.
+// Errors  shapes that differ, N < 2, a row with NaN or infinity (named): std::invalid_argument.
+// The nearest is looked for among products of centred rows in T; the two distances are then taken
+// in double. [Oh et al. 2022, "Geodesic multi-modal mixup for robust fine-tuning", arXiv
+// 2203.03897, section 3]
+#pragma once
+
+#include <vector>
+
+#include "spheremix/metrics/tiles.hpp"
+
+namespace spheremix::metrics {
+
+namespace detail {
+
+/// For each row of X the nearest row of Y but its own, the first of equals.
+template <class T>
+std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>& y) {
+  const Index n = x.rows.rows();
+  std::vector<Index> nearest(std::size_t(n), -1);
+  std::vector<T> best(std::size_t(n), -core::infinity<T>);  // of 2 x.y - |y|^2 = |x|^2 - |x - y|^2
+  for_product_strips(x.view(), y.view(), [&](Index i, Index j, core::MatrixView<T> tile) {
+    const T* const square = y.square.data() + j;
+    for (Index r = 0; r < tile.rows; ++r) {
+      T* const s = tile.row(r);
+      for (Index c = 0; c < tile.cols; ++c) s[c] = 2 * s[c] - square[c];
+      if (i + r >= j && i + r < j + tile.cols) s[i + r - j] = -core::infinity<T>;
+      T& top = best[std::size_t(i + r)];
+      constexpr Index chunk = 64;
+      for (Index c = 0; c < tile.cols; c += chunk) {
+        const Index end = std::min(c + chunk, tile.cols);
+        int better = 0;
+        for (Index l = c; l < end; ++l) better |= s[l] > top;
+        if (better == 0) continue;
+        for (Index l = c; l < end; ++l) {
+          if (!(s[l] > top)) continue;
+          top = s[l];
+          nearest[std::size_t(i + r)] = j + l;
+        }
+      }
+    }
+  });
+  return nearest;
+}
+
+template <class T>
+double relative_alignment(core::MatrixView<const T> x, core::MatrixView<const T> y) {
+  const StackedRows<T> xs{x}, ys{y};
+  const std::vector<double> centre = centre_of(xs, ys);
+  const CentredRows<T> a = centred(xs, centre), b = centred(ys, centre);
+  core::expects(a.largest_square + b.largest_square < 0.25 * double(core::largest<T>),
+                "relative_alignment", "squared distances of the rows overflow");
+  const std::vector<Index> nearest = nearest_others(a, b);
+  return sum_over_rows(x.rows,
+                       [&](Index i) {
+                         return squared_distance(x.row(i), y.row(i), x.cols) -
+                                squared_distance(x.row(i), y.row(nearest[std::size_t(i)]), x.cols);
+                       }) /
+         double(x.rows);
+}
+
+}  // namespace detail
+
+/// mean_i ( |x_i - y_i|^2 - min_{k != i} |x_i - y_k|^2 ).
+template <class X, class Y>
+[[nodiscard]] double relative_alignment(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> xs(x), ys(y);
+  detail::check_pairs("relative_alignment", xs.view(), ys.view(), 2);
+  return detail::relative_alignment(xs.view(), ys.view());
+}
+
+}  // namespace spheremix::metrics

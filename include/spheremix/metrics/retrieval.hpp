@@ -1,0 +1,124 @@
+// How well each row of X finds its own row of Y among all rows of Y.
+//
+//   rank_i   = 1 + #{ j != i : x_i . y_j >= x_i . y_i }      ties count against: collapsed rows
+//   score nothing recall@k = share of rows with rank <= k      mrr = mean of 1 / rank median_rank =
+//   their median
+//
+// Shapes  X, Y: N x d; row i's answer is Y's row i. Rows are used as they are: unit rows rank by
+// cosine. Errors  shapes that differ, N = 0, k < 1, a row with NaN or infinity (named):
+// std::invalid_argument. Cost    2 N^2 d flops for one direction, and no more for both; memory
+// O(N).
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "spheremix/metrics/tiles.hpp"
+
+namespace spheremix::metrics {
+
+struct RetrievalOptions {
+  std::vector<Index> k = {1, 5, 10};
+};
+
+struct RetrievalResult {
+  std::vector<double> recall;  ///< in [0, 1], one for each k
+  double median_rank = 0;      ///< mean of the middle two for an even number of rows
+  double mrr = 0;              ///< mean reciprocal rank
+};
+
+/// Both directions.
+struct RetrievalBothResult {
+  RetrievalResult x_to_y;  ///< X asks, Y answers
+  RetrievalResult y_to_x;  ///< Y asks, X answers
+};
+
+namespace detail {
+
+struct Ranks {
+  std::vector<Index> rows, cols;
+};
+
+/// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns.
+template <class T>
+Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool both) {
+  const Index n = x.rows;
+  const std::vector<T> own = paired_products(x, y);
+  Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
+  for_product_tiles(x, y, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
+    int in_column[kTileCols] = {};
+    for (Index r = 0; r < tile.rows; ++r) {
+      const T* s = tile.row(r);
+      const T least = own[std::size_t(i + r)];
+      int in_row = 0;  // the pair itself is one of them
+      for (Index c = 0; c < tile.cols; ++c) in_row += s[c] >= least;
+      std::atomic_ref<Index>(ranks.rows[std::size_t(i + r)])
+          .fetch_add(in_row, std::memory_order_relaxed);
+      if (!both) continue;
+      for (Index c = 0; c < tile.cols; ++c) in_column[c] += s[c] >= own[std::size_t(j + c)];
+    }
+    for (Index c = 0; both && c < tile.cols; ++c)
+      std::atomic_ref<Index>(ranks.cols[std::size_t(j + c)])
+          .fetch_add(in_column[c], std::memory_order_relaxed);
+  });
+  return ranks;
+}
+
+inline RetrievalResult summary_of(std::vector<Index> ranks, const std::vector<Index>& k) {
+  const double n = double(ranks.size());
+  RetrievalResult result;
+  for (const Index most : k)
+    result.recall.push_back(
+        double(std::count_if(ranks.begin(), ranks.end(), [most](Index r) { return r <= most; })) /
+        n);
+  result.mrr = sum_over_rows(Index(ranks.size()),
+                             [&](Index i) { return 1 / double(ranks[std::size_t(i)]); }) /
+               n;
+  std::sort(ranks.begin(), ranks.end());
+  const std::size_t middle = ranks.size() / 2;
+  result.median_rank = ranks.size() % 2 == 1
+                           ? double(ranks[middle])
+                           : (double(ranks[middle - 1]) + double(ranks[middle])) / 2;
+  return result;
+}
+
+template <class X, class Y>
+Ranks checked_ranks(const char* function, const Eigen::MatrixBase<X>& x,
+                    const Eigen::MatrixBase<Y>& y, const RetrievalOptions& options, bool both) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> xs(x), ys(y);
+  check_pairs(function, xs.view(), ys.view(), 1);
+  for (const Index k : options.k)
+    core::expects(k >= 1, function, "k is ", k, ", which must be at least 1");
+  return pair_ranks(xs.view(), ys.view(), both);
+}
+
+}  // namespace detail
+
+/// The rank of y_i among all rows of Y as x_i sees them, 1 the best: N numbers.
+template <class X, class Y>
+[[nodiscard]] std::vector<Index> retrieval_ranks(const Eigen::MatrixBase<X>& x,
+                                                 const Eigen::MatrixBase<Y>& y) {
+  return detail::checked_ranks("retrieval_ranks", x, y, {}, false).rows;
+}
+
+/// X asks, Y answers.
+template <class X, class Y>
+[[nodiscard]] RetrievalResult retrieval(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y,
+                                        const RetrievalOptions& options = {}) {
+  return detail::summary_of(detail::checked_ranks("retrieval", x, y, options, false).rows,
+                            options.k);
+}
+
+/// retrieval(X, Y) and retrieval(Y, X) in one sweep.
+template <class X, class Y>
+[[nodiscard]] RetrievalBothResult retrieval_both(const Eigen::MatrixBase<X>& x,
+                                                 const Eigen::MatrixBase<Y>& y,
+                                                 const RetrievalOptions& options = {}) {
+  const detail::Ranks ranks = detail::checked_ranks("retrieval_both", x, y, options, true);
+  return {detail::summary_of(ranks.rows, options.k), detail::summary_of(ranks.cols, options.k)};
+}
+
+}  // namespace spheremix::metrics
