@@ -34,6 +34,15 @@ struct DeviceReduce {
 };
 
 struct DeviceRadixSort {
+  template <class Key, class Count>
+  static cudaError_t SortKeys(void* storage, std::size_t& bytes, const Key* keys, Key* sorted_keys,
+                              Count n, int = 0, int = 8 * sizeof(Key), cudaStream_t = nullptr) {
+    if (detail_emulated::only_size(storage, bytes, 1)) return cudaSuccess;
+    std::copy(keys, keys + n, sorted_keys);
+    std::sort(sorted_keys, sorted_keys + n);
+    return cudaSuccess;
+  }
+
   template <class Key, class Value, class Count>
   static cudaError_t SortPairs(void* storage, std::size_t& bytes, const Key* keys, Key* sorted_keys,
                                const Value* values, Value* sorted_values, Count n, int = 0,

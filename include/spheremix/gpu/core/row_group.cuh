@@ -105,6 +105,13 @@ class RowGroup {
     }
   }
 
+  /// One row of numbers of another type, element by element (means, frames: small and in cache).
+  template <class U>
+  __device__ void load_vector(const U* from, Values& x) const {
+    SPHEREMIX_UNROLL
+    for (int k = 0; k < slots; ++k) x[k] = column(k) < cols_ ? A(from[column(k)]) : A(0);
+  }
+
   /// Replaces each value by its sum over the group, in every thread. At most 8 values.
   template <class S, int N>
   __device__ void sum(S (&values)[N]) const {
@@ -152,31 +159,31 @@ __global__ void __launch_bounds__(Shape::block) row_kernel(Body body, Index rows
   for (Index row = group.first_row(); row < rows; row += group.row_step()) body(group, row);
 }
 
-template <class T, class Shape, class Body>
-Status launch_rows(Body body, Index rows, Index cols, cudaStream_t stream) {
-  return launch(row_kernel<T, Shape, Body>, blocks_for(rows, Shape::groups), Shape::block,
-                Shape::shared_bytes, stream, body, rows, cols);
-}
-
 }  // namespace detail
 
-/// Enqueues body(group, row) for every row. `wide`: every matrix the body touches has rows on 16
-/// bytes.
+/// Calls enqueue.template operator()<Shape>() with the shape for rows of `cols` columns. `wide`:
+/// every matrix touched has rows on 16 bytes.
+template <class Enqueue>
+Status with_row_shape(Index cols, bool wide, Enqueue enqueue) {
+  if (cols > kMostColumns) return invalid("spheremix::gpu: rows of more than 8192 columns");
+  if (!wide)
+    return cols <= 512 ? enqueue.template operator()<RowShape<32, 16, false>>()
+                       : enqueue.template operator()<RowShape<512, 16, false>>();
+  if (cols <= 256) return enqueue.template operator()<RowShape<32, 8, true>>();
+  if (cols <= 512) return enqueue.template operator()<RowShape<32, 16, true>>();
+  if (cols <= 1024) return enqueue.template operator()<RowShape<64, 16, true>>();
+  if (cols <= 2048) return enqueue.template operator()<RowShape<128, 16, true>>();
+  return enqueue.template operator()<RowShape<512, 16, true>>();
+}
+
+/// Enqueues body(group, row) for every row.
 template <class T, class Body>
 Status for_each_row(Body body, Index rows, Index cols, bool wide, cudaStream_t stream) {
   if (rows == 0) return {};
-  if (cols > kMostColumns) return invalid("spheremix::gpu: rows of more than 8192 columns");
-  if (!wide) {
-    if (cols <= 512)
-      return detail::launch_rows<T, RowShape<32, 16, false>>(body, rows, cols, stream);
-    return detail::launch_rows<T, RowShape<512, 16, false>>(body, rows, cols, stream);
-  }
-  if (cols <= 256) return detail::launch_rows<T, RowShape<32, 8, true>>(body, rows, cols, stream);
-  if (cols <= 512) return detail::launch_rows<T, RowShape<32, 16, true>>(body, rows, cols, stream);
-  if (cols <= 1024) return detail::launch_rows<T, RowShape<64, 16, true>>(body, rows, cols, stream);
-  if (cols <= 2048)
-    return detail::launch_rows<T, RowShape<128, 16, true>>(body, rows, cols, stream);
-  return detail::launch_rows<T, RowShape<512, 16, true>>(body, rows, cols, stream);
+  return with_row_shape(cols, wide, [&]<class Shape>() {
+    return launch(detail::row_kernel<T, Shape, Body>, blocks_for(rows, Shape::groups), Shape::block,
+                  Shape::shared_bytes, stream, body, rows, cols);
+  });
 }
 
 }  // namespace spheremix::gpu

@@ -54,6 +54,7 @@ class RowCheck {
   }
 
   Status status() const { return status_; }
+  bool wide() const { return wide_; }
 
   /// Enqueues body for every row, unless something was wrong.
   template <class T, class Body>

@@ -1,0 +1,102 @@
+// Sums over the rows of a batch, column by column, in double and in an order that depends on the
+// shape alone.
+//
+//   phase 1   group g adds the contributions of rows g, g + G, g + 2 G, ... in registers     G x
+//   cols partials phase 2   a block adds the partials of 32 columns, slice by slice cols sums
+//
+// A body gives a row's contribution:  template <class Group> __device__ void operator()(const
+// Group&, Index row, typename Group::Values& out) const, and  __device__ bool active() const: false
+// leaves the sums as they are.
+#pragma once
+
+#include "spheremix/gpu/core/row_group.cuh"
+#include "spheremix/gpu/core/scratch.cuh"
+
+namespace spheremix::gpu {
+
+/// Groups of phase 1: as many as rows, at most 2048.
+inline Index column_sum_groups(Index rows) { return rows < 2048 ? rows : 2048; }
+
+/// Scratch that column_sums needs.
+inline std::size_t column_sums_bytes(Index rows, Index cols) {
+  return scratch_bytes<double>(std::size_t(column_sum_groups(rows) * cols));
+}
+
+namespace detail {
+
+template <class T, class Shape, class Body>
+__global__ void __launch_bounds__(Shape::block)
+    column_partials(Body body, Index rows, Index cols, Index groups, double* partials) {
+  if (!body.active()) return;
+  using Group = RowGroup<T, Shape>;
+  const Group group(cols);
+  const Index mine = group.first_row();
+  if (mine >= groups) return;  // whole groups leave together
+  double sums[Group::slots];
+  SPHEREMIX_UNROLL
+  for (int k = 0; k < Group::slots; ++k) sums[k] = 0;
+  for (Index row = mine; row < rows; row += groups) {
+    typename Group::Values x;
+    body(group, row, x);
+    SPHEREMIX_UNROLL
+    for (int k = 0; k < Group::slots; ++k) sums[k] += double(x[k]);
+  }
+  SPHEREMIX_UNROLL
+  for (int k = 0; k < Group::slots; ++k)
+    if (group.column(k) < group.cols()) partials[mine * cols + group.column(k)] = sums[k];
+}
+
+inline constexpr unsigned kSlices = 16;
+
+template <class Body>
+__global__ void __launch_bounds__(32 * kSlices)
+    column_totals(Body body, const double* partials, Index groups, Index cols, double scale,
+                  double* out) {
+  if (!body.active()) return;
+  double* const slices = reinterpret_cast<double*>(shared_memory());  // kSlices x 32
+  const unsigned lane = threadIdx.x % kWarp, slice = threadIdx.x / kWarp;
+  for (Index first = Index(blockIdx.x) * kWarp; first < cols; first += Index(gridDim.x) * kWarp) {
+    const Index column = first + lane;
+    double sum = 0;
+    if (column < cols)
+      for (Index g = slice; g < groups; g += kSlices) sum += partials[g * cols + column];
+    slices[slice * kWarp + lane] = sum;
+    block_barrier();  // every slice is there
+    if (slice == 0 && column < cols) {
+      for (unsigned s = 1; s < kSlices; ++s) sum += slices[s * kWarp + lane];
+      out[column] = scale * sum;
+    }
+    block_barrier();  // slices are read: the next columns may come
+  }
+}
+
+}  // namespace detail
+
+/// Enqueues out[j] = scale sum_i contribution_i[j]. rows > 0; `partials` from column_sums_bytes.
+template <class T, class Body>
+Status column_sums(Body body, Index rows, Index cols, bool wide, double scale, double* partials,
+                   double* out, cudaStream_t stream) {
+  if (cols == 0) return {};
+  const Index groups = column_sum_groups(rows);
+  const Status status = with_row_shape(cols, wide, [&]<class Shape>() {
+    return launch(detail::column_partials<T, Shape, Body>, blocks_for(groups, Shape::groups),
+                  Shape::block, Shape::shared_bytes, stream, body, rows, cols, groups, partials);
+  });
+  if (!status.ok()) return status;
+  return launch(detail::column_totals<Body>, blocks_for(cols, kWarp), 32 * detail::kSlices,
+                32 * detail::kSlices * sizeof(double), stream, body, partials, groups, cols, scale,
+                out);
+}
+
+/// The rows themselves.
+template <class T>
+struct RowsThemselves {
+  View<const T> x;
+  __device__ bool active() const { return true; }
+  template <class Group>
+  __device__ void operator()(const Group& group, Index row, typename Group::Values& out) const {
+    group.load(x, row, out);
+  }
+};
+
+}  // namespace spheremix::gpu

@@ -1,0 +1,116 @@
+// How close the two halves of each pair lie, on the device.
+//
+//   alignment(X, Y) = mean_i |x_i - y_i|^alpha
+//   dx_i = (alpha / N) |x_i - y_i|^(alpha - 2) (x_i - y_i) = -dy_i, and 0 where x_i = y_i
+//
+// Shapes   X, Y, gradients: N x d of one storage type, d <= 8192. The value is one double in device
+// memory. Errors   shapes, N = 0, alpha not positive and finite. NaN in a row gives a NaN value and
+// a NaN gradient row. Distances are summed from differences in double, so near-duplicates keep all
+// digits. [Wang, Isola 2020, arXiv 2005.10242, equation 1]
+#pragma once
+
+#include <cmath>
+
+#include "spheremix/gpu/core/device_sum.cuh"
+#include "spheremix/gpu/core/rows.cuh"
+
+namespace spheremix::gpu::metrics {
+
+struct AlignmentOptions {
+  double alpha = 2;  ///< exponent of the distance, > 0
+};
+
+/// Where alignment_with_gradient writes.
+template <class T>
+struct AlignmentGradient {
+  double* value;  ///< one number in device memory
+  View<T> x, y;   ///< N x d
+};
+
+namespace detail {
+
+/// The share of one pair, and its gradient where wanted.
+template <class T, bool Gradient>
+struct AlignmentRow {
+  View<const T> x, y;
+  View<T> dx, dy;
+  double alpha, n;
+  double* shares;
+
+  template <class Group>
+  __device__ void operator()(const Group& group, Index row) const {
+    using A = Arithmetic<T>;
+    typename Group::Values a, b;
+    group.load(x, row, a);
+    group.load(y, row, b);
+    double squares[1] = {0};
+    SPHEREMIX_UNROLL
+    for (int k = 0; k < Group::slots; ++k) {
+      const double d = double(a[k]) - double(b[k]);
+      squares[0] += d * d;
+    }
+    group.sum(squares);
+    const double r = std::sqrt(squares[0]);
+    if (group.leads()) shares[row] = (alpha == 2 ? squares[0] : std::pow(r, alpha)) / n;
+    if constexpr (Gradient) {
+      // dx = outer (x - y) / r; for alpha = 2 the r cancels.
+      const double outer = alpha == 2 ? 2 / n : r == 0 ? 0 : alpha / n * std::pow(r, alpha - 1);
+      const double by = alpha == 2 || r == 0 ? 1 : r;
+      SPHEREMIX_UNROLL
+      for (int k = 0; k < Group::slots; ++k) {
+        a[k] = A(outer * ((double(a[k]) - double(b[k])) / by));
+        b[k] = -a[k];
+      }
+      group.store(dx, row, a);
+      group.store(dy, row, b);
+    }
+  }
+};
+
+inline Status check_alignment(Index n, AlignmentOptions options) {
+  if (n <= 0) return invalid("alignment: the mean over no rows is undefined");
+  if (!(options.alpha > 0 && options.alpha <= core::largest<double>))
+    return invalid("alignment: alpha must be positive and finite");
+  return {};
+}
+
+template <bool Gradient, class T>
+Status alignment(View<const T> x, View<const T> y, AlignmentOptions options, double* value,
+                 View<T> dx, View<T> dy, Scratch scratch, cudaStream_t stream) {
+  if (const Status bad = check_alignment(x.rows, options); !bad.ok()) return bad;
+  ScratchFrame frame(scratch);
+  double* const shares = frame.take<double>(std::size_t(x.rows));
+  if (!shares || frame.rest().bytes < device_sum_bytes(x.rows))
+    return invalid("alignment: the scratch is too small");
+  gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("alignment"), x.rows, x.cols);
+  check.input(x).input(y).vector(value);
+  if constexpr (Gradient) check.output(dx, x, y).output(dy, x, y).apart(dx, dy);
+  const Status status = check.template run<T>(
+      AlignmentRow<T, Gradient>{x, y, dx, dy, options.alpha, double(x.rows), shares}, stream);
+  return status.ok() ? device_sum(shares, x.rows, value, frame.rest(), stream) : status;
+}
+
+}  // namespace detail
+
+/// Scratch that both calls need for N rows.
+inline std::size_t alignment_bytes(Index n) {
+  return scratch_bytes<double>(std::size_t(n)) + device_sum_bytes(n);
+}
+
+/// Enqueues *value = alignment(X, Y).
+template <class E>
+Status alignment(View<E> x, Input<std::remove_const_t<E>> y, AlignmentOptions options,
+                 double* value, Scratch scratch, cudaStream_t stream = nullptr) {
+  using T = std::remove_const_t<E>;
+  return detail::alignment<false, T>(x, y, options, value, {}, {}, scratch, stream);
+}
+
+/// Enqueues value and ambient gradients in one pass over the rows.
+template <class T>
+Status alignment_with_gradient(Input<T> x, Input<T> y, AlignmentOptions options,
+                               AlignmentGradient<T> out, Scratch scratch,
+                               cudaStream_t stream = nullptr) {
+  return detail::alignment<true, T>(x, y, options, out.value, out.x, out.y, scratch, stream);
+}
+
+}  // namespace spheremix::gpu::metrics

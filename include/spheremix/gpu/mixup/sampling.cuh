@@ -1,0 +1,151 @@
+// The random parts of a mixup batch on the device: lambda ~ Beta(a, b), partner maps, and rows by
+// partner.
+//
+//   flip_partners: i -> n - 1 - i.   random_partners: a uniform permutation, the order of Philox
+//   keys (equal keys by index), sorted by CUB: the same integers as the CPU's. gather_rows: out_i =
+//   x_{partner_i}.
+//
+// Draw i depends on (seed, step, i) only; each random call takes one step of `rng` on the host, so
+// a captured graph draws the same numbers at every replay. Beta's random integers are the CPU's;
+// its value differs by the rounding of log, exp, sin and cos in double (a few ulp of the odds) and
+// is then rounded to A. Errors   a, b not positive and finite, null pointers, scratch too small.
+#pragma once
+
+#include <cmath>
+
+#include "spheremix/core/philox.hpp"
+#include "spheremix/gpu/core/rows.cuh"
+#include "spheremix/gpu/core/scratch.cuh"
+#include "spheremix/math/beta.hpp"
+#include "spheremix/math/permutation.hpp"
+#if !defined(SPHEREMIX_EMULATOR)
+#include <cub/device/device_radix_sort.cuh>
+#endif
+
+namespace spheremix::gpu::mixup {
+
+namespace detail {
+
+inline constexpr int kThreads = 128;
+
+template <class A>
+__global__ void __launch_bounds__(kThreads)
+    beta_kernel(double a, double b, std::uint64_t seed, std::uint32_t step, A* out, Index n) {
+  for (Index i = Index(blockIdx.x) * kThreads + threadIdx.x; i < n;
+       i += Index(gridDim.x) * kThreads) {
+    core::PhiloxStream stream(seed, step, std::uint64_t(i));
+    out[i] = A(math::beta_draw(a, b, stream));
+  }
+}
+
+template <int>
+__global__ void __launch_bounds__(kThreads)
+    key_kernel(std::uint64_t seed, std::uint32_t step, std::uint64_t* keys, Index* items, Index n) {
+  for (Index i = Index(blockIdx.x) * kThreads + threadIdx.x; i < n;
+       i += Index(gridDim.x) * kThreads) {
+    keys[i] = math::permutation_key(seed, step, std::uint64_t(i));
+    items[i] = i;
+  }
+}
+
+template <int>
+__global__ void __launch_bounds__(kThreads) flip_kernel(Index* partners, Index n) {
+  for (Index i = Index(blockIdx.x) * kThreads + threadIdx.x; i < n;
+       i += Index(gridDim.x) * kThreads)
+    partners[i] = n - 1 - i;
+}
+
+template <class T>
+struct GatherRow {
+  View<const T> x;
+  const Index* partners;
+  View<T> out;
+
+  template <class Group>
+  __device__ void operator()(const Group& group, Index row) const {
+    typename Group::Values a;
+    group.load(x, partners[row], a);
+    group.store(out, row, a);
+  }
+};
+
+inline std::size_t sort_bytes(Index n) {
+  std::size_t bytes = 0;
+  const std::uint64_t* keys = nullptr;
+  const Index* items = nullptr;
+  std::uint64_t* sorted = nullptr;
+  Index* partners = nullptr;
+  if (cub::DeviceRadixSort::SortPairs(nullptr, bytes, keys, sorted, items, partners, n) !=
+      cudaSuccess)
+    return 0;
+  return scratch_bytes<char>(bytes);
+}
+
+}  // namespace detail
+
+/// Enqueues n draws of Beta(a, b), a float or double each.
+template <class A>
+Status beta(double a, double b, core::Philox& rng, A* out, Index n, cudaStream_t stream = nullptr) {
+  static_assert(std::is_same_v<A, float> || std::is_same_v<A, double>);
+  if (!(a > 0 && a <= core::largest<double> && b > 0 && b <= core::largest<double>))
+    return invalid("beta: a and b must be positive and finite");
+  if (n < 0 || (n > 0 && !out)) return invalid("beta: n is negative or the pointer null");
+  const std::uint32_t step = rng.take_step();
+  if (n == 0) return {};
+  return launch(detail::beta_kernel<A>, blocks_for(n, detail::kThreads), detail::kThreads, 0,
+                stream, a, b, rng.seed(), step, out, n);
+}
+
+/// Enqueues partners[i] = n - 1 - i.
+inline Status flip_partners(Index* partners, Index n, cudaStream_t stream = nullptr) {
+  if (n < 0 || (n > 0 && !partners))
+    return invalid("flip_partners: n is negative or the pointer null");
+  if (n == 0) return {};
+  return launch(detail::flip_kernel<0>, blocks_for(n, detail::kThreads), detail::kThreads, 0,
+                stream, partners, n);
+}
+
+/// Scratch that random_partners needs.
+inline std::size_t random_partners_bytes(Index n) {
+  return 2 * scratch_bytes<std::uint64_t>(std::size_t(n)) + scratch_bytes<Index>(std::size_t(n)) +
+         detail::sort_bytes(n);
+}
+
+/// Enqueues a uniform random permutation of 0 .. n - 1.
+inline Status random_partners(core::Philox& rng, Index* partners, Index n, Scratch scratch,
+                              cudaStream_t stream = nullptr) {
+  if (n < 0 || (n > 0 && !partners))
+    return invalid("random_partners: n is negative or the pointer null");
+  const std::uint32_t step = rng.take_step();
+  if (n == 0) return {};
+  ScratchFrame frame(scratch);
+  auto* const keys = frame.take<std::uint64_t>(std::size_t(n));
+  auto* const sorted = frame.take<std::uint64_t>(std::size_t(n));
+  auto* const items = frame.take<Index>(std::size_t(n));
+  Scratch rest = frame.rest();
+  if (!keys || !sorted || !items || rest.bytes < detail::sort_bytes(n))
+    return invalid("random_partners: the scratch is too small");
+  const Status status = launch(detail::key_kernel<0>, blocks_for(n, detail::kThreads),
+                               detail::kThreads, 0, stream, rng.seed(), step, keys, items, n);
+  if (!status.ok()) return status;
+  const std::uint64_t* const from_keys = keys;
+  const Index* const from_items = items;
+  return status_of(cub::DeviceRadixSort::SortPairs(rest.data, rest.bytes, from_keys, sorted,
+                                                   from_items, partners, n, 0, 64, stream));
+}
+
+/// Enqueues out_i = x_{partners[i]}. partners: out.rows indices of rows of X, in device memory. Not
+/// in place.
+template <class T>
+Status gather_rows(Input<T> x, const Index* partners, View<T> out, cudaStream_t stream = nullptr) {
+  if (x.cols != out.cols) return invalid("gather_rows: the matrices differ in columns");
+  if (core::overlap(x, out)) return invalid("gather_rows: the output overlaps the input");
+  if (!gpu::detail::sound(x))
+    return invalid("gather_rows: a null pointer or a leading dimension below the columns");
+  gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("gather_rows"), out.rows, out.cols);
+  if (const Status bad = check.output(out).vector(partners).status(); !bad.ok()) return bad;
+  return for_each_row<T>(detail::GatherRow<T>{x, partners, out}, out.rows, out.cols,
+                         check.wide() && gpu::detail::rows_on_16_bytes(x), stream);
+}
+
+}  // namespace spheremix::gpu::mixup
