@@ -72,7 +72,8 @@ void angles_of_cosines(T* c, Index count, const T* a, core::MatrixView<const T> 
     bool moderate = true;
     for (Index k = 0; k < here; ++k) from[k] = c[j + k];
     for (Index k = here; k < kAngles; ++k) from[k] = 0;
-    for (int k = 0; k < kAngles; ++k) moderate &= from[k] <= kModerate<T> && from[k] >= -kModerate<T>;
+    for (int k = 0; k < kAngles; ++k)
+      moderate &= from[k] <= kModerate<T> && from[k] >= -kModerate<T>;
     acos_of_moderate(from, to);
     if (!moderate)  // NaN too
       for (Index k = 0; k < here; ++k)
