@@ -3,24 +3,26 @@
 //   D = b - a,  S = a + b,  the SHORTER of the two made orthogonal to the longer:
 //   e1 = S/|S|,  e2 = D/|D|,  theta = 2 atan2(|D|, |S|)
 //
-// This midpoint frame keeps full relative accuracy from angle 0 to pi. No acos, and no threshold on
+// This midpoint frame keeps full relative accuracy from angle 0 to pi. No acos, no threshold on
 // theta. Every map of sphere/ (arc_maps.hpp) is a combination s S + d D, evaluated with S and D
 // formed component by component: a combination of a and b themselves would cancel near pi.
 //
 // How to use it for a row, on the host or by a warp on the device:
 //   1. one pass, three sums:   ArcSums<T> sums(D.D, S.S, D.S)
-//   2. rarely (unit rows within a few eps of equal or antipodal), at most kArcRefinements times:
+//   2. rarely (unit rows within a few eps of equal or antipodal), at most kArcRefinements times,
+//      one more pass with two sums; h and l are the shorter and the longer of D and S:
 //        while (sums.unsettled()) {
-//          sums.prepare();           // then one pass with two sums over, h and l the shorter and
-//          longer of D, S, h'_k = sums.scale * (h_k - sums.shift * l_k) sums.refine(h'.h', h'.l);
+//          sums.prepare();
+//          // h'_k = sums.scale * (h_k - sums.shift * l_k)
+//          sums.refine(h'.h', h'.l);
 //        }
-//   3. Arc<T> arc(sums)           scalars only
-//   4. one pass that writes  arc-map coefficients * (a + b), (b - a).
+//   3. Arc<T> arc(sums)        scalars only
+//   4. one pass that writes s (a + b) + d (b - a) with the coefficients of arc_maps.hpp.
 // The vjp of slerp needs g.S and g.D besides: five sums in the first pass, no further one.
 //
-// Errors: none here. Antipodal points give arc.antipodal and infinite or NaN coefficients, NaN
-// gives NaN. Angles below the smallest normal number count as 0. [Kahan 2006, "How Futile are
-// Mindless Assessments of Roundoff", section 12, for the angle]
+// Errors: none here. Antipodal points give arc.antipodal and infinite or NaN coefficients; NaN
+// gives NaN. Angles below the smallest normal number count as 0.
+// [Kahan 2006, "How Futile are Mindless Assessments of Roundoff", section 12, for the angle]
 #pragma once
 
 #include <cmath>

@@ -1,13 +1,12 @@
-// The maps of the sphere in the midpoint frame of arc.hpp: slerp, logarithm, distance, and their
-// gradients. Each gives coefficients of S = a + b and D = b - a (and of the cotangent g), to be
-// applied to the rows.
+// The maps of the sphere in the midpoint frame of arc.hpp: slerp, logarithm, distance, gradients.
+// Each gives coefficients of S = a + b and D = b - a (and of the cotangent g) for the rows.
 //
-//   slerp(a, b, t) = cos((t - 1/2) theta) e1 + sin((t - 1/2) theta) e2
+//   slerp(a, b, t) = gamma(t)  =  cos((t - 1/2) theta) e1 + sin((t - 1/2) theta) e2
+//   unit velocity    gamma'(t) = -sin((t - 1/2) theta) e1 + cos((t - 1/2) theta) e2
 //   log_a(b)       = theta ( sin(theta/2) e1 + cos(theta/2) e2 )
+//   weights        w_a = sin((1-t) theta)/sin(theta),  w_b = sin(t theta)/sin(theta)
 //
-// gamma(t) is the slerp and gamma'(t) = -sin((t - 1/2) theta) e1 + cos((t - 1/2) theta) e2 its unit
-// velocity. Gradients are tangent at a and at b. Weights: w_a = sin((1-t) theta)/sin(theta), w_b =
-// sin(t theta)/sin(theta).
+// Gradients are tangent at a and at b.
 #pragma once
 
 #include <cmath>

@@ -1,11 +1,10 @@
 // Beta(a, b) draws in log space, right for every a, b > 0:
 //   lambda = 1 / (1 + exp(log B - log A)),   A ~ Gamma(a), B ~ Gamma(b)
-//   log Gamma(a) draw = log Gamma(a + 1) draw + log(U) / a      for a < 1, which cannot underflow
-//   as U^(1/a) does
-// Where a and b are so small that both logarithms overflow (below 3e-103) the law is Bernoulli(a /
-// (a + b)) to the last digit. lambda may be exactly 0 or 1: for Beta(.1, .1) 9 in 100 draws round
-// to 1 in float. In double whatever the result's type. Source: Marsaglia and Tsang 2000, "A simple
-// method for generating gamma variables", for a >= 1; the log form of their U^(1/a) step.
+//   for a < 1:  log Gamma(a) = log Gamma(a + 1) + log(U) / a, which cannot underflow
+// Where a and b are so small that both logarithms overflow (below 3e-103) the law is
+// Bernoulli(a / (a + b)) to the last digit. lambda may be exactly 0 or 1: 9 in 100 draws of
+// Beta(.1, .1) round to 1 in float. In double whatever the result's type.
+// [Marsaglia and Tsang 2000, "A simple method for generating gamma variables"]
 #pragma once
 
 #include <cmath>

@@ -1,9 +1,9 @@
-// The angle theta between a von Mises-Fisher draw and its mean, density ~ e^(kappa cos theta)
-// sin^(d-2) theta.
+// The angle theta of a von Mises-Fisher draw from its mean, of density
+//   ~ e^(kappa cos theta) sin^(d-2) theta.
 //
-// Wood's rejection from Z ~ Beta((d-1)/2, (d-1)/2) with b = (d-1) / (2 kappa + sqrt(4 kappa^2 +
-// (d-1)^2)), written in y = (1 - Z)/Z so that nothing cancels at kappa -> 0 (b -> 1) nor at kappa
-// -> infinity (b -> 0):
+// Wood's rejection from Z ~ Beta((d-1)/2, (d-1)/2) with
+//   b = (d-1) / (2 kappa + sqrt(4 kappa^2 + (d-1)^2)),
+// in y = (1 - Z)/Z, so that nothing cancels at kappa -> 0 (b -> 1) nor at infinity (b -> 0):
 //   W = cos theta = (y - b)/(y + b),   tan^2(theta/2) = b / y,   accept when log U <=
 //   2 kappa b (y - 1) / ((1 + b)(y + b)) + (d - 1) log1p((1 - y)(1 - b) / (2 (y + b))).
 // [Wood 1994, "Simulation of the von Mises Fisher distribution"; Ulrich 1984]

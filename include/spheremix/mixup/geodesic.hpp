@@ -1,16 +1,16 @@
-// Geodesic mixup: row i of the result lies on the arc from y_i to x_i, a fraction lambda of the
-// way.
+// Geodesic mixup: row i of the result lies on the arc from y_i to x_i, lambda of the way.
 //
-//   m_lambda(x, y) = [ sin(lambda theta) x + sin((1 - lambda) theta) y ] / sin(theta) = slerp(y, x,
-//   lambda)
+//   m_lambda(x, y) = [ sin(lambda theta) x + sin((1 - lambda) theta) y ] / sin(theta)
+//                  = slerp(y, x, lambda)
 //
 // lambda is the weight of the FIRST argument: 1 gives X, bit for bit, and 0 gives Y. Gradients are
-// tangent. Shapes   X, Y, G: n x d unit rows. lambda in [0, 1]: one number, or one a row (n, row or
-// column). Accuracy as sphere/slerp.hpp: 8 eps per component, gradients 16 eps |g| max(1, 1/sin
-// theta). Errors   std::invalid_argument: sizes, lambda outside [0, 1], antipodal rows. A row that
-// is its own partner comes
-//          back unchanged. NaN rows give NaN rows. In place is right, any other overlap an error.
-// [Oh et al. 2023, arXiv 2203.03897, equation 4]
+// tangent.
+// Shapes   X, Y, G: n x d unit rows. lambda in [0, 1]: one number, or one a row (row or column).
+// Accuracy as sphere/slerp.hpp: 8 eps per component, gradients 16 eps |g| max(1, 1/sin theta).
+// Errors   std::invalid_argument: sizes, lambda outside [0, 1], antipodal rows. A row that is its
+//          own partner comes back unchanged. NaN rows give NaN rows. In place is right, any other
+//          overlap an error.
+// [Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897]
 #pragma once
 
 #include "spheremix/mixup/mix_gradient.hpp"

@@ -1,13 +1,11 @@
-// Linear mixup: m = lambda x + (1 - lambda) y, row by row. Mixtures of unit rows are not unit:
-// normalise if needed.
+// Linear mixup: m = lambda x + (1 - lambda) y, row by row. Mixtures of unit rows are not unit.
 //
 // lambda is the weight of the FIRST argument: 1 gives X, bit for bit, and 0 gives Y; x = y gives x.
 // Gradients: dL/dx = lambda g, dL/dy = (1 - lambda) g, dL/dlambda = g.(x - y).
-// Shapes   X, Y, G: n x d, any rows. lambda in [0, 1]: one number, or one a row (n, row or column).
+// Shapes   X, Y, G: n x d, any rows. lambda in [0, 1]: one number, or one a row (row or column).
 // Accuracy 2 eps (|x| + |y|) per component.
 // Errors   std::invalid_argument: sizes, lambda outside [0, 1]. NaN and infinity in either row give
-// NaN there.
-//          In place is right, any other overlap an error.
+//          NaN there. In place is right, any other overlap an error.
 // [Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"]
 #pragma once
 

@@ -1,8 +1,8 @@
 // Who is mixed with whom: partner[i] is the row that row i is mixed with.
 //
-//   flip_partners      n - 1 - i, as the released m2-Mix code does (odd n: the middle row is its
-//   own partner) random_partners    a uniform permutation derangement        a uniform permutation
-//   without fixed points
+//   flip_partners    n - 1 - i, as the released m2-Mix code does (the middle row of an odd n: itself)
+//   random_partners  a uniform permutation
+//   derangement      a uniform permutation without fixed points
 //
 // The random ones sort Philox keys (math/permutation.hpp) and take one step of the generator each.
 // Errors   std::invalid_argument: n < 0; derangement of one row (n = 0 gives an empty one).

@@ -1,16 +1,17 @@
 // The angle between unit vectors (their geodesic distance), and its gradient.
 //
-//   theta = 2 atan2(|v - u|, |u + v|),     dtheta/du = -(unit direction of v from u),  0 where
-//   theta is 0 or pi
+//   theta = 2 atan2(|v - u|, |u + v|)
+//   dtheta/du = -(unit direction of v from u),  0 where theta is 0 or pi
 //
 // with the shorter of difference and sum made orthogonal to the longer (math/arc.hpp): full
-// relative accuracy from 0 to pi, where acos(u.v) loses half the digits. d(u, v) = d(v, u) bit for
-// bit.
+// relative accuracy from 0 to pi, where acos(u.v) loses half the digits.
+// d(u, v) = d(v, u) bit for bit.
 //
 // Shapes   u, v: d numbers, rows or columns. U, V: n x d. g: n numbers. Result: a number, or n.
 // Accuracy 8 eps relative over 1e-12 .. pi - 1e-12, times max(1, d/64).
-// Errors   std::invalid_argument: sizes. Antipodal vectors are at distance pi. NaN gives NaN, in
-// its row only. [Kahan 2006, "How Futile are Mindless Assessments of Roundoff", section 12]
+// Errors   std::invalid_argument: sizes. Antipodal vectors are at distance pi.
+//          NaN gives NaN, in its row only.
+// [Kahan 2006, "How Futile are Mindless Assessments of Roundoff", section 12]
 #pragma once
 
 #include <initializer_list>

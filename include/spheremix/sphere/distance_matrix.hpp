@@ -1,14 +1,15 @@
-// All angles between the rows of U and the rows of V: entry (i, j) is the geodesic distance of u_i
-// and v_j.
+// All angles between the rows of U and of V: entry (i, j) is the geodesic distance of u_i and v_j.
 //
 // A tile of cosines comes from the product engine. acos of a cosine is accurate to a few eps only
-// where |cos| <= 0.85 (in float it is off by 446 eps at .999): every other entry is computed anew
-// from the difference and the sum of its two rows, as geodesic_distance does, so that
+// where it is moderate (in float it is off by 446 eps at .999): every entry with |cos| > 0.85 is
+// computed anew from the difference and the sum of its two rows, as geodesic_distance does, so
 // near-duplicates and near-antipodes keep their digits.
 //
-// Shapes   U: n x d, V: m x d, result n x m.   Cost 2 n m d flops, and about 4 d more for each pair
-// with |cos| > 0.85. Accuracy 8 eps relative, times max(1, d/64). Errors   std::invalid_argument:
-// sizes, out overlapping an input. NaN rows give NaN in their entries only.
+// Shapes   U: n x d, V: m x d, result n x m.
+// Cost     2 n m d flops, and one more pass over both rows for each pair with |cos| > 0.85.
+// Accuracy 8 eps relative, times max(1, d/64).
+// Errors   std::invalid_argument: sizes, out overlapping an input.
+//          NaN rows give NaN in their entries only.
 #pragma once
 
 #include "spheremix/core/workspace.hpp"

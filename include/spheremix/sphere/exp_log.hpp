@@ -1,17 +1,17 @@
 // Tangent vectors and the sphere: projection, exponential, logarithm, parallel transport.
 //
 //   tangent(x, g)   = g - (x.g) x
-//   exp_x(v)        = cos|v| x + sinc(|v|) v            v is projected on T_x first
+//   exp_x(v)        = cos|v| x + sinc(|v|) v
 //   log_x(y)        = theta * (unit direction of y from x), |log| = theta; exp_x(log_x(y)) = y
-//   transport of v along x -> y:  v - 2 (e.v) e,  e = (x + y)/|x + y|;  v is projected on T_x
-//   first; an isometry
+//   transport of v along x -> y:  v - 2 (e.v) e,  e = (x + y)/|x + y|, an isometry
 //
-// log and transport use the midpoint frame (math/arc.hpp): right from equal to nearly antipodal
-// points. Shapes   x, y, v, g: d numbers, rows or columns, mixed as you like; the result is shaped
-// as x. Accuracy exp 8 eps max(1, |v|); log 8 eps relative; transport 8 eps |v| max(1, 1/sin
-// theta); times max(1, d/64). Errors   std::invalid_argument: sizes; antipodal x, y in log and
-// transport (no direction is distinguished).
-//          NaN gives NaN. In place is right, any other overlap of out and inputs is an error.
+// exp and transport project v on the tangent space at x first. log and transport use the midpoint
+// frame (math/arc.hpp): right from equal to nearly antipodal points.
+// Shapes   x, y, v, g: d numbers, rows or columns, mixed as you like; the result is shaped as x.
+// Accuracy exp 8 eps max(1, |v|); log 8 eps relative; transport 8 eps |v| max(1, 1/sin theta);
+//          all times max(1, d/64).
+// Errors   std::invalid_argument: sizes; antipodal x, y in log and transport (no direction is
+//          distinguished). NaN gives NaN. In place is right, any other overlap an error.
 #pragma once
 
 #include <initializer_list>

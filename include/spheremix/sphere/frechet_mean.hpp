@@ -1,19 +1,17 @@
-// The Frechet mean of points on the sphere: the point with the least sum of weighted squared
-// angles.
+// The Frechet mean on the sphere: the point with the least sum of weighted squared angles.
 //
-//   fixed point of   m <- exp_m( sum_i w_i log_m(x_i) / sum_i w_i ),   residual = |step| at the
-//   last m
+//   fixed point of   m <- exp_m( sum_i w_i log_m(x_i) / sum_i w_i )
 //
 // started at the normalised Euclidean mean. Converges for points in an open half sphere, the faster
-// the closer they are. Computed in double whatever T. Shapes   X: n x d, weights: n. mean: a column
-// of d. Options  tolerance: stop once |step| is not above it (0, the default: 4 eps of T);
-// max_iterations.
-//          Not converging is no error: compare residual with the tolerance.
+// the closer they are. Computed in double whatever T.
+// Shapes   X: n x d, weights: n. mean: a column of d.
+// Options  tolerance: stop once |step| is not above it (0, the default: 4 eps of T);
+//          max_iterations. Not converging is no error: compare residual with the tolerance.
 // Errors   std::invalid_argument: n = 0, sizes, weights negative, not finite or all zero; a row
-// antipodal to the
-//          current mean. Rows of weight 0 are not read. NaN rows give a NaN mean and residual.
-// [Karcher 1977, "Riemannian center of mass and mollifier smoothing"; Buss and Fillmore 2001,
-// "Spherical averages"]
+//          antipodal to the current mean. Rows of weight 0 are not read.
+//          NaN rows give a NaN mean and residual.
+// [Karcher 1977, "Riemannian center of mass and mollifier smoothing";
+//  Buss and Fillmore 2001, "Spherical averages and applications to spherical splines"]
 #pragma once
 
 #include <limits>

@@ -3,12 +3,12 @@
 //   normalize(x) = x / |x|,     vjp: (g - (g.y) y) / |x|  with y = x / |x|
 //
 // Right for every finite non-zero row: where squares would underflow or overflow the row is first
-// scaled by a power of two (denormal and huge components keep their digits). Shapes   x: d numbers,
-// row or column; the result is shaped as x. X, G: n x d. Accuracy 4 eps per component, times max(1,
-// d/64). Errors   a zero vector is std::invalid_argument naming the row, or with ZeroPolicy::zero
-// stays zero and has zero
-//          gradient. A NaN or infinite row gives a row of NaN. In place is right, any other overlap
-//          an error.
+// scaled by a power of two (denormal and huge components keep their digits).
+// Shapes   x: d numbers, row or column; the result is shaped as x. X, G: n x d.
+// Accuracy 4 eps per component, times max(1, d/64).
+// Errors   a zero vector is std::invalid_argument naming the row, or with ZeroPolicy::zero stays
+//          zero and has zero gradient. A NaN or infinite row gives a row of NaN.
+//          In place is right, any other overlap of out and inputs an error.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// Loops over one row and over the rows of a batch: what every function of sphere/ and mixup/ is
-// written with.
+// Loops over one row and over the rows of a batch, for every function of sphere/ and mixup/.
 //
 // A loop over a row is written once, as a generic lambda, and runs on lanes (32 bytes at a time,
 // vectorised by Eigen for whatever the compiler may use) and then on the last few elements one by

@@ -1,14 +1,14 @@
 // Random points on the sphere: uniform, and von Mises-Fisher around a mean direction.
 //
-//   uniform: z / |z|, z standard normal.     vMF: cos(theta) mean + sin(theta) xi, density ~
-//   exp(kappa x.mean), theta by Wood's rejection (math/von_mises_fisher.hpp), xi uniform among the
-//   unit vectors orthogonal to the mean.
+//   uniform:  z / |z|, z standard normal
+//   vMF:      cos(theta) mean + sin(theta) xi, density ~ exp(kappa x.mean), theta by Wood's
+//             rejection (math/von_mises_fisher.hpp), xi uniform among the unit vectors orthogonal to the mean
 //
 // Each call takes one step of the generator; row i depends on (seed, step, i) only: the same
-// numbers whatever the thread count, and the first rows of a longer batch are those of a shorter
-// one. Numbers are drawn in double and rounded to T. Errors   std::invalid_argument: d = 0, n < 0,
-// kappa negative or not finite, out overlapping mean. [Muller 1959; Marsaglia 1972; Wood 1994,
-// "Simulation of the von Mises Fisher distribution"]
+// numbers whatever the thread count, and a longer batch begins with the rows of a shorter one.
+// Numbers are drawn in double and rounded to T.
+// Errors   std::invalid_argument: d = 0, n < 0, kappa negative or not finite, out overlapping mean.
+// [Muller 1959; Marsaglia 1972; Wood 1994, "Simulation of the von Mises Fisher distribution"]
 #pragma once
 
 #include "spheremix/core/philox.hpp"

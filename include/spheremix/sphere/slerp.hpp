@@ -1,17 +1,16 @@
-// Spherical linear interpolation of unit vectors and of batches of unit rows: value and gradient.
+// Spherical linear interpolation of two unit vectors: value and gradient.
 //
 //   slerp(u, v, t) = [ sin((1-t) theta) u + sin(t theta) v ] / sin(theta),   theta = angle(u, v)
 //
-// computed in the midpoint frame (math/arc_maps.hpp): exact at any angle, no threshold. t = 0 and t
-// = 1 return the bits of u and v, u = v returns u. Any finite t is taken: the curve goes on along
-// the great circle.
+// computed in the midpoint frame (math/arc_maps.hpp), without a threshold on theta. t = 0 and 1
+// return the bits of u and v; u = v returns u. Any finite t is taken: the curve goes on along the
+// great circle.
 //
-// Shapes   u, v, g: d numbers, rows or columns; the result is shaped as u. U, V, G: n x d. t: a
-// number, or n of them. Accuracy 8 eps per component; gradients 16 eps |g| max(1, 1/sin theta);
-// both times max(1, d/64). Errors   std::invalid_argument: sizes, t not finite, antipodal rows (no
-// unique arc). A NaN or infinite row gives a
-//          row of NaN. Writing in place is right, any other overlap of out and inputs is an error.
-//          After an error the contents of out are unspecified.
+// Shapes   u, v, g: d numbers, rows or columns; the result is shaped as u. Batches: slerp_rows.hpp.
+// Accuracy 8 eps per component; gradients 16 eps |g| max(1, 1/sin theta); times max(1, d/64).
+// Errors   std::invalid_argument: sizes, t not finite, antipodal points (no unique arc).
+//          NaN or infinity gives NaN. Writing in place is right, any other overlap of out and
+//          inputs is an error. After an error the contents of out are unspecified.
 // [Shoemake 1985, "Animating rotation with quaternion curves"]
 #pragma once
 

@@ -1,8 +1,10 @@
 // Slerp of the rows of U and V, row by row; formula, accuracy and errors as in sphere/slerp.hpp.
 //
-// Shapes   U, V, G: n x d, any Eigen expression. t: one number, or one a row (n, row or column). n
-// = 0 gives 0 x d. Cost     two passes over each row while it is in cache: the time of reading U, V
-// and writing the result. Threads  over rows; the bits do not depend on how many.
+// Shapes   U, V, G: n x d, any Eigen expression. t: one number, or one a row (n, row or column).
+//          n = 0 gives 0 x d. A NaN or infinite row gives a row of NaN, there only.
+// Cost     two passes over each row, the second from cache: the time of reading U and V and writing
+//          the result.
+// Threads  over rows; the bits do not depend on how many.
 #pragma once
 
 #include "spheremix/sphere/slerp.hpp"
