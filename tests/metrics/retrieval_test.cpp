@@ -44,10 +44,8 @@ TEST_CASE_TEMPLATE("ranks are the definition's, ties and all, around every tile 
       CAPTURE(d);
       const RowMatrix<T> x = whole_rows<T>(n, d, 2, 1), y = whole_rows<T>(n, d, 2, 2);
       CHECK(metrics::retrieval_ranks(x, y) == slow_ranks(x, y));
-      const auto both = metrics::retrieval_both(x, y),
-                 there = {metrics::RetrievalBothResult{metrics::retrieval(x, y),
-                                                       metrics::retrieval(y, x)}};
-      const auto& apart = *there.begin();
+      const auto both = metrics::retrieval_both(x, y);
+      const metrics::RetrievalBothResult apart{metrics::retrieval(x, y), metrics::retrieval(y, x)};
       CHECK(both.x_to_y.recall == apart.x_to_y.recall);
       CHECK(both.x_to_y.mrr == apart.x_to_y.mrr);
       CHECK(both.y_to_x.recall == apart.y_to_x.recall);

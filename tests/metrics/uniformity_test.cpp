@@ -32,6 +32,10 @@ long double slow_log_mean(const LongMatrix& x, const LongMatrix& y, bool upper, 
                                          : std::log1p(differences / pairs));
 }
 
+struct Shape {
+  Index n, d;
+};
+
 template <class T>
 long double slow_uniformity(const RowMatrix<T>& x, double t) {
   const LongMatrix lx = x.template cast<long double>();
@@ -64,8 +68,9 @@ RowMatrix<T> bunch(Index n, Index d, double spread, std::uint32_t seed) {
 TEST_CASE_TEMPLATE("uniformity keeps 16 eps from near-duplicates to the whole sphere", T, float,
                    double) {
   double worst = 0;
-  for (const auto& [n, d] :
-       {std::pair<Index, Index>{2, 1}, {2, 3}, {3, 2}, {7, 64}, {33, 5}, {60, 512}, {600, 17}}) {
+  for (const Shape shape : {Shape{2, 1}, Shape{2, 3}, Shape{3, 2}, Shape{7, 64}, Shape{33, 5},
+                            Shape{60, 512}, Shape{600, 17}}) {
+    const Index n = shape.n, d = shape.d;
     for (const double spread : {1e-12, 1e-5, 1e-3, 0.03, 0.3, 1.0, 30.0}) {
       for (const double t : {0.1, 2.0, 50.0}) {
         CAPTURE(n);
@@ -83,7 +88,7 @@ TEST_CASE_TEMPLATE("uniformity keeps 16 eps from near-duplicates to the whole sp
     }
   }
   MESSAGE("uniformity: worst relative error ", worst, " eps of ",
-          sizeof(T) == 4 ? "float" : "double");
+          std::string(sizeof(T) == 4 ? "float" : "double"));
 }
 
 TEST_CASE_TEMPLATE("clusters, duplicates and outliers keep their digits, with steep potentials too",
@@ -172,7 +177,7 @@ TEST_CASE_TEMPLATE("cross and joint uniformity against the definition", T, float
   for (const double spread : {1e-4, 0.1, 3.0}) {
     CAPTURE(spread);
     const RowMatrix<T> x = bunch<T>(41, 33, spread, 1),
-                       y = bunch<T>(300, 33, spread, 1 + int(spread > 1));
+                       y = bunch<T>(300, 33, spread, spread > 1 ? 2 : 1);
     const LongMatrix lx = x.template cast<long double>(), ly = y.template cast<long double>();
     CHECK(relative_error(metrics::cross_uniformity(x, y), slow_log_mean(lx, ly, false, 2)) <=
           16 * double(core::epsilon<T>));
@@ -227,8 +232,9 @@ TEST_CASE_TEMPLATE("the gradient: long double differences and the definition", T
     });
     CHECK(std::abs(along - want.data()[i]) < 1e-12);  // the oracle below is the derivative
   }
-  for (const auto& [n, d] :
-       {std::pair<Index, Index>{2, 3}, {6, 4}, {85, 33}, {253, 7}, {520, 40}}) {
+  for (const Shape shape :
+       {Shape{2, 3}, Shape{6, 4}, Shape{85, 33}, Shape{253, 7}, Shape{520, 40}}) {
+    const Index n = shape.n, d = shape.d;
     for (const double spread : {1e-4, 0.1, 3.0}) {
       for (const double t : {0.5, 2.0, 80.0}) {
         CAPTURE(n);
