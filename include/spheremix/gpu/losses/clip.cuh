@@ -32,17 +32,18 @@ Status clip(core::MatrixView<const T> x, core::MatrixView<const T> y, const Clip
             Scratch scratch, cudaStream_t stream) {
   return detail::contrastive_checked<true, true>(
       x, y, {options.temperature, 0.5 / double(x.rows), 0.5 / double(x.rows)}, options.precision, options.block,
-      ContrastiveGradient<T>{loss, {}, {}, nullptr}, scratch, stream);
+      ContrastiveGradient<T>{loss, {}, {}, nullptr}, scratch, stream, pairwise::KernelProducts{});
 }
 
-/// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null.
-template <class T>
+/// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null. `products`: how G Y and G^T X are
+/// done (pairwise/cublaslt.cuh has the other way).
+template <class T, class Products = pairwise::KernelProducts>
 Status clip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const ClipOptions& options,
-                          const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                          const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                          const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::contrastive_checked<true, true>(
-      x, y, {options.temperature, 0.5 / double(x.rows), 0.5 / double(x.rows)}, options.precision, options.block, out,
-      scratch, stream);
+      x, y, {options.temperature, 0.5 / double(x.rows), 0.5 / double(x.rows)}, options.precision, options.block, out, scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::losses

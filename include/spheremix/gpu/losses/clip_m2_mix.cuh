@@ -30,10 +30,11 @@ struct ClipM2Gradient {
 
 namespace detail {
 
-template <class T>
+template <class T, class Products>
 Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                            const RowScalar<Arithmetic<T>>& lambda, const ClipM2MixOptions& options,
-                           const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                           const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream,
+                           const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.mix_temperature, out.loss, out.x, out.y)) return invalid(wrong);
@@ -45,10 +46,10 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
   return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
     const Status first =
         contrastive<Tile, true, true>(x, y, {options.temperature, half, half}, options.block,
-                                      ContrastiveGradient<T>{out.loss, out.x, out.y, out.log_temperature}, scratch, stream);
+                                      ContrastiveGradient<T>{out.loss, out.x, out.y, out.log_temperature}, scratch, stream, products);
     if (!first) return first;
     return m2_tables<Tile>(x, y, lambda, call, MixGradient<T>{out.loss, out.x, out.y, out.lambda, out.log_mix_temperature},
-                           scratch, stream);
+                           scratch, stream, products);
   });
 }
 
@@ -70,16 +71,17 @@ template <class T>
 Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
                    const ClipM2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
   return detail::clip_m2_mix_checked(x, y, lambda, options, ClipM2Gradient<T>{loss, {}, {}, nullptr, nullptr, nullptr},
-                                     scratch, stream);
+                                     scratch, stream, pairwise::KernelProducts{});
 }
 
 /// Loss and gradients, all overwritten.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status clip_m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                  RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& options,
-                                 const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                                 const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream,
+                                 const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return detail::clip_m2_mix_checked(x, y, lambda, options, out, scratch, stream);
+  return detail::clip_m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::losses

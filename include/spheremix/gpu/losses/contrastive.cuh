@@ -64,10 +64,10 @@ std::size_t contrastive_bytes(const core::MatrixView<const T>& x, const core::Ma
          pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, x.rows, block), by_row, by_col, gradient);
 }
 
-template <class Tile, bool Rows, bool Cols, class T>
+template <class Tile, bool Rows, bool Cols, class T, class Products>
 Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                    const ContrastiveWeights& weights, Index block, const ContrastiveGradient<T>& out, Scratch scratch,
-                   cudaStream_t stream) {
+                   cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   using Pair = pairwise::RowPair<Sum>;
   const bool gradient = out.x.data != nullptr;
@@ -106,7 +106,7 @@ Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<co
 
   const double slope = largest / weights.temperature;
   status = pairwise::sweep_gradients(table, {out.x, out.y}, Sum(slope / double(Tile::kWeightScale)), limits,
-                                     frame.rest(), stream);
+                                     frame.rest(), stream, products);
   if (!status) return status;
   status = pairwise::start(
       pairwise::PositivesKernel<T>{x, y, table.rows, table.cols, weights.row / weights.temperature,
@@ -118,14 +118,15 @@ Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<co
 }
 
 /// Checks, then contrastive() at the precision asked for.
-template <bool Rows, bool Cols, class T>
+template <bool Rows, bool Cols, class T, class Products>
 Status contrastive_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                            const ContrastiveWeights& weights, Precision precision, Index block,
-                           const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                           const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                           const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, weights.temperature, out.loss, out.x, out.y)) return invalid(wrong);
   return pairwise::with_tile<T>(precision, [&]<class Tile>() {
-    return contrastive<Tile, Rows, Cols>(x, y, weights, block, out, scratch, stream);
+    return contrastive<Tile, Rows, Cols>(x, y, weights, block, out, scratch, stream, products);
   });
 }
 

@@ -31,17 +31,17 @@ const char* lambda_error(const RowScalar<Arithmetic<T>>& lambda) {
   return lambda.each || (lambda.all >= 0 && lambda.all <= 1) ? nullptr : "lambda lies outside [0, 1]";
 }
 
-template <class T>
+template <class T, class Products>
 Status m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                       const RowScalar<Arithmetic<T>>& lambda, const M2MixOptions& options, const MixGradient<T>& out,
-                      Scratch scratch, cudaStream_t stream) {
+                      Scratch scratch, cudaStream_t stream, const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y)) return invalid(wrong);
   if (const char* wrong = lambda_error<T>(lambda)) return invalid(wrong);
   const M2Call call{options.temperature, options.reduction == Reduction::sum ? 1.0 : 0.5, options.negatives,
                     options.block, false};
   return pairwise::with_tile<T>(options.precision,
-                                [&]<class Tile>() { return m2_tables<Tile>(x, y, lambda, call, out, scratch, stream); });
+                                [&]<class Tile>() { return m2_tables<Tile>(x, y, lambda, call, out, scratch, stream, products); });
 }
 
 }  // namespace detail
@@ -57,16 +57,17 @@ std::size_t m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 template <class T>
 Status m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
               const M2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
-  return detail::m2_mix_checked(x, y, lambda, options, MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream);
+  return detail::m2_mix_checked(x, y, lambda, options, MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
+                                pairwise::KernelProducts{});
 }
 
 /// Loss and gradients, all overwritten.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
                             const M2MixOptions& options, const MixGradient<T>& out, Scratch scratch,
-                            cudaStream_t stream) {
+                            cudaStream_t stream, const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return detail::m2_mix_checked(x, y, lambda, options, out, scratch, stream);
+  return detail::m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::losses

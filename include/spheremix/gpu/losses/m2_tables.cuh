@@ -57,10 +57,10 @@ std::size_t m2_bytes(const core::MatrixView<const T>& x, const core::MatrixView<
          scratch_bytes<Sum>(std::size_t(plan.strip * x.cols)) + pairwise::sweep_bytes<Tile>(plan.limits, true, true, true);
 }
 
-template <class Tile, class T>
+template <class Tile, class T, class Products>
 Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                  const RowScalar<Arithmetic<T>>& lambda, const M2Call& call, const MixGradient<T>& out, Scratch scratch,
-                 cudaStream_t stream) {
+                 cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   using Pair = pairwise::RowPair<Sum>;
@@ -137,7 +137,7 @@ Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<cons
     using Along = pairwise::AlongKernel<T>;
     if (call.add) status = pairwise::start(Along{x, out.x, along[0]}, row_blocks, stream);
     if (status)
-      status = pairwise::sweep_gradients(ordinary, {out.x, out.y, call.add, call.add}, alpha, plan.limits, frame.rest(), stream);
+      status = pairwise::sweep_gradients(ordinary, {out.x, out.y, call.add, call.add}, alpha, plan.limits, frame.rest(), stream, products);
     if (status) status = pairwise::start(Along{x, out.x, along[1]}, row_blocks, stream);
     if (!status) return status;
   }
@@ -145,8 +145,8 @@ Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<cons
   for (Index first = 0; first < n; first += plan.strip) {
     const core::MatrixView<Sum> dm{strip_gradient, keys(first).rows, d, d};
     status = mix(first);
-    if (status) status = pairwise::sweep_gradients(table(0, first), {out.x, dm, add, false}, alpha, plan.limits, frame.rest(), stream);
-    if (status) status = pairwise::sweep_gradients(table(1, first), {out.y, dm, add, true}, alpha, plan.limits, frame.rest(), stream);
+    if (status) status = pairwise::sweep_gradients(table(0, first), {out.x, dm, add, false}, alpha, plan.limits, frame.rest(), stream, products);
+    if (status) status = pairwise::sweep_gradients(table(1, first), {out.y, dm, add, true}, alpha, plan.limits, frame.rest(), stream, products);
     using Pull = pairwise::MixPullKernel<T, Operand>;
     if (status)
       status = pairwise::start(Pull{x, y, lambda, first, keys(first), dm, statistics[0], statistics[1],

@@ -62,9 +62,9 @@ std::size_t siglip_bytes(const core::MatrixView<const T>& x, const core::MatrixV
          scratch_bytes<typename Tile::Weight>(std::size_t(limits.weights_rows * limits.weights_cols));
 }
 
-template <class Tile, class T>
+template <class Tile, class T, class Products>
 Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, const SiglipOptions& options,
-              const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+              const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   constexpr Index kEdge = Tile::kEdge;
   if (scratch.bytes < siglip_bytes<Tile>(x, y, options.block)) return invalid("the scratch is too small");
@@ -100,10 +100,11 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
         const Status started =
             pairwise::start(kernel, pairwise::ceil_div(r.rows, kEdge) * pairwise::ceil_div(r.cols, kEdge), stream);
         if (!started || !gradient) return started;
-        return pairwise::start_products<Tile>(
-            {weights, stride, false, b.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows), alpha, r.j0 > 0},
-            {weights, stride, true, a.middle_rows(r.i0, r.rows), out.y.middle_rows(r.j0, r.cols), alpha, r.i0 > 0},
-            stream);
+        const pairwise::ProductSide<Tile> to_x{weights, stride, false, b.middle_rows(r.j0, r.cols),
+                                               out.x.middle_rows(r.i0, r.rows), alpha, r.j0 > 0};
+        const pairwise::ProductSide<Tile> to_y{weights, stride, true, a.middle_rows(r.i0, r.rows),
+                                               out.y.middle_rows(r.j0, r.cols), alpha, r.i0 > 0};
+        return products(to_x, to_y, stream);
       });
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
@@ -120,15 +121,15 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
   return pairwise::start(reduce, sums, stream);
 }
 
-template <class T>
+template <class T, class Products>
 Status siglip_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                       const SiglipOptions& options, const SiglipGradient<T>& out, Scratch scratch,
-                      cudaStream_t stream) {
+                      cudaStream_t stream, const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y)) return invalid(wrong);
   if (!(options.bias - options.bias == 0)) return invalid("the bias is not finite");
   return pairwise::with_tile<T>(options.precision,
-                      [&]<class Tile>() { return siglip<Tile>(x, y, options, out, scratch, stream); });
+                      [&]<class Tile>() { return siglip<Tile>(x, y, options, out, scratch, stream, products); });
 }
 
 }  // namespace detail
@@ -144,15 +145,17 @@ std::size_t siglip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 template <class T>
 Status siglip(core::MatrixView<const T> x, core::MatrixView<const T> y, const SiglipOptions& options, double* loss,
               Scratch scratch, cudaStream_t stream) {
-  return detail::siglip_checked(x, y, options, SiglipGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream);
+  return detail::siglip_checked(x, y, options, SiglipGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
+                                pairwise::KernelProducts{});
 }
 
 /// Loss and gradients, all overwritten.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status siglip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const SiglipOptions& options,
-                            const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                            const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                            const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return detail::siglip_checked(x, y, options, out, scratch, stream);
+  return detail::siglip_checked(x, y, options, out, scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::losses

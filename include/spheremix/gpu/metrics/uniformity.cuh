@@ -150,9 +150,9 @@ std::size_t uniformity_bytes(const core::MatrixView<const T>& x, Index block) {
          scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) + (first > second ? first : second);
 }
 
-template <class Tile, class T>
+template <class Tile, class T, class Products>
 Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& options,
-                  const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                  const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   using Input = typename Tile::Input;
   constexpr Index kEdge = Tile::kEdge;
@@ -227,9 +227,9 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
     if (!merged) return merged;
     pairwise::ProductSide<Tile> mirror{weights, stride, true, a.middle_rows(r.i0, r.rows), {}, alpha, true};
     if (both) mirror.out = out.x.middle_rows(r.j0, r.cols);
-    return pairwise::start_products<Tile>(
-        {weights, stride, false, a.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows), alpha, true}, mirror,
-        stream);
+    const pairwise::ProductSide<Tile> direct{weights, stride, false, a.middle_rows(r.j0, r.cols),
+                                             out.x.middle_rows(r.i0, r.rows), alpha, true};
+    return products(direct, mirror, stream);
   });
   if (!status) return status;
   status = pairwise::start(ValueKernel<Sum>{values, tiles, n, shift, options.t, out.value, slope}, 1, stream);
@@ -239,16 +239,16 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
                          stream);
 }
 
-template <class T>
+template <class T, class Products>
 Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOptions& options,
-                          const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                          const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream, const Products& products) {
   if (x.rows < 2 || x.cols < 1) return invalid("uniformity needs two rows at least");
   if (!x.data || x.stride < x.cols || !out.value) return invalid("uniformity: a null pointer or a stride below the columns");
   if (!(options.t > 0) || !(options.t <= core::largest<double>)) return invalid("uniformity: t is not positive and finite");
   if (out.x.data && (out.x.rows != x.rows || out.x.cols != x.cols || out.x.stride < x.cols))
     return invalid("uniformity: the gradient has another shape than X");
   return pairwise::with_tile<T>(options.precision,
-                                [&]<class Tile>() { return uniformity<Tile>(x, options, out, scratch, stream); });
+                                [&]<class Tile>() { return uniformity<Tile>(x, options, out, scratch, stream, products); });
 }
 
 }  // namespace detail
@@ -264,15 +264,16 @@ std::size_t uniformity_bytes(core::MatrixView<const T> x, const UniformityOption
 template <class T>
 Status uniformity(core::MatrixView<const T> x, const UniformityOptions& options, double* value, Scratch scratch,
                   cudaStream_t stream) {
-  return detail::uniformity_checked(x, options, UniformityGradient<T>{value, {}}, scratch, stream);
+  return detail::uniformity_checked(x, options, UniformityGradient<T>{value, {}}, scratch, stream, pairwise::KernelProducts{});
 }
 
 /// Value and gradient, overwritten.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status uniformity_with_gradient(core::MatrixView<const T> x, const UniformityOptions& options,
-                                const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+                                const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                                const Products& products = {}) {
   if (!out.x.data) return invalid("uniformity: no place for the gradient");
-  return detail::uniformity_checked(x, options, out, scratch, stream);
+  return detail::uniformity_checked(x, options, out, scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::metrics

@@ -105,9 +105,10 @@ struct Gradients {
 };
 
 /// Sweep 2 over y's columns: dx += alpha G y, dy += alpha G^T x.
-template <class Tile, class Policy>
+template <class Tile, class Policy, class Products = KernelProducts>
 Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Tile::Sum>& out,
-                       typename Tile::Sum alpha, const RangeLimits& limits, Scratch scratch, cudaStream_t stream) {
+                       typename Tile::Sum alpha, const RangeLimits& limits, Scratch scratch, cudaStream_t stream,
+                       const Products& products = {}) {
   constexpr Index kEdge = Tile::kEdge;
   ScratchFrame frame(scratch);
   const Index stride = limits.weights_cols;
@@ -120,11 +121,11 @@ Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Ti
             ceil_div(r.rows, kEdge) * ceil_div(r.cols, kEdge), stream);
         if (!status) return status;
         const Index j = r.j0 - t.y_first;
-        return start_products<Tile>({weights, stride, false, t.y.middle_rows(j, r.cols),
-                                     out.dx.middle_rows(r.i0, r.rows), alpha, out.add_dx || r.j0 > 0},
-                                    {weights, stride, true, t.x.middle_rows(r.i0, r.rows),
-                                     out.dy.middle_rows(j, r.cols), alpha, out.add_dy || r.i0 > 0},
-                                    stream);
+        const ProductSide<Tile> to_x{weights, stride, false, t.y.middle_rows(j, r.cols),
+                                     out.dx.middle_rows(r.i0, r.rows), alpha, out.add_dx || r.j0 > 0};
+        const ProductSide<Tile> to_y{weights, stride, true, t.x.middle_rows(r.i0, r.rows),
+                                     out.dy.middle_rows(j, r.cols), alpha, out.add_dy || r.i0 > 0};
+        return products(to_x, to_y, stream);
       });
 }
 

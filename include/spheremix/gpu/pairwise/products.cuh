@@ -193,11 +193,14 @@ struct ProductOf<HalfTile> {
   using Kernel = HalfProduct;
 };
 
-/// Enqueues both sides; a side without rows is left out.
-template <class Tile>
-Status start_products(const ProductSide<Tile>& first, const ProductSide<Tile>& second, cudaStream_t stream) {
-  using Kernel = typename ProductOf<Tile>::Kernel;
-  return start(Kernel{{first, second}, first.tiles()}, first.tiles() + second.tiles(), stream);
-}
+/// How products are done: by the kernels above. cublaslt.cuh has the other way.
+struct KernelProducts {
+  /// Enqueues both sides; a side without rows is left out.
+  template <class Tile>
+  Status operator()(const ProductSide<Tile>& first, const ProductSide<Tile>& second, cudaStream_t stream) const {
+    using Kernel = typename ProductOf<Tile>::Kernel;
+    return start(Kernel{{first, second}, first.tiles()}, first.tiles() + second.tiles(), stream);
+  }
+};
 
 }  // namespace spheremix::gpu::pairwise
