@@ -1,6 +1,6 @@
 // Who is mixed with whom: partner[i] is the row that row i is mixed with.
 //
-//   flip_partners    n - 1 - i, as the released m2-Mix code does (the middle row of an odd n: itself)
+//   flip_partners    n - 1 - i, as the released m2-Mix code does (odd n: one row keeps itself)
 //   random_partners  a uniform permutation
 //   derangement      a uniform permutation without fixed points
 //

@@ -2,7 +2,7 @@
 //
 //   uniform:  z / |z|, z standard normal
 //   vMF:      cos(theta) mean + sin(theta) xi, density ~ exp(kappa x.mean), theta by Wood's
-//             rejection (math/von_mises_fisher.hpp), xi uniform among the unit vectors orthogonal to the mean
+//             rejection (math/von_mises_fisher.hpp), xi uniform among unit vectors orthogonal to it
 //
 // Each call takes one step of the generator; row i depends on (seed, step, i) only: the same
 // numbers whatever the thread count, and a longer batch begins with the rows of a shorter one.
