@@ -1,0 +1,132 @@
+// The C side of versus_torch.py: every workload behind one C function over the caller's buffers, so
+// that both libraries compute on the same arrays in one process. Gradients are written where the
+// caller says, and a Workspace is kept between calls, as a training loop would.
+#include <cmath>
+#include <exception>
+#include <string>
+
+#include "spheremix/losses/clip.hpp"
+#include "spheremix/losses/clip_m2_mix.hpp"
+#include "spheremix/losses/info_nce.hpp"
+#include "spheremix/losses/m2_mix.hpp"
+#include "spheremix/metrics/uniformity.hpp"
+#include "spheremix/sphere/slerp_rows.hpp"
+#include "versus/fma_peak.hpp"
+
+namespace {
+
+using namespace spheremix;
+
+std::string last_error;
+core::Workspace& workspace() {
+  static core::Workspace one;
+  return one;
+}
+
+}  // namespace
+
+extern "C" {
+
+/// One call of a workload: n x d rows x, y (and the cotangent g), gradients into dx, dy, a matrix
+/// result into z.
+struct VersusCall {
+  const char* work;
+  long n, d;
+  const void *x, *y, *g;
+  void *dx, *dy, *z;
+  double temperature, mix_temperature, lambda, weight, budget;  // inputs
+  double loss, log_temperature, log_mix_temperature, d_lambda;  // results
+};
+
+}  // extern "C"
+
+namespace {
+
+template <class T>
+void run(VersusCall& c) {
+  using In = Eigen::Map<const RowMatrix<T>>;
+  using Out = Eigen::Map<RowMatrix<T>>;
+  const std::string work = c.work;
+  const auto in = [&](const void* p) { return In(static_cast<const T*>(p), c.n, c.d); };
+  const auto out = [&](void* p) { return Out(static_cast<T*>(p), c.n, c.d); };
+  const In x = in(c.x), y = in(c.y);
+  const auto budget = std::size_t(c.budget);
+  if (work == "clip" || work == "info_nce") {
+    losses::ContrastiveGradient<Out> g{0, out(c.dx), out(c.dy), 0};
+    if (work == "clip")
+      losses::clip_with_gradient(x, y, {.temperature = c.temperature, .memory_budget = budget},
+                                 workspace(), g);
+    else
+      losses::info_nce_with_gradient(x, y, {.temperature = c.temperature, .memory_budget = budget},
+                                     workspace(), g);
+    c.loss = g.loss;
+    c.log_temperature = g.log_temperature;
+  } else if (work == "m2_mix") {
+    losses::MixGradient<Out, double> g{0, out(c.dx), out(c.dy), 0, 0};
+    losses::M2MixOptions options;
+    options.temperature = c.mix_temperature;
+    options.memory_budget = budget;
+    losses::m2_mix_with_gradient(x, y, c.lambda, options, workspace(), g);
+    c.loss = g.loss;
+    c.d_lambda = g.lambda;
+    c.log_mix_temperature = g.log_temperature;
+  } else if (work == "clip_m2_mix") {
+    losses::TwoTemperatureGradient<Out, double> g{0, out(c.dx), out(c.dy), 0, 0, 0};
+    losses::ClipM2MixOptions options;
+    options.temperature = c.temperature;
+    options.mix_temperature = c.mix_temperature;
+    options.weight = c.weight;
+    options.memory_budget = budget;
+    losses::clip_m2_mix_with_gradient(x, y, c.lambda, options, workspace(), g);
+    c.loss = g.loss;
+    c.d_lambda = g.lambda;
+    c.log_temperature = g.log_temperature;
+    c.log_mix_temperature = g.log_mix_temperature;
+  } else if (work == "uniformity") {
+    metrics::UniformityGradient<Out> g{0, out(c.dx)};
+    metrics::uniformity_with_gradient(x, {}, g);
+    c.loss = g.value;
+  } else if (work == "slerp") {
+    sphere::slerp_rows(x, y, c.lambda, out(c.z));
+  } else if (work == "slerp_vjp") {  // value and gradients, as autograd computes both
+    sphere::slerp_rows(x, y, c.lambda, out(c.z));
+    sphere::SlerpGradient<Out, double> g{out(c.dx), out(c.dy), 0};
+    sphere::slerp_rows_vjp(x, y, c.lambda, in(c.g), g);
+    c.d_lambda = g.t;
+  } else {
+    core::fail("versus: no workload ", work);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+/// 0, or 1 with the reason in versus_error().
+int versus_run_f32(VersusCall* call) try {
+  run<float>(*call);
+  return 0;
+} catch (const std::exception& e) {
+  last_error = e.what();
+  return 1;
+}
+
+int versus_run_f64(VersusCall* call) try {
+  run<double>(*call);
+  return 0;
+} catch (const std::exception& e) {
+  last_error = e.what();
+  return 1;
+}
+
+const char* versus_error() { return last_error.c_str(); }
+
+void versus_threads(int threads) { omp_set_num_threads(threads); }
+
+void versus_release() { workspace().release(); }
+
+double versus_fma_peak(int f64, int threads, double seconds) {
+  return versus::fma_peak(f64 != 0, threads, seconds);
+}
+
+}  // extern "C"
