@@ -1,7 +1,8 @@
 // AdamW: Adam with weight decay applied to the parameters themselves.
 //
 //   m <- b1 m + (1 - b1) g            v <- b2 v + (1 - b2) g^2
-//   p <- (1 - rate decay) p - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + 1e-8),     b1 = .9, b2 = .999
+//   p <- (1 - rate decay) p - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + 1e-8),     b1 = .9,
+//   b2 = .999
 //
 // [Loshchilov, Hutter 2019, "Decoupled weight decay regularization", arXiv 1711.05101, algorithm 2]
 #pragma once

@@ -1,7 +1,8 @@
-// One run: a random split, two heads trained on it under one loss, the held-out pairs measured on the way.
+// One run: a random split, two heads trained on it under one loss, the held-out pairs measured on
+// the way.
 //
-// Everything random follows from (seed, split) alone, so the losses are compared on the same splits, the same
-// first weights and the same batches, whatever the number of threads.
+// Everything random follows from (seed, split) alone, so the losses are compared on the same
+// splits, the same first weights and the same batches, whatever the number of threads.
 #pragma once
 
 #include <functional>
@@ -21,9 +22,10 @@ namespace demo {
 struct Plan {
   int splits = 8, epochs = 60, batch = 256, curve_every = 3;
   double rate = 2e-3, weight_decay = 0.01;
-  double beta = 0.5;               ///< lambda ~ Beta(beta, beta), one a batch
-  double mix_temperature = 0.07;   ///< tau2: of m2, of the one in m3, and of the control's second CLIP
-  double m3_weight = 1;            ///< of V-Mix, L-Mix and VL-Mix beside m2 in m3
+  double beta = 0.5;  ///< lambda ~ Beta(beta, beta), one a batch
+  double mix_temperature =
+      0.07;              ///< tau2: of m2, of the one in m3, and of the control's second CLIP
+  double m3_weight = 1;  ///< of V-Mix, L-Mix and VL-Mix beside m2 in m3
   std::uint64_t seed = 1;
   std::vector<double> temperatures{0.01, 0.02, 0.05};
 };
@@ -35,11 +37,12 @@ struct LossName {
   const char *key, *name;
 };
 
-inline constexpr std::array<LossName, 5> losses{{{Loss::before, "before", "before"},
-                                                 {Loss::clip, "clip", "CLIP"},
-                                                 {Loss::m2, "m2", "CLIP + m2-Mix"},
-                                                 {Loss::m3, "m3", "CLIP + m3-Mix"},
-                                                 {Loss::control, "control", "CLIP + CLIP(τ₂), no mixing"}}};
+inline constexpr std::array<LossName, 5> losses{
+    {{Loss::before, "before", "before"},
+     {Loss::clip, "clip", "CLIP"},
+     {Loss::m2, "m2", "CLIP + m2-Mix"},
+     {Loss::m3, "m3", "CLIP + m3-Mix"},
+     {Loss::control, "control", "CLIP + CLIP(τ₂), no mixing"}}};
 
 /// The loss to be lowered and its gradients, batch after batch.
 class Objective {
@@ -65,14 +68,15 @@ class Objective {
     dt = clip_.y;
     if (loss_ == Loss::m3) {
       const double m2 = draw(), image = draw(), text = draw(), both = draw();
-      l::m3_mix_with_gradient(v, t, l::MixLambdas{m2, image, text, both},
-                              {.temperature = temperature_,
-                               .mix_temperature = plan_.mix_temperature,
-                               .weight_m2 = 0.5,  // of the sum over both directions: the half-sum, as above
-                               .weight_v = plan_.m3_weight,
-                               .weight_l = plan_.m3_weight,
-                               .weight_vl = plan_.m3_weight},
-                              workspace_, m3_);
+      l::m3_mix_with_gradient(
+          v, t, l::MixLambdas{m2, image, text, both},
+          {.temperature = temperature_,
+           .mix_temperature = plan_.mix_temperature,
+           .weight_m2 = 0.5,  // of the sum over both directions: the half-sum, as above
+           .weight_v = plan_.m3_weight,
+           .weight_l = plan_.m3_weight,
+           .weight_vl = plan_.m3_weight},
+          workspace_, m3_);
       dv += m3_.x;
       dt += m3_.y;
     } else if (loss_ == Loss::control) {
@@ -120,12 +124,14 @@ inline std::vector<int> curve_epochs(const Plan& plan) {
   return epochs;
 }
 
-/// Trains on split number `split`; calls epoch_done() after every epoch. Loss::before trains nothing.
+/// Trains on split number `split`; calls epoch_done() after every epoch. Loss::before trains
+/// nothing.
 inline Run run(const Pairs& pairs, const Plan& plan, Loss loss, double temperature, int split,
                const std::function<void()>& epoch_done) {
   spheremix::core::Philox rng(plan.seed * 1000 + std::uint64_t(split));
   Split parts = make_split(pairs.size(), rng);
-  Head image(pairs.image.cols(), pairs.image.cols(), rng), text(pairs.text.cols(), pairs.image.cols(), rng);
+  Head image(pairs.image.cols(), pairs.image.cols(), rng),
+      text(pairs.text.cols(), pairs.image.cols(), rng);
   Rows held_image, held_text;
   gather(pairs.image, parts.held_out.data(), Index(parts.held_out.size()), held_image);
   gather(pairs.text, parts.held_out.data(), Index(parts.held_out.size()), held_text);
@@ -139,7 +145,8 @@ inline Run run(const Pairs& pairs, const Plan& plan, Loss loss, double temperatu
     }
     Objective objective(loss, temperature, plan, rng.seed() ^ 0x9E3779B97F4A7C15u);
     const auto trained = Index(parts.train.size());
-    const int batches = int(trained / plan.batch), steps = plan.epochs * batches;  // the last partial batch is dropped
+    const int batches = int(trained / plan.batch),
+              steps = plan.epochs * batches;  // the last partial batch is dropped
     Rows x, y, dv, dt;
     std::vector<Index> chosen(std::size_t(plan.batch));
     for (int epoch = 0, step = 0; epoch < plan.epochs; ++epoch) {

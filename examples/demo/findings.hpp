@@ -1,7 +1,7 @@
 // The sentences under the table: what the figures say, computed from them, and no more.
 //
-// Two losses are compared split by split (same split, same first weights, same batches); a difference counts
-// when its mean is more than two standard errors from 0.
+// Two losses are compared split by split (same split, same first weights, same batches); a
+// difference counts when its mean is more than two standard errors from 0.
 #pragma once
 
 #include <cstdio>
@@ -32,7 +32,8 @@ inline std::string figure(Estimate e, int digits) {
 inline std::vector<double> recall1(const Row& row) {
   std::vector<double> all;
   for (const Scores& s : row.scores)
-    all.push_back((s[metric_index("recall1_image_to_text")] + s[metric_index("recall1_text_to_image")]) / 2);
+    all.push_back(
+        (s[metric_index("recall1_image_to_text")] + s[metric_index("recall1_text_to_image")]) / 2);
   return all;
 }
 
@@ -47,50 +48,63 @@ inline int direction(Estimate e) {
   return e.mean > 2 * e.standard_error ? 1 : e.mean < -2 * e.standard_error ? -1 : 0;
 }
 
-/// "+.021 ± .004, more" for a difference in recall.
-inline std::string judged(Estimate e, const char* more, const char* less, const char* neither) {
+/// "+.021 ± .004 (more)" for a difference in recall.
+inline std::string judged(Estimate e) {
+  const std::string sign = e.mean < 0 ? "−" : "+";
   const int d = direction(e);
-  return (e.mean >= 0 ? "+" : "") + figure(e, 3) + (d > 0 ? more : d < 0 ? less : neither);
+  return sign + figure({std::abs(e.mean), e.standard_error}, 3) +
+         (d > 0   ? " (more)"
+          : d < 0 ? " (less)"
+                  : " (not told apart)");
 }
 
-inline std::vector<std::string> findings(const Results& results) {
-  constexpr auto gap = metric_index("gap"), alignment = metric_index("alignment"), ece = metric_index("ece");
-  std::vector<std::string> sentences;
-  for (const double tau : results.plan.temperatures) {
-    const auto of = [&](Loss loss) -> const Row& { return results.row(loss, tau); };
-    const auto mean = [&](Loss loss, std::size_t metric) { return figure(estimate(of(loss).values(metric)).mean, 2); };
-    const std::string at = "At τ = " + figure(tau, 2) + " ";
-    sentences.push_back(at + "the gap goes from " + mean(Loss::before, gap) + " before training to " + mean(Loss::clip, gap) +
-                        " with CLIP, " + mean(Loss::m2, gap) + " with m2-Mix, " + mean(Loss::m3, gap) +
-                        " with m3-Mix and " + mean(Loss::control, gap) + " with the control, which mixes nothing; alignment from " +
-                        mean(Loss::before, alignment) + " to " + mean(Loss::clip, alignment) + ", " +
-                        mean(Loss::m2, alignment) + ", " + mean(Loss::m3, alignment) + " and " +
-                        mean(Loss::control, alignment) + ".");
-    const auto clip = recall1(of(Loss::clip)), m2 = recall1(of(Loss::m2)), m3 = recall1(of(Loss::m3)),
-               control = recall1(of(Loss::control));
-    const char *more = " (more)", *less = " (less)", *neither = " (within two standard errors of none)";
-    sentences.push_back(at + "R@1 (mean of both directions) is " + figure(estimate(clip), 3) + " with CLIP. Against it, on the same splits: m2-Mix " +
-                        judged(difference(m2, clip), more, less, neither) + ", m3-Mix " +
-                        judged(difference(m3, clip), more, less, neither) + ", control " +
-                        judged(difference(control, clip), more, less, neither) + ".");
-    const Estimate against = difference(m2, control);
-    const int gain = direction(difference(m2, clip)), beyond = direction(against);
-    std::string verdict = at + "m2-Mix minus the control is " + judged(against, "", "", "") + " in R@1: ";
-    if (beyond > 0)
-      verdict += "the control does not reach what mixing gives.";
-    else if (beyond < 0)
-      verdict += "the control, with two temperatures and no mixing, recalls more than mixing.";
-    else if (gain > 0)
-      verdict += "the control, with two temperatures and no mixing, matches the gain in recall.";
-    else
-      verdict += "no difference that these splits can tell.";
-    sentences.push_back(verdict);
-  }
-  const double first = results.plan.temperatures.front();
-  const auto error = [&](Loss loss) { return figure(estimate(results.row(loss, first).values(ece)), 2); };
-  sentences.push_back("Calibration at τ = " + figure(first, 2) + ": ECE " + error(Loss::clip) + " with CLIP, " + error(Loss::m2) +
-                      " with m2-Mix, " + error(Loss::control) + " with the control.");
-  return sentences;
+/// One sentence on the shape of the embeddings at tau.
+inline std::string shape_sentence(const Results& results, double tau) {
+  const auto all = [&](const char* key, bool with_before) {
+    std::string list;
+    for (const LossName& l : losses) {
+      if (l.loss == Loss::before && !with_before) continue;
+      const double mean = estimate(results.row(l.loss, tau).values(metric_index(key))).mean;
+      const std::string name = l.loss == Loss::before    ? "before"
+                               : l.loss == Loss::control ? "the control"
+                                                         : l.name;
+      list += (list.empty() ? "" : ", ") + std::string(mean < 0 ? "−" : "") +
+              figure(std::abs(mean), 2) + " " + name;
+    }
+    return list;
+  };
+  return "Gap " + all("gap", true) + ". Alignment " + all("alignment", false) +
+         ". Joint uniformity " + all("uniformity_joint", false) + ".";
+}
+
+/// One on recall: each loss against CLIP, and mixing against the control.
+inline std::string recall_sentence(const Results& results, double tau) {
+  const auto of = [&](Loss loss) { return recall1(results.row(loss, tau)); };
+  const auto clip = of(Loss::clip), m2 = of(Loss::m2), control = of(Loss::control);
+  const Estimate gain = difference(m2, clip), beyond = difference(m2, control);
+  std::string text = "R@1, mean of both directions: " + figure(estimate(clip), 3) +
+                     " CLIP. Against it, split by split: m2-Mix " + judged(gain) + ", m3-Mix " +
+                     judged(difference(of(Loss::m3), clip)) + ", control " +
+                     judged(difference(control, clip)) +
+                     ". m2-Mix against the control: " + judged(beyond) + ", so ";
+  if (direction(beyond) > 0) return text + "the control does not reach what mixing gives.";
+  if (direction(beyond) < 0)
+    return text + "two temperatures without mixing recall more than mixing does.";
+  if (direction(gain) > 0)
+    return text + "two temperatures without mixing match the gain in recall.";
+  return text + "these splits tell no difference.";
+}
+
+struct Finding {
+  double temperature;
+  std::string shape, recall;
+};
+
+inline std::vector<Finding> findings(const Results& results) {
+  std::vector<Finding> all;
+  for (const double tau : results.plan.temperatures)
+    all.push_back({tau, shape_sentence(results, tau), recall_sentence(results, tau)});
+  return all;
 }
 
 }  // namespace demo

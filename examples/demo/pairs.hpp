@@ -21,7 +21,8 @@ struct Pairs {
 };
 
 /// Column `wanted` of a tab-separated file with a header line.
-inline std::vector<std::string> read_column(const std::filesystem::path& path, const std::string& wanted) {
+inline std::vector<std::string> read_column(const std::filesystem::path& path,
+                                            const std::string& wanted) {
   std::ifstream file(path);
   if (!file) throw std::runtime_error("cannot read " + path.string());
   const auto field = [](const std::string& line, std::size_t column) {
@@ -47,13 +48,15 @@ inline std::vector<std::string> read_column(const std::filesystem::path& path, c
 
 /// Reads the folder examples/data. Throws with one sentence that names the file.
 inline Pairs load_pairs(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) throw std::runtime_error("no folder " + folder.string());
+  if (!std::filesystem::is_directory(folder))
+    throw std::runtime_error("no folder " + folder.string());
   Pairs pairs{spheremix::io::load_npy<float>((folder / "image_feat_256_f16.npy").string()),
               spheremix::io::load_npy<float>((folder / "text_feat_256_f16.npy").string()),
               read_column(folder / "items.tsv", "name_en")};
   if (pairs.text.rows() != pairs.image.rows() || Index(pairs.name.size()) != pairs.image.rows())
-    throw std::runtime_error(folder.string() + " holds " + std::to_string(pairs.image.rows()) + " pictures, " +
-                             std::to_string(pairs.text.rows()) + " texts and " + std::to_string(pairs.name.size()) +
+    throw std::runtime_error(folder.string() + " holds " + std::to_string(pairs.image.rows()) +
+                             " pictures, " + std::to_string(pairs.text.rows()) + " texts and " +
+                             std::to_string(pairs.name.size()) +
                              " names, which should be one number");
   return pairs;
 }

@@ -1,4 +1,5 @@
-// What the report draws of the held-out embeddings: histograms of cosines, and three directions of the sphere.
+// What the report draws of the held-out embeddings: histograms of cosines, and three directions of
+// the sphere.
 #pragma once
 
 #include <Eigen/Eigenvalues>
@@ -66,13 +67,15 @@ struct Projection {
   double share;  ///< of the squared length that the three directions hold
 };
 
-/// V and T on the three leading right singular vectors of [V; T] (not centred), brought back to length 1.
+/// V and T on the three leading right singular vectors of [V; T] (not centred), brought back to
+/// length 1.
 inline Projection project(const Rows& v, const Rows& t) {
   const Eigen::MatrixXd second = (v.transpose() * v + t.transpose() * t).cast<double>();
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(second);
   const Eigen::MatrixXf axes = solver.eigenvectors().rightCols(3).rowwise().reverse().cast<float>();
   const Eigen::VectorXd& squares = solver.eigenvalues();
-  return {(v * axes).rowwise().normalized(), (t * axes).rowwise().normalized(), squares.tail(3).sum() / squares.sum()};
+  return {(v * axes).rowwise().normalized(), (t * axes).rowwise().normalized(),
+          squares.tail(3).sum() / squares.sum()};
 }
 
 }  // namespace demo

@@ -1,5 +1,5 @@
-// Progress on standard error: one rewritten line with rate and time left on a terminal, nothing but whole
-// lines when piped.
+// Progress on standard error: one rewritten line with rate and time left on a terminal, nothing but
+// whole lines when piped.
 #pragma once
 
 #include <unistd.h>
@@ -15,7 +15,10 @@ namespace demo {
 class Progress {
  public:
   Progress(long total, std::string unit)
-      : total_(total), unit_(std::move(unit)), terminal_(isatty(STDERR_FILENO) == 1), begin_(Clock::now()) {}
+      : total_(total),
+        unit_(std::move(unit)),
+        terminal_(isatty(STDERR_FILENO) == 1),
+        begin_(Clock::now()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { clear(); }
@@ -50,8 +53,8 @@ class Progress {
     const double elapsed = seconds(), rate = double(done_) / (elapsed > 0 ? elapsed : 1);
     const long left = rate > 0 ? long(double(total_ - done_) / rate + 0.5) : 0;
     char text[160];
-    std::snprintf(text, sizeof text, "%ld of %ld %s, %.0f a second, %ld:%02ld left", done_, total_, unit_.c_str(), rate,
-                  left / 60, left % 60);
+    std::snprintf(text, sizeof text, "%ld of %ld %s, %.0f a second, %ld:%02ld left", done_, total_,
+                  unit_.c_str(), rate, left / 60, left % 60);
     return text;
   }
 

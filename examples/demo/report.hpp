@@ -1,7 +1,8 @@
 // results.json and report.html: the same figures, once to compute with and once to look at.
 //
-// The page is report.html of this folder with its style, script, data and pictures written into it: one
-// file that needs no network. The three parts are read from the source folder when the demo runs, as the data is.
+// The page is report.html of this folder with its style, script, data and pictures written into it:
+// one file that needs no network. The three parts are read from the source folder when the demo
+// runs, as the data is.
 #pragma once
 
 #include <filesystem>
@@ -36,7 +37,8 @@ inline void write_file(const std::filesystem::path& path, std::string_view text)
 }
 
 inline std::string base64(std::string_view bytes) {
-  static constexpr char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr char letters[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
@@ -55,7 +57,8 @@ inline Json to_json(Estimate e) { return {{"mean", e.mean}, {"standard_error", e
 template <class Numbers>
 Json thousandths(const Numbers& numbers, std::size_t count) {
   Json list = Json::array();
-  for (std::size_t i = 0; i < count; ++i) list.push_back(std::round(double(numbers[i]) * 1000) / 1000);
+  for (std::size_t i = 0; i < count; ++i)
+    list.push_back(std::round(double(numbers[i]) * 1000) / 1000);
   return list;
 }
 
@@ -88,8 +91,16 @@ inline Json curves_of(const Row& row) {
 inline Json picture_of(const Row& row) {
   const Cosines& c = row.cosines;
   const auto points = [](const Rows& p) { return thousandths(p.data(), std::size_t(p.size())); };
-  return {{"mean_cosine", {{"positive", c.positive.mean()}, {"negative", c.negative.mean()}, {"image", c.image.mean()}, {"text", c.text.mean()}}},
-          {"histogram", {{"positive", c.positive.count}, {"negative", c.negative.count}, {"image", c.image.count}, {"text", c.text.count}}},
+  return {{"mean_cosine",
+           {{"positive", c.positive.mean()},
+            {"negative", c.negative.mean()},
+            {"image", c.image.mean()},
+            {"text", c.text.mean()}}},
+          {"histogram",
+           {{"positive", c.positive.count},
+            {"negative", c.negative.count},
+            {"image", c.image.count},
+            {"text", c.text.count}}},
           {"sphere",
            {{"image", points(row.sphere.image)},
             {"text", points(row.sphere.text)},
@@ -100,15 +111,22 @@ inline Json picture_of(const Row& row) {
 inline std::string setting_text(const Results& r) {
   const Plan& p = r.plan;
   const std::string tau2 = figure(p.mix_temperature, 2), half = figure(p.beta, 1);
-  return "Per modality one linear head with bias (256 to 256, first weights uniform on ±1/16), then length 1. AdamW, rate " +
-         figure(p.rate, 3) + " along half a cosine, weight decay " + figure(p.weight_decay, 2) + ", " +
-         std::to_string(p.epochs) + " epochs of batches of " + std::to_string(p.batch) +
-         ", the last partial batch dropped. One λ ~ Beta(" + half + ", " + half + ") a batch and mixture. m2-Mix at τ₂ = " + tau2 +
-         " is added to CLIP with weight 1 as the mean of its two directions; m3-Mix adds V-Mix, L-Mix and VL-Mix at τ with weight " +
-         figure(p.m3_weight, 2) + " each to that; the control adds a second CLIP loss at τ₂ = " + tau2 +
-         " and mixes nothing. Every loss sees the same splits, first weights and batches (seed " + std::to_string(p.seed) +
-         "). The splits share pairs, so the standard errors describe this set of pairs, not others. spheremix " SPHEREMIX_VERSION ", " +
-         std::to_string(r.threads) + (r.threads == 1 ? " thread, " : " threads, ") + std::to_string(long(r.seconds + 0.5)) + " s.";
+  return "Per modality one linear head with bias (256 to 256, first weights uniform on ±1/16), "
+         "then length 1. AdamW, rate " +
+         figure(p.rate, 3) + " along half a cosine, weight decay " + figure(p.weight_decay, 2) +
+         ", " + std::to_string(p.epochs) + " epochs of batches of " + std::to_string(p.batch) +
+         ", the last partial batch dropped. One λ ~ Beta(" + half + ", " + half +
+         ") a batch and mixture. m2-Mix at τ₂ = " + tau2 +
+         " is added to CLIP with weight 1 as the mean of its two directions; m3-Mix adds V-Mix, "
+         "L-Mix and VL-Mix at τ with weight " +
+         figure(p.m3_weight, 2) +
+         " each to that; the control adds a second CLIP loss at τ₂ = " + tau2 +
+         " and mixes nothing. Every loss sees the same splits, first weights and batches (seed " +
+         std::to_string(p.seed) +
+         "). The splits share pairs, so the standard errors describe this set of pairs, not "
+         "others. spheremix " SPHEREMIX_VERSION ", " +
+         std::to_string(r.threads) + (r.threads == 1 ? " thread, " : " threads, ") +
+         std::to_string(long(r.seconds + 0.5)) + " s.";
 }
 
 inline Json to_json(const Results& r, const Pairs& pairs) {
@@ -132,19 +150,30 @@ inline Json to_json(const Results& r, const Pairs& pairs) {
                      {"text", setting_text(r)}};
   for (const LossName& l : losses) json["losses"].push_back({{"key", l.key}, {"name", l.name}});
   for (const Metric& m : metrics)
-    json["metrics"].push_back({{"key", m.key}, {"name", m.name}, {"column", m.column}, {"detail", m.detail}, {"digits", m.digits}, {"meaning", m.meaning}});
+    json["metrics"].push_back({{"key", m.key},
+                               {"name", m.name},
+                               {"column", m.column},
+                               {"detail", m.detail},
+                               {"digits", m.digits},
+                               {"meaning", m.meaning}});
   for (const Curve& c : curves)
-    json["curves"].push_back({{"key", c.key}, {"name", c.name}, {"better", c.better}, {"digits", c.digits}});
-  json["findings"] = findings(r);
+    json["curves"].push_back(
+        {{"key", c.key}, {"name", c.name}, {"better", c.better}, {"digits", c.digits}});
+  for (const Finding& f : findings(r))
+    json["findings"].push_back(
+        {{"temperature", f.temperature}, {"shape", f.shape}, {"recall", f.recall}});
   json["epochs"] = curve_epochs(p);
   json["histogram_bins"] = histogram_bins;
   json["items"]["index"] = r.held_out;
   for (const Index i : r.held_out) json["items"]["name"].push_back(pairs.name[std::size_t(i)]);
   std::size_t before = 0;
   for (const Row& row : r.rows) {
-    Json line{{"loss", losses[std::size_t(row.loss)].key}, {"temperature", row.temperature}, {"metrics", metrics_of(row)}};
+    Json line{{"loss", losses[std::size_t(row.loss)].key},
+              {"temperature", row.temperature},
+              {"metrics", metrics_of(row)}};
     if (row.loss != Loss::before) line["curves"] = curves_of(row);
-    const bool again = row.loss == Loss::before && &row != &r.rows.front();  // the same at every temperature
+    const bool again =
+        row.loss == Loss::before && &row != &r.rows.front();  // the same at every temperature
     if (!again) json["pictures"].push_back(picture_of(row));
     line["picture"] = again ? before : json["pictures"].size() - 1;
     json["rows"].push_back(std::move(line));
@@ -161,7 +190,8 @@ inline std::string lines(const Json& object) {
 }
 
 /// The template with every @@NAME@@ replaced.
-inline std::string render(const std::filesystem::path& templates, const std::filesystem::path& atlas, const std::string& json) {
+inline std::string render(const std::filesystem::path& templates,
+                          const std::filesystem::path& atlas, const std::string& json) {
   std::string data;
   data.reserve(json.size());
   for (const char c : json)  // no "</script>" inside the data, whatever a name holds
@@ -172,7 +202,8 @@ inline std::string render(const std::filesystem::path& templates, const std::fil
   std::string page = read_file(templates / "report.html");
   const auto put = [&page](std::string_view mark, const std::string& text) {
     const auto at = page.find(mark);
-    if (at == std::string::npos) throw std::runtime_error("the report's template has no " + std::string(mark));
+    if (at == std::string::npos)
+      throw std::runtime_error("the report's template has no " + std::string(mark));
     page.replace(at, mark.size(), text);
   };
   put("@@STYLE@@", read_file(templates / "report.css"));

@@ -34,7 +34,9 @@ function writeWords() {
   byId("table-note").textContent = `Mean ± standard error over ${s.splits} random splits; ${s.held_out} pairs held out, so that chance is ` +
     `${digits(1 / s.held_out, 3)} for R@1 and ${digits(10 / s.held_out, 3)} for R@10.`;
   byId("setting").textContent = s.text;
-  for (const finding of data.findings) byId("findings").append(element("li", {}, finding));
+  for (const f of data.findings) {
+    byId("findings").append(element("dt", {}, `τ = ${tauText(f.temperature)}`), element("dd", {}, f.shape, element("br"), f.recall));
+  }
   for (const metric of data.metrics) byId("formulas").append(element("dt", {}, metric.name), element("dd", {}, metric.meaning));
 }
 
@@ -66,7 +68,8 @@ function writeTable() {
 
 // ---- Plots in SVG ----
 
-const frame = {width: 340, height: 190, left: 38, right: 6, top: 8, bottom: 24};
+const small = {width: 340, height: 170, left: 12, right: 12, top: 8, bottom: 24};
+const large = {width: 540, height: 220, left: 34, right: 8, top: 8, bottom: 24};
 
 function ticks(low, high, wanted) {
   const rough = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(rough));
@@ -76,11 +79,11 @@ function ticks(low, high, wanted) {
   return {values, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9))};
 }
 
-function axes(x0, x1, y0, y1, label, yTicks = true) {
-  const f = frame, svg = element("svg", {viewBox: `0 0 ${f.width} ${f.height}`, role: "img", "aria-label": label});
+function axes(f, x0, x1, y0, y1, label) {
+  const svg = element("svg", {viewBox: `0 0 ${f.width} ${f.height}`, role: "img", "aria-label": label});
   const x = (v) => f.left + (v - x0) / (x1 - x0) * (f.width - f.left - f.right);
   const y = (v) => f.height - f.bottom - (v - y0) / (y1 - y0) * (f.height - f.top - f.bottom);
-  if (yTicks) {
+  if (f.left > small.left) {
     const t = ticks(y0, y1, 4);
     for (const v of t.values) {
       svg.append(element("line", {class: "grid", x1: f.left, x2: f.width - f.right, y1: y(v), y2: y(v)}),
@@ -116,7 +119,7 @@ function drawCurves() {
     high += room;
     const epochs = data.epochs;
     const ends = trained.map((key) => `${losses[key].name} ${digits(rowOf(key, state.temperature).curves[curve.key].mean.at(-1), curve.digits)}`);
-    const plot = axes(0, epochs.at(-1), low, high, `${curve.name} over epochs at tau ${state.temperature}; at the end: ${ends.join(", ")}`);
+    const plot = axes(window.innerWidth < 480 ? {...large, width: 340, height: 190} : large, 0, epochs.at(-1), low, high, `${curve.name} over epochs at tau ${state.temperature}; at the end: ${ends.join(", ")}`);
     const lines = [];
     for (const key of trained) {
       const c = rowOf(key, state.temperature).curves[curve.key], xs = epochs.map(plot.x);
@@ -140,7 +143,7 @@ function drawCosines() {
   byId("cosines").replaceChildren(...data.losses.map((loss) => {
     const picture = pictureOf(loss.key, state.temperature);
     const means = Object.keys(kinds).map((kind) => `${kinds[kind]} ${digits(picture.mean_cosine[kind], 2)}`);
-    const plot = axes(-0.6, 1, 0, 1.04, `Cosines, ${loss.name}; means: ${means.join(", ")}`, false);
+    const plot = axes(small, -0.6, 1, 0, 1.04, `Cosines, ${loss.name}; means: ${means.join(", ")}`);
     for (const kind of ["negative", "image", "text", "positive"]) {
       const counts = picture.histogram[kind], top = Math.max(...counts);
       const shown = centres.map((c, i) => [c, counts[i] / top]).filter(([c]) => c >= -0.6);
@@ -404,5 +407,5 @@ drawAll();
 atlas.onload = () => { makeTokens(); drawSpheres(); };
 atlas.src = ATLAS;
 byId("lines").addEventListener("change", () => spheres.forEach((s) => s.draw()));
-window.addEventListener("resize", () => spheres.forEach((s) => s.draw()));
+window.addEventListener("resize", () => { drawCurves(); spheres.forEach((s) => s.draw()); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (tokens) makeTokens(); drawSpheres(); });

@@ -41,7 +41,7 @@ struct Row {
 
 struct Results {
   Plan plan;
-  std::vector<Row> rows;  ///< temperatures outer, losses inner
+  std::vector<Row> rows;        ///< temperatures outer, losses inner
   std::vector<Index> held_out;  ///< pairs held out by the first split
   Index pairs = 0;
   int threads = 1;
