@@ -45,21 +45,37 @@ __device__ __forceinline__ TilePlace tile_place(unsigned index, unsigned tile_ro
   return {first + within % height, within / height};
 }
 
-/// Pairs that take no part: those with j - i equal to one of `difference`. The diagonal of CLIP is {0}.
+/// A permutation of the rows: by default the flip i <-> n - 1 - i, else a map and its inverse in device memory.
+struct Partners {
+  Index n = 0;
+  const Index* map = nullptr;
+  const Index* inverse = nullptr;
+
+  /// The partner of row i, and the row whose partner is j. What is out of range stands for the row itself.
+  __host__ __device__ Index to(Index i) const { return map ? kept(map[i], i) : n - 1 - i; }
+  __host__ __device__ Index from(Index j) const { return map ? kept(inverse[j], j) : n - 1 - j; }
+  __host__ __device__ Index kept(Index p, Index i) const { return p >= 0 && p < n ? p : i; }
+};
+
+/// Pairs that take no part: those with j - i equal to one of `difference` (the diagonal of CLIP is {0}), and with
+/// `by_partner` those of a row with its partner.
 struct Excluded {
   Index difference[3] = {0, 0, 0};
   int count = 0;
+  bool by_partner = false;
+  Partners partners = {};
 
   __host__ __device__ bool pair(Index i, Index j) const {
     for (int k = 0; k < count; ++k)
       if (j - i == difference[k]) return true;
-    return false;
+    return by_partner && j == partners.to(i);
   }
   /// Whether some pair of the tile at (i0, j0) is excluded.
   __host__ __device__ bool touches(Index i0, Index j0, Index edge) const {
     for (int k = 0; k < count; ++k)
       if (difference[k] > j0 - i0 - edge && difference[k] < j0 - i0 + edge) return true;
-    return false;
+    if (!by_partner) return false;
+    return partners.map || (i0 + j0 < partners.n && i0 + j0 + 2 * edge > partners.n);
   }
 };
 

@@ -61,8 +61,13 @@ struct MixedPair {
   }
 };
 
-/// to[j - first] = the mix of rows j, zeros after the last column.
-template <class Input, class Operand>
+/// Row j of y goes with row j of x.
+struct SameRow {
+  __device__ Index to(Index j) const { return j; }
+};
+
+/// to[j - first] = the mix of row j of x with row pairing.to(j) of y, zeros after the last column.
+template <class Input, class Operand, class Pairing = SameRow>
 struct MixRowsKernel {
   using T = Arithmetic<Input>;
   static constexpr unsigned kThreads = 128, kResident = 4, kRowsEach = kThreads / kWarp;
@@ -72,11 +77,12 @@ struct MixRowsKernel {
   RowScalar<T> lambda;
   Index first;
   core::MatrixView<Operand> to;
+  Pairing pairing = {};
 
   __device__ void operator()() const {
     const Index at = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp, j = first + at;
     if (at >= to.rows) return;
-    MixedPair<Input> pair{x.row(j), y.row(j), x.cols};
+    MixedPair<Input> pair{x.row(j), y.row(pairing.to(j)), x.cols};
     const math::Arc<T> arc = pair.arc();
     const T weight = lambda(j);
     const bool sound = weight >= 0 && weight <= 1;
@@ -142,19 +148,21 @@ struct MixPullKernel {
   }
 };
 
-/// cosines[i] = x_i . y_i; one warp a row.
-template <class Input>
+/// cosines[i] = x_i . y_(pairing.to(i)); one warp a row.
+template <class Input, class Pairing = SameRow>
 struct PairDotKernel {
   using T = Arithmetic<Input>;
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
   static constexpr std::size_t kShared = 0;
   core::MatrixView<const Input> x, y;
   T* cosines;
+  Pairing pairing = {};
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     if (i >= x.rows) return;
+    const Index j = pairing.to(i);
     T sum = 0;
-    for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) sum += T(widen(x(i, k))) * T(widen(y(i, k)));
+    for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) sum += T(widen(x(i, k))) * T(widen(y(j, k)));
     sum = warp_sum(sum);
     if (threadIdx.x % kWarp == 0) cosines[i] = sum;
   }
