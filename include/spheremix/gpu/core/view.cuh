@@ -37,7 +37,7 @@ namespace detail {
 template <class T>
 bool sound(View<T> m) {
   return m.rows >= 0 && m.cols >= 0 && (m.rows == 0 || m.cols == 0 || m.data != nullptr) &&
-         (m.rows <= 1 || m.stride >= m.cols);
+         (m.rows <= 1 ? m.stride >= 0 : m.stride >= m.cols);
 }
 
 template <class A, class B>
