@@ -16,13 +16,13 @@ namespace spheremix::metrics::detail {
 /// K in place of the products of one tile; sums by row, and by column into `line`.
 template <class T>
 void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Index j,
-                      core::MatrixView<T> tile, bool all, std::vector<ClosePair>& close,
+                      core::MatrixView<T> tile, Take take, std::vector<ClosePair>& close,
                       double* row_sums, double* line) {
-  table.take_out(i, j, tile, all, close);
+  table.take_out(i, j, tile, take, close);
   T shifts[kTileRows], ones[kTileRows];
   std::fill_n(shifts, tile.rows, T(shift));
   std::fill_n(ones, tile.rows, T(1));
-  if (all) {
+  if (take == Take::all) {
     for (Index r = 0; r < tile.rows; ++r) std::fill_n(tile.row(r), tile.cols, T(0));
   } else {
     SPHEREMIX_DISPATCH(softmax_gradient<T, math::GaussianPair<T>>)
@@ -71,7 +71,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
   }
   // K as it is where none can vanish, else relative to the largest.
   const double shift = table.bound() < (sizeof(T) == 4 ? 60 : 600) ? 0 : gaussian_sum(table).top;
-  const bool all = table.out_of_range();
+  const Take take = table.taken_from_sums();
   const int threads = threads_for(n, n, d);
   TileMemory<T> memory(threads, false);
   RowMatrix<T> strip(std::min(kTileRows, n), n);
@@ -89,7 +89,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
       pairwise::times_transposed<T>(tile, x.middle_rows(first, rows),
                                     x.middle_rows(first + c, count), false, memory.pack(thread));
       std::vector<ClosePair> close;
-      gaussian_weights(table, shift, first, first + c, tile, all, close,
+      gaussian_weights(table, shift, first, first + c, tile, take, close,
                        row_sums.data() + task * kTileRows, line.data());
     });
     for (Index r = 0; r < rows; ++r)

@@ -21,6 +21,9 @@ struct ClosePair {
   double logit;
 };
 
+/// Which pairs are taken out of a tile.
+enum class Take { none, close, all };
+
 /// All pairs of X and Y, or with `upper` the pairs i < j of X = Y.
 template <class T>
 struct GaussianTable {
@@ -44,13 +47,26 @@ struct GaussianTable {
            t > double(core::largest<T>);
   }
 
+  /// The value is at least minus this: by Jensen, minus t times the mean squared distance.
+  double jensen_bound() const {
+    const double squares = x.mean_square + y.mean_square, n = double(x.rows.rows());
+    return t * squares * (upper ? n / (n - 1) : 2);
+  }
+  /// What a sum in T leaves out of its tiles. Where no t (|x|^2 + |y|^2) exceeds 4, logits are
+  /// right to a few eps without that, and the value itself is larger than that where sums in T are
+  /// used (kNearZero).
+  Take taken_from_sums() const {
+    if (out_of_range()) return Take::all;
+    return t * (x.largest_square + y.largest_square) > 4 ? Take::close : Take::none;
+  }
+
   double exact_logit(Index i, Index j) const {
     return -t * squared_distance(x.original.row(i), y.original.row(j), x.original.cols());
   }
 
-  /// Takes what does not count (j <= i) and the close pairs out of a tile: -infinity stands in
-  /// their place.
-  void take_out(Index i0, Index j0, core::MatrixView<T> tile, bool all,
+  /// Takes what does not count (j <= i) and the close pairs, or all, out of a tile: -infinity
+  /// stands in their place.
+  void take_out(Index i0, Index j0, core::MatrixView<T> tile, Take take,
                 std::vector<ClosePair>& close) const {
     close.clear();
     for (Index r = 0; r < tile.rows; ++r) {
@@ -58,6 +74,8 @@ struct GaussianTable {
       const Index i = i0 + r;
       const Index skip = upper ? std::clamp<Index>(i + 1 - j0, 0, tile.cols) : 0;
       for (Index c = 0; c < skip; ++c) s[c] = -core::infinity<T>;
+      if (take == Take::none) continue;
+      const bool all = take == Take::all;
       const T xx = x.square[std::size_t(i)];
       const T* yy = y.square.data() + j0;
       constexpr Index chunk = 64;
@@ -104,12 +122,12 @@ LogSum gaussian_sum(const GaussianTable<T>& table) {
   const Index row_tiles = parts(x.rows, kTileRows);
   std::vector<LogSum> sums(std::size_t(row_tiles * parts(y.rows, kTileCols)));
   const auto policy = table.policy();
-  const bool all = table.out_of_range();
+  const Take take = table.taken_from_sums();
   for_product_tiles(x, y, table.upper, [&](Index i, Index j, core::MatrixView<T> tile, int) {
     std::vector<ClosePair> close;
-    table.take_out(i, j, tile, all, close);
+    table.take_out(i, j, tile, take, close);
     LogSum& sum = sums[std::size_t(j / kTileCols * row_tiles + i / kTileRows)];
-    if (!all) {
+    if (take != Take::all) {
       T row_max[kTileRows], row_sum[kTileRows];
       SPHEREMIX_DISPATCH(softmax_statistics<T, math::GaussianPair<T>>)
       (policy, tile, i, j, row_max, row_sum, nullptr, nullptr);
@@ -128,12 +146,12 @@ double gaussian_expm1_sum(const GaussianTable<T>& table) {
   const auto x = table.x.view(), y = table.y.view();
   const Index row_tiles = parts(x.rows, kTileRows);
   std::vector<double> sums(std::size_t(row_tiles * parts(y.rows, kTileCols)));
-  const bool all = table.out_of_range();
+  const Take take = table.out_of_range() ? Take::all : Take::close;
   for_product_tiles(x, y, table.upper, [&](Index i, Index j, core::MatrixView<T> tile, int) {
     std::vector<ClosePair> close;
-    table.take_out(i, j, tile, all, close);
+    table.take_out(i, j, tile, take, close);
     CompensatedSum sum;
-    for (Index r = 0; !all && r < tile.rows; ++r) {
+    for (Index r = 0; take != Take::all && r < tile.rows; ++r) {
       const double xx = double(table.x.square[std::size_t(i + r)]);
       double row = 0;
       for (Index c = 0; c < tile.cols; ++c) {
@@ -159,7 +177,7 @@ template <class T>
 double gaussian_log_mean(const GaussianTable<T>& table, const double* fast = nullptr) {
   if (std::isnan(table.x.largest_square + table.y.largest_square)) return core::nan<double>;
   const double pairs = table.pairs();
-  if (table.bound() > kNearZero) {
+  if (table.jensen_bound() > kNearZero) {
     const double value = fast ? *fast : gaussian_sum(table).log() - std::log(pairs);
     if (!(value > -kNearZero)) return value;
   }

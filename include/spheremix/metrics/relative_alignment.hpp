@@ -30,19 +30,22 @@ std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>&
     const T* const square = y.square.data() + j;
     for (Index r = 0; r < tile.rows; ++r) {
       T* const s = tile.row(r);
-      for (Index c = 0; c < tile.cols; ++c) s[c] = 2 * s[c] - square[c];
       if (i + r >= j && i + r < j + tile.cols) s[i + r - j] = -core::infinity<T>;
       T& top = best[std::size_t(i + r)];
       constexpr Index chunk = 64;
       for (Index c = 0; c < tile.cols; c += chunk) {
-        const Index end = std::min(c + chunk, tile.cols);
+        const Index count = std::min(chunk, tile.cols - c);
+        const T *const a = s + c, *const b = square + c;
         int better = 0;
-        for (Index l = c; l < end; ++l) better |= s[l] > top;
-        if (better == 0) continue;
-        for (Index l = c; l < end; ++l) {
-          if (!(s[l] > top)) continue;
-          top = s[l];
-          nearest[std::size_t(i + r)] = j + l;
+        if (count == chunk) {
+          for (Index l = 0; l < chunk; ++l) better |= 2 * a[l] - b[l] > top;
+        } else {
+          better = 1;
+        }
+        for (Index l = 0; better != 0 && l < count; ++l) {
+          if (!(2 * a[l] - b[l] > top)) continue;
+          top = 2 * a[l] - b[l];
+          nearest[std::size_t(i + r)] = j + c + l;
         }
       }
     }

@@ -152,7 +152,8 @@ template <class T>
 struct CentredRows {
   StackedRows<T> original;
   RowMatrix<T> rows;
-  std::vector<T> square;      ///< |row|^2, from double
+  std::vector<T> square;  ///< |row|^2, from double
+  double mean_square = 0;
   double largest_square = 0;  ///< NaN when some component is not finite
 
   core::MatrixView<const T> view() const {
@@ -175,7 +176,8 @@ std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) 
 
 template <class T>
 CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centre) {
-  CentredRows<T> c{x, RowMatrix<T>(x.rows(), x.cols()), std::vector<T>(std::size_t(x.rows())), 0};
+  CentredRows<T> c{x, RowMatrix<T>(x.rows(), x.cols()), std::vector<T>(std::size_t(x.rows())), 0,
+                   0};
   for (Index i = 0; i < x.rows(); ++i) {
     const T* from = x.row(i);
     T* to = c.rows.data() + i * x.cols();
@@ -188,6 +190,7 @@ CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centr
     if (!(square <= c.largest_square))
       c.largest_square = std::isfinite(square) ? square : core::nan<double>;
     if (std::isnan(c.largest_square)) break;
+    c.mean_square += square / double(x.rows());
   }
   return c;
 }
