@@ -1,0 +1,52 @@
+#!/bin/sh
+# The device benchmarks, one command: builds every benchmarks/gpu/**/*.cu for the GPU that is here, runs them, then
+# every benchmarks/gpu/**/*.py (rivals; needs PyTorch). Each prints one JSON object a line; all of them go to
+# gpu-benchmarks.json in $OUT, or in out/. Says "skipped" and ends with 77 where there is no GPU.
+cd "$(dirname "$0")/.." || exit 1
+if ! command -v nvcc >/dev/null || ! nvidia-smi -L 2>/dev/null | grep -q GPU; then
+  echo "skipped: device benchmarks (no CUDA toolkit or no GPU here)"
+  exit 77
+fi
+out=${OUT:-out}
+build=${SPHEREMIX_GPU_BUILD:-/tmp/spheremix-gpu-benchmarks}
+mkdir -p "$out" "$build"
+export SPHEREMIX_SAMPLES="$build/samples" # what the C++ programs leave for the rivals to compare with
+mkdir -p "$SPHEREMIX_SAMPLES"
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
+arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
+lines=$build/lines
+: >"$lines"
+failed=0
+keep() {  # name command...: its JSON lines, tagged with the program
+  name=$1
+  shift
+  timeout "${SPHEREMIX_GPU_TIMEOUT:-300}" "$@" >"$build/$(basename "$name").log" 2>&1 || {
+    echo "failed: $name"
+    failed=$((failed + 1))
+  }
+  sed -n "s|^{|{\"program\": \"$name\", |p" "$build/$(basename "$name").log" | tee -a "$lines"
+  grep -v '^{' "$build/$(basename "$name").log"
+}
+for source in $(find benchmarks/gpu -name '*.cu' | sort); do
+  program=$build/$(basename "$source" .cu)
+  if nvcc -std=c++20 -O3 -gencode "arch=compute_$arch,code=sm_$arch" -Iinclude -Ibenchmarks $SPHEREMIX_NVCC_FLAGS \
+    "$source" -lcublasLt -o "$program"; then
+    keep "${source#benchmarks/gpu/}" "$program"
+  else
+    echo "failed: $source does not build"
+    failed=$((failed + 1))
+  fi
+done
+if python3 -c 'import torch' 2>/dev/null; then
+  for source in $(find benchmarks/gpu -name '*.py' | sort); do keep "${source#benchmarks/gpu/}" python3 "$source"; done
+else
+  echo "skipped: rivals (no PyTorch here)"
+fi
+{
+  printf '{"gpu": "%s", "date": "%s", "commit": "%s", "failed": %s, "results": [\n' "$gpu" "$(date -u +%Y-%m-%d)" \
+    "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" "$failed"
+  sed '$!s/$/,/' "$lines"
+  printf ']}\n'
+} >"$out/gpu-benchmarks.json"
+echo "$out/gpu-benchmarks.json"
+[ "$failed" -eq 0 ]

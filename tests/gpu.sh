@@ -1,0 +1,71 @@
+#!/bin/sh
+# The device tests on a GPU, one command: builds every tests/gpu/**/*_test.cpp with nvcc for the GPU that is here,
+# runs them, then a small run of each under compute-sanitizer (memcheck, racecheck, initcheck, synccheck). Leaves
+# logs and gpu-tests.json in $OUT, or in out/. Says "skipped" and ends with 77 where there is no GPU.
+#   SPHEREMIX_NVCC_FLAGS   more flags, such as -isystem for doctest
+#   SPHEREMIX_SANITIZE=0   without compute-sanitizer
+cd "$(dirname "$0")/.." || exit 1
+if ! command -v nvcc >/dev/null; then
+  echo "skipped: device tests (no CUDA toolkit here)"
+  exit 77
+fi
+if ! nvidia-smi -L 2>/dev/null | grep -q GPU; then
+  echo "skipped: device tests (no GPU here)"
+  exit 77
+fi
+out=${OUT:-out}
+build=${SPHEREMIX_GPU_BUILD:-/tmp/spheremix-gpu-tests}
+mkdir -p "$out" "$build"
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
+arch=sm_$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
+commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+flags="-std=c++20 -arch=$arch -O2 -lineinfo -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
+libraries=$(sed -n 's/.*nvcc-libraries: *//p' tests/gpu/*/*_test.cpp | tr '\n' ' ')
+
+nvcc $flags -x cu -c tests/support/gpu_main.cpp -o "$build/main.o" || exit 1
+find tests/gpu -name '*_test.cpp' | sort >"$build/list"
+build_one='name=$(echo "$1" | sed "s|tests/gpu/||; s|/|_|g; s|_test.cpp||"); nvcc '"$flags"' -x cu -c "$1" -o "'"$build"'/$name.o" && nvcc -arch='"$arch"' "'"$build"'/$name.o" "'"$build"'/main.o" '"$libraries"' -o "'"$build"'/$name" || echo "failed: $1 does not build"'
+xargs -P "$(nproc)" -n 1 sh -c "$build_one" build <"$build/list" 2>&1 | tee "$out/gpu-build.log"
+
+failed=$(grep -c '^failed' "$out/gpu-build.log")
+results=""
+run() {  # kind name command...
+  kind=$1 name=$2
+  shift 2
+  start=$(date +%s)
+  timeout "${SPHEREMIX_GPU_TIMEOUT:-300}" "$@" >"$out/gpu-$kind-$name.log" 2>&1
+  code=$?
+  seconds=$(($(date +%s) - start))
+  checks=$(sed -n 's/.*assertions: *\([0-9]*\) .*/\1/p' "$out/gpu-$kind-$name.log" | tail -n 1)
+  if [ $code -eq 0 ]; then verdict=passed; else
+    verdict=failed
+    failed=$((failed + 1))
+    tail -n 15 "$out/gpu-$kind-$name.log" | sed 's/^/    /'
+  fi
+  echo "$verdict: $kind $name (${checks:-0} checks, $seconds s)"
+  results="$results$separator
+    {\"kind\": \"$kind\", \"name\": \"$name\", \"passed\": $([ $code -eq 0 ] && echo true || echo false), \"checks\": ${checks:-0}, \"seconds\": $seconds}"
+  separator=,
+}
+
+separator=""
+programs=$(sed 's|tests/gpu/||; s|/|_|g; s|_test.cpp||' "$build/list")
+for name in $programs; do
+  [ -x "$build/$name" ] && run test "$name" "$build/$name"
+done
+if [ "${SPHEREMIX_SANITIZE:-1}" = 1 ] && command -v compute-sanitizer >/dev/null; then
+  export SPHEREMIX_SMALL=1
+  for tool in memcheck racecheck initcheck synccheck; do
+    [ $tool = initcheck ] && export SPHEREMIX_NO_POISON=1
+    for name in $programs; do
+      [ -x "$build/$name" ] && run $tool "$name" compute-sanitizer --tool $tool --error-exitcode 9 "$build/$name"
+    done
+    unset SPHEREMIX_NO_POISON
+  done
+else
+  echo "skipped: compute-sanitizer"
+fi
+printf '{\n  "gpu": "%s", "arch": "%s", "date": "%s", "commit": "%s", "failed": %s,\n  "results": [%s\n  ]\n}\n' \
+  "$gpu" "$arch" "$(date -u +%Y-%m-%d)" "$commit" "$failed" "$results" >"$out/gpu-tests.json"
+echo "$out/gpu-tests.json: $failed failed"
+[ "$failed" -eq 0 ]

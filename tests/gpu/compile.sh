@@ -1,0 +1,43 @@
+#!/bin/sh
+# nvcc compiles every device header alone and every device test for sm_80 and sm_90 with warnings as errors.
+# Needs a CUDA toolkit and no GPU.   compile.sh [--headers | --tests] [file ...]
+cd "$(dirname "$0")/../.." || exit 1
+if ! command -v nvcc >/dev/null; then
+  echo "skipped: device headers and tests under nvcc (no CUDA toolkit here)"
+  exit 0
+fi
+flags="-std=c++20 -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -Werror all-warnings -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
+
+compile_one() {
+  unit=$1
+  work=$(mktemp -d)
+  case $unit in
+    *.cuh)
+      printf '#include "%s"\n' "${unit#include/}" >"$work/unit.cu"
+      errors=$(nvcc $flags -c "$work/unit.cu" -o "$work/unit.o" 2>&1) ;;
+    *) errors=$(nvcc $flags -x cu -c "$unit" -o "$work/unit.o" 2>&1) ;;
+  esac
+  if [ $? -eq 0 ]; then
+    echo "passed: $unit under nvcc for sm_80 and sm_90"
+  else
+    printf 'failed: %s under nvcc\n%s\n' "$unit" "$(echo "$errors" | head -n 15 | sed 's/^/    /')"
+  fi
+  rm -rf "$work"
+}
+
+if [ "${1:-}" = --one ]; then
+  compile_one "$2"
+  exit
+fi
+what=${1:-}
+case $what in --*) shift ;; esac
+if [ $# -eq 0 ]; then
+  [ "$what" = --headers ] || set -- $(find tests/gpu -name '*_test.cpp' | sort) tests/support/gpu_main.cpp
+  [ "$what" = --tests ] || set -- "$@" $(find include/spheremix/gpu -name '*.cuh' | sort)
+fi
+log=$(mktemp)
+printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh "$0" --one | tee "$log"
+! grep -q '^failed' "$log"
+status=$?
+rm -f "$log"
+exit $status
