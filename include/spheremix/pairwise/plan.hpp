@@ -103,7 +103,7 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   const Index most_rows = n >= 1024 ? 504 : std::max<Index>(84, (n + 3) / 4);
   p.row_tile = even_tile(n, most_rows, 84);
   p.col_tile = even_tile(m, 512, kChunk);
-  p.product_tile = even_tile(n, n >= 1024 ? 252 : 84, 84);
+  p.product_tile = even_tile(n, n >= 2048 ? 504 : n >= 512 ? 252 : 84, 84);
   p.stride = (m + 15) / 16 * 16 + 16;
   // What is kept must not depend on the threads at hand: a nominal number of them has its memory set aside.
   const std::size_t each = detail::thread_bytes(p, keep);

@@ -1,0 +1,119 @@
+// One sweep over all pairs of rows of X (n x d) and Y (m x d) for losses that are a function of each
+// whole row of S = X Y^T: strip by strip
+//
+//   S = X Y^T of the strip     body(row i of S): the loss of row i, and dL/dS_i. in place of S_i.
+//   dX = G Y, dY += G^T X
+//
+// 6 n m d flops in O(strip x m) memory: nothing is computed twice, and the body may ask anything of
+// its row (several softmaxes, labels, order statistics). Losses with statistics of columns too go
+// through softmax_sweeps.hpp.
+//
+// Tasks are rows and blocks of products; a body writes only to its own row and to what belongs to
+// its i, so no bit depends on the threads.
+#pragma once
+
+#include <algorithm>
+
+#include "spheremix/pairwise/softmax_sweeps.hpp"
+
+namespace spheremix::pairwise {
+
+/// What the body of a row works on.
+template <class T>
+struct PairRow {
+  Index i;
+  T* s;        ///< m products x_i . y_j; the body leaves dL/dS_ij here where gradients are wanted
+  T* other;    ///< m numbers for dY's G where it is not dX's (detached keys); null unless planned
+  T* scratch;  ///< of this thread: `scratch` rows of `stride` numbers
+  Index stride;
+};
+
+template <class T>
+struct RowPlan {
+  Plan<T> plan;
+  Index scratch;  ///< rows of scratch a thread
+  bool two;       ///< dX and dY take different G
+  std::size_t bytes;
+};
+
+/// Threads that have scratch rows at most: a constant, so that the plan is one for every machine.
+inline constexpr int kMostRowThreads = 16;
+
+/// Plans a sweep over rows whose caller needs `other_bytes` of the budget itself.
+template <class T>
+RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, Index scratch,
+                         bool two, std::size_t budget, std::size_t other_bytes) {
+  const Index stride = (m + 15) / 16 * 16 + 16;
+  const std::size_t rows = core::Workspace::bytes_for<T>(
+      std::size_t(std::min<Index>(kMostRowThreads, n) * scratch * stride));
+  RowPlan<T> p{make_plan<T>(function, n, m, depth, Keep::strip, budget, other_bytes + rows),
+               scratch, two, 0};
+  if (two)
+    p.plan = make_plan<T>(function, n, m, depth, Keep::strip, budget,
+                          other_bytes + rows +
+                              core::Workspace::bytes_for<T>(std::size_t(p.plan.strip_rows * stride)));
+  p.plan.threads = int(std::min<Index>({p.plan.threads, kMostRowThreads, std::max<Index>(n, 1)}));
+  p.bytes = p.plan.bytes;
+  return p;
+}
+
+namespace detail {
+
+/// dX of the strip's rows from gx, and the strip's part of dY from gy.
+template <class T>
+void row_products(core::MatrixView<const T> x, core::MatrixView<const T> y, const Plan<T>& plan,
+                  core::MatrixView<const T> gx, core::MatrixView<const T> gy, Index first,
+                  SweepMemory<T>& memory, const PairGradients<T>& out, bool add_y) {
+  const Index x_tiles = tiles(gx.rows, plan.product_tile),
+              y_tiles = tiles(plan.m, plan.product_tile);
+  core::parallel_for(x_tiles + y_tiles, plan.threads, [&](Index task, int thread) {
+    PackBuffers<T>& pack = memory.pack(thread);
+    if (task < x_tiles) {
+      const Index i = task * plan.product_tile, rows = std::min(plan.product_tile, gx.rows - i);
+      times<T>(out.dx.middle_rows(first + i, rows), gx.middle_rows(i, rows), y, out.add_x, pack);
+    } else {
+      const Index j = (task - x_tiles) * plan.product_tile,
+                  cols = std::min(plan.product_tile, plan.m - j);
+      const core::MatrixView<const T> part{gy.data + j, gy.rows, cols, gy.stride};
+      transposed_times<T>(out.dy.middle_rows(j, cols), part, x.middle_rows(first, gx.rows), add_y,
+                          pack);
+    }
+  });
+}
+
+}  // namespace detail
+
+/// Runs body(PairRow) over all rows, then the products unless out.dx is null. X and Y must be
+/// finite.
+template <class T, class Body>
+void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y, const RowPlan<T>& rows_plan,
+               core::Workspace::Frame& frame, const Body& body, const PairGradients<T>& out) {
+  const Plan<T>& plan = rows_plan.plan;
+  detail::SweepMemory<T> memory(plan, Keep::strip, frame);
+  T* const scratch =
+      frame.take<T>(std::size_t(plan.threads * rows_plan.scratch * plan.stride));
+  T* const second =
+      rows_plan.two ? frame.take<T>(std::size_t(plan.strip_rows * plan.stride)) : nullptr;
+  const PairTable<T> table{x, y, 0, nullptr};
+  bool add_y = out.add_y;
+  for (Index s = 0; s < plan.strips; ++s) {
+    const Index first = plan.strip_first(s);
+    const core::MatrixView<T> strip = memory.strip(s);
+    const core::MatrixView<T> other{second, strip.rows, plan.m, plan.stride};
+    detail::for_tiles(plan, strip.rows, memory,
+                      [&](Index, Index, Index i, Index rows, Index j, Index cols, int thread) {
+                        detail::cosine_tile<T>(table, first + i, j,
+                                               {strip.row(i) + j, rows, cols, strip.stride},
+                                               nullptr, memory.pack(thread));
+                      });
+    core::parallel_for(strip.rows, plan.threads, [&](Index i, int thread) {
+      body(PairRow<T>{first + i, strip.row(i), second ? other.row(i) : nullptr,
+                      scratch + thread * rows_plan.scratch * plan.stride, plan.stride});
+    });
+    if (out.dx.data)
+      detail::row_products<T>(x, y, plan, strip, second ? other : strip, first, memory, out, add_y);
+    add_y = true;
+  }
+}
+
+}  // namespace spheremix::pairwise
