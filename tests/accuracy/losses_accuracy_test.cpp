@@ -25,6 +25,8 @@ void loss_case(Table& table, const Case& c) {
   const double want = c.array("loss")[0];
   table.add<T>(f, 8, c, std::max(scalar_error(got.value, want), scalar_error(got.loss, want)),
                logit * weight);
+  if (want > 0 && want < 1)  // saturated: the digits of the loss itself, not of the logits
+    table.add<T>(f + " relative, loss < 1", 8, c, scalar_error(got.loss, want), logit * want);
   table.add<T>(f + " x, y", 8, c,
                std::max(row_error(got.x, c.array("x"), seed), row_error(got.y, c.array("y"), seed)),
                logit * weight * steep / (n * tau));

@@ -174,7 +174,7 @@ def vl_mix(x, y, lam, log_tau, partners, targets="identity"):
 
 # ---- The sphere ----
 
-ANGLES = ["0", "1e-12", "1e-9", "1e-7", "1e-5", "1e-3", "0.05", "0.5", "1", "pi/2", "2", "3", "pi-1e-2", "pi-1e-4",
+ANGLES = ["0", "1e-20", "1e-12", "1e-9", "1e-7", "1e-5", "1e-3", "0.05", "0.5", "1", "pi/2", "2", "3", "pi-1e-2", "pi-1e-4",
           "pi-1e-6", "pi-1e-8", "pi-1e-10", "pi-1e-12"]
 TIMES = [0.5, f32(0.3), 0.25, 0.0, 1.0, 0.875, f32(0.01), 1.5, -0.25]
 
@@ -207,6 +207,19 @@ def angle_pair(d, theta, precision, rng):
     if near != theta:
         v = [-x for x in v]
     return rounded([u], precision), rounded([v], precision)
+
+
+def ulps_apart(d, precision, rng, opposite):
+    """u in general position and v (or -v) a few units in the last place from it: what is left of the rows' own
+    rounding is as large as their distance, so the frame must be orthogonalised."""
+    kind = numpy.float32 if precision == "f32" else numpy.float64
+    u = numpy.array([rng.gauss(0, 1) for _ in range(d)])
+    u = (u / numpy.sqrt((u * u).sum())).astype(kind)
+    v = u.copy()
+    for k in range(d):
+        for _ in range(rng.randrange(4)):
+            v[k] = numpy.nextafter(v[k], kind(2))
+    return u[None].astype(float), (-v if opposite else v)[None].astype(float)
 
 
 def sphere_values(u, v, g, w, t):
@@ -271,6 +284,11 @@ def write_sphere():
                 for repeat in range(1 if d in (1, 64) else 3):
                     u, v = angle_pair(d, theta, precision, rng)
                     one(precision, u, v, {"theta": theta})
+        for d in (2, 3, 64):
+            for repeat in range(2 if d == 64 else 12):
+                u, v = ulps_apart(d, precision, rng, repeat % 2)
+                if not numpy.array_equal(abs(u), abs(v)):
+                    one(precision, u, v, {"theta": "pi-ulps" if repeat % 2 else "ulps"})
         for d in (64, 512):
             for kind in ("random", "cone", "near", "close", "far"):
                 for seed in range(3):
