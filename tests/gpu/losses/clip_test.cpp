@@ -87,3 +87,110 @@ TEST_CASE("exact f32, any layout") {
     check(run_clip<float>(x, y, n, d, true, 0.01, Precision::exact, 64, layout), reference(x, y, n, d, true, 0.01),
           1e-5, 1e-5);
 }
+
+TEST_CASE("rows far below their neighbours keep every digit: the tile's second way") {
+  // Half of the rows a hundred times shorter: their logits lie up to 700 (base 2) below the tile's largest, and the
+  // log-sum-exps of a tile spread over hundreds.
+  const Index n = 140, d = 8;
+  auto x = unit_rows<gpu::Half>(n, d, 1);
+  const auto y = unit_rows<gpu::Half>(n, d, 2);
+  for (Index i = 0; i < n; i += 2)
+    for (Index k = 0; k < d; ++k) x[std::size_t(i * d + k)] = stored<gpu::Half>(x[std::size_t(i * d + k)] / 128);
+  in_every_order([&] {
+    for (const bool both : {true, false}) {
+      const Reference want = reference(x, y, n, d, both, 0.002);
+      check(run_clip<gpu::Half>(x, y, n, d, both, 0.002, Precision::fast, 128), want, 1e-3, 1e-5);
+      check(run_clip<double>(x, y, n, d, both, 0.002, Precision::exact, 64), want, 1e-11, 1e-12);
+    }
+  });
+}
+
+TEST_CASE("accuracy promised: 5e-4 at scale 20, 3e-3 at 100, 1e-5 exact") {
+  const Index n = 256, d = 256;
+  const auto x = unit_rows<float>(n, d, 1);
+  std::vector<double> y = gaussian(n, d, 2);
+  for (Index i = 0; i < n; ++i) {  // pairs at a cosine of about 0.3, as a trained model has them
+    double size = 0;
+    for (Index k = 0; k < d; ++k) {
+      double& v = y[std::size_t(i * d + k)];
+      v = 0.3 * x[std::size_t(i * d + k)] + 0.954 * v / std::sqrt(double(d));
+      size += v * v;
+    }
+    for (Index k = 0; k < d; ++k) y[std::size_t(i * d + k)] = stored<float>(y[std::size_t(i * d + k)] / std::sqrt(size));
+  }
+  for (const auto& [scale, bound] : {std::pair{14.3, 5e-4}, {20.0, 5e-4}, {100.0, 3e-3}}) {
+    const Reference want = reference(x, y, n, d, true, 1 / scale);
+    const Result fast = run_clip<float>(x, y, n, d, true, 1 / scale, Precision::fast, 0);
+    const Result exact = run_clip<float>(x, y, n, d, true, 1 / scale, Precision::exact, 0);
+    const double fast_error = relative_error(fast.x, want.x), exact_error = relative_error(exact.x, want.x);
+    MESSAGE("scale " << scale << ": relative error of dX " << fast_error << " fast, " << exact_error << " exact");
+    CHECK(fast_error <= bound);
+    CHECK(exact_error <= 1e-5);
+    CHECK(std::abs(fast.loss - double(want.loss)) <= 1e-3 * double(want.loss));
+  }
+}
+
+TEST_CASE("the same bits from run to run, and without gradients the same loss") {
+  const Index n = 200, d = 24;
+  const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
+  const Result one = run_clip<float>(x, y, n, d, true, 0.05, Precision::fast, 128);
+  const Rows<float> dx(n, d, x), dy(n, d, y);
+  Buffer<double> loss(1);
+  const gpu::losses::ClipOptions options{0.05, Precision::fast, 128};
+  Buffer<char> scratch(gpu::losses::clip_bytes<float>(dx.input(), dy.input(), options));
+  for (int k = 0; k < 3; ++k) {
+    const Result again = run_clip<float>(x, y, n, d, true, 0.05, Precision::fast, 128);
+    CHECK(again.x == one.x);
+    CHECK(again.y == one.y);
+    CHECK(again.loss == one.loss);
+    CHECK(again.log_temperature == one.log_temperature);
+    finish(gpu::losses::clip<float>(dx.input(), dy.input(), options, loss.data(), scratch.scratch(), nullptr));
+    CHECK(loss.values()[0] == one.loss);
+  }
+}
+
+TEST_CASE("NaN or infinity in one row never gives a finite loss") {
+  const Index n = 130, d = 16;
+  for (const double bad : {std::nan(""), double(INFINITY), -double(INFINITY)})
+    for (const Precision precision : {Precision::fast, Precision::exact}) {
+      auto x = unit_rows<float>(n, d, 1);
+      const auto y = unit_rows<float>(n, d, 2);
+      x[std::size_t(100 * d + 3)] = bad;
+      CHECK(!std::isfinite(run_clip<float>(x, y, n, d, true, 0.05, precision, 128).loss));
+      CHECK(!std::isfinite(run_clip<float>(y, x, n, d, false, 0.05, precision, 128).loss));
+    }
+}
+
+TEST_CASE("scratch stays within 64 MiB + 16 N bytes, and 4 N D where rows are not fp16") {
+  for (const Index n : {1, 1000, 32768, 65536, 262144, 1 << 20})
+    for (const Index d : {64, 512, 1024}) {
+      CAPTURE(n);
+      CAPTURE(d);
+      const std::size_t most = (std::size_t(64) << 20) + 16 * std::size_t(n);
+      alignas(16) char rows[16] = {};
+      const core::MatrixView<const float> f{reinterpret_cast<float*>(rows), n, d, d};
+      const core::MatrixView<const gpu::Half> h{reinterpret_cast<gpu::Half*>(rows), n, d, d};
+      CHECK(gpu::losses::clip_bytes<gpu::Half>(h, h) <= most);
+      CHECK(gpu::losses::info_nce_bytes<gpu::Half>(h, h) <= most);
+      CHECK(gpu::losses::clip_bytes<float>(f, f) <= most + 4 * std::size_t(n * d));
+      CHECK(gpu::losses::clip_bytes<float>(f, f, {0.07, Precision::exact}) <= most);
+    }
+}
+
+TEST_CASE("what is refused") {
+  const Index n = 4, d = 8;
+  const auto x = unit_rows<float>(n, d, 1);
+  const Rows<float> dx(n, d, x), other(n, d - 1, gaussian(n, d - 1, 2));
+  Rows<float> gx(n, d), gy(n, d);
+  Buffer<double> loss(1);
+  Buffer<char> scratch(1 << 20), small(16);
+  const gpu::losses::ContrastiveGradient<float> out{loss.data(), gx.view(), gy.view(), nullptr};
+  const auto refused = [&](gpu::Status status) { return !status.ok() && status.text[0] != 0; };
+  CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), other.input(), {}, out, scratch.scratch(), nullptr)));
+  for (const double tau : {0.0, -1.0, std::nan(""), double(INFINITY)})
+    CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), dx.input(), {tau}, out, scratch.scratch(), nullptr)));
+  CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), dx.input(), {}, out, small.scratch(), nullptr)));
+  CHECK(refused(gpu::losses::clip<float>(dx.input(), dx.input(), {}, nullptr, scratch.scratch(), nullptr)));
+  const core::MatrixView<const float> empty{nullptr, 0, d, d};
+  CHECK(refused(gpu::losses::clip<float>(empty, empty, {}, loss.data(), scratch.scratch(), nullptr)));
+}

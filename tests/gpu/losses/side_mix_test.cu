@@ -1,0 +1,4 @@
+// side_mix_test.cpp on a GPU.
+#include "support/gpu_main.cpp"
+//
+#include "side_mix_test.cpp"
