@@ -2,23 +2,12 @@
 # Programs that use spheremix from outside: installed package, add_subdirectory, FetchContent, pkg-config; and
 # what the package must refuse. Usage: consumers.sh BUILD_FOLDER
 cd "$(dirname "$0")/../.." || exit 1
+. tests/scripts/check.sh
 root=$PWD
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 rm -rf "$out"/*
-status=0
 
-check() { # name, command ...: one line, with the output below it on failure
-  name=$1
-  shift
-  if "$@" >"$out/log" 2>&1; then
-    echo "passed: $name"
-  else
-    echo "failed: $name"
-    sed 's/^/    /' "$out/log" | tail -n 25
-    status=1
-  fi
-}
 consumer() { # folder, cmake arguments ...
   folder=$1
   shift
@@ -40,8 +29,6 @@ consumer installed -DCMAKE_PREFIX_PATH="$out/prefix"
 consumer subdirectory -DSPHEREMIX_SOURCE="$root"
 consumer fetch_content -DSPHEREMIX_SOURCE="$root"
 # No Eigen installed: the fetched one's place is taken by a folder, so that no network is needed.
-eigen=$(pkg-config --variable=includedir eigen3)/eigen3
-[ -d "$eigen/Eigen" ] || eigen=/usr/include/eigen3
 check "without an installed Eigen: configures" cmake -G Ninja -S tests/consumers/fetch_content -B "$out/no_eigen" \
   -DSPHEREMIX_SOURCE="$root" -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON -DFETCHCONTENT_SOURCE_DIR_EIGEN="$eigen"
 check "without an installed Eigen: builds" cmake --build "$out/no_eigen" --target serial

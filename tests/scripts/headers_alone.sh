@@ -2,8 +2,7 @@
 # Every header compiles on its own, without OpenMP, under g++ and clang++ with warnings as errors; device
 # headers (.cuh) under nvcc where there is one. Usage: headers_alone.sh [header ...]
 cd "$(dirname "$0")/../.." || exit 1
-eigen=$(pkg-config --variable=includedir eigen3 2>/dev/null)
-[ -n "$eigen" ] && eigen=$eigen/eigen3 || eigen=/usr/include/eigen3
+. tests/scripts/check.sh
 flags="-std=c++20 -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only -Iinclude -isystem $eigen -x c++"
 export flags
 
