@@ -1,0 +1,104 @@
+// The Brownian bridge between the two embeddings of a pair, on the device: the augmented image lies near the point of the
+// bridge from the text to the image.
+//
+//   m_i = r x_i + (1 - r) y_i      mu_i = m_i / |m_i|      L = (1/N) sum_i |a_i - mu_i|^2
+//   g = 2 (mu - a) / N:  dA = -g,  h = (g - (g.mu) mu) / |m|,  dX = r h,  dY = (1 - r) h
+//
+// A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are; one pass, a warp a row. Errors: shapes, no
+// rows, r outside [0, 1]; a row with m = 0 gives NaN. [Jiang et al. 2023, arXiv 2303.05952, section 4.2]
+#pragma once
+
+#include "spheremix/gpu/losses/contrastive.cuh"
+
+namespace spheremix::gpu::losses {
+
+struct BrownianBridgeOptions {
+  double ratio = 0.25;  ///< r, the weight of X
+};
+
+/// Results in device memory, f32 gradients (f64 for double rows).
+template <class T>
+struct BrownianBridgeGradient {
+  double* loss = nullptr;
+  core::MatrixView<Arithmetic<T>> augmented, x, y;
+};
+
+namespace detail {
+
+template <class T>
+struct BridgeKernel {
+  using A = Arithmetic<T>;
+  static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
+  static constexpr std::size_t kShared = kRowsEach * sizeof(double);
+  core::MatrixView<const T> a, x, y;
+  A ratio;
+  core::MatrixView<A> da, dx, dy;  ///< data nullptr: value only
+  double* partial;
+
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
+    double loss = 0;
+    if (i < x.rows) {
+      const auto middle = [&](Index k) { return ratio * A(widen(x(i, k))) + (1 - ratio) * A(widen(y(i, k))); };
+      A square = 0, along = 0;
+      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
+        const A m = middle(k);
+        square += m * m;
+      }
+      const A inverse = 1 / std::sqrt(warp_sum(square)), step = A(2 / double(x.rows));
+      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
+        const A mu = middle(k) * inverse, e = mu - A(widen(a(i, k)));
+        loss += double(e) * double(e);
+        along += step * e * mu;
+      }
+      along = warp_sum(along);
+      if (da.data)
+        for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
+          const A mu = middle(k) * inverse, g = step * (mu - A(widen(a(i, k)))), h = (g - along * mu) * inverse;
+          da(i, k) = -g;
+          dx(i, k) = ratio * h;
+          dy(i, k) = (1 - ratio) * h;
+        }
+    }
+    loss = pairwise::block_sum<kThreads>(loss, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x == 0) partial[blockIdx.x] = loss;
+  }
+};
+
+}  // namespace detail
+
+/// Scratch of both functions in bytes.
+inline std::size_t brownian_bridge_bytes(Index rows) { return scratch_bytes<double>(std::size_t(rows) / 4 + 1); }
+
+/// Loss and, where out.x has data, gradients; all overwritten.
+template <class T>
+Status brownian_bridge_with_gradient(core::MatrixView<const T> augmented, core::MatrixView<const T> x,
+                                     core::MatrixView<const T> y, const BrownianBridgeOptions& options,
+                                     const BrownianBridgeGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+  if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
+  if (const char* wrong = detail::pair_error(augmented, x)) return invalid(wrong);
+  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
+  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.augmented)) return invalid(wrong);
+  if (!(options.ratio >= 0 && options.ratio <= 1)) return invalid("the ratio lies outside [0, 1]");
+  if (scratch.bytes < brownian_bridge_bytes(x.rows)) return invalid("the scratch is too small");
+  using Kernel = detail::BridgeKernel<T>;
+  double* const partial = static_cast<double*>(scratch.data);
+  const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);
+  const core::MatrixView<Arithmetic<T>> none{};
+  const Status status = pairwise::start(
+      Kernel{augmented, x, y, Arithmetic<T>(options.ratio), out.x.data ? out.augmented : none, out.x, out.y, partial},
+      blocks, stream);
+  if (!status) return status;
+  pairwise::ReduceKernel reduce{};
+  reduce.sum[0] = {partial, blocks, 1 / double(x.rows), out.loss};
+  return pairwise::start(reduce, 1, stream);
+}
+
+/// *loss (device memory).
+template <class T>
+Status brownian_bridge(core::MatrixView<const T> augmented, core::MatrixView<const T> x, core::MatrixView<const T> y,
+                       const BrownianBridgeOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
+  return brownian_bridge_with_gradient<T>(augmented, x, y, options, {loss, {}, {}, {}}, scratch, stream);
+}
+
+}  // namespace spheremix::gpu::losses
