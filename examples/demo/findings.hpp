@@ -48,50 +48,65 @@ inline int direction(Estimate e) {
   return e.mean > 2 * e.standard_error ? 1 : e.mean < -2 * e.standard_error ? -1 : 0;
 }
 
-/// "+.021 ± .004 (more)" for a difference in recall.
-inline std::string judged(Estimate e) {
-  const std::string sign = e.mean < 0 ? "−" : "+";
-  const int d = direction(e);
-  return sign + figure({std::abs(e.mean), e.standard_error}, 3) +
-         (d > 0   ? " (more)"
-          : d < 0 ? " (less)"
-                  : " (not told apart)");
+/// "+.021 ± .004" for a difference in recall, with a remark where the splits do not tell it from
+/// none.
+inline std::string signed_figure(Estimate e) {
+  const std::string text =
+      (e.mean < 0 ? "−" : "+") + figure({std::abs(e.mean), e.standard_error}, 3);
+  return direction(e) == 0 ? text + " (not told from none)" : text;
 }
 
-/// One sentence on the shape of the embeddings at tau.
+inline std::string short_name(Loss loss) {
+  switch (loss) {
+    case Loss::clip:
+      return "CLIP";
+    case Loss::m2:
+      return "m2-Mix";
+    case Loss::m3:
+      return "m3-Mix";
+    default:
+      return "the control";
+  }
+}
+
+/// On the shape of the embeddings at tau: the gap, and what the closest pairs cost in uniformity.
 inline std::string shape_sentence(const Results& results, double tau) {
-  const auto all = [&](const char* key, bool with_before) {
-    std::string list;
-    for (const LossName& l : losses) {
-      if (l.loss == Loss::before && !with_before) continue;
-      const double mean = estimate(results.row(l.loss, tau).values(metric_index(key))).mean;
-      const std::string name = l.loss == Loss::before    ? "before"
-                               : l.loss == Loss::control ? "the control"
-                                                         : l.name;
-      list += (list.empty() ? "" : ", ") + std::string(mean < 0 ? "−" : "") +
-              figure(std::abs(mean), 2) + " " + name;
-    }
-    return list;
+  const auto mean = [&](Loss loss, const char* key) {
+    return estimate(results.row(loss, tau).values(metric_index(key))).mean;
   };
-  return "Gap " + all("gap", true) + ". Alignment " + all("alignment", false) +
-         ". Joint uniformity " + all("uniformity_joint", false) + ".";
+  const auto shown = [&](Loss loss, const char* key) {
+    const double value = mean(loss, key);
+    return (value < 0 ? "−" : "") + figure(std::abs(value), 2);
+  };
+  std::string text = "The gap goes from " + shown(Loss::before, "gap") + " to " +
+                     shown(Loss::clip, "gap") + " with CLIP, " + shown(Loss::m2, "gap") +
+                     " with m2-Mix, " + shown(Loss::m3, "gap") + " with m3-Mix and " +
+                     shown(Loss::control, "gap") + " with the control. ";
+  Loss closest = Loss::clip;
+  for (const Loss loss : {Loss::m2, Loss::m3, Loss::control})
+    if (mean(loss, "alignment") < mean(closest, "alignment")) closest = loss;
+  text += "Pairs lie closest with " + short_name(closest) + ", alignment " +
+          shown(closest, "alignment") + " at a joint uniformity of " +
+          shown(closest, "uniformity_joint");
+  if (closest != Loss::clip)
+    text += "; with CLIP it is " + shown(Loss::clip, "alignment") + " at " +
+            shown(Loss::clip, "uniformity_joint");
+  return text + ".";
 }
 
-/// One on recall: each loss against CLIP, and mixing against the control.
+/// On recall at tau: each loss against CLIP, and mixing against the control.
 inline std::string recall_sentence(const Results& results, double tau) {
   const auto of = [&](Loss loss) { return recall1(results.row(loss, tau)); };
   const auto clip = of(Loss::clip), m2 = of(Loss::m2), control = of(Loss::control);
   const Estimate gain = difference(m2, clip), beyond = difference(m2, control);
-  std::string text = "R@1, mean of both directions: " + figure(estimate(clip), 3) +
-                     " CLIP. Against it, split by split: m2-Mix " + judged(gain) + ", m3-Mix " +
-                     judged(difference(of(Loss::m3), clip)) + ", control " +
-                     judged(difference(control, clip)) +
-                     ". m2-Mix against the control: " + judged(beyond) + ", so ";
+  std::string text = "R@1, mean of both directions, is " + figure(estimate(clip), 3) +
+                     " with CLIP; split by split m2-Mix changes it by " + signed_figure(gain) +
+                     ", m3-Mix by " + signed_figure(difference(of(Loss::m3), clip)) +
+                     ", the control by " + signed_figure(difference(control, clip)) +
+                     ". m2-Mix less the control is " + signed_figure(beyond) + ": ";
   if (direction(beyond) > 0) return text + "the control does not reach what mixing gives.";
-  if (direction(beyond) < 0)
-    return text + "two temperatures without mixing recall more than mixing does.";
-  if (direction(gain) > 0)
-    return text + "two temperatures without mixing match the gain in recall.";
+  if (direction(beyond) < 0) return text + "two temperatures without mixing recall more.";
+  if (direction(gain) > 0) return text + "two temperatures without mixing match the gain.";
   return text + "these splits tell no difference.";
 }
 

@@ -240,6 +240,8 @@ class Sphere {
   show(loss, tau) {
     this.points = pictureOf(loss, tau).sphere;
     this.view = firstView(this.points);
+    const n = this.points.image.length / 3, mean = [0, 1, 2].map((k) => this.points.image.reduce((sum, v, i) => i % 3 === k ? sum + v : sum, 0) / n);
+    this.tokenScale = 1 - 0.5 * Math.hypot(...mean) ** 4;  // smaller pictures where they crowd
     this.hover = -1;
     const row = rowOf(loss, tau), name = losses[loss].name + (loss === "before" ? " training" : `, τ = ${tauText(tau)}`);
     const share = Math.round(100 * this.points.share);
@@ -336,7 +338,7 @@ class Sphere {
     const scale = size / 520, near = (m.z + 1) / 2;
     pen.globalAlpha = m.z < 0 ? 0.16 + 0.24 * (m.z + 1) : 1;
     if (m.kind === "image" && tokens) {
-      const s = (9 + 15 * near) * scale + 3, k = m.i;
+      const s = ((9 + 15 * near) * scale + 3) * (m.z > 1 ? 1 : this.tokenScale), k = m.i;
       pen.drawImage(tokens, k % tokens.columns * token * 2, Math.floor(k / tokens.columns) * token * 2, token * 2, token * 2, m.x - s / 2, m.y - s / 2, s, s);
     } else {
       const s = (2 + 3 * near) * scale + 1;
