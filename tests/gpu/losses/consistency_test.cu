@@ -1,0 +1,4 @@
+// consistency_test.cpp on a GPU.
+#include "support/gpu_main.cpp"
+//
+#include "consistency_test.cpp"
