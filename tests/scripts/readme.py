@@ -7,8 +7,8 @@
   ```sh       <!-- run -->            run in a fresh copy of the tree, one after another
               <!-- run in app -->     run in the folder of the last ```cmake project
               <!-- not run: why -->   not run
-  tables      every `name` in a first column is a function of the library; where the CUDA column says yes,
-              of spheremix/gpu/ too; where the gradient column names a suffix, that function exists as well
+  tables      every `name` in a first column is a function of the library; where the CUDA column says yes or
+              emulated, of spheremix/gpu/ too; where the gradient column names a suffix, that function exists as well
   links       every relative link and image exists
 """
 import os
@@ -101,7 +101,8 @@ def check_tables(text):
             for name in re.findall(r"`(\w+)`", row[0]):
                 if name not in cpu | types:
                     missing.append(name)
-                if "cuda" in head and row[head.index("cuda")].startswith("yes") and name not in gpu:
+                if "cuda" in head and re.match("yes|emulated", row[head.index("cuda")]) and not (
+                        {name, name + "_rows", name + "_with_gradient"} & gpu):
                     missing.append(f"gpu: {name}")
                 if "gradient" in head:
                     for suffix in re.findall(r"`(_\w+)`", row[head.index("gradient")]):
