@@ -1,0 +1,184 @@
+// Memory under a microscope: no allocation in the steady state, and no harm when one fails.
+//
+// malloc and its kin are replaced for this program: they count, and fail at a chosen call. Not
+// under a sanitizer, which replaces them itself.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SPHEREMIX_SANITIZED
+#endif
+#endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !defined(SPHEREMIX_SANITIZED)
+
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <new>
+#include <spheremix/spheremix.hpp>
+
+namespace {
+
+std::atomic<long> allocations{0};
+std::atomic<long> fail_at{-1};  // number of the allocation that fails, counted from now; -1: none
+std::atomic<long> alive{0};
+
+/// True when the allocation at hand is the one chosen to fail.
+bool fails() {
+  ++allocations;
+  return fail_at >= 0 && fail_at-- == 0;
+}
+void* counted(void* p) {
+  if (p) ++alive;
+  return p;
+}
+
+}  // namespace
+
+// glibc's own names of the functions that stand behind malloc and operator new.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void __libc_free(void*);
+
+void* malloc(std::size_t n) { return fails() ? nullptr : counted(__libc_malloc(n)); }
+void* calloc(std::size_t n, std::size_t size) {
+  return fails() ? nullptr : counted(__libc_calloc(n, size));
+}
+void* realloc(void* p, std::size_t n) { return p ? __libc_realloc(p, n) : malloc(n); }
+void* memalign(std::size_t a, std::size_t n) {
+  return fails() ? nullptr : counted(__libc_memalign(a, n));
+}
+void* aligned_alloc(std::size_t a, std::size_t n) { return memalign(a, n); }
+int posix_memalign(void** p, std::size_t a, std::size_t n) {
+  return (*p = memalign(a, n)) ? 0 : 12;
+}
+void free(void* p) {
+  if (p) --alive;
+  __libc_free(p);
+}
+}
+
+namespace {
+
+using namespace spheremix;
+
+template <class T>
+RowMatrix<T> rows(int n, int d, std::uint64_t seed) {
+  core::Philox rng(seed);
+  return sphere::sample_uniform<T>(n, d, rng);
+}
+
+/// Runs `body` three times and returns what the third allocated.
+long steady_state(const std::function<void()>& body) {
+  body();
+  body();
+  const long before = allocations;
+  body();
+  return allocations - before;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("nothing is allocated in the steady state", T, float, double) {
+  const int n = 150, d = 24;
+  const RowMatrix<T> x = rows<T>(n, d, 1), y = rows<T>(n, d, 2), g = rows<T>(n, d, 3);
+  const Vector<T> lambda = Vector<T>::Constant(n, T(0.4));
+  RowMatrix<T> out, out2;
+  core::Workspace workspace;
+  CHECK(steady_state([&] { out = x; }) == 0);  // the counter's own control ...
+  CHECK(steady_state([&] {
+          const RowMatrix<T> copy = x;
+          out = copy;
+        }) > 0);  // ... both ways
+
+  CHECK(steady_state([&] { sphere::normalize_rows(x, out); }) == 0);
+  CHECK(steady_state([&] { sphere::normalize_rows_vjp(x, g, out); }) == 0);
+  CHECK(steady_state([&] { sphere::slerp_rows(x, y, 0.3, out); }) == 0);
+  CHECK(steady_state([&] { sphere::slerp_rows(x, y, lambda, out); }) == 0);
+  CHECK(steady_state([&] { mixup::geodesic(x, y, lambda, out); }) == 0);
+  CHECK(steady_state([&] { mixup::linear(x, y, 0.3, out); }) == 0);
+  sphere::SlerpGradient<RowMatrix<T>, Vector<T>> slerp;
+  CHECK(steady_state([&] { sphere::slerp_rows_vjp(x, y, lambda, g, slerp); }) == 0);
+  auto alignment = metrics::alignment_with_gradient(x, y);
+  CHECK(steady_state([&] { metrics::alignment_with_gradient(x, y, {}, alignment); }) == 0);
+
+  losses::ContrastiveGradient<RowMatrix<T>> plain;
+  CHECK(steady_state([&] { losses::info_nce_with_gradient(x, y, {}, workspace, plain); }) == 0);
+  CHECK(steady_state([&] { losses::clip_with_gradient(x, y, {}, workspace, plain); }) == 0);
+  losses::MixGradient<RowMatrix<T>> one;
+  losses::MixGradient<RowMatrix<T>, Vector<T>> each;
+  CHECK(steady_state([&] { losses::m2_mix_with_gradient(x, y, 0.3, {}, workspace, one); }) == 0);
+  CHECK(steady_state([&] { losses::m2_mix_with_gradient(x, y, lambda, {}, workspace, each); }) ==
+        0);
+  CHECK(steady_state([&] {
+          losses::m2_mix_with_gradient(x, y, 0.3, {.negatives = losses::Negatives::append},
+                                       workspace, one);
+        }) == 0);
+  const losses::VMixOptions v_options;
+  CHECK(steady_state(
+            [&] { losses::v_mix_with_gradient(x, y, lambda, v_options, workspace, each); }) == 0);
+  const losses::VlMixOptions vl_options;
+  CHECK(steady_state(
+            [&] { losses::vl_mix_with_gradient(x, y, 0.3, vl_options, workspace, one); }) == 0);
+  losses::TwoTemperatureGradient<RowMatrix<T>> two;
+  CHECK(steady_state([&] { losses::clip_m2_mix_with_gradient(x, y, 0.3, {}, workspace, two); }) ==
+        0);
+  losses::TwoTemperatureGradient<RowMatrix<T>, losses::MixLambdas<>> four;
+  const losses::M3MixOptions m3_options;
+  CHECK(steady_state([&] {
+          losses::m3_mix_with_gradient(x, y, losses::MixLambdas{.1, .2, .3, .4}, m3_options,
+                                       workspace, four);
+        }) == 0);
+}
+
+TEST_CASE("an allocation that fails is an exception and nothing else, wherever it happens") {
+  const int n = 40, d = 6;
+  const RowMatrix<double> x = rows<double>(n, d, 1), y = rows<double>(n, d, 2),
+                          g = rows<double>(n, d, 3);
+  const Vector<double> lambda = Vector<double>::Constant(n, 0.4);
+  const std::pair<const char*, std::function<void()>> calls[] = {
+      {"clip", [&] { (void)losses::clip_with_gradient(x, y); }},
+      {"m2", [&] { (void)losses::m2_mix_with_gradient(x, y, lambda); }},
+      {"m3",
+       [&] {
+         (void)losses::m3_mix_with_gradient(x, y, losses::MixLambdas{.1, .2, .3, .4});
+       }},
+      {"column-major",
+       [&] { (void)losses::clip_with_gradient(Eigen::MatrixXd(x), Eigen::MatrixXd(y)); }},
+      {"slerp", [&] { (void)sphere::slerp_rows_vjp(x, y, lambda, g); }},
+      {"mean", [&] { (void)sphere::frechet_mean(x.topRows(3)); }},
+      {"uniformity", [&] { (void)metrics::uniformity_with_gradient(x); }},
+      {"retrieval", [&] { (void)metrics::retrieval(x, y); }},
+  };
+  for (const auto& [name, call] : calls) {
+    CAPTURE(std::string(name));
+    call();  // what lives on (buffers of threads) is there before the count
+    const long before = allocations;
+    call();
+    const long needed = allocations - before;
+    CHECK(needed > 0);
+    long thrown = 0;
+    for (long k = 0; k < needed; ++k) {
+      const long held = alive;
+      fail_at = k;
+      try {
+        call();
+      } catch (const std::bad_alloc&) {
+        ++thrown;
+      }
+      fail_at = -1;
+      CHECK(alive == held);  // nothing is lost
+    }
+    CHECK(thrown >= 1);
+    CHECK(thrown <= needed);
+    call();
+  }
+}
+
+#endif
