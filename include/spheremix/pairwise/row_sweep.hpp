@@ -1,5 +1,5 @@
-// One sweep over all pairs of rows of X (n x d) and Y (m x d) for losses that are a function of each
-// whole row of S = X Y^T: strip by strip
+// One sweep over all pairs of rows of X (n x d) and Y (m x d) for losses that are a function of
+// each whole row of S = X Y^T: strip by strip
 //
 //   S = X Y^T of the strip     body(row i of S): the loss of row i, and dL/dS_i. in place of S_i.
 //   dX = G Y, dY += G^T X
@@ -49,9 +49,10 @@ RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, In
   RowPlan<T> p{make_plan<T>(function, n, m, depth, Keep::strip, budget, other_bytes + rows),
                scratch, two, 0};
   if (two)
-    p.plan = make_plan<T>(function, n, m, depth, Keep::strip, budget,
-                          other_bytes + rows +
-                              core::Workspace::bytes_for<T>(std::size_t(p.plan.strip_rows * stride)));
+    p.plan =
+        make_plan<T>(function, n, m, depth, Keep::strip, budget,
+                     other_bytes + rows +
+                         core::Workspace::bytes_for<T>(std::size_t(p.plan.strip_rows * stride)));
   p.plan.threads = int(std::min<Index>({p.plan.threads, kMostRowThreads, std::max<Index>(n, 1)}));
   p.bytes = p.plan.bytes;
   return p;
@@ -86,12 +87,12 @@ void row_products(core::MatrixView<const T> x, core::MatrixView<const T> y, cons
 /// Runs body(PairRow) over all rows, then the products unless out.dx is null. X and Y must be
 /// finite.
 template <class T, class Body>
-void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y, const RowPlan<T>& rows_plan,
-               core::Workspace::Frame& frame, const Body& body, const PairGradients<T>& out) {
+void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
+               const RowPlan<T>& rows_plan, core::Workspace::Frame& frame, const Body& body,
+               const PairGradients<T>& out) {
   const Plan<T>& plan = rows_plan.plan;
   detail::SweepMemory<T> memory(plan, Keep::strip, frame);
-  T* const scratch =
-      frame.take<T>(std::size_t(plan.threads * rows_plan.scratch * plan.stride));
+  T* const scratch = frame.take<T>(std::size_t(plan.threads * rows_plan.scratch * plan.stride));
   T* const second =
       rows_plan.two ? frame.take<T>(std::size_t(plan.strip_rows * plan.stride)) : nullptr;
   const PairTable<T> table{x, y, 0, nullptr};
