@@ -1,0 +1,207 @@
+// Decoupled mixup: cross entropy of mixed labels plus a regulariser in which the other mixed class
+// leaves the denominator, so that each is told from the rest with confidence whatever lambda is.
+//
+//   R     = log sum over classes c outside {a, b} of e^z_c
+//   CE    L = mixup_cross_entropy + eta (1/n) sum_i  wa softplus(R - z_a) + wb softplus(R - z_b)
+//           (softplus(R - z_a) = -log e^z_a / sum_{c != b} e^z_c)
+//   BCE   L = (1/n) sum_i sum_c softplus(z_c) - t_c z_c,   t = wa e_a + wb e_b
+//
+// wa, wb: by DecoupledWeighting 1 | lambda of the class | h(lambda) = min(1, (lambda /
+// threshold)^power); DecoupledDirection keeps both, the class of the smaller lambda (minority), of
+// the larger one (majority; of equal ones the majority is the first, the minority the last), or a's
+// alone (labelled: a is the labelled sample's class, the asymmetric strategy of semi-supervised
+// training). What is dropped has weight 0. k labels: the set S in place of {a, b}, sum over S of
+// w_c softplus(R_S - z_c); the minority then is the least weight, the majority the largest. One
+// label alone (a = b, or k equal ones): nothing is mixed, plain cross entropy (BCE: target h(1)).
+// As many classes as labels: the regulariser is exactly 0.
+//
+// Gradient   dz_a = -wa sigmoid(R - z_a), dz_c = softmax_rest(c) (wa sigmoid(R - z_a) + wb
+//            sigmoid(R - z_b)): no z_a, z_b cross term. Weights are differentiated in lambda, the
+//            choice of direction is not.
+// Shapes, errors, accuracy as mixup_cross_entropy; eta, power >= 0, threshold > 0.
+// Source     Liu et al. 2022, "Harnessing Hard Mixed Samples with Decoupled Regularizer", arXiv
+//            2203.10761, equations 5 to 8; the rescaling is openmixup's.
+#pragma once
+
+#include "spheremix/losses/mixup_cross_entropy.hpp"
+
+namespace spheremix::losses {
+
+enum class DecoupledForm { cross_entropy, binary };
+enum class DecoupledWeighting { constant, lambda, rescaled };
+enum class DecoupledDirection { both, minority, majority, labelled };
+
+struct DecoupledMixupOptions {
+  double weight = 0.1;   ///< eta of the regulariser; not used by the binary form
+  double threshold = 1;  ///< xi: from here on h is 1
+  double power = 1;      ///< t of h
+  DecoupledForm form = DecoupledForm::cross_entropy;
+  DecoupledWeighting weighting = DecoupledWeighting::constant;
+  DecoupledDirection direction = DecoupledDirection::both;
+};
+
+namespace detail {
+
+inline double softplus(double u) { return std::max(u, 0.0) + std::log1p(std::exp(-std::abs(u))); }
+inline double sigmoid(double u) {
+  const double e = std::exp(-std::abs(u));
+  return u > 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+/// A class's weight in the decoupled term, and its derivative.
+struct DecoupledWeight {
+  double value, slope;
+};
+
+inline DecoupledWeight decoupled_weight(const DecoupledMixupOptions& o, double lambda) {
+  if (o.weighting == DecoupledWeighting::constant) return {1, 0};
+  if (o.weighting == DecoupledWeighting::lambda) return {lambda, 1};
+  if (lambda >= o.threshold) return {1, 0};
+  if (o.power == 0) return {1, 0};
+  const double h = std::pow(lambda / o.threshold, o.power);
+  return {h, o.power == 1 ? 1 / o.threshold : lambda > 0 ? o.power * h / lambda : 0};
+}
+
+template <class T>
+struct DecoupledRow {
+  const DecoupledMixupOptions& options;
+
+  /// Does the direction keep label number c?
+  bool keeps(const MixedRow<T>& row, Index c) const {
+    if (options.direction == DecoupledDirection::both || row.count == 1) return true;
+    if (options.direction == DecoupledDirection::labelled) return c == 0;
+    const bool most = options.direction == DecoupledDirection::majority;
+    // Of equal weights the first is the majority, the last the minority.
+    Index chosen = 0;
+    for (Index k = 1; k < row.count; ++k)
+      if (most ? row.weight[k] > row.weight[chosen] : row.weight[k] <= row.weight[chosen])
+        chosen = k;
+    return c == chosen;
+  }
+
+  double operator()(const MixedRow<T>& row, const T* z, Index classes, double each, T* dz) const {
+    return options.form == DecoupledForm::binary ? binary(row, z, classes, each, dz)
+                                                 : regularised(row, z, classes, each, dz);
+  }
+
+  double binary(const MixedRow<T>& row, const T* z, Index classes, double each, T* dz) const {
+    double loss = 0;
+    for (Index j = 0; j < classes; ++j) {
+      double target = 0;
+      for (Index c = 0; c < row.count; ++c)
+        if (row.label[c] == j && keeps(row, c)) {
+          const DecoupledWeight w = decoupled_weight(options, row.weight[c]);
+          target = w.value;
+          if (row.gradient) row.gradient[c] = -each * w.slope * double(z[j]);
+        }
+      // target softplus(-z) + (1 - target) softplus(z): both parts keep their digits at +-800.
+      const double zj = double(z[j]);
+      loss += target * softplus(-zj) + (1 - target) * softplus(zj);
+      if (dz) dz[j] = T(each * ((1 - target) * sigmoid(zj) - target * sigmoid(-zj)));
+    }
+    return loss;
+  }
+
+  double regularised(const MixedRow<T>& row, const T* z, Index classes, double each, T* dz) const {
+    double loss = mixup_row(row, z, classes, each, dz);
+    if (row.count == 1 || row.count == classes) return loss;
+    const LogSoftmax rest = log_softmax_without(z, classes, [&](Index j) { return row.holds(j); });
+    const double log_rest = rest.top + std::log1p(rest.others);
+    double pull = 0;
+    for (Index c = 0; c < row.count; ++c) {
+      if (!keeps(row, c)) continue;
+      const DecoupledWeight w = decoupled_weight(options, row.weight[c]);
+      const double u = log_rest - double(z[row.label[c]]), term = softplus(u);
+      loss += options.weight * w.value * term;
+      if (row.gradient) row.gradient[c] += each * options.weight * w.slope * term;
+      const double push = each * options.weight * w.value * sigmoid(u);
+      pull += push;
+      if (dz) dz[row.label[c]] = T(double(dz[row.label[c]]) - push);
+    }
+    if (dz)
+      for (Index j = 0; j < classes; ++j)
+        if (!row.holds(j)) dz[j] = T(double(dz[j]) + pull * rest.probability(z, j));
+    return loss;
+  }
+};
+
+inline void expects_decoupled(const char* function, const DecoupledMixupOptions& o) {
+  core::expects(o.weight >= 0 && std::isfinite(o.weight), function, "weight is ", o.weight,
+                ", not a finite number >= 0");
+  core::expects(o.threshold > 0 && std::isfinite(o.threshold), function, "threshold is ",
+                o.threshold, ", which must be positive and finite");
+  core::expects(o.power >= 0 && std::isfinite(o.power), function, "power is ", o.power,
+                ", not a finite number >= 0");
+}
+
+}  // namespace detail
+
+/// The loss against two labels a row.
+template <class Z, class L>
+[[nodiscard]] double decoupled_mixup(const Eigen::MatrixBase<Z>& logits,
+                                     const std::vector<Index>& a, const std::vector<Index>& b,
+                                     const L& lambda, const DecoupledMixupOptions& options = {}) {
+  detail::expects_decoupled("decoupled_mixup", options);
+  return detail::two_labels_value("decoupled_mixup", logits, a, b, lambda,
+                                  detail::DecoupledRow<typename Z::Scalar>{options});
+}
+
+/// Loss and gradients into `out` (any struct with the fields of MixedLabelGradient).
+template <class Z, class L, class Out>
+void decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits, const std::vector<Index>& a,
+                                   const std::vector<Index>& b, const L& lambda,
+                                   const DecoupledMixupOptions& options, core::Workspace& workspace,
+                                   Out& out) {
+  constexpr auto* name = "decoupled_mixup_with_gradient";
+  detail::expects_decoupled(name, options);
+  detail::two_labels_gradient(name, logits, a, b, lambda,
+                              detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+}
+
+template <class Z, class L>
+[[nodiscard]] auto decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits,
+                                                 const std::vector<Index>& a,
+                                                 const std::vector<Index>& b, const L& lambda,
+                                                 const DecoupledMixupOptions& options = {}) {
+  using T = typename Z::Scalar;
+  core::Workspace workspace;
+  MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
+  decoupled_mixup_with_gradient(logits, a, b, lambda, options, workspace, out);
+  return out;
+}
+
+/// The loss against k labels a row.
+template <class Z, class W>
+[[nodiscard]] double decoupled_mixup_k(const Eigen::MatrixBase<Z>& logits,
+                                       const LabelMatrix& labels,
+                                       const Eigen::MatrixBase<W>& weights,
+                                       const DecoupledMixupOptions& options = {}) {
+  detail::expects_decoupled("decoupled_mixup_k", options);
+  return detail::k_labels_value("decoupled_mixup_k", logits, labels, weights,
+                                detail::DecoupledRow<typename Z::Scalar>{options});
+}
+
+/// Loss and dL/dlogits into `out` (fields loss, logits).
+template <class Z, class W, class Out>
+void decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits, const LabelMatrix& labels,
+                                     const Eigen::MatrixBase<W>& weights,
+                                     const DecoupledMixupOptions& options,
+                                     core::Workspace& workspace, Out& out) {
+  constexpr auto* name = "decoupled_mixup_k_with_gradient";
+  detail::expects_decoupled(name, options);
+  detail::k_labels_gradient(name, logits, labels, weights,
+                            detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+}
+
+template <class Z, class W>
+[[nodiscard]] auto decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
+                                                   const LabelMatrix& labels,
+                                                   const Eigen::MatrixBase<W>& weights,
+                                                   const DecoupledMixupOptions& options = {}) {
+  core::Workspace workspace;
+  LogitGradient<RowMatrix<typename Z::Scalar>> out;
+  decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

@@ -1,0 +1,108 @@
+// Cross entropy of logits against a mixture of two labels, or of several.
+//
+//   two labels   L = -(1/n) sum_i  lambda_i log p_i(a_i) + (1 - lambda_i) log p_i(b_i)
+//   k labels     L = -(1/n) sum_i sum_j w_ij log p_i(c_ij)         p_i = softmax of row i
+//
+// lambda is the weight of the first label. For CutMix, lambda is the share of what was kept.
+//
+// Shapes     Z (logits): n x classes, n >= 1; a, b: n labels in [0, classes); lambda: one number in
+//            [0, 1] or one a row. c, w: n x k, weights >= 0 used as they are.
+// Gradient   dZ_ij = (r_i p_ij - w_ij) / n, r_i the sum of the row's weights; dL/dlambda_i =
+//            (log p_i(b_i) - log p_i(a_i)) / n.
+// Accuracy   in double, maxima subtracted, log1p for a dominant class: finite for any finite
+// logits. Errors     shapes, labels outside, lambda outside [0, 1], weights negative or not finite.
+//            NaN or infinity in a row gives NaN.
+// Source     Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412.
+#pragma once
+
+#include "spheremix/losses/mixed_labels.hpp"
+
+namespace spheremix::losses {
+
+namespace detail {
+
+template <class T>
+double mixup_row(const MixedRow<T>& row, const T* z, Index classes, double each, T* dz) {
+  const LogSoftmax s = log_softmax_of(z, classes);
+  double loss = 0, weights = 0;
+  for (Index c = 0; c < row.count; ++c) {
+    weights += row.weight[c];
+    const double surprise = s.surprise(z, row.label[c]);
+    if (row.weight[c] != 0) loss += row.weight[c] * surprise;
+    if (row.gradient) row.gradient[c] = each * surprise;
+  }
+  if (dz) {
+    // (r - w) p - w (1 - p), with 1 - p summed from the others: nothing cancels at p near 1.
+    for (Index j = 0; j < classes; ++j) dz[j] = T(each * weights * s.probability(z, j));
+    for (Index c = 0; c < row.count; ++c) {
+      const Index j = row.label[c];
+      const double w = row.weight_of(j), p = s.probability(z, j);
+      dz[j] = T(each * ((weights - w) * p - w * s.rest(z, j)));
+    }
+  }
+  return loss;
+}
+
+}  // namespace detail
+
+/// The loss against two labels a row.
+template <class Z, class L>
+[[nodiscard]] double mixup_cross_entropy(const Eigen::MatrixBase<Z>& logits,
+                                         const std::vector<Index>& a, const std::vector<Index>& b,
+                                         const L& lambda) {
+  return detail::two_labels_value("mixup_cross_entropy", logits, a, b, lambda,
+                                  [](const auto&... args) { return detail::mixup_row(args...); });
+}
+
+/// Loss and gradients into `out` (any struct with the fields of MixedLabelGradient).
+template <class Z, class L, class Out>
+void mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits,
+                                       const std::vector<Index>& a, const std::vector<Index>& b,
+                                       const L& lambda, core::Workspace& workspace, Out& out) {
+  detail::two_labels_gradient(
+      "mixup_cross_entropy_with_gradient", logits, a, b, lambda,
+      [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
+}
+
+template <class Z, class L>
+[[nodiscard]] auto mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits,
+                                                     const std::vector<Index>& a,
+                                                     const std::vector<Index>& b, const L& lambda) {
+  using T = typename Z::Scalar;
+  core::Workspace workspace;
+  MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
+  mixup_cross_entropy_with_gradient(logits, a, b, lambda, workspace, out);
+  return out;
+}
+
+/// The loss against k labels a row.
+template <class Z, class W>
+[[nodiscard]] double mixup_cross_entropy_k(const Eigen::MatrixBase<Z>& logits,
+                                           const LabelMatrix& labels,
+                                           const Eigen::MatrixBase<W>& weights) {
+  return detail::k_labels_value("mixup_cross_entropy_k", logits, labels, weights,
+                                [](const auto&... args) { return detail::mixup_row(args...); });
+}
+
+/// Loss and dL/dlogits into `out` (fields loss, logits).
+template <class Z, class W, class Out>
+void mixup_cross_entropy_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
+                                         const LabelMatrix& labels,
+                                         const Eigen::MatrixBase<W>& weights,
+                                         core::Workspace& workspace, Out& out) {
+  detail::k_labels_gradient(
+      "mixup_cross_entropy_k_with_gradient", logits, labels, weights,
+      [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
+}
+
+template <class Z, class W>
+[[nodiscard]] auto mixup_cross_entropy_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
+                                                       const LabelMatrix& labels,
+                                                       const Eigen::MatrixBase<W>& weights) {
+  core::Workspace workspace;
+  LogitGradient<RowMatrix<typename Z::Scalar>> out;
+  mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses
