@@ -1,8 +1,7 @@
-// geometric_consistency, cyclip and brownian_bridge on the device against their definitions in long double.
+// geometric_consistency and cyclip on the device against their definitions in long double.
 #include "support/gpu.hpp"
 
 #include "reference.hpp"
-#include "spheremix/gpu/losses/brownian_bridge.cuh"
 #include "spheremix/gpu/losses/cyclip.cuh"
 
 namespace {
@@ -80,46 +79,4 @@ TEST_CASE("cyclip is clip and the consistency") {
   for (std::size_t k = 0; k < want_x.size(); ++k) want_x[k] += two.x[k], want_y[k] += two.y[k];
   CHECK(relative_error(gx.values(), want_x) <= 1e-12);
   CHECK(relative_error(gy.values(), want_y) <= 1e-12);
-}
-
-TEST_CASE("brownian_bridge against differences of its definition") {
-  const Index n = 9, d = 37;
-  const double ratio = 0.25;
-  const auto a = unit_rows<double>(n, d, 1), x = unit_rows<double>(n, d, 2), y = unit_rows<double>(n, d, 3);
-  std::vector<Real> in[3] = {{a.begin(), a.end()}, {x.begin(), x.end()}, {y.begin(), y.end()}};
-  const auto value = [&] {
-    Real sum = 0;
-    for (Index i = 0; i < n; ++i) {
-      Real square = 0;
-      const auto m = [&](Index k) { return ratio * in[1][std::size_t(i * d + k)] + (1 - ratio) * in[2][std::size_t(i * d + k)]; };
-      for (Index k = 0; k < d; ++k) square += m(k) * m(k);
-      for (Index k = 0; k < d; ++k) {
-        const Real e = in[0][std::size_t(i * d + k)] - m(k) / std::sqrt(square);
-        sum += e * e / Real(n);
-      }
-    }
-    return sum;
-  };
-  const Rows<double> da(n, d, a), dx(n, d, x), dy(n, d, y);
-  Rows<double> ga(n, d), gx(n, d), gy(n, d);
-  Buffer<double> loss(2);
-  Buffer<char> scratch(losses::brownian_bridge_bytes(n));
-  finish(losses::brownian_bridge_with_gradient<double>(da.input(), dx.input(), dy.input(), {ratio},
-                                                       {loss.data(), ga.view(), gx.view(), gy.view()}, scratch.scratch(), nullptr));
-  finish(losses::brownian_bridge<double>(da.input(), dx.input(), dy.input(), {ratio}, loss.data() + 1, scratch.scratch(), nullptr));
-  CHECK(std::abs(loss.values()[0] - double(value())) <= 1e-14);
-  CHECK(loss.values()[1] == loss.values()[0]);
-  const std::vector<double> got[3] = {ga.values(), gx.values(), gy.values()};
-  for (int side = 0; side < 3; ++side) {
-    std::vector<double> want;
-    for (Real& v : in[side]) {
-      const Real was = v, h = 1e-6L;
-      v = was + h;
-      const Real up = value();
-      v = was - h;
-      want.push_back(double((up - value()) / (2 * h)));
-      v = was;
-    }
-    CHECK(relative_error(got[side], want) <= 1e-10);
-  }
 }

@@ -8,6 +8,7 @@
 // rows, r outside [0, 1]; a row with m = 0 gives NaN. [Jiang et al. 2023, arXiv 2303.05952, section 4.2]
 #pragma once
 
+#include "spheremix/gpu/core/view.cuh"
 #include "spheremix/gpu/losses/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
@@ -16,53 +17,56 @@ struct BrownianBridgeOptions {
   double ratio = 0.25;  ///< r, the weight of X
 };
 
-/// Results in device memory, f32 gradients (f64 for double rows).
+/// Results in device memory, gradients in the type of the rows.
 template <class T>
 struct BrownianBridgeGradient {
   double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> augmented, x, y;
+  core::MatrixView<T> augmented, x, y;
 };
 
 namespace detail {
 
+/// In double throughout: the pass waits for memory, and nothing of a small loss is lost.
 template <class T>
 struct BridgeKernel {
-  using A = Arithmetic<T>;
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
   static constexpr std::size_t kShared = kRowsEach * sizeof(double);
   core::MatrixView<const T> a, x, y;
-  A ratio;
-  core::MatrixView<A> da, dx, dy;  ///< data nullptr: value only
+  double ratio;
+  core::MatrixView<T> da, dx, dy;  ///< data nullptr: value only
   double* partial;
 
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     double loss = 0;
     if (i < x.rows) {
-      const auto middle = [&](Index k) { return ratio * A(widen(x(i, k))) + (1 - ratio) * A(widen(y(i, k))); };
-      A square = 0, along = 0;
+      const auto middle = [&](Index k) {
+        return ratio * double(widen(x(i, k))) + (1 - ratio) * double(widen(y(i, k)));
+      };
+      double square = 0, along = 0;
+      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) square += middle(k) * middle(k);
+      const double inverse = 1 / std::sqrt(warp_sum(square)), step = 2 / double(x.rows);
       for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
-        const A m = middle(k);
-        square += m * m;
-      }
-      const A inverse = 1 / std::sqrt(warp_sum(square)), step = A(2 / double(x.rows));
-      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
-        const A mu = middle(k) * inverse, e = mu - A(widen(a(i, k)));
-        loss += double(e) * double(e);
+        const double mu = middle(k) * inverse, e = mu - double(widen(a(i, k)));
+        loss += e * e;
         along += step * e * mu;
       }
       along = warp_sum(along);
       if (da.data)
         for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
-          const A mu = middle(k) * inverse, g = step * (mu - A(widen(a(i, k)))), h = (g - along * mu) * inverse;
-          da(i, k) = -g;
-          dx(i, k) = ratio * h;
-          dy(i, k) = (1 - ratio) * h;
+          const double mu = middle(k) * inverse, g = step * (mu - double(widen(a(i, k))));
+          const double h = (g - along * mu) * inverse;
+          da(i, k) = stored(-g);
+          dx(i, k) = stored(ratio * h);
+          dy(i, k) = stored((1 - ratio) * h);
         }
     }
     loss = pairwise::block_sum<kThreads>(loss, reinterpret_cast<double*>(shared_memory()));
     if (threadIdx.x == 0) partial[blockIdx.x] = loss;
   }
+
+ private:
+  __device__ static T stored(double v) { return narrow<T>(Arithmetic<T>(v)); }
 };
 
 }  // namespace detail
@@ -71,10 +75,11 @@ struct BridgeKernel {
 inline std::size_t brownian_bridge_bytes(Index rows) { return scratch_bytes<double>(std::size_t(rows) / 4 + 1); }
 
 /// Loss and, where out.x has data, gradients; all overwritten.
-template <class T>
-Status brownian_bridge_with_gradient(core::MatrixView<const T> augmented, core::MatrixView<const T> x,
-                                     core::MatrixView<const T> y, const BrownianBridgeOptions& options,
-                                     const BrownianBridgeGradient<T>& out, Scratch scratch, cudaStream_t stream) {
+template <class U, class T = std::remove_const_t<U>>
+Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y, const BrownianBridgeOptions& options,
+                                     const std::type_identity_t<BrownianBridgeGradient<T>>& out, Scratch scratch,
+                                     cudaStream_t stream = nullptr) {
+  const View<const T> augmented = rows;
   if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = detail::pair_error(augmented, x)) return invalid(wrong);
   if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
@@ -84,9 +89,9 @@ Status brownian_bridge_with_gradient(core::MatrixView<const T> augmented, core::
   using Kernel = detail::BridgeKernel<T>;
   double* const partial = static_cast<double*>(scratch.data);
   const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);
-  const core::MatrixView<Arithmetic<T>> none{};
+  const core::MatrixView<T> none{};
   const Status status = pairwise::start(
-      Kernel{augmented, x, y, Arithmetic<T>(options.ratio), out.x.data ? out.augmented : none, out.x, out.y, partial},
+      Kernel{augmented, x, y, options.ratio, out.x.data ? out.augmented : none, out.x, out.y, partial},
       blocks, stream);
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
@@ -95,10 +100,10 @@ Status brownian_bridge_with_gradient(core::MatrixView<const T> augmented, core::
 }
 
 /// *loss (device memory).
-template <class T>
-Status brownian_bridge(core::MatrixView<const T> augmented, core::MatrixView<const T> x, core::MatrixView<const T> y,
-                       const BrownianBridgeOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
-  return brownian_bridge_with_gradient<T>(augmented, x, y, options, {loss, {}, {}, {}}, scratch, stream);
+template <class U, class T = std::remove_const_t<U>>
+Status brownian_bridge(View<U> augmented, Input<T> x, Input<T> y, const BrownianBridgeOptions& options, double* loss,
+                       Scratch scratch, cudaStream_t stream = nullptr) {
+  return brownian_bridge_with_gradient(augmented, x, y, options, {loss, {}, {}, {}}, scratch, stream);
 }
 
 }  // namespace spheremix::gpu::losses

@@ -29,7 +29,7 @@ std::size_t clip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// *loss (device memory).
 template <class T>
 Status clip(core::MatrixView<const T> x, core::MatrixView<const T> y, const ClipOptions& options, double* loss,
-            Scratch scratch, cudaStream_t stream) {
+            Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::contrastive_checked<true, true>(
       x, y, {options.temperature, 0.5 / double(x.rows), 0.5 / double(x.rows)}, options.precision, options.block,
       ContrastiveGradient<T>{loss, {}, {}, nullptr}, scratch, stream, pairwise::KernelProducts{});
@@ -39,7 +39,7 @@ Status clip(core::MatrixView<const T> x, core::MatrixView<const T> y, const Clip
 /// done (pairwise/cublaslt.cuh has the other way).
 template <class T, class Products = pairwise::KernelProducts>
 Status clip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const ClipOptions& options,
-                          const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                          const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
                           const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::contrastive_checked<true, true>(

@@ -69,7 +69,7 @@ std::size_t clip_m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<cons
 /// *loss (device memory).
 template <class T>
 Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-                   const ClipM2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
+                   const ClipM2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::clip_m2_mix_checked(x, y, lambda, options, ClipM2Gradient<T>{loss, {}, {}, nullptr, nullptr, nullptr},
                                      scratch, stream, pairwise::KernelProducts{});
 }
@@ -78,7 +78,7 @@ Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, Row
 template <class T, class Products = pairwise::KernelProducts>
 Status clip_m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                  RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& options,
-                                 const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream,
+                                 const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
                                  const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::clip_m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);

@@ -30,7 +30,7 @@ std::size_t cyclip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 /// Loss and gradients, all overwritten; dL/d log tau is clip's.
 template <class T, class Products = pairwise::KernelProducts>
 Status cyclip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const CyclipOptions& options,
-                            const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                            const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
   if (const char* wrong = detail::weights_error(options.cross_weight, options.in_modal_weight)) return invalid(wrong);
   if (scratch.bytes < cyclip_bytes<T>(x, y, options)) return invalid("the scratch is too small");

@@ -56,7 +56,7 @@ std::size_t geometric_consistency_bytes(core::MatrixView<const T> x, core::Matri
 template <class T>
 Status geometric_consistency(core::MatrixView<const T> x, core::MatrixView<const T> y,
                              const GeometricConsistencyOptions& options, double* loss, Scratch scratch,
-                             cudaStream_t stream) {
+                             cudaStream_t stream = nullptr) {
   return detail::consistency_checked(x, y, options, PairGradient<T>{loss, {}, {}}, scratch, stream);
 }
 
@@ -64,7 +64,7 @@ Status geometric_consistency(core::MatrixView<const T> x, core::MatrixView<const
 template <class T>
 Status geometric_consistency_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                            const GeometricConsistencyOptions& options, const PairGradient<T>& out,
-                                           Scratch scratch, cudaStream_t stream) {
+                                           Scratch scratch, cudaStream_t stream = nullptr) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::consistency_checked(x, y, options, out, scratch, stream);
 }

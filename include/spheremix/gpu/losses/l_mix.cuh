@@ -38,7 +38,7 @@ inline SideCall l_mix_call(const LMixOptions& options) {
 /// *loss (device memory).
 template <class T>
 Status l_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-           const LMixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
+           const LMixOptions& options, double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::side_checked(y, x, lambda, detail::l_mix_call(options), options.precision,
                               MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
                               pairwise::KernelProducts{});
@@ -48,7 +48,7 @@ Status l_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar
 template <class T, class Products = pairwise::KernelProducts>
 Status l_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
                          const LMixOptions& options, const MixGradient<T>& out, Scratch scratch,
-                         cudaStream_t stream, const Products& products = {}) {
+                         cudaStream_t stream = nullptr, const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(y, x, lambda, detail::l_mix_call(options), options.precision,
                               MixGradient<T>{out.loss, out.y, out.x, out.lambda, out.log_temperature}, scratch, stream,

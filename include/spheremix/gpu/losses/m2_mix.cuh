@@ -56,7 +56,7 @@ std::size_t m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 /// *loss (device memory).
 template <class T>
 Status m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-              const M2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
+              const M2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::m2_mix_checked(x, y, lambda, options, MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
                                 pairwise::KernelProducts{});
 }
@@ -65,7 +65,7 @@ Status m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScala
 template <class T, class Products = pairwise::KernelProducts>
 Status m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
                             const M2MixOptions& options, const MixGradient<T>& out, Scratch scratch,
-                            cudaStream_t stream, const Products& products = {}) {
+                            cudaStream_t stream = nullptr, const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }

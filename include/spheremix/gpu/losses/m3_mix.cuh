@@ -54,7 +54,7 @@ std::size_t m3_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 template <class T, class Products = pairwise::KernelProducts>
 Status m3_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
                             const MixLambdas<RowScalar<Arithmetic<T>>>& lambda, const M3MixOptions& options,
-                            const M3Gradient<T>& out, Scratch scratch, cudaStream_t stream,
+                            const M3Gradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
   if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
   for (const double tau : {options.temperature, options.mix_temperature})

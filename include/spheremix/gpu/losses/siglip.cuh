@@ -144,7 +144,7 @@ std::size_t siglip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 /// *loss (device memory).
 template <class T>
 Status siglip(core::MatrixView<const T> x, core::MatrixView<const T> y, const SiglipOptions& options, double* loss,
-              Scratch scratch, cudaStream_t stream) {
+              Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::siglip_checked(x, y, options, SiglipGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
                                 pairwise::KernelProducts{});
 }
@@ -152,7 +152,7 @@ Status siglip(core::MatrixView<const T> x, core::MatrixView<const T> y, const Si
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status siglip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const SiglipOptions& options,
-                            const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                            const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::siglip_checked(x, y, options, out, scratch, stream, products);

@@ -38,7 +38,7 @@ inline SideCall v_mix_call(const VMixOptions& options) {
 /// *loss (device memory).
 template <class T>
 Status v_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-           const VMixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
+           const VMixOptions& options, double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::side_checked(x, y, lambda, detail::v_mix_call(options), options.precision,
                               MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
                               pairwise::KernelProducts{});
@@ -48,7 +48,7 @@ Status v_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar
 template <class T, class Products = pairwise::KernelProducts>
 Status v_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
                          const VMixOptions& options, const MixGradient<T>& out, Scratch scratch,
-                         cudaStream_t stream, const Products& products = {}) {
+                         cudaStream_t stream = nullptr, const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(x, y, lambda, detail::v_mix_call(options), options.precision, out, scratch, stream,
                               products);

@@ -39,7 +39,7 @@ inline SideCall vl_mix_call(const VlMixOptions& options) {
 /// *loss (device memory).
 template <class T>
 Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-           const VlMixOptions& options, double* loss, Scratch scratch, cudaStream_t stream) {
+           const VlMixOptions& options, double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision,
                               MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
                               pairwise::KernelProducts{});
@@ -49,7 +49,7 @@ Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScala
 template <class T, class Products = pairwise::KernelProducts>
 Status vl_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
                          const VlMixOptions& options, const MixGradient<T>& out, Scratch scratch,
-                         cudaStream_t stream, const Products& products = {}) {
+                         cudaStream_t stream = nullptr, const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision, out, scratch, stream,
                               products);

@@ -263,14 +263,14 @@ std::size_t uniformity_bytes(core::MatrixView<const T> x, const UniformityOption
 /// *value (device memory).
 template <class T>
 Status uniformity(core::MatrixView<const T> x, const UniformityOptions& options, double* value, Scratch scratch,
-                  cudaStream_t stream) {
+                  cudaStream_t stream = nullptr) {
   return detail::uniformity_checked(x, options, UniformityGradient<T>{value, {}}, scratch, stream, pairwise::KernelProducts{});
 }
 
 /// Value and gradient, overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status uniformity_with_gradient(core::MatrixView<const T> x, const UniformityOptions& options,
-                                const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                                const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
                                 const Products& products = {}) {
   if (!out.x.data) return invalid("uniformity: no place for the gradient");
   return detail::uniformity_checked(x, options, out, scratch, stream, products);
