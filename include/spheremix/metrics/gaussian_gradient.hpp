@@ -74,7 +74,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
   const Take take = table.taken_from_sums();
   const int threads = threads_for(n, n, d);
   TileMemory<T> memory(threads, false);
-  RowMatrix<T> strip(std::min(kTileRows, n), n);
+  std::vector<T> strip(std::size_t(std::min(kTileRows, n) * n));
   std::vector<double> line(static_cast<std::size_t>(n));  // r_i
   std::vector<double> row_sums(std::size_t(kTileRows * parts(n, kTileCols)));
   for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, T(0));

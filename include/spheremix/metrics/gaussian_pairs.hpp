@@ -33,7 +33,7 @@ struct GaussianTable {
   double t;
 
   double pairs() const {
-    const double n = double(x.rows.rows()), m = double(y.rows.rows());
+    const double n = double(x.original.rows()), m = double(y.original.rows());
     return upper ? n * (n - 1) / 2 : n * m;
   }
   math::GaussianPair<T> policy() const { return {T(t), x.square.data(), y.square.data()}; }
@@ -49,7 +49,7 @@ struct GaussianTable {
 
   /// The value is at least minus this: by Jensen, minus t times the mean squared distance.
   double jensen_bound() const {
-    const double squares = x.mean_square + y.mean_square, n = double(x.rows.rows());
+    const double squares = x.mean_square + y.mean_square, n = double(x.original.rows());
     return t * squares * (upper ? n / (n - 1) : 2);
   }
   /// What a sum in T leaves out of its tiles. Where no t (|x|^2 + |y|^2) exceeds 4, logits are

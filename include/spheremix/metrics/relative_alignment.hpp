@@ -23,7 +23,7 @@ namespace detail {
 /// For each row of X the nearest row of Y but its own, the first of equals.
 template <class T>
 std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>& y) {
-  const Index n = x.rows.rows();
+  const Index n = x.original.rows();
   std::vector<Index> nearest(std::size_t(n), -1);
   std::vector<T> best(std::size_t(n), -core::infinity<T>);  // of 2 x.y - |y|^2 = |x|^2 - |x - y|^2
   for_product_strips(x.view(), y.view(), [&](Index i, Index j, core::MatrixView<T> tile) {

@@ -151,13 +151,13 @@ struct StackedRows {
 template <class T>
 struct CentredRows {
   StackedRows<T> original;
-  RowMatrix<T> rows;
+  std::vector<T> rows;    ///< of original's shape; std::vector: Eigen's allocator depends on -march
   std::vector<T> square;  ///< |row|^2, from double
   double mean_square = 0;
   double largest_square = 0;  ///< NaN when some component is not finite
 
   core::MatrixView<const T> view() const {
-    return {rows.data(), rows.rows(), rows.cols(), rows.cols()};
+    return {rows.data(), original.rows(), original.cols(), original.cols()};
   }
 };
 
@@ -176,8 +176,8 @@ std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) 
 
 template <class T>
 CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centre) {
-  CentredRows<T> c{x, RowMatrix<T>(x.rows(), x.cols()), std::vector<T>(std::size_t(x.rows())), 0,
-                   0};
+  CentredRows<T> c{x, std::vector<T>(std::size_t(x.rows() * x.cols())),
+                   std::vector<T>(std::size_t(x.rows())), 0, 0};
   for (Index i = 0; i < x.rows(); ++i) {
     const T* from = x.row(i);
     T* to = c.rows.data() + i * x.cols();
