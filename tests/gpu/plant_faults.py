@@ -35,7 +35,7 @@ def kills(test, include, main, folder):
     if built.returncode:
         sys.exit(f"{test} does not build with the fault:\n{built.stderr[:2000]}")
     try:
-        return subprocess.run([str(program)], capture_output=True, timeout=600).returncode != 0
+        return subprocess.run([str(program), "--abort-after=1"], capture_output=True, timeout=600).returncode != 0
     except subprocess.TimeoutExpired:
         return True
 
