@@ -87,13 +87,6 @@ void measure(benchmark::Timer& timer, double bandwidth, const char* type, Index 
   const auto s = [](int round) { return std::size_t(round % kSets); };
   report("normalize_rows", 2 * matrix,
          [&](int r) { ok(gpu::sphere::normalize_rows<T>(u[s(r)], out)); });
-  report("normalize_rows_vjp", 3 * matrix,
-         [&](int r) { ok(gpu::sphere::normalize_rows_vjp<T>(u[s(r)], g[s(r)], out)); });
-  report("geodesic_distance_rows", 2 * matrix + double(n) * sizeof(A),
-         [&](int r) { ok(gpu::sphere::geodesic_distance_rows(u[s(r)], v[s(r)], numbers)); });
-  report("geodesic_distance_rows_vjp", 4 * matrix + double(n) * sizeof(A), [&](int r) {
-    ok(gpu::sphere::geodesic_distance_rows_vjp<T>(u[s(r)], v[s(r)], numbers, {out, more}));
-  });
   report("slerp_rows", 3 * matrix,
          [&](int r) { ok(gpu::sphere::slerp_rows<T>(u[s(r)], v[s(r)], 0.3, out)); });
   report("slerp_rows_vjp", 5 * matrix + double(n) * sizeof(A), [&](int r) {
@@ -103,24 +96,36 @@ void measure(benchmark::Timer& timer, double bandwidth, const char* type, Index 
     ok(gpu::sphere::slerp_rows<T>(u[s(r)], v[s(r)], 0.3, out));
     ok(gpu::sphere::slerp_rows_vjp<T>(u[s(r)], v[s(r)], 0.3, g[s(r)], {out, more, numbers}));
   });
-  report("linear", 3 * matrix,
-         [&](int r) { ok(gpu::mixup::linear<T>(u[s(r)], v[s(r)], 0.3, out)); });
-  report("log_map_rows", 3 * matrix,
-         [&](int r) { ok(gpu::sphere::log_map_rows<T>(u[s(r)], v[s(r)], out)); });
-  report("exp_map_rows", 3 * matrix,
-         [&](int r) { ok(gpu::sphere::exp_map_rows<T>(u[s(r)], v[s(r)], out)); });
-  report("parallel_transport_rows", 4 * matrix, [&](int r) {
-    ok(gpu::sphere::parallel_transport_rows<T>(u[s(r)], v[s(r)], g[s(r)], out));
-  });
-  report("alignment", 2 * matrix, [&](int r) {
-    ok(gpu::metrics::alignment(u[s(r)], gpu::View<const T>(v[s(r)]), {}, value, scratch));
-  });
-  report("alignment_with_gradient", 4 * matrix, [&](int r) {
-    ok(gpu::metrics::alignment_with_gradient<T>(u[s(r)], v[s(r)], {}, {value, out, more}, scratch));
-  });
-  report("modality_gap", 2 * matrix, [&](int r) {
-    ok(gpu::metrics::modality_gap(u[s(r)], gpu::View<const T>(v[s(r)]), value, value + 1, scratch));
-  });
+  if constexpr (std::is_same_v<T,
+                               float>) {  // one type is enough of these, and keeps the build short
+    report("normalize_rows_vjp", 3 * matrix,
+           [&](int r) { ok(gpu::sphere::normalize_rows_vjp<T>(u[s(r)], g[s(r)], out)); });
+    report("geodesic_distance_rows", 2 * matrix + double(n) * sizeof(A),
+           [&](int r) { ok(gpu::sphere::geodesic_distance_rows(u[s(r)], v[s(r)], numbers)); });
+    report("geodesic_distance_rows_vjp", 4 * matrix + double(n) * sizeof(A), [&](int r) {
+      ok(gpu::sphere::geodesic_distance_rows_vjp<T>(u[s(r)], v[s(r)], numbers, {out, more}));
+    });
+    report("linear", 3 * matrix,
+           [&](int r) { ok(gpu::mixup::linear<T>(u[s(r)], v[s(r)], 0.3, out)); });
+    report("log_map_rows", 3 * matrix,
+           [&](int r) { ok(gpu::sphere::log_map_rows<T>(u[s(r)], v[s(r)], out)); });
+    report("exp_map_rows", 3 * matrix,
+           [&](int r) { ok(gpu::sphere::exp_map_rows<T>(u[s(r)], v[s(r)], out)); });
+    report("parallel_transport_rows", 4 * matrix, [&](int r) {
+      ok(gpu::sphere::parallel_transport_rows<T>(u[s(r)], v[s(r)], g[s(r)], out));
+    });
+    report("alignment", 2 * matrix, [&](int r) {
+      ok(gpu::metrics::alignment(u[s(r)], gpu::View<const T>(v[s(r)]), {}, value, scratch));
+    });
+    report("alignment_with_gradient", 4 * matrix, [&](int r) {
+      ok(gpu::metrics::alignment_with_gradient<T>(u[s(r)], v[s(r)], {}, {value, out, more},
+                                                  scratch));
+    });
+    report("modality_gap", 2 * matrix, [&](int r) {
+      ok(gpu::metrics::modality_gap(u[s(r)], gpu::View<const T>(v[s(r)]), value, value + 1,
+                                    scratch));
+    });
+  }
   cudaFree(numbers);
   cudaFree(value);
   cudaFree(scratch.data);
@@ -160,7 +165,6 @@ int main() {
   measure<float>(timer, bandwidth, "f32", 1024, 512);
   measure<float>(timer, bandwidth, "f32", 262144, 128);
   measure<float>(timer, bandwidth, "f32", 8192, 8192);
-  measure<gpu::Half>(timer, bandwidth, "fp16", 131072, 512);
-  measure<gpu::Bfloat16>(timer, bandwidth, "bf16", 131072, 768);
+  measure<gpu::Bfloat16>(timer, bandwidth, "bf16", 131072, 512);
   return 0;
 }

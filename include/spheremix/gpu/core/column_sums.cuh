@@ -55,18 +55,15 @@ __global__ void __launch_bounds__(32 * kSlices)
   if (!body.active()) return;
   double* const slices = reinterpret_cast<double*>(shared_memory());  // kSlices x 32
   const unsigned lane = threadIdx.x % kWarp, slice = threadIdx.x / kWarp;
-  for (Index first = Index(blockIdx.x) * kWarp; first < cols; first += Index(gridDim.x) * kWarp) {
-    const Index column = first + lane;
-    double sum = 0;
-    if (column < cols)
-      for (Index g = slice; g < groups; g += kSlices) sum += partials[g * cols + column];
-    slices[slice * kWarp + lane] = sum;
-    block_barrier();  // every slice is there
-    if (slice == 0 && column < cols) {
-      for (unsigned s = 1; s < kSlices; ++s) sum += slices[s * kWarp + lane];
-      out[column] = scale * sum;
-    }
-    block_barrier();  // slices are read: the next columns may come
+  const Index column = Index(blockIdx.x) * kWarp + lane;
+  double sum = 0;
+  if (column < cols)
+    for (Index g = slice; g < groups; g += kSlices) sum += partials[g * cols + column];
+  slices[slice * kWarp + lane] = sum;
+  block_barrier();  // every slice is there
+  if (slice == 0 && column < cols) {
+    for (unsigned s = 1; s < kSlices; ++s) sum += slices[s * kWarp + lane];
+    out[column] = scale * sum;
   }
 }
 
