@@ -1,0 +1,174 @@
+// SupReMix's options and rows, and its route for renormalised mixtures: S = X X^T whole, in double.
+//
+// A renormalised mixture of rows j and k has the logit u / |m| / tau, u = l S_ij + (1 - l) S_ik,
+// |m|^2 = l^2 S_jj + (1 - l)^2 S_kk + 2 l (1 - l) S_jk: still a function of S alone. Attached, c =
+// dL/dlogit reaches S_jk with -c u l (1 - l) / (|m|^3 tau), S_jj with -c u l^2 / (2 |m|^3 tau). One
+// thread and 2 or 3 n^2 doubles: for batches, not for data sets.
+#pragma once
+
+#include "spheremix/losses/remix_lambda.hpp"
+#include "spheremix/losses/supervised.hpp"
+
+namespace spheremix::losses {
+
+enum class RemixWeighting { absolute, squared, none };
+
+struct SupRemixOptions {
+  double temperature = 0.1;
+  double window = 1;           ///< g: parents of Mix-pos lie this close to the anchor's label
+  double label_tolerance = 0;  ///< labels this close count as equal
+  double beta_a = 2;           ///< Mix-neg: lambda of the anchor ~ Beta(beta_a, beta_b)
+  double beta_b = 8;
+  RemixWeighting weighting = RemixWeighting::absolute;
+  bool mix_negatives = true;
+  bool mix_positives = true;
+  bool detach = true;                                ///< mixtures pass no gradient to their parents
+  bool renormalise = false;                          ///< mixtures are brought back to length 1
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+
+  /// Weight of a key whose label is d away.
+  double weigh(double d) const {
+    return weighting == RemixWeighting::absolute  ? 1 + std::abs(d)
+           : weighting == RemixWeighting::squared ? 1 + d * d
+                                                  : 1;
+  }
+};
+
+namespace detail {
+
+template <class T>
+void expects_remix(const char* function, const SupRemixOptions& o) {
+  expects_temperature<T>(function, "temperature", o.temperature);
+  expects_tolerance(function, o.label_tolerance);
+  core::expects(o.window > 0, function, "window is ", o.window, ", which must be positive");
+}
+
+/// Rows in the order of their labels, with each row's parents of Mix-pos: places [left, first) and
+/// [last, right_end).
+struct RemixRows {
+  LabelOrder order;
+  std::vector<Index> lefts, ends;
+
+  RemixRows(const std::vector<double>& labels, const SupRemixOptions& o)
+      : order(labels, o.label_tolerance), lefts(labels.size()), ends(labels.size()) {
+    std::size_t low = 0, high = 0;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      while (!(order.label[low] > order.label[i] - o.window)) ++low;
+      while (high < labels.size() && order.label[high] < order.label[i] + o.window) ++high;
+      lefts[i] = o.mix_positives ? std::min(Index(low), order.first[i]) : order.first[i];
+      ends[i] = o.mix_positives ? std::max(Index(high), order.last[i]) : order.last[i];
+    }
+  }
+  Index left(std::size_t i) const { return lefts[i]; }
+  Index right_end(std::size_t i) const { return ends[i]; }
+  /// |P_i|.
+  double positives(std::size_t i) const {
+    return double(order.last[i] - order.first[i] - 1) +
+           double(order.first[i] - lefts[i]) * double(ends[i] - order.last[i]);
+  }
+};
+
+template <class T>
+SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const RemixRows& rows,
+                             const RemixLambda<T>& lambda, const SupRemixOptions& o,
+                             Workspace& workspace, MatrixView<T> dx) {
+  const Index n = x.rows, d = x.cols;
+  const bool gradients = dx.data != nullptr;
+  const std::size_t square = rows_bytes<double>(n, n);
+  const std::size_t needed = square * (gradients ? 3 : 1);
+  core::expects(needed <= o.memory_budget, function, "memory_budget is ", o.memory_budget,
+                " bytes, but renormalised mixtures of ", n, " rows need ", needed);
+  if (!computable(x, x, o.temperature)) {
+    if (gradients) fill_nan(dx);
+    return {core::nan<double>, core::nan<double>, 0};
+  }
+  Workspace::Frame frame = workspace.frame(needed);
+  const auto s = take_rows<double>(frame, n, n);
+  const auto& place = rows.order.place;
+  const double* const label = rows.order.label.data();
+  const auto row = [&](Index i) { return x.row(place[std::size_t(i)]); };
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k <= i; ++k) s(i, k) = s(k, i) = row_product(row(i), row(k), d);
+  MatrixView<double> to_anchor{}, to_key{};  // dL/dS as the anchor's, and as the keys'
+  if (gradients) {
+    to_anchor = take_rows<double>(frame, n, n);
+    to_key = take_rows<double>(frame, n, n);
+    std::fill_n(to_anchor.data, n * n, 0.0);
+    std::fill_n(to_key.data, n * n, 0.0);
+  }
+  SupervisedResult result;
+  for (Index i = 0; i < n; ++i) result.skipped += rows.positives(std::size_t(i)) == 0;
+  const double line = 1 / double(n - result.skipped);
+
+  for (Index i = 0; i < n; ++i) {
+    const std::size_t at = std::size_t(i);
+    const double count = rows.positives(at), y = label[i];
+    if (count == 0) continue;
+    const Index low = rows.order.first[at], high = rows.order.last[at];
+    // term(z, w, positive, l, j, k, |m|): j = -1 for a real key k.
+    const auto each_term = [&](const auto& term) {
+      const auto mixture = [&](double w, bool positive, double l, Index j, Index k) {
+        const double length =
+            std::sqrt(l * l * s(j, j) + (1 - l) * (1 - l) * s(k, k) + 2 * l * (1 - l) * s(j, k));
+        core::expects(length != 0, function, "a mixture of rows ", place[std::size_t(j)], " and ",
+                      place[std::size_t(k)], " is 0 and cannot be renormalised");
+        term((l * s(i, j) + (1 - l) * s(i, k)) / (length * o.temperature), w, positive, l, j, k,
+             length);
+      };
+      for (Index k = 0; k < n; ++k) {
+        const bool equal = k >= low && k < high;
+        if (k != i)
+          term(s(i, k) / o.temperature, equal ? 1 : o.weigh(y - label[k]), equal, 0.0, Index(-1), k,
+               1.0);
+        if (equal || !o.mix_negatives) continue;
+        const double l = lambda(place[at], place[std::size_t(k)]);
+        mixture(o.weigh((1 - l) * (y - label[k])), false, l, i, k);
+      }
+      for (Index j = rows.left(at); j < low; ++j)
+        for (Index k = high; k < rows.right_end(at); ++k)
+          mixture(1, true, (label[k] - y) / (label[k] - label[j]), j, k);
+    };
+    double top = -core::infinity<double>, sum = 0, wanted = 0, mean = 0;
+    each_term(
+        [&](double z, double, bool, double, Index, Index, double) { top = std::max(top, z); });
+    each_term([&](double z, double w, bool positive, double, Index, Index, double) {
+      const double e = w * std::exp(z - top);
+      sum += e;
+      mean += e * z;
+      if (positive) wanted += z;
+    });
+    result.loss += line * (top + std::log(sum) - wanted / count);
+    result.log_temperature -= line * (mean / sum - wanted / count);
+    if (!gradients) continue;
+    each_term([&](double z, double w, bool positive, double l, Index j, Index k, double length) {
+      const double c = line * (w * std::exp(z - top) / sum - (positive ? 1 / count : 0));
+      if (j < 0) {
+        to_anchor(i, k) += c / o.temperature;
+        to_key(i, k) += c / o.temperature;
+        return;
+      }
+      const double g = c / (length * o.temperature), h = -c * z / (length * length);
+      to_anchor(i, j) += g * l;
+      to_anchor(i, k) += g * (1 - l);
+      if (o.detach) return;
+      to_key(i, j) += g * l;
+      to_key(i, k) += g * (1 - l);
+      for (const auto& to : {to_anchor, to_key}) {
+        to(j, k) += h * l * (1 - l);
+        to(j, j) += h * l * l / 2;
+        to(k, k) += h * (1 - l) * (1 - l) / 2;
+      }
+    });
+  }
+  if (gradients)
+    for (Index i = 0; i < n; ++i)
+      for (Index a = 0; a < d; ++a) {
+        double sum = 0;
+        for (Index k = 0; k < n; ++k) sum += (to_anchor(i, k) + to_key(k, i)) * double(row(k)[a]);
+        dx(place[std::size_t(i)], a) = T(sum);
+      }
+  return result;
+}
+
+}  // namespace detail
+}  // namespace spheremix::losses

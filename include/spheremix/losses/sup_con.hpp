@@ -1,0 +1,168 @@
+// Supervised contrast: every row finds the rows of its own label among all others.
+//
+//   P(i) = { p != i : |y_p - y_i| <= tolerance }      n_a = anchors with a positive
+//   L = (1/n_a) sum_i -(1/|P(i)|) sum_{p in P(i)} log e^(x_i.x_p/tau) / sum_{q != i}
+//   e^(x_i.x_q/tau)
+//
+// Shapes     X: n x d, n >= 1; labels: n finite numbers. Anchors without a positive are left out
+// and
+//            counted (skipped); a batch of such anchors alone has loss 0 and no gradient.
+// Units      nats.
+// Gradient   c_iq = (p_iq - [q in P(i)]/|P(i)|) / (n_a tau), p_i the softmax without i:
+//            dX = (C + C^T) X, dL/d ln(tau) = -sum C o X X^T.
+// Accuracy   exact maxima; a row whose only positive dominates keeps its digits by log1p.
+// Cost       6 n^2 d flops in O(strip x n) memory.
+// Errors     shapes, labels not finite, tau, memory_budget too small. NaN in a row gives NaN.
+// Source     Khosla et al. 2020, "Supervised Contrastive Learning", arXiv 2004.11362, equation 2.
+#pragma once
+
+#include "spheremix/losses/supervised.hpp"
+
+namespace spheremix::losses {
+
+struct SupConOptions {
+  double temperature = 0.1;
+  double label_tolerance = 0;                        ///< labels this close count as equal
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+namespace detail {
+
+/// Sum over softmax row `s` (length n, self lifted out) with its largest entry set apart.
+template <class T>
+struct SoftmaxRow {
+  T top;          ///< largest logit
+  Index best;     ///< its column
+  double others;  ///< sum of e^(z - top) over the other columns
+
+  double total() const { return 1 + others; }
+  double log_total() const { return std::log1p(others); }
+};
+
+/// e^(scale s - top) goes to e (0 in the best column); s keeps its values.
+template <class T>
+SoftmaxRow<T> softmax_row(T* s, Index n, T scale, T* e) {
+  const T largest = SPHEREMIX_DISPATCH(row_largest<T>)(s, n);
+  SoftmaxRow<T> row{scale * largest, Index(std::find(s, s + n, largest) - s), 0};
+  s[row.best] = -core::infinity<T>;
+  row.others = SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, row.top, e, n);
+  s[row.best] = largest;
+  return row;
+}
+
+template <class T>
+SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
+                                  const std::vector<double>& labels, const SupConOptions& o,
+                                  Workspace& workspace, MatrixView<T> dx) {
+  expects_temperature<T>(function, "temperature", o.temperature);
+  expects_tolerance(function, o.label_tolerance);
+  const Index n = x.rows, d = x.cols;
+  const bool gradients = dx.data != nullptr;
+  const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
+  const auto plan = pairwise::make_row_plan<T>(function, n, n, d, 1, false, o.memory_budget,
+                                               2 * each + (gradients ? rows_bytes<T>(n, d) : 0));
+  if (!computable(x, x, o.temperature)) {
+    if (gradients) fill_nan(dx);
+    return {core::nan<double>, core::nan<double>, 0};
+  }
+  const LabelOrder order(labels, o.label_tolerance);
+  SupervisedResult result;
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    result.skipped += order.last[i] - order.first[i] == 1;
+  const Index anchors = n - result.skipped;
+
+  Workspace::Frame frame = workspace.frame(plan.bytes);
+  double* const loss = frame.take<double>(std::size_t(n));
+  double* const moment = frame.take<double>(std::size_t(n));
+  const auto other = gradients ? take_rows<T>(frame, n, d) : MatrixView<T>{};
+  const T scale = T(1 / o.temperature);
+  const double line = anchors > 0 ? 1 / double(anchors) : 0;
+  pairwise::row_sweep<T>(x, x, plan, frame,
+                         [&](const pairwise::PairRow<T>& row) {
+                           const Index i = row.i;
+                           T *const s = row.s, *const e = row.scratch;
+                           const auto positive = [&](Index j) {
+                             return std::abs(labels[std::size_t(j)] - labels[std::size_t(i)]) <=
+                                    o.label_tolerance;
+                           };
+                           Index count = -1;  // without i itself
+                           for (Index j = 0; j < n; ++j) count += positive(j);
+                           loss[i] = moment[i] = 0;
+                           if (count == 0) {
+                             std::fill_n(s, n, T(0));
+                             return;
+                           }
+                           s[i] = -core::infinity<T>;
+                           const SoftmaxRow<T> soft = softmax_row(s, n, scale, e);
+                           e[soft.best] = 1;
+                           double below = 0;  // sum of top - z over the positives
+                           for (Index j = 0; j < n; ++j)
+                             if (j != i && positive(j))
+                               below += double(soft.top) - double(scale * s[j]);
+                           loss[i] = below / double(count) + soft.log_total();
+                           if (!gradients) return;
+                           const double share = 1 / double(count), total = soft.total();
+                           for (Index j = 0; j < n; ++j) {
+                             if (j == i) {
+                               s[j] = 0;
+                               continue;
+                             }
+                             const bool is_positive = positive(j);
+                             const double p = double(e[j]) / total;
+                             // p - 1 of a sole positive that dominates is minus the sum of the
+                             // others.
+                             const double c = !is_positive                   ? p
+                                              : count == 1 && j == soft.best ? -soft.others / total
+                                                                             : p - share;
+                             const double g = line * c / o.temperature;
+                             moment[i] += g * double(s[j]);
+                             s[j] = T(g);
+                           }
+                         },
+                         {dx, other, false, false});
+  if (gradients) put_rows<T>(dx, other, true);
+  for (Index i = 0; i < n; ++i) {
+    result.loss += line * loss[i];
+    result.log_temperature -= moment[i];
+  }
+  return result;
+}
+
+}  // namespace detail
+
+/// The loss, in nats.
+template <class X, class L>
+[[nodiscard]] double sup_con(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+                             const SupConOptions& options = {}) {
+  return detail::supervised_value("sup_con", x, labels,
+                                  [&](auto view, const auto& y, auto& workspace, auto dx) {
+                                    return detail::sup_con_on_views("sup_con", view, y, options,
+                                                                    workspace, dx);
+                                  })
+      .loss;
+}
+
+/// Loss and gradient into `out` (any struct with the fields of SupervisedGradient).
+template <class X, class L, class Out>
+void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+                           const SupConOptions& options, core::Workspace& workspace, Out& out) {
+  constexpr auto* name = "sup_con_with_gradient";
+  detail::supervised_gradient(
+      name, x, labels,
+      [&](auto view, const auto& y, auto& memory, auto dx) {
+        return detail::sup_con_on_views(name, view, y, options, memory, dx);
+      },
+      workspace, out);
+}
+
+template <class X, class L>
+[[nodiscard]] SupervisedGradient<RowMatrix<typename X::Scalar>> sup_con_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+    const SupConOptions& options = {}) {
+  core::Workspace workspace;
+  SupervisedGradient<RowMatrix<typename X::Scalar>> out;
+  sup_con_with_gradient(x, labels, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

@@ -1,0 +1,239 @@
+// SupReMix: supervised contrast for regression, with mixtures as harder negatives and positives.
+//
+//   real      every q != i                      weight w(y_i - y_q); positives, |y_q - y_i| <=
+//   tolerance: 1 Mix-neg   every k of another label:         m = lambda x_i + (1 - lambda) x_k,
+//   weight w((1 - lambda)(y_i - y_k)) Mix-pos   every (j, k), y_i - g < y_j < y_i < y_k < y_i + g:
+//             m = l x_j + (1 - l) x_k, l = (y_k - y_i)/(y_k - y_j): its label is y_i, weight 1
+//   P_i = real positives and Mix-pos of i,  n_a = anchors that have any
+//   L = (1/n_a) sum_i -(1/|P_i|) sum_{p in P_i} log e^(s_p) / sum_q w_q e^(s_q),   s = x_i.m / tau
+//
+// w(d) is 1 + |d|, 1 + d^2 or 1 (RemixWeighting). lambda (weight of the ANCHOR): a number, an n x n
+// matrix, or a core::Philox, which gives each (i, k) its own draw of Beta(beta_a, beta_b).
+// Mixtures are detached (gradients reach the anchor alone) and not renormalised, unless told so.
+//
+// How        only S = X X^T is needed: a mixture's logit is the mixture of logits. Rows are put in
+//            the order of their labels, so that Mix-pos are two ranges of a row. No n^3 d tensor.
+// Gradient   c_q = (w_q e^(s_q) / sum - [q in P_i]/|P_i|) / (n_a tau): dx_i += sum c_q m_q, and to
+// a
+//            real key c_q x_i; attached mixtures pass their weights' share of c x_i to their
+//            parents.
+// Cost       6 n^2 d flops and sum_i |L_i| |R_i| exponentials; memory O(strip x n) and 3 n d.
+//            renormalise: the whole of S and of dL/dS in double, and one thread (remix_dense.hpp).
+// Shapes     X: n x d; labels: n numbers. Anchors without a positive are left out and counted.
+// Errors     as sup_con; lambda outside [0, 1]; window not positive. NaN in a row gives NaN.
+// Source     Wu et al. 2023, "Mixup Your Own Pairs", arXiv 2309.16633. Not copied from the released
+//            code: labels of mixtures sorted apart from the mixtures, the first entry overwritten,
+//            two maxima subtracted from one softmax.
+#pragma once
+
+#include "spheremix/losses/remix_dense.hpp"
+
+namespace spheremix::losses {
+
+namespace detail {
+
+/// Mix-pos of anchor i with left parent j: logits over the right parents [right, end) into z.
+template <class T>
+void mix_positive_logits(const T* s, const double* label, double y, Index j, Index right, Index end,
+                         T scale, T* z) {
+  const double left = label[j];
+  const T sj = s[j];
+  for (Index k = right; k < end; ++k) {
+    const T l = T((label[k] - y) / (label[k] - left));
+    z[k - right] = scale * (l * sj + (T(1) - l) * s[k]);
+  }
+}
+
+/// Everything about one anchor: `row` is its row of S in the order of the labels.
+template <class T>
+struct RemixAnchor {
+  const RemixRows& rows;
+  const SupRemixOptions& options;
+  const RemixLambda<T>& lambda;
+  Index n, anchors;
+  bool gradients;
+
+  /// loss and moment (sum of c s tau / anchors' share) of the anchor; G in row.s and row.other.
+  void operator()(const pairwise::PairRow<T>& row, double& loss, double& moment) const {
+    const auto& order = rows.order;
+    const std::size_t at = std::size_t(row.i);
+    const double* const label = order.label.data();
+    const double y = label[at];
+    const Index i = row.i, low = order.first[at], high = order.last[at];
+    const Index left = rows.left(at), end = rows.right_end(at);
+    const double count = rows.positives(at);
+    T *const s = row.s, *const share = row.scratch, *const mixed = share + row.stride,
+             *const real = mixed + row.stride, *const z = real + row.stride,
+             *const back = z + row.stride;
+    loss = moment = 0;
+    if (count == 0) {
+      if (gradients) std::fill_n(s, n, T(0));
+      if (gradients && row.other) std::fill_n(row.other, n, T(0));
+      return;
+    }
+    const T scale = T(1 / options.temperature), self = s[i];
+    const auto weight = [this](double d) { return options.weigh(d); };
+    const auto is_equal = [=](Index k) { return k >= low && k < high; };
+
+    s[i] = -core::infinity<T>;
+    T top = scale * SPHEREMIX_DISPATCH(row_largest<T>)(s, n);
+    for (Index k = 0; k < n; ++k) {
+      if (!options.mix_negatives || is_equal(k)) {
+        mixed[k] = -core::infinity<T>;
+        continue;
+      }
+      share[k] = T(lambda(order.place[at], order.place[std::size_t(k)]));
+      mixed[k] = scale * (share[k] * self + (T(1) - share[k]) * s[k]);
+    }
+    top = std::max(top, SPHEREMIX_DISPATCH(row_largest<T>)(mixed, n));
+    SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, top, real, n);
+    std::copy_n(mixed, n, back);  // the logits, for the moment
+    SPHEREMIX_DISPATCH(row_exponential<T>)(mixed, T(1), top, mixed, n);
+
+    double sum = 0, mean = 0, wanted = 0;  // sum w e, sum w e z, sum of the positives' z
+    for (Index k = 0; k < n; ++k) {
+      if (k == i) continue;
+      const double zk = double(scale * s[k]);
+      const double away = y - label[k];
+      const double r = (is_equal(k) ? 1 : weight(away)) * double(real[k]);
+      real[k] = T(r);
+      sum += r;
+      mean += r * zk;
+      if (is_equal(k)) wanted += zk;
+      if (mixed[k] > 0) {
+        const double m = weight((1 - double(share[k])) * away) * double(mixed[k]);
+        mixed[k] = T(m);
+        sum += m;
+        mean += m * double(back[k]);
+      }
+    }
+    for (Index j = left; j < low && end > high; ++j) {
+      mix_positive_logits(s, label, y, j, high, end, scale, z);
+      for (Index k = 0; k < end - high; ++k) wanted += double(z[k]);
+      sum += SPHEREMIX_DISPATCH(row_exponential<T>)(z, T(1), top, back, end - high);
+      for (Index k = 0; k < end - high; ++k) mean += double(back[k]) * double(z[k]);
+    }
+    const double line = 1 / double(anchors);
+    loss = line * (double(top) + std::log(sum) - wanted / count);
+    moment = line * (mean / sum - wanted / count);
+    if (!gradients) return;
+
+    const double unit = line / options.temperature;
+    double own = 0;  // of the pair (i, i), through Mix-neg
+    T* const other = row.other;
+    for (Index k = 0; k < n; ++k) z[k] = s[k];  // S, while s takes G
+    for (Index k = 0; k < n; ++k) {
+      if (k == i) {
+        s[k] = 0;
+        if (other) other[k] = 0;
+        continue;
+      }
+      const double c = unit * (double(real[k]) / sum - (is_equal(k) ? 1 / count : 0));
+      const double m = is_equal(k) ? 0 : unit * double(mixed[k]) / sum;
+      const double l = m != 0 ? double(share[k]) : 0;
+      own += m * l;
+      if (other) other[k] = T(c);
+      s[k] = T(c + m * (1 - l));
+    }
+    s[i] = T(own);
+    for (Index j = left; j < low && end > high; ++j) {
+      const Index width = end - high;
+      mix_positive_logits(z, label, y, j, high, end, scale, mixed);
+      SPHEREMIX_DISPATCH(row_exponential<T>)(mixed, T(1), top, back, width);
+      double to_left = 0;
+      for (Index k = 0; k < width; ++k) {
+        const double c = unit * (double(back[k]) / sum - 1 / count);
+        const double l = (label[high + k] - y) / (label[high + k] - label[j]);
+        to_left += c * l;
+        s[high + k] += T(c * (1 - l));
+      }
+      s[j] += T(to_left);
+    }
+  }
+};
+
+template <class T>
+SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
+                                    const std::vector<double>& labels, const RemixLambda<T>& lambda,
+                                    const SupRemixOptions& o, Workspace& workspace,
+                                    MatrixView<T> dx) {
+  expects_remix<T>(function, o);
+  const RemixRows rows(labels, o);
+  if (o.renormalise) return remix_dense(function, x, rows, lambda, o, workspace, dx);
+  const Index n = x.rows, d = x.cols;
+  const bool gradients = dx.data != nullptr;
+  const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
+  const auto plan =
+      pairwise::make_row_plan<T>(function, n, n, d, 5, gradients && o.detach, o.memory_budget,
+                                 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
+  if (!computable(x, x, o.temperature)) {
+    if (gradients) fill_nan(dx);
+    return {core::nan<double>, core::nan<double>, 0};
+  }
+  SupervisedResult result;
+  for (std::size_t i = 0; i < labels.size(); ++i) result.skipped += rows.positives(i) == 0;
+  Workspace::Frame frame = workspace.frame(plan.bytes);
+  double* const loss = frame.take<double>(std::size_t(n));
+  double* const moment = frame.take<double>(std::size_t(n));
+  const auto sorted = take_rows<T>(frame, n, d);
+  gather_rows(x, rows.order.place, sorted);
+  pairwise::PairGradients<T> to{};
+  if (gradients) to = {take_rows<T>(frame, n, d), take_rows<T>(frame, n, d), false, false};
+  const RemixAnchor<T> anchor{rows, o, lambda, n, n - result.skipped, gradients};
+  pairwise::row_sweep<T>(
+      sorted, sorted, plan, frame,
+      [&](const pairwise::PairRow<T>& row) { anchor(row, loss[row.i], moment[row.i]); }, to);
+  if (gradients) scatter_sum<T>(to.dx, to.dy, rows.order.place, dx);
+  for (Index i = 0; i < n; ++i) {
+    result.loss += loss[i];
+    result.log_temperature -= moment[i];
+  }
+  return result;
+}
+
+}  // namespace detail
+
+/// The loss, in nats. lambda: a number, an n x n matrix, or a core::Philox to draw from.
+template <class X, class Y, class L>
+[[nodiscard]] double sup_remix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& labels,
+                               L&& lambda, const SupRemixOptions& options = {}) {
+  using T = typename X::Scalar;
+  const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
+      "sup_remix", lambda, x.rows(), options.beta_a, options.beta_b);
+  return detail::supervised_value("sup_remix", x, labels,
+                                  [&](auto view, const auto& y, auto& workspace, auto dx) {
+                                    return detail::sup_remix_on_views<T>("sup_remix", view, y,
+                                                                         weights.value(), options,
+                                                                         workspace, dx);
+                                  })
+      .loss;
+}
+
+/// Loss and gradient into `out` (any struct with the fields of SupervisedGradient).
+template <class X, class Y, class L, class Out>
+void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& labels,
+                             L&& lambda, const SupRemixOptions& options, core::Workspace& workspace,
+                             Out& out) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "sup_remix_with_gradient";
+  const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
+      name, lambda, x.rows(), options.beta_a, options.beta_b);
+  detail::supervised_gradient(
+      name, x, labels,
+      [&](auto view, const auto& y, auto& memory, auto dx) {
+        return detail::sup_remix_on_views<T>(name, view, y, weights.value(), options, memory, dx);
+      },
+      workspace, out);
+}
+
+template <class X, class Y, class L>
+[[nodiscard]] SupervisedGradient<RowMatrix<typename X::Scalar>> sup_remix_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& labels, L&& lambda,
+    const SupRemixOptions& options = {}) {
+  core::Workspace workspace;
+  SupervisedGradient<RowMatrix<typename X::Scalar>> out;
+  sup_remix_with_gradient(x, labels, lambda, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses
