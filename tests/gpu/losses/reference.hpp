@@ -176,6 +176,9 @@ inline MixReference m2_mix(const std::vector<double>& x, const std::vector<doubl
   return out;
 }
 
+/// The larger of a and |b|; NaN once b was NaN.
+inline double worse(double a, double b) { return std::abs(b) <= a ? a : std::abs(b); }
+
 inline double relative_error(const std::vector<double>& got, const std::vector<double>& want) {
   long double difference = 0, size = 0;
   for (std::size_t k = 0; k < want.size(); ++k) {

@@ -96,7 +96,7 @@ Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits,
       });
 }
 
-/// Where sweep 2 adds: dx (rows of x), dy (rows of y), f32 or f64. The first range of a row or column overwrites
+/// Where sweep 2 adds: dx (rows of x), dy (rows of y, none without data), f32 or f64. The first range of a row or column overwrites
 /// unless `add` says otherwise.
 template <class T>
 struct Gradients {
@@ -124,7 +124,7 @@ Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Ti
         const ProductSide<Tile> to_x{weights, stride, false, t.y.middle_rows(j, r.cols),
                                      out.dx.middle_rows(r.i0, r.rows), alpha, out.add_dx || r.j0 > 0};
         const ProductSide<Tile> to_y{weights, stride, true, t.x.middle_rows(r.i0, r.rows),
-                                     out.dy.middle_rows(j, r.cols), alpha, out.add_dy || r.i0 > 0};
+                               out.dy.data ? out.dy.middle_rows(j, r.cols) : core::MatrixView<typename Tile::Sum>{}, alpha, out.add_dy || r.i0 > 0};
         return products(to_x, to_y, stream);
       });
 }

@@ -61,9 +61,15 @@ struct RowOutcome {
   T loss;  ///< nats
   RowPair<T> kept;
 
-  __device__ RowOutcome(RowPair<T> others, T z) {
+  /// `decoupled`: the positive is no part of the denominator.
+  __device__ RowOutcome(RowPair<T> others, T z, bool decoupled = false) {
     constexpr T kLn2 = T(0.693147180559945309417L);
     const T u = others.a + std::log2(others.b) - z;
+    if (decoupled) {
+      loss = u * kLn2;
+      kept = {others.a + std::log2(others.b), T(-1)};
+      return;
+    }
     const T e = std::exp2(-std::abs(u));
     const T nats = (u > 0 ? u * kLn2 : u <= 0 ? T(0) : u) + std::log1p(e);
     loss = nats;
@@ -83,6 +89,7 @@ struct FinishKernel {
   RowPair<T>* cols;
   double row_weight, col_weight;
   double* partial;  ///< one a block
+  bool decoupled = false;
 
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
@@ -90,12 +97,12 @@ struct FinishKernel {
     if (i < count) {
       const T z = scale * positives[i];
       if (rows) {
-        const RowOutcome<T> outcome(rows[i], z);
+        const RowOutcome<T> outcome(rows[i], z, decoupled);
         loss += row_weight * double(outcome.loss);
         rows[i] = outcome.kept;
       }
       if (cols) {
-        const RowOutcome<T> outcome(cols[i], z);
+        const RowOutcome<T> outcome(cols[i], z, decoupled);
         loss += col_weight * double(outcome.loss);
         cols[i] = outcome.kept;
       }
