@@ -1,0 +1,153 @@
+// DCL: NT-Xent without the positive in the denominator, which takes away the factor that makes
+// gradients small in small batches. DCLW weights the positives.
+//
+//   Z = [X; Y],  L = (1/2n) sum_i ( -w_i z_i.z_p(i)/tau + log sum_{j != i, p(i)} e^(z_i.z_j/tau) )
+//   w = 1 (DclWeighting::none), or 2 - n softmax over the pairs of (x_i.y_i / sigma)
+//   (DclWeighting::von_mises_fisher; the weights are differentiated, as released)
+//
+// Shapes     X, Y: n x d, n >= 2: one pair alone has no negatives.
+// Units      nats; may be negative.
+// Gradient   P / (2 n tau) over the negatives; with c_i = x_i.y_i, q the softmax of c / sigma and
+//            m = sum q c:  dL/dc_i = -w_i/(n tau) + q_i (c_i - m)/(sigma tau).
+// Cost       24 n^2 d flops in O(strip x n) memory.
+// Errors     shapes, n < 2, tau, sigma, memory_budget too small. NaN gives NaN.
+// Source     Yeh et al. 2022, "Decoupled Contrastive Learning", arXiv 2110.06848, equations 3
+// and 6.
+#pragma once
+
+#include "spheremix/losses/stacked.hpp"
+#include "spheremix/pairwise/row_sweep.hpp"
+
+namespace spheremix::losses {
+
+enum class DclWeighting { none, von_mises_fisher };
+
+struct DecoupledContrastiveOptions {
+  double temperature = 0.1;
+  double sigma = 0.5;  ///< of the weights
+  DclWeighting weighting = DclWeighting::none;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+namespace detail {
+
+struct DclLoss {
+  const DecoupledContrastiveOptions& options;
+
+  /// The positives' part: returns -(1/n) sum w_i c_i / tau, and dL/dc_i in `slope`.
+  double positives(const double* c, Index n, double* slope) const {
+    const double line = 1 / (double(n) * options.temperature);
+    double part = 0;
+    if (options.weighting == DclWeighting::none) {
+      for (Index i = 0; i < n; ++i) part -= line * c[i], slope[i] = -line;
+      return part;
+    }
+    const double top = *std::max_element(c, c + n);
+    double sum = 0, mean = 0;
+    for (Index i = 0; i < n; ++i) {
+      slope[i] = std::exp((c[i] - top) / options.sigma);
+      sum += slope[i];
+      mean += slope[i] * c[i];
+    }
+    mean /= sum;
+    for (Index i = 0; i < n; ++i) {
+      const double q = slope[i] / sum, w = 2 - double(n) * q;
+      part -= line * w * c[i];
+      slope[i] = -line * w + q * (c[i] - mean) / (options.sigma * options.temperature);
+    }
+    return part;
+  }
+
+  template <class T>
+  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+    expects_temperature<T>(function, "temperature", options.temperature);
+    core::expects(options.sigma > 0 && std::isfinite(options.sigma), function, "sigma is ",
+                  options.sigma, ", which must be positive and finite");
+    core::expects(x.rows >= 2, function, "X has one row: there are no negatives");
+    const bool gradients = out.dx.data != nullptr;
+    const Index n = x.rows, m = 2 * n;
+    const std::size_t each = Workspace::bytes_for<double>(std::size_t(m));
+    const auto plan =
+        pairwise::make_row_plan<T>(function, m, m, x.cols, 1, false, options.memory_budget,
+                                   3 * each + Stacked<T>::bytes(n, x.cols, gradients));
+    if (!computable(x, x, options.temperature) || !computable(y, y, options.temperature))
+      return nan_result(out);
+    Workspace::Frame frame = workspace.frame(plan.bytes);
+    const Stacked<T> stacked(x, y, gradients, frame);
+    double* const loss = frame.take<double>(std::size_t(m));
+    double* const moment = frame.take<double>(std::size_t(m));
+    double* const pair = frame.take<double>(std::size_t(m));  // c, then dL/dc
+    const T scale = T(1 / options.temperature);
+    const double line = 1 / double(m);
+    pairwise::row_sweep<T>(
+        stacked.rows, stacked.rows, plan, frame,
+        [&](const pairwise::PairRow<T>& row) {
+          const Index i = row.i, p = other_view(i, n);
+          T *const s = row.s, *const e = row.scratch;
+          s[i] = s[p] = -core::infinity<T>;
+          const T top = scale * SPHEREMIX_DISPATCH(row_largest<T>)(s, m);
+          const double sum = SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, top, e, m);
+          loss[i] = line * (double(top) + std::log(sum));
+          moment[i] = 0;
+          if (!gradients) return;
+          const double factor = line / (sum * options.temperature);
+          double mean = 0;
+          for (Index j = 0; j < m; ++j) {
+            if (j == i || j == p) {
+              s[j] = 0;
+              continue;
+            }
+            const double g = factor * double(e[j]);
+            mean += g * double(s[j]);
+            s[j] = T(g);
+          }
+          moment[i] = mean;
+        },
+        stacked.gradients());
+    if (gradients) stacked.unstack(out);
+    for (Index i = 0; i < n; ++i) pair[i] = row_product(x.row(i), y.row(i), x.cols);
+    ContrastResult result;
+    result.loss = positives(pair, n, pair + n);
+    result.log_temperature = -result.loss;  // the positives' part goes with 1 / tau
+    if (gradients) add_pairs<T>(out.dx, out.dy, x, y, pair + n);
+    for (Index i = 0; i < m; ++i) {
+      result.loss += loss[i];
+      result.log_temperature -= moment[i];
+    }
+    return result;
+  }
+};
+
+}  // namespace detail
+
+/// The loss, in nats.
+template <class X, class Y>
+[[nodiscard]] double decoupled_contrastive(const Eigen::MatrixBase<X>& x,
+                                           const Eigen::MatrixBase<Y>& y,
+                                           const DecoupledContrastiveOptions& options = {}) {
+  return detail::two_views_value("decoupled_contrastive", x, y, detail::DclLoss{options}).loss;
+}
+
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+template <class X, class Y, class Out>
+void decoupled_contrastive_with_gradient(const Eigen::MatrixBase<X>& x,
+                                         const Eigen::MatrixBase<Y>& y,
+                                         const DecoupledContrastiveOptions& options,
+                                         core::Workspace& workspace, Out& out) {
+  out.log_temperature = detail::two_views_gradient("decoupled_contrastive_with_gradient", x, y,
+                                                   detail::DclLoss{options}, workspace, out)
+                            .log_temperature;
+}
+
+template <class X, class Y>
+[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>>
+decoupled_contrastive_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                    const DecoupledContrastiveOptions& options = {}) {
+  core::Workspace workspace;
+  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
+  decoupled_contrastive_with_gradient(x, y, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

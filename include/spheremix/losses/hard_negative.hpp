@@ -1,0 +1,165 @@
+// HCL, contrast with hard negatives: negatives are weighted by e^(beta s / tau), and the share of
+// false ones, tau_plus, is taken off.
+//
+//   Z = [X; Y], anchor i with positive a = z_i.z_p(i)/tau and the N = 2 n - 2 other logits b_j:
+//   R = N sum_j e^((1 + beta) b_j) / sum_j e^(beta b_j)
+//   V = max( (R - tau_plus N e^a) / (1 - tau_plus),  N e^(-1/tau) )
+//   L = (1/2n) sum_i log(1 + V_i e^-a_i)
+//
+// beta = tau_plus = 0 is NT-Xent. The floor is the least that N negatives of unit rows can add up
+// to.
+//
+// Shapes     X, Y: n x d, n >= 1; n = 1 has no negatives and loss 0.
+// Units      nats.
+// Gradient   where V is above its floor, k = (V (1 - tau_plus) + tau_plus N e^a) / ((1 -
+// tau_plus)(V +
+//            e^a)): dL/db_j = k ((1 + beta) p_j - beta q_j) / 2n, p, q the two softmaxes, dL/da =
+//            -k / 2n. At the floor: dL/da = -V / (V + e^a) / 2n alone.
+// Cost       24 n^2 d flops in O(strip x n) memory.
+// Errors     shapes, tau, beta < 0, tau_plus outside [0, 1), memory_budget too small. NaN gives
+// NaN. Source     Robinson et al. 2021, "Contrastive Learning with Hard Negative Samples", arXiv
+//            2010.04592, equation 4, with its code's importance weights; tau_plus: Chuang et al.
+//            2020, arXiv 2007.00224.
+#pragma once
+
+#include "spheremix/losses/stacked.hpp"
+#include "spheremix/pairwise/row_sweep.hpp"
+
+namespace spheremix::losses {
+
+struct HardNegativeOptions {
+  double temperature = 0.5;
+  double beta = 1;                                   ///< concentration on hard negatives
+  double tau_plus = 0.1;                             ///< probability of a false negative
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+namespace detail {
+
+/// Loss of one anchor and its derivatives: of log R - a, of a at the floor, of ln(tau) at the
+/// floor.
+struct HardNegativeTerm {
+  double loss, pull, at_floor;
+};
+
+/// u = log R - a.
+inline HardNegativeTerm hard_negative_term(double u, double a, double count,
+                                           const HardNegativeOptions& o) {
+  const double keep = 1 - o.tau_plus, false_ones = o.tau_plus * count;
+  const double floor = count * std::exp(-1 / o.temperature - a);
+  if (u > 600) return {u - std::log(keep), 1, 0};
+  const double v = (std::exp(u) - false_ones) / keep;
+  if (!(v > floor)) return {std::log1p(floor), 0, floor / (1 + floor)};
+  return {std::log1p(v), std::exp(u) / (keep * (1 + v)), 0};
+}
+
+struct HardNegativeLoss {
+  const HardNegativeOptions& options;
+
+  template <class T>
+  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+    const HardNegativeOptions& o = options;
+    expects_temperature<T>(function, "temperature", o.temperature);
+    core::expects(o.beta >= 0 && std::isfinite(o.beta), function, "beta is ", o.beta,
+                  ", not a finite number >= 0");
+    core::expects(o.tau_plus >= 0 && o.tau_plus < 1, function, "tau_plus is ", o.tau_plus,
+                  ", outside [0, 1)");
+    const bool gradients = out.dx.data != nullptr;
+    const Index n = x.rows, m = 2 * n;
+    const std::size_t each = Workspace::bytes_for<double>(std::size_t(m));
+    const auto plan =
+        pairwise::make_row_plan<T>(function, m, m, x.cols, 2, false, o.memory_budget,
+                                   2 * each + Stacked<T>::bytes(n, x.cols, gradients));
+    const double sharpest = o.temperature / (1 + o.beta);
+    if (!computable(x, x, sharpest) || !computable(y, y, sharpest)) return nan_result(out);
+    Workspace::Frame frame = workspace.frame(plan.bytes);
+    const Stacked<T> stacked(x, y, gradients, frame);
+    double* const loss = frame.take<double>(std::size_t(m));
+    double* const moment = frame.take<double>(std::size_t(m));
+    const T scale = T(1 / o.temperature), hard = T((1 + o.beta) / o.temperature),
+            soft = T(o.beta / o.temperature);
+    const double count = double(m - 2), line = 1 / double(m);
+    pairwise::row_sweep<T>(
+        stacked.rows, stacked.rows, plan, frame,
+        [&](const pairwise::PairRow<T>& row) {
+          const Index i = row.i, p = other_view(i, n);
+          T *const s = row.s, *const e = row.scratch, *const f = e + row.stride;
+          loss[i] = moment[i] = 0;
+          if (n == 1) {
+            s[0] = s[1] = 0;
+            return;
+          }
+          const T positive = s[p];
+          s[i] = s[p] = -core::infinity<T>;
+          const T top = SPHEREMIX_DISPATCH(row_largest<T>)(s, m);
+          const double sum = SPHEREMIX_DISPATCH(row_exponential<T>)(s, hard, hard * top, e, m);
+          double weights = count;  // beta = 0: all negatives alike
+          if (o.beta == 0) {
+            std::fill_n(f, m, T(1));
+            f[i] = f[p] = 0;
+          } else {
+            weights = SPHEREMIX_DISPATCH(row_exponential<T>)(s, soft, soft * top, f, m);
+          }
+          const double a = double(scale) * double(positive);
+          const double u =
+              std::log(count) + double(scale) * double(top) + std::log(sum / weights) - a;
+          const HardNegativeTerm term = hard_negative_term(u, a, count, o);
+          loss[i] = line * term.loss;
+          if (!gradients) return;
+          const double own = -line * (term.pull + term.at_floor) / o.temperature;
+          double mean = own * double(positive) - line * term.at_floor / o.temperature;
+          const double first = line * term.pull * (1 + o.beta) / (sum * o.temperature),
+                       second = line * term.pull * o.beta / (weights * o.temperature);
+          for (Index j = 0; j < m; ++j) {
+            if (j == i || j == p) continue;
+            const double g = first * double(e[j]) - second * double(f[j]);
+            mean += g * double(s[j]);
+            s[j] = T(g);
+          }
+          s[i] = 0;
+          s[p] = T(own);
+          moment[i] = mean;
+        },
+        stacked.gradients());
+    if (gradients) stacked.unstack(out);
+    ContrastResult result;
+    for (Index i = 0; i < m; ++i) {
+      result.loss += loss[i];
+      result.log_temperature -= moment[i];
+    }
+    return result;
+  }
+};
+
+}  // namespace detail
+
+/// The loss, in nats.
+template <class X, class Y>
+[[nodiscard]] double hard_negative(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                   const HardNegativeOptions& options = {}) {
+  return detail::two_views_value("hard_negative", x, y, detail::HardNegativeLoss{options}).loss;
+}
+
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+template <class X, class Y, class Out>
+void hard_negative_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                 const HardNegativeOptions& options, core::Workspace& workspace,
+                                 Out& out) {
+  out.log_temperature =
+      detail::two_views_gradient("hard_negative_with_gradient", x, y,
+                                 detail::HardNegativeLoss{options}, workspace, out)
+          .log_temperature;
+}
+
+template <class X, class Y>
+[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> hard_negative_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const HardNegativeOptions& options = {}) {
+  core::Workspace workspace;
+  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
+  hard_negative_with_gradient(x, y, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

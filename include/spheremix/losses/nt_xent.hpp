@@ -1,0 +1,87 @@
+// NT-Xent, the loss of SimCLR: each of 2 n stacked views finds its other view among all but itself.
+//
+//   Z = [X; Y],  L = -(1/2n) sum_i log e^(z_i.z_p(i)/tau) / sum_{j != i} e^(z_i.z_j/tau),  p(i) = i
+//   +- n
+//
+// Shapes     X, Y: n x d, n >= 1; rows as they are. L = 0 exactly for n = 1.
+// Units      nats.
+// Gradient   G = (P - J) / (2 n tau) with P the softmax without the diagonal, J the pairs:
+//            dZ = (G + G^T) Z, dL/d ln(tau) = -sum G o Z Z^T.
+// Cost       24 n^2 d flops (a 2n x 2n table) in O(strip x n) memory. Accuracy, errors as info_nce.
+// Source     Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
+//            Representations", arXiv 2002.05709, equation 1.
+#pragma once
+
+#include "spheremix/losses/stacked.hpp"
+
+namespace spheremix::losses {
+
+struct NtXentOptions {
+  double temperature = 0.1;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+namespace detail {
+
+struct NtXentLoss {
+  const NtXentOptions& options;
+
+  template <class T>
+  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+    expects_temperature<T>(function, "temperature", options.temperature);
+    const bool gradients = out.dx.data != nullptr;
+    const Index n = x.rows, m = 2 * n;
+    const std::size_t other = contrast_bytes<T>(m, m, 2, false, gradients) +
+                              Workspace::bytes_for<Index>(std::size_t(2 * m)) +
+                              Stacked<T>::bytes(n, x.cols, gradients);
+    const auto plan = pairwise::make_plan<T>(
+        function, m, m, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, false>>(gradients),
+        options.memory_budget, other);
+    if (!computable(x, x, options.temperature) || !computable(y, y, options.temperature))
+      return nan_result(out);
+    Workspace::Frame frame = workspace.frame(plan.bytes);
+    const Stacked<T> stacked(x, y, gradients, frame);
+    Index* const special = frame.take<Index>(std::size_t(2 * m));
+    for (Index i = 0; i < m; ++i) {
+      special[2 * i] = other_view(i, n);
+      special[2 * i + 1] = i;  // masked: takes no part
+    }
+    Contrast<T> contrast{stacked.rows, stacked.rows, options.temperature, 1.0, 2, special};
+    contrast.masked = 1;
+    const ContrastResult result =
+        run_contrast<T, false>(contrast, plan, frame, stacked.gradients());
+    if (gradients) stacked.unstack(out);
+    return {result.loss, result.log_temperature, nullptr};
+  }
+};
+
+}  // namespace detail
+
+/// The loss, in nats.
+template <class X, class Y>
+[[nodiscard]] double nt_xent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                             const NtXentOptions& options = {}) {
+  return detail::two_views_value("nt_xent", x, y, detail::NtXentLoss{options}).loss;
+}
+
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+template <class X, class Y, class Out>
+void nt_xent_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                           const NtXentOptions& options, core::Workspace& workspace, Out& out) {
+  out.log_temperature = detail::two_views_gradient("nt_xent_with_gradient", x, y,
+                                                   detail::NtXentLoss{options}, workspace, out)
+                            .log_temperature;
+}
+
+template <class X, class Y>
+[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> nt_xent_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const NtXentOptions& options = {}) {
+  core::Workspace workspace;
+  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
+  nt_xent_with_gradient(x, y, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

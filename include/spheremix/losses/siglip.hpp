@@ -1,0 +1,137 @@
+// SigLIP: every pair of the batch is a yes-or-no question of its own.
+//
+//   L = (1/n) sum_i sum_j softplus(-z_ij (x_i.y_j / tau + bias)),   z_ij = +1 for i = j, else -1
+//
+// Shapes     X, Y: n x d, n >= 1. The learned scale of the paper is e^a = 1/tau.
+// Units      nats; the sum over j is not divided by n (as published).
+// Gradient   with u = -z (s/tau + b): G = -z sigmoid(u) / (n tau), dX = G Y, dY = G^T X,
+//            dL/d ln(tau) = -sum G o S, dL/dbias = -(1/n) sum z sigmoid(u).
+// Cost       6 n^2 d flops in O(strip x n) memory, one sweep: no statistics.
+// Accuracy   softplus(u) = max(u, 0) + log1p(e^-|u|): finite and exact to a few eps everywhere.
+// Errors     shapes, no rows, tau, bias not finite, memory_budget too small. NaN gives NaN.
+// Source     Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv 2303.15343.
+#pragma once
+
+#include "spheremix/losses/stacked.hpp"
+#include "spheremix/pairwise/row_sweep.hpp"
+
+namespace spheremix::losses {
+
+struct SiglipOptions {
+  double temperature = 0.1;
+  double bias = -10;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+/// Loss and gradients of siglip.
+template <class Matrix>
+struct SiglipGradient {
+  double loss;
+  Matrix x;                ///< dL/dX
+  Matrix y;                ///< dL/dY
+  double log_temperature;  ///< dL/d ln(tau) = -dL/da
+  double bias;             ///< dL/dbias
+};
+
+namespace detail {
+
+struct SiglipResult {
+  double loss, log_temperature, bias;
+};
+
+struct SiglipLoss {
+  const SiglipOptions& options;
+
+  template <class T>
+  SiglipResult run(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                   Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+    expects_temperature<T>(function, "temperature", options.temperature);
+    core::expects(std::isfinite(T(options.bias)), function, "bias is ", options.bias);
+    const bool gradients = out.dx.data != nullptr;
+    const Index n = x.rows;
+    const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
+    const auto plan = pairwise::make_row_plan<T>(function, n, n, x.cols, 1, false,
+                                                 options.memory_budget, 3 * each);
+    if (!computable(x, y, options.temperature)) {
+      const ContrastResult bad = nan_result(out);
+      return {bad.loss, bad.loss, bad.loss};
+    }
+    Workspace::Frame frame = workspace.frame(plan.bytes);
+    double* const loss = frame.take<double>(std::size_t(n));
+    double* const moment = frame.take<double>(std::size_t(n));
+    double* const shift = frame.take<double>(std::size_t(n));
+    const T scale = T(1 / options.temperature), bias = T(options.bias);
+    const T factor = T(1 / (double(n) * options.temperature));
+    pairwise::row_sweep<T>(
+        x, y, plan, frame,
+        [&](const pairwise::PairRow<T>& row) {
+          T *const s = row.s, *const u = row.scratch;
+          for (Index j = 0; j < n; ++j) u[j] = scale * s[j] + bias;
+          u[row.i] = -u[row.i];
+          loss[row.i] = SPHEREMIX_DISPATCH(row_softplus<T>)(u, n);
+          if (!gradients) return;
+          u[row.i] = -u[row.i];
+          double m = 0, b = 0;
+          for (Index j = 0; j < n; ++j) {
+            const T g = factor * u[j];
+            m += double(g) * double(s[j]);
+            b += double(u[j]);
+            s[j] = g;
+          }
+          moment[row.i] = m;
+          shift[row.i] = b;
+        },
+        out);
+    SiglipResult result{0, 0, 0};
+    for (Index i = 0; i < n; ++i) {
+      result.loss += loss[i] / double(n);
+      if (!gradients) continue;
+      result.log_temperature -= moment[i];
+      result.bias += shift[i] / double(n);
+    }
+    return result;
+  }
+
+  template <class T>
+  SiglipResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                          Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+    return run(function, x, y, workspace, out);
+  }
+};
+
+}  // namespace detail
+
+/// The loss, in nats.
+template <class X, class Y>
+[[nodiscard]] double siglip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                            const SiglipOptions& options = {}) {
+  return detail::two_views_value(
+             "siglip", x, y,
+             [&](const char* function, auto a, auto b, auto& memory, auto out) {
+               const auto r = detail::SiglipLoss{options}(function, a, b, memory, out);
+               return detail::ContrastResult{r.loss, r.log_temperature, nullptr};
+             })
+      .loss;
+}
+
+/// Loss and gradients into `out` (any struct with the fields of SiglipGradient).
+template <class X, class Y, class Out>
+void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                          const SiglipOptions& options, core::Workspace& workspace, Out& out) {
+  const auto result = detail::two_views_gradient("siglip_with_gradient", x, y,
+                                                 detail::SiglipLoss{options}, workspace, out);
+  out.log_temperature = result.log_temperature;
+  out.bias = result.bias;
+}
+
+template <class X, class Y>
+[[nodiscard]] SiglipGradient<RowMatrix<typename X::Scalar>> siglip_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const SiglipOptions& options = {}) {
+  core::Workspace workspace;
+  SiglipGradient<RowMatrix<typename X::Scalar>> out;
+  siglip_with_gradient(x, y, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

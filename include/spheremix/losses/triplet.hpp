@@ -1,0 +1,192 @@
+// The triplet loss with mining inside the batch.
+//
+//   batch_hard   per anchor: the farthest row of its label p, the nearest of another one n:
+//                max(0, margin + d(a, p) - d(a, n)), mean over anchors that have both
+//   semi_hard    per anchor and each p: the nearest n with d(a, n) > d(a, p), or the farthest n
+//                where none is; mean over those pairs
+//
+// d is the distance |x - y| (TripletDistance::euclidean) or its square. Mining goes by products
+// (ties to the lower row), the chosen distances are taken from differences in double.
+//
+// Shapes     X: n x d; labels: n numbers, equal or not. Anchors without a positive or without a
+//            negative are left out and counted (skipped); none left: loss 0.
+// Gradient   of an active triplet: d(a, p)' - d(a, n)' with d' = (x - y)/d, 0 at d = 0.
+//            Differences, not products: near-duplicates keep their digits.
+// Cost       2 n^2 d flops and the triplets.
+// Errors     shapes, no rows, margin negative, labels not finite, memory_budget. NaN gives NaN.
+// Source     Hermans et al. 2017, "In Defense of the Triplet Loss", arXiv 1703.07737, equation 5;
+//            Schroff et al. 2015, "FaceNet", arXiv 1503.03832, section 3.2.
+#pragma once
+
+#include "spheremix/losses/supervised.hpp"
+#include "spheremix/metrics/sums.hpp"
+
+namespace spheremix::losses {
+
+enum class TripletMining { batch_hard, semi_hard };
+enum class TripletDistance { euclidean, squared };
+
+struct TripletOptions {
+  double margin = 0.2;
+  TripletMining mining = TripletMining::batch_hard;
+  TripletDistance distance = TripletDistance::euclidean;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory of the mining
+};
+
+/// Loss and gradient of triplet.
+template <class Matrix>
+struct TripletGradient {
+  double loss;
+  Matrix x;       ///< dL/dX
+  Index active;   ///< triplets with a positive loss
+  Index skipped;  ///< anchors without a positive or a negative
+};
+
+namespace detail {
+
+struct Triplet {
+  Index anchor, positive, negative;
+};
+
+struct TripletResult {
+  double loss = 0;
+  Index active = 0, skipped = 0;
+};
+
+/// Triplets of anchor i from its squared distances.
+template <class T>
+void mine_triplets(TripletMining mining, const std::vector<double>& labels, Index i,
+                   const T* square, std::vector<Triplet>& out) {
+  const Index n = Index(labels.size());
+  const auto same = [&](Index j) { return labels[std::size_t(j)] == labels[std::size_t(i)]; };
+  if (mining == TripletMining::batch_hard) {
+    Triplet t{i, -1, -1};
+    for (Index j = 0; j < n; ++j) {
+      if (j == i) continue;
+      Index& best = same(j) ? t.positive : t.negative;
+      if (best < 0 || (same(j) ? square[j] > square[best] : square[j] < square[best])) best = j;
+    }
+    if (t.positive >= 0 && t.negative >= 0) out.push_back(t);
+    return;
+  }
+  std::vector<Index> others;
+  for (Index j = 0; j < n; ++j)
+    if (!same(j)) others.push_back(j);
+  if (others.empty()) return;
+  std::stable_sort(others.begin(), others.end(),
+                   [&](Index a, Index b) { return square[a] < square[b]; });
+  for (Index p = 0; p < n; ++p) {
+    if (p == i || !same(p)) continue;
+    const auto next = std::upper_bound(others.begin(), others.end(), square[p],
+                                       [&](T limit, Index j) { return limit < square[j]; });
+    out.push_back({i, p, next == others.end() ? others.back() : *next});
+  }
+}
+
+template <class T>
+TripletResult triplet_on_views(const char* function, MatrixView<const T> x,
+                               const std::vector<double>& labels, const TripletOptions& o,
+                               Workspace& workspace, MatrixView<T> dx) {
+  core::expects(o.margin >= 0 && std::isfinite(o.margin), function, "margin is ", o.margin,
+                ", not a finite number >= 0");
+  const Index n = x.rows, d = x.cols;
+  const std::size_t each = Workspace::bytes_for<T>(std::size_t(n));
+  const auto plan = pairwise::make_row_plan<T>(function, n, n, d, 0, false, o.memory_budget, each);
+  if (!computable(x, x, 1.0)) {
+    if (dx.data) fill_nan(dx);
+    return {core::nan<double>, 0, 0};
+  }
+  Workspace::Frame frame = workspace.frame(plan.bytes);
+  T* const norm = frame.take<T>(std::size_t(n));
+  for (Index i = 0; i < n; ++i) norm[i] = T(row_product(x.row(i), x.row(i), d));
+  std::vector<std::vector<Triplet>> mined(static_cast<std::size_t>(n));
+  pairwise::row_sweep<T>(x, x, plan, frame,
+                         [&](const pairwise::PairRow<T>& row) {
+                           for (Index j = 0; j < n; ++j)
+                             row.s[j] = norm[row.i] + norm[j] - 2 * row.s[j];
+                           mine_triplets(o.mining, labels, row.i, row.s, mined[std::size_t(row.i)]);
+                         },
+                         {});
+  TripletResult result;
+  Index count = 0;
+  for (const auto& triplets : mined) {
+    result.skipped += triplets.empty();
+    count += Index(triplets.size());
+  }
+  std::vector<double> gradient(dx.data ? std::size_t(n * d) : 0);
+  const auto distance = [&](Index a, Index b) {
+    return o.distance == TripletDistance::squared
+               ? metrics::detail::squared_distance(x.row(a), x.row(b), d)
+               : metrics::detail::row_distance(x.row(a), x.row(b), d);
+  };
+  const auto pull = [&](Index a, Index b, double value, double weight) {
+    if (!dx.data || value == 0) return;
+    const double factor = weight * (o.distance == TripletDistance::squared ? 2 : 1 / value);
+    for (Index k = 0; k < d; ++k) {
+      const double g = factor * (double(x(a, k)) - double(x(b, k)));
+      gradient[std::size_t(a * d + k)] += g;
+      gradient[std::size_t(b * d + k)] -= g;
+    }
+  };
+  const double line = count > 0 ? 1 / double(count) : 0;
+  for (const auto& triplets : mined)
+    for (const Triplet& t : triplets) {
+      const double near = distance(t.anchor, t.positive), far = distance(t.anchor, t.negative);
+      const double lack = o.margin + near - far;
+      if (!(lack > 0)) continue;
+      ++result.active;
+      result.loss += line * lack;
+      pull(t.anchor, t.positive, near, line);
+      pull(t.anchor, t.negative, far, -line);
+    }
+  if (dx.data)
+    for (Index i = 0; i < n; ++i)
+      for (Index k = 0; k < d; ++k) dx(i, k) = T(gradient[std::size_t(i * d + k)]);
+  return result;
+}
+
+}  // namespace detail
+
+/// The loss, in units of the distance.
+template <class X, class L>
+[[nodiscard]] double triplet(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+                             const TripletOptions& options = {}) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> rows(x);
+  core::expects(x.rows() >= 1, "triplet", "X has no rows");
+  core::Workspace workspace;
+  return detail::triplet_on_views<T>("triplet", rows.view(),
+                                     detail::labels_of("triplet", labels, x.rows()), options,
+                                     workspace, {})
+      .loss;
+}
+
+/// Loss and gradient into `out` (any struct with the fields of TripletGradient).
+template <class X, class L, class Out>
+void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+                           const TripletOptions& options, core::Workspace& workspace, Out& out) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "triplet_with_gradient";
+  const core::InputRows<T> rows(x);
+  core::expects(x.rows() >= 1, name, "X has no rows");
+  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
+  core::expects_apart(name, dx.view(), rows.view());
+  const auto result = detail::triplet_on_views<T>(
+      name, rows.view(), detail::labels_of(name, labels, x.rows()), options, workspace, dx.view());
+  dx.commit();
+  out.loss = result.loss;
+  out.active = result.active;
+  out.skipped = result.skipped;
+}
+
+template <class X, class L>
+[[nodiscard]] TripletGradient<RowMatrix<typename X::Scalar>> triplet_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+    const TripletOptions& options = {}) {
+  core::Workspace workspace;
+  TripletGradient<RowMatrix<typename X::Scalar>> out;
+  triplet_with_gradient(x, labels, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses

@@ -1,0 +1,146 @@
+// VICReg: invariance between two views, variance of every column, no covariance between columns.
+//
+//   invariance  mean over all n d entries of (X - Y)^2
+//   variance    for each view (1/d) sum_k max(0, gamma - sqrt(var_k + epsilon)), halved and added
+//   covariance  for each view (1/d) sum_{k != l} C_kl^2, added;  C = Xc^T Xc / (n - 1), Xc centred
+//   L = invariance_weight * ... + variance_weight * ... + covariance_weight * ...
+//
+// Shapes     X, Y: n x d, n >= 2. No normalisation: columns count, not rows.
+// Gradient   2 (X - Y)/(n d); -Xc / (2 d (n - 1) sqrt(var + epsilon)) where below gamma;
+//            4 Xc C_off / (d (n - 1)).
+// Cost       4 n d^2 flops a view, in double; memory 2 n d + d^2 doubles.
+// Errors     shapes, n < 2, weights negative, epsilon or gamma not positive. NaN gives NaN.
+// Source     Bardes et al. 2022, "VICReg", arXiv 2105.04906, equations 1 to 6, halved and added as
+// in
+//            the released code.
+#pragma once
+
+#include "spheremix/losses/dense_products.hpp"
+#include "spheremix/losses/geometric_consistency.hpp"
+
+namespace spheremix::losses {
+
+struct VicregOptions {
+  double invariance_weight = 25;
+  double variance_weight = 25;
+  double covariance_weight = 1;
+  double gamma = 1;       ///< wanted standard deviation
+  double epsilon = 1e-4;  ///< added to the variance under the root
+};
+
+namespace detail {
+
+/// Variance and covariance of one view; its gradient is added to dx unless that is null.
+template <class T>
+double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& workspace,
+                   MatrixView<T> dx) {
+  const Index n = x.rows, d = x.cols;
+  const int threads = DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(d));
+  Workspace::Frame frame =
+      workspace.frame(DenseProducts<double>::bytes(threads) + 2 * rows_bytes<double>(n, d) +
+                      rows_bytes<double>(d, d) + 2 * Workspace::bytes_for<double>(std::size_t(d)));
+  DenseProducts<double> products(threads, frame);
+  const auto centred = take_rows<double>(frame, n, d), back = take_rows<double>(frame, n, d);
+  const auto c = take_rows<double>(frame, d, d);
+  double* const mean = frame.take<double>(std::size_t(d));
+  double* const pull = frame.take<double>(std::size_t(d));
+  std::fill_n(mean, d, 0.0);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) mean[k] += double(x(i, k));
+  for (Index k = 0; k < d; ++k) mean[k] /= double(n);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) centred(i, k) = double(x(i, k)) - mean[k];
+  products.transposed_times(c, centred, centred, false);
+  double variance = 0, covariance = 0;
+  for (Index k = 0; k < d; ++k) {
+    const double spread = std::sqrt(c(k, k) / double(n - 1) + o.epsilon);
+    const double lack = o.gamma - spread;
+    pull[k] = 0;
+    if (!(lack <= 0)) {  // NaN stays
+      variance += lack;
+      pull[k] = -o.variance_weight / (2 * double(d) * double(n - 1) * spread);
+    }
+    c(k, k) = 0;
+    for (Index l = 0; l < d; ++l) {
+      const double e = c(k, l) / double(n - 1);
+      if (l != k) covariance += e * e;
+    }
+  }
+  if (dx.data) {
+    // C is symmetric and every column of Xc adds up to 0, so the mean takes no part.
+    const double factor = 4 * o.covariance_weight / (double(d) * double(n - 1) * double(n - 1));
+    products.times(back, centred, c, false);
+    for (Index i = 0; i < n; ++i)
+      for (Index k = 0; k < d; ++k)
+        dx(i, k) = T(double(dx(i, k)) + factor * back(i, k) + pull[k] * centred(i, k));
+  }
+  return o.variance_weight * variance / (2 * double(d)) +
+         o.covariance_weight * covariance / double(d);
+}
+
+template <class T>
+double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                       const VicregOptions& o, Workspace& workspace, MatrixView<T> dx,
+                       MatrixView<T> dy) {
+  core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
+  core::expects(x.rows >= 2 && x.cols >= 1, function, "X is ", x.rows, " x ", x.cols,
+                ": at least two rows and one column are needed");
+  expects_weight(function, "invariance_weight", o.invariance_weight);
+  expects_weight(function, "variance_weight", o.variance_weight);
+  expects_weight(function, "covariance_weight", o.covariance_weight);
+  core::expects(o.gamma > 0 && o.epsilon > 0, function, "gamma is ", o.gamma, " and epsilon ",
+                o.epsilon, ", both must be positive");
+  const Index d = x.cols;
+  const double each = o.invariance_weight / (double(x.rows) * double(d));
+  double loss = each * metrics::detail::sum_over_rows(x.rows, [&](Index i) {
+                  if (dx.data)
+                    for (Index k = 0; k < d; ++k) {
+                      const double g = 2 * each * (double(x(i, k)) - double(y(i, k)));
+                      dx(i, k) = T(g);
+                      dy(i, k) = T(-g);
+                    }
+                  return metrics::detail::squared_distance(x.row(i), y.row(i), d);
+                });
+  loss += vicreg_view(x, o, workspace, dx);
+  return loss + vicreg_view(y, o, workspace, dy);
+}
+
+}  // namespace detail
+
+/// The loss.
+template <class X, class Y>
+[[nodiscard]] double vicreg(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                            const VicregOptions& options = {}) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  core::Workspace workspace;
+  return detail::vicreg_on_views<T>("vicreg", rows_x.view(), rows_y.view(), options, workspace, {},
+                                    {});
+}
+
+/// Loss and gradients into `out` (any struct with the fields of PairGradient).
+template <class X, class Y, class Out>
+void vicreg_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                          const VicregOptions& options, core::Workspace& workspace, Out& out) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "vicreg_with_gradient";
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  core::expects_same_shape(name, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
+  detail::GradientRows<T, decltype(out.x), decltype(out.y)> rows(name, out.x, out.y, rows_x.view(),
+                                                                 rows_y.view());
+  out.loss = detail::vicreg_on_views<T>(name, rows_x.view(), rows_y.view(), options, workspace,
+                                        rows.x.view(), rows.y.view());
+  rows.commit();
+}
+
+template <class X, class Y>
+[[nodiscard]] PairGradient<RowMatrix<typename X::Scalar>> vicreg_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const VicregOptions& options = {}) {
+  core::Workspace workspace;
+  PairGradient<RowMatrix<typename X::Scalar>> out;
+  vicreg_with_gradient(x, y, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses
