@@ -1,6 +1,7 @@
 # spheremix::cuda: the headers under spheremix/gpu/ with the CUDA runtime, and cuBLASLt where the toolkit has
 # it. Read by the source tree and, as component `cuda`, by the installed package. It brings no Eigen (those
-# headers need none) and no architecture flag: a program's architectures are its own choice.
+# headers need none) and no flag: a program's architectures are its own choice, and so is -std=c++20, which
+# device code needs (CMake sets it by CUDA_STANDARD 20 from version 3.26).
 if(NOT TARGET spheremix::cuda)
   find_package(CUDAToolkit 12 QUIET GLOBAL)
   if(CUDAToolkit_FOUND)

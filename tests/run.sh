@@ -12,11 +12,15 @@
 #          budget     compile time of a program that uses one loss
 #          consumers  installed package, add_subdirectory, FetchContent, pkg-config
 #          readme     every snippet and command of the README
+#          compile_fail  programs that must not compile, each with a twin that must
+#          fuzz       the .npy reader, 20 s of libFuzzer
 #          cuda       device headers and tests under nvcc, where there is one
+#          faults     every barrier of the device kernels deleted once: a test must fail (only when asked for)
 # Logs and builds go to build/tests (or $SPHEREMIX_TEST_BUILD). Works without apt where nothing is missing.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
+default_stages="floors units sanitized headers two_units budget consumers readme compile_fail fuzz cuda"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
@@ -152,18 +156,21 @@ stage_budget() {
 }
 stage_consumers() { script sh tests/scripts/consumers.sh "$out/consumers"; }
 stage_readme() { script python3 tests/scripts/readme.py "$out/readme"; }
+stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
+stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
-    preset cuda -DCMAKE_CXX_COMPILER=g++
+    script sh tests/gpu/compile.sh
   else
     echo "   no nvcc here: device code was not compiled"
   fi
 }
+stage_faults() { script python3 tests/gpu/plant_faults.py; }
 
-[ $# -gt 0 ] || set -- floors units sanitized headers two_units budget consumers readme cuda
+[ $# -gt 0 ] || set -- $default_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | budget | consumers | readme | cuda) ;;
+    floors | units | sanitized | headers | two_units | budget | consumers | readme | compile_fail | fuzz | cuda | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2
