@@ -38,7 +38,7 @@ class Progress {
   void line(const std::string& text) {
     const std::lock_guard lock(mutex_);
     clear();
-    if (terminal_ || done_ >= total_)
+    if (terminal_ || done_ == 0 || done_ >= total_)
       std::fprintf(stderr, "%s\n", text.c_str());
     else
       std::fprintf(stderr, "%s  (%s)\n", text.c_str(), status().c_str());
