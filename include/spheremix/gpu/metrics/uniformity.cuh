@@ -37,12 +37,13 @@ template <class T>
 struct UniformityPair {
   static constexpr bool kRows = true, kCols = false;
   T two_c;
-  const T* norms;  ///< c |x_i|^2
+  const T* row_norms;  ///< c |x_i|^2
+  const T* col_norms;
   const T* shift;
   T weight;
 
   __device__ __forceinline__ T logit(T s, Index i, Index j) const {
-    const T z = two_c * s - norms[i] - norms[j];
+    const T z = two_c * s - row_norms[i] - col_norms[j];
     return z > 0 ? T(0) : z;
   }
   __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, Index i, Index j) const {
@@ -93,15 +94,15 @@ struct LargestKernel {
   }
 };
 
-/// From the tiles' sums: the value and 4 t / sum_{i != j} K. One block.
+/// From the tiles' sums: the value and slope = factor / sum of K. One block.
 template <class T>
 struct ValueKernel {
   static constexpr unsigned kThreads = 256, kResident = 4;
   static constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
   const double* partial;
-  Index count, n;
+  Index count;
+  double pairs, factor;
   const T* shift;
-  double t;
   double* value;
   double* slope;
   __device__ void operator()() const {
@@ -109,8 +110,8 @@ struct ValueKernel {
     for (Index k = threadIdx.x; k < count; k += kThreads) v += partial[k];
     v = pairwise::block_sum<kThreads>(v, reinterpret_cast<double*>(shared_memory()));
     if (threadIdx.x > 0) return;
-    *value = std::log(v / (double(n) * double(n - 1))) + 0.693147180559945309417 * double(*shift);
-    *slope = 4 * t / v;
+    *value = std::log(v / pairs) + 0.693147180559945309417 * double(*shift);
+    *slope = factor / v;
   }
 };
 
@@ -176,7 +177,7 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
   using Norms = NormsKernel<Input, Sum>;
   status = pairwise::start(Norms{a, Sum(c), norms}, pairwise::ceil_div(n, Norms::kRowsEach), stream);
   if (!status) return status;
-  const UniformityPair<Sum> policy{Sum(2 * c), norms, shift, Tile::kWeightScale};
+  const UniformityPair<Sum> policy{Sum(2 * c), norms, norms, shift, Tile::kWeightScale};
   const pairwise::Excluded diagonal{{0, 0, 0}, 1};
   const bool shifted = options.t > 3;
   if (shifted) {
@@ -232,7 +233,7 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
     return products(direct, mirror, stream);
   });
   if (!status) return status;
-  status = pairwise::start(ValueKernel<Sum>{values, tiles, n, shift, options.t, out.value, slope}, 1, stream);
+  status = pairwise::start(ValueKernel<Sum>{values, tiles, double(n) * double(n - 1), 4 * options.t, shift, out.value, slope}, 1, stream);
   if (!status || !gradient) return status;
   using Centre = CentreKernel<Input, Sum>;
   return pairwise::start(Centre{a, sums, slope, Tile::kWeightScale, out.x}, pairwise::ceil_div(n, Centre::kRowsEach),
