@@ -5,7 +5,7 @@
 //   joint_uniformity(X, Y) = uniformity of the rows of X and Y together
 //
 // Types, accuracy and errors as uniformity.cuh. cross: 6 N M D flops, memory 4 (N + M) D bytes at most for operands, 24 bytes
-// a row and 38 MiB. joint: 12 N^2 D flops, its stacked rows 2 (N + M) D bytes (4 or 8 exact), their gradient 4 (N + M) D.
+// a row and 38 MiB. joint: 3 (N + M)^2 D flops, its stacked rows 2 (N + M) D bytes (4 or 8 exact), their gradient 4 (N + M) D.
 #pragma once
 
 #include "spheremix/gpu/metrics/uniformity.cuh"
