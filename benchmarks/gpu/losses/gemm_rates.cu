@@ -1,6 +1,8 @@
-// The bound of the pairwise engine on one device: what cuBLASLt reaches for the products a contrastive loss is made of.
+// The bound of the pairwise engine on one device: what cuBLASLt reaches for the products a
+// contrastive loss is made of.
 //
-//   S = X Y^T (rows x cols, k = D, 16 bit out)   dX += G Y (rows x D, f32 out)   dY += G^T X (cols x D, f32 out)
+//   S = X Y^T (rows x cols, k = D, 16 bit out)   dX += G Y (rows x D, f32 out)   dY += G^T X (cols
+//   x D, f32 out)
 //
 //   nvcc -std=c++20 -O2 -arch=sm_90 gemm_rates.cu -lcublasLt -o gemm_rates && ./gemm_rates
 #include <cublasLt.h>
@@ -12,17 +14,18 @@
 #include <cstdlib>
 #include <vector>
 
-#define CHECK(x)                                                     \
-  do {                                                               \
-    const int status_ = int(x);                                      \
-    if (status_ != 0) {                                              \
+#define CHECK(x)                                                      \
+  do {                                                                \
+    const int status_ = int(x);                                       \
+    if (status_ != 0) {                                               \
       std::printf("%s:%d: status %d\n", __FILE__, __LINE__, status_); \
-      std::exit(1);                                                  \
-    }                                                                \
+      std::exit(1);                                                   \
+    }                                                                 \
   } while (0)
 
 __global__ void fill(__half* p, long n, unsigned seed, float scale) {
-  for (long i = blockIdx.x * long(blockDim.x) + threadIdx.x; i < n; i += long(gridDim.x) * blockDim.x) {
+  for (long i = blockIdx.x * long(blockDim.x) + threadIdx.x; i < n;
+       i += long(gridDim.x) * blockDim.x) {
     unsigned h = unsigned(i) * 2654435761u + seed;
     h ^= h >> 16, h *= 0x85ebca6bu, h ^= h >> 13, h *= 0xc2b2ae35u, h ^= h >> 16;
     p[i] = __float2half((float(h >> 8) / 16777216.f - 0.5f) * scale);
@@ -42,8 +45,8 @@ int main() {
   CHECK(cublasLtCreate(&lt));
   cudaDeviceProp prop;
   CHECK(cudaGetDeviceProperties(&prop, 0));
-  std::printf("%s, %d SMs, L2 %d MB, cublasLt %zu\n", prop.name, prop.multiProcessorCount, prop.l2CacheSize >> 20,
-              cublasLtGetVersion());
+  std::printf("%s, %d SMs, L2 %d MB, cublasLt %zu\n", prop.name, prop.multiProcessorCount,
+              prop.l2CacheSize >> 20, cublasLtGetVersion());
   const size_t workspace = 32u << 20;
   void* scratch;
   CHECK(cudaMalloc(&scratch, workspace));
@@ -59,7 +62,13 @@ int main() {
   const auto T = CUBLAS_OP_T, N = CUBLAS_OP_N;
   std::vector<Gemm> list;
   for (long d : {512L, 768L})
-    for (auto [r, s] : {std::pair{2048L, 4096L}, {4096L, 4096L}, {4096L, 8192L}, {8192L, 4096L}, {8192L, 8192L}, {2048L, 16384L}, {1024L, 32768L}}) {
+    for (auto [r, s] : {std::pair{2048L, 4096L},
+                        {4096L, 4096L},
+                        {4096L, 8192L},
+                        {8192L, 4096L},
+                        {8192L, 8192L},
+                        {2048L, 16384L},
+                        {1024L, 32768L}}) {
       list.push_back({"S=XY'", s, r, d, T, N, CUDA_R_16F, 0});
       list.push_back({"dX+=GY", d, r, s, N, N, CUDA_R_32F, 1});
       list.push_back({"dY+=G'X", d, s, r, N, T, CUDA_R_32F, 1});
@@ -79,12 +88,15 @@ int main() {
     CHECK(cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_TRANSA, &g.opa, sizeof g.opa));
     CHECK(cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_TRANSB, &g.opb, sizeof g.opb));
     cublasLtMatrixLayout_t la, lb, lc;
-    CHECK(cublasLtMatrixLayoutCreate(&la, CUDA_R_16F, g.opa == N ? g.m : g.k, g.opa == N ? g.k : g.m, g.opa == N ? g.m : g.k));
-    CHECK(cublasLtMatrixLayoutCreate(&lb, CUDA_R_16F, g.opb == N ? g.k : g.n, g.opb == N ? g.n : g.k, g.opb == N ? g.k : g.n));
+    CHECK(cublasLtMatrixLayoutCreate(&la, CUDA_R_16F, g.opa == N ? g.m : g.k,
+                                     g.opa == N ? g.k : g.m, g.opa == N ? g.m : g.k));
+    CHECK(cublasLtMatrixLayoutCreate(&lb, CUDA_R_16F, g.opb == N ? g.k : g.n,
+                                     g.opb == N ? g.n : g.k, g.opb == N ? g.k : g.n));
     CHECK(cublasLtMatrixLayoutCreate(&lc, g.out, g.m, g.n, g.m));
     cublasLtMatmulPreference_t pref;
     CHECK(cublasLtMatmulPreferenceCreate(&pref));
-    CHECK(cublasLtMatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
+    CHECK(cublasLtMatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                               &workspace, sizeof workspace));
     cublasLtMatmulHeuristicResult_t found[8];
     int count = 0;
     CHECK(cublasLtMatmulAlgoGetHeuristic(lt, op, la, lb, lc, lc, pref, 8, found, &count));
@@ -93,7 +105,8 @@ int main() {
     int best_at = -1;
     for (int f = 0; f < count; ++f) {
       auto once = [&] {
-        CHECK(cublasLtMatmul(lt, op, &one, a, la, b, lb, &g.beta, c, lc, c, lc, &found[f].algo, scratch, workspace, 0));
+        CHECK(cublasLtMatmul(lt, op, &one, a, la, b, lb, &g.beta, c, lc, c, lc, &found[f].algo,
+                             scratch, workspace, 0));
       };
       for (int i = 0; i < 2; ++i) once();
       CHECK(cudaEventRecord(e0));
@@ -107,7 +120,9 @@ int main() {
       if (ms < best) best = ms, best_at = f;
     }
     const double flops = 2.0 * double(g.m) * double(g.n) * double(g.k);
-    std::printf("%-16s m %6ld n %6ld k %6ld  first %8.1f us %6.1f TF   best #%d %8.1f us %6.1f TF\n", g.name, g.m, g.n, g.k, first * 1e3,
-                flops / first * 1e-9, best_at, best * 1e3, flops / best * 1e-9);
+    std::printf(
+        "%-16s m %6ld n %6ld k %6ld  first %8.1f us %6.1f TF   best #%d %8.1f us %6.1f TF\n",
+        g.name, g.m, g.n, g.k, first * 1e3, flops / first * 1e-9, best_at, best * 1e3,
+        flops / best * 1e-9);
   }
 }

@@ -1,15 +1,15 @@
-// The N x N losses on one GPU: fast path by kernels and by cuBLASLt, alone and replayed from a graph. Each case is
-// checked against the exact path first (relative error of dX), then timed: the median of 30 runs by CUDA events.
-// One JSON object a line, and the scratch each call asked for.
+// The N x N losses on one GPU: fast path by kernels and by cuBLASLt, alone and replayed from a
+// graph. Each case is checked against the exact path first (relative error of dX), then timed: the
+// median of 30 runs by CUDA events. One JSON object a line, and the scratch each call asked for.
 //
-//   nvcc -std=c++20 -O2 -arch=sm_90 -I../../../include losses_bench.cu -lcublasLt -o losses_bench && ./losses_bench
+//   nvcc -std=c++20 -O2 -arch=sm_90 -I../../../include losses_bench.cu -lcublasLt -o losses_bench
+//   && ./losses_bench
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <vector>
-
-#include <algorithm>
-#include <cmath>
 
 #include "spheremix/gpu/losses/clip.cuh"
 #include "spheremix/gpu/losses/clip_m2_mix.cuh"
@@ -87,7 +87,8 @@ double graph_ms(const Call& call, cudaStream_t stream) {
   must(call(stream), "captured call");
   must(cudaStreamEndCapture(stream, &graph), "end of capture");
   must(cudaGraphInstantiate(&exec, graph, 0), "instantiate");
-  const double ms = median_ms([&](cudaStream_t s) { return gpu::status_of(cudaGraphLaunch(exec, s)); }, stream);
+  const double ms =
+      median_ms([&](cudaStream_t s) { return gpu::status_of(cudaGraphLaunch(exec, s)); }, stream);
   cudaGraphExecDestroy(exec);
   cudaGraphDestroy(graph);
   return ms;
@@ -116,8 +117,8 @@ double difference(const std::vector<float>& got, const std::vector<float>& want)
   return std::sqrt(e / s);
 }
 
-void report(const char* name, const char* products, const Problem& p, const Call& call, const Call& exact,
-            std::size_t bytes, cudaStream_t stream) {
+void report(const char* name, const char* products, const Problem& p, const Call& call,
+            const Call& exact, std::size_t bytes, cudaStream_t stream) {
   double error = -1;
   if (p.n <= 32768) {  // the exact path is slow beyond
     must(exact(stream), "exact");
@@ -129,9 +130,11 @@ void report(const char* name, const char* products, const Problem& p, const Call
     error = difference(host(p.dx), want);
   }
   const double ms = median_ms(call, stream), graph = p.n <= 4096 ? graph_ms(call, stream) : -1;
-  std::printf("{\"case\": \"%s\", \"products\": \"%s\", \"n\": %ld, \"d\": %ld, \"ms\": %.4f, \"graph_ms\": %.4f, "
-              "\"dx_error\": %.2e, \"scratch_MiB\": %.1f}\n",
-              name, products, long(p.n), long(p.d), ms, graph, error, double(bytes) / (1 << 20));
+  std::printf(
+      "{\"case\": \"%s\", \"products\": \"%s\", \"n\": %ld, \"d\": %ld, \"ms\": %.4f, "
+      "\"graph_ms\": %.4f, "
+      "\"dx_error\": %.2e, \"scratch_MiB\": %.1f}\n",
+      name, products, long(p.n), long(p.d), ms, graph, error, double(bytes) / (1 << 20));
   std::fflush(stdout);
 }
 
@@ -142,20 +145,25 @@ void cases(const Problem& p, const char* products, const Products& how, cudaStre
   const losses::ContrastiveGradient<float> clip_out{p.out, p.dx, p.dy, p.out + 1};
   const auto clip = [&](Precision precision) {
     return [&, precision](cudaStream_t s) {
-      return losses::clip_with_gradient<float>(p.x, p.y, {0.01, precision}, clip_out, p.scratch, s, how);
+      return losses::clip_with_gradient<float>(p.x, p.y, {0.01, precision}, clip_out, p.scratch, s,
+                                               how);
     };
   };
-  report("clip", products, p, clip(Precision::fast), clip(Precision::exact), losses::clip_bytes<float>(p.x, p.y), stream);
+  report("clip", products, p, clip(Precision::fast), clip(Precision::exact),
+         losses::clip_bytes<float>(p.x, p.y), stream);
   const auto siglip = [&](Precision precision) {
     return [&, precision](cudaStream_t s) {
-      return losses::siglip_with_gradient<float>(p.x, p.y, {0.1, -10, precision}, {p.out, p.dx, p.dy, p.out + 1, p.out + 2},
+      return losses::siglip_with_gradient<float>(p.x, p.y, {0.1, -10, precision},
+                                                 {p.out, p.dx, p.dy, p.out + 1, p.out + 2},
                                                  p.scratch, s, how);
     };
   };
-  report("siglip", products, p, siglip(Precision::fast), siglip(Precision::exact), losses::siglip_bytes<float>(p.x, p.y), stream);
+  report("siglip", products, p, siglip(Precision::fast), siglip(Precision::exact),
+         losses::siglip_bytes<float>(p.x, p.y), stream);
   const auto uniformity = [&](Precision precision) {
     return [&, precision](cudaStream_t s) {
-      return gpu::metrics::uniformity_with_gradient<float>(p.x, {2, precision}, {p.out, p.dx}, p.scratch, s, how);
+      return gpu::metrics::uniformity_with_gradient<float>(p.x, {2, precision}, {p.out, p.dx},
+                                                           p.scratch, s, how);
     };
   };
   report("uniformity", products, p, uniformity(Precision::fast), uniformity(Precision::exact),
@@ -164,11 +172,13 @@ void cases(const Problem& p, const char* products, const Products& how, cudaStre
     losses::ClipM2MixOptions options{};
     options.precision = precision;
     return [&, options](cudaStream_t s) {
-      return losses::clip_m2_mix_with_gradient<float>(p.x, p.y, 0.3, options,
-                                                      {p.out, p.dx, p.dy, p.out + 1, p.out + 2, p.out + 3}, p.scratch, s, how);
+      return losses::clip_m2_mix_with_gradient<float>(
+          p.x, p.y, 0.3, options, {p.out, p.dx, p.dy, p.out + 1, p.out + 2, p.out + 3}, p.scratch,
+          s, how);
     };
   };
-  report("clip_m2_mix", products, p, both(Precision::fast), both(Precision::exact), losses::clip_m2_mix_bytes<float>(p.x, p.y), stream);
+  report("clip_m2_mix", products, p, both(Precision::fast), both(Precision::exact),
+         losses::clip_m2_mix_bytes<float>(p.x, p.y), stream);
 }
 
 }  // namespace
@@ -196,13 +206,15 @@ int main(int argc, char** argv) {
     float *dx = device<float>(std::size_t(n * d)), *dy = device<float>(std::size_t(n * d));
     unit_rows<<<unsigned((n + 3) / 4), 128>>>(x, n, d, 1);
     unit_rows<<<unsigned((n + 3) / 4), 128>>>(y, n, d, 2);
-    Problem p{n, d, {x, n, d, d}, {y, n, d, d}, {dx, n, d, d}, {dy, n, d, d}, device<double>(8), {}};
+    Problem p{n, d, {x, n, d, d}, {y, n, d, d}, {dx, n, d, d}, {dy, n, d, d}, device<double>(8),
+              {}};
     p.scratch.bytes = std::size_t(n * d) * 4 + std::size_t(n) * 64 + (std::size_t(96) << 20);
     p.scratch.data = device<char>(p.scratch.bytes);
     must(cudaDeviceSynchronize(), "rows");
     cases(p, "kernels", gpu::pairwise::KernelProducts{}, stream);
     const gpu::pairwise::LtProducts products(lt, workspace);
     cases(p, "cublaslt", products, stream);
-    for (void* q : {(void*)x, (void*)y, (void*)dx, (void*)dy, (void*)p.out, p.scratch.data}) cudaFree(q);
+    for (void* q : {(void*)x, (void*)y, (void*)dx, (void*)dy, (void*)p.out, p.scratch.data})
+      cudaFree(q);
   }
 }

@@ -17,8 +17,9 @@ struct Result {
 };
 
 template <class T>
-Result run_clip(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d, bool both,
-                double temperature, Precision precision, Index block, Layout layout = {}) {
+Result run_clip(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
+                bool both, double temperature, Precision precision, Index block,
+                Layout layout = {}) {
   const Rows<T> dx(n, d, x, layout), dy(n, d, y, layout);
   Rows<gpu::Arithmetic<T>> gx(n, d, layout), gy(n, d, layout);
   Buffer<double> loss(1), slope(1);
@@ -26,23 +27,27 @@ Result run_clip(const std::vector<double>& x, const std::vector<double>& y, Inde
   if (both) {
     const gpu::losses::ClipOptions options{temperature, precision, block};
     Buffer<char> scratch(gpu::losses::clip_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), options, out, scratch.scratch(), nullptr));
+    finish(gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), options, out,
+                                              scratch.scratch(), nullptr));
   } else {
     const gpu::losses::InfoNceOptions options{temperature, precision, block};
     Buffer<char> scratch(gpu::losses::info_nce_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), options, out, scratch.scratch(), nullptr));
+    finish(gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), options, out,
+                                                  scratch.scratch(), nullptr));
   }
   return {loss.values()[0], slope.values()[0], gx.values(), gy.values()};
 }
 
-Reference reference(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d, bool both,
-                    double temperature) {
+Reference reference(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
+                    bool both, double temperature) {
   const long double w = 1.0L / (long double)n;
-  return both ? contrastive(x, y, n, d, temperature, w / 2, w / 2) : contrastive(x, y, n, d, temperature, w, 0);
+  return both ? contrastive(x, y, n, d, temperature, w / 2, w / 2)
+              : contrastive(x, y, n, d, temperature, w, 0);
 }
 
 void check(const Result& got, const Reference& want, double tolerance, double loss_tolerance) {
-  CHECK(std::abs(got.loss - double(want.loss)) <= loss_tolerance * std::max(1e-3, std::abs(double(want.loss))));
+  CHECK(std::abs(got.loss - double(want.loss)) <=
+        loss_tolerance * std::max(1e-3, std::abs(double(want.loss))));
   CHECK(relative_error(got.x, want.x) <= tolerance);
   CHECK(relative_error(got.y, want.y) <= tolerance);
   CHECK(std::abs(got.log_temperature - double(want.log_temperature)) <=
@@ -69,7 +74,8 @@ TEST_CASE("fp16 tiles: f32, fp16 and bf16 rows") {
   const Index n = 150, d = 40;
   in_every_order([&] {
     const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
-    check(run_clip<float>(x, y, n, d, true, 0.05, Precision::fast, 128), reference(x, y, n, d, true, 0.05), 5e-4, 1e-4);
+    check(run_clip<float>(x, y, n, d, true, 0.05, Precision::fast, 128),
+          reference(x, y, n, d, true, 0.05), 5e-4, 1e-4);
     const auto xh = unit_rows<gpu::Half>(n, d, 3), yh = unit_rows<gpu::Half>(n, d, 4);
     for (const Layout layout : kLayouts)
       check(run_clip<gpu::Half>(xh, yh, n, d, true, 0.05, Precision::fast, 128, layout),
@@ -84,18 +90,19 @@ TEST_CASE("exact f32, any layout") {
   const Index n = 70, d = 17;
   const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
   for (const Layout layout : kLayouts)
-    check(run_clip<float>(x, y, n, d, true, 0.01, Precision::exact, 64, layout), reference(x, y, n, d, true, 0.01),
-          1e-5, 1e-5);
+    check(run_clip<float>(x, y, n, d, true, 0.01, Precision::exact, 64, layout),
+          reference(x, y, n, d, true, 0.01), 1e-5, 1e-5);
 }
 
 TEST_CASE("rows far below their neighbours keep every digit: the tile's second way") {
-  // Half of the rows a hundred times shorter: their logits lie up to 700 (base 2) below the tile's largest, and the
-  // log-sum-exps of a tile spread over hundreds.
+  // Half of the rows a hundred times shorter: their logits lie up to 700 (base 2) below the tile's
+  // largest, and the log-sum-exps of a tile spread over hundreds.
   const Index n = 140, d = 8;
   auto x = unit_rows<gpu::Half>(n, d, 1);
   const auto y = unit_rows<gpu::Half>(n, d, 2);
   for (Index i = 0; i < n; i += 2)
-    for (Index k = 0; k < d; ++k) x[std::size_t(i * d + k)] = stored<gpu::Half>(x[std::size_t(i * d + k)] / 128);
+    for (Index k = 0; k < d; ++k)
+      x[std::size_t(i * d + k)] = stored<gpu::Half>(x[std::size_t(i * d + k)] / 128);
   in_every_order([&] {
     for (const bool both : {true, false}) {
       const Reference want = reference(x, y, n, d, both, 0.002);
@@ -116,14 +123,17 @@ TEST_CASE("accuracy promised: 5e-4 at scale 20, 3e-3 at 100, 1e-5 exact") {
       v = 0.3 * x[std::size_t(i * d + k)] + 0.954 * v / std::sqrt(double(d));
       size += v * v;
     }
-    for (Index k = 0; k < d; ++k) y[std::size_t(i * d + k)] = stored<float>(y[std::size_t(i * d + k)] / std::sqrt(size));
+    for (Index k = 0; k < d; ++k)
+      y[std::size_t(i * d + k)] = stored<float>(y[std::size_t(i * d + k)] / std::sqrt(size));
   }
   for (const auto& [scale, bound] : {std::pair{14.3, 5e-4}, {20.0, 5e-4}, {100.0, 3e-3}}) {
     const Reference want = reference(x, y, n, d, true, 1 / scale);
     const Result fast = run_clip<float>(x, y, n, d, true, 1 / scale, Precision::fast, 0);
     const Result exact = run_clip<float>(x, y, n, d, true, 1 / scale, Precision::exact, 0);
-    const double fast_error = relative_error(fast.x, want.x), exact_error = relative_error(exact.x, want.x);
-    MESSAGE("scale " << scale << ": relative error of dX " << fast_error << " fast, " << exact_error << " exact");
+    const double fast_error = relative_error(fast.x, want.x),
+                 exact_error = relative_error(exact.x, want.x);
+    MESSAGE("scale " << scale << ": relative error of dX " << fast_error << " fast, " << exact_error
+                     << " exact");
     CHECK(fast_error <= bound);
     CHECK(exact_error <= 1e-5);
     CHECK(std::abs(fast.loss - double(want.loss)) <= 1e-3 * double(want.loss));
@@ -144,7 +154,8 @@ TEST_CASE("the same bits from run to run, and without gradients the same loss") 
     CHECK(again.y == one.y);
     CHECK(again.loss == one.loss);
     CHECK(again.log_temperature == one.log_temperature);
-    finish(gpu::losses::clip<float>(dx.input(), dy.input(), options, loss.data(), scratch.scratch(), nullptr));
+    finish(gpu::losses::clip<float>(dx.input(), dy.input(), options, loss.data(), scratch.scratch(),
+                                    nullptr));
     CHECK(loss.values()[0] == one.loss);
   }
 }
@@ -186,11 +197,16 @@ TEST_CASE("what is refused") {
   Buffer<char> scratch(1 << 20), small(16);
   const gpu::losses::ContrastiveGradient<float> out{loss.data(), gx.view(), gy.view(), nullptr};
   const auto refused = [&](gpu::Status status) { return !status.ok() && status.text[0] != 0; };
-  CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), other.input(), {}, out, scratch.scratch(), nullptr)));
+  CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), other.input(), {}, out,
+                                                       scratch.scratch(), nullptr)));
   for (const double tau : {0.0, -1.0, std::nan(""), double(INFINITY)})
-    CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), dx.input(), {tau}, out, scratch.scratch(), nullptr)));
-  CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), dx.input(), {}, out, small.scratch(), nullptr)));
-  CHECK(refused(gpu::losses::clip<float>(dx.input(), dx.input(), {}, nullptr, scratch.scratch(), nullptr)));
+    CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), dx.input(), {tau}, out,
+                                                         scratch.scratch(), nullptr)));
+  CHECK(refused(gpu::losses::clip_with_gradient<float>(dx.input(), dx.input(), {}, out,
+                                                       small.scratch(), nullptr)));
+  CHECK(refused(
+      gpu::losses::clip<float>(dx.input(), dx.input(), {}, nullptr, scratch.scratch(), nullptr)));
   const core::MatrixView<const float> empty{nullptr, 0, d, d};
-  CHECK(refused(gpu::losses::clip<float>(empty, empty, {}, loss.data(), scratch.scratch(), nullptr)));
+  CHECK(
+      refused(gpu::losses::clip<float>(empty, empty, {}, loss.data(), scratch.scratch(), nullptr)));
 }

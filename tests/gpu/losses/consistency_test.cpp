@@ -11,7 +11,8 @@ using namespace spheremix::gpu_test;
 namespace losses = gpu::losses;
 
 /// The N x N tables themselves, as printed in the paper.
-Reference consistency(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d, Real c, Real w) {
+Reference consistency(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
+                      Real c, Real w) {
   const Table xy = cosines(x, y, n, d), xx = cosines(x, x, n, d), yy = cosines(y, y, n, d);
   Reference out;
   std::vector<Real> dx(static_cast<std::size_t>(n * d)), dy(dx);
@@ -40,9 +41,11 @@ void check_consistency(Index n, Index d, double c, double w, double tolerance) {
   Rows<gpu::Arithmetic<T>> gx(n, d), gy(n, d);
   Buffer<double> loss(2);
   Buffer<char> scratch(losses::geometric_consistency_bytes<T>(dx.input(), dy.input()));
-  finish(losses::geometric_consistency_with_gradient<T>(dx.input(), dy.input(), {c, w}, {loss.data(), gx.view(), gy.view()},
+  finish(losses::geometric_consistency_with_gradient<T>(dx.input(), dy.input(), {c, w},
+                                                        {loss.data(), gx.view(), gy.view()},
                                                         scratch.scratch(), nullptr));
-  finish(losses::geometric_consistency<T>(dx.input(), dy.input(), {c, w}, loss.data() + 1, scratch.scratch(), nullptr));
+  finish(losses::geometric_consistency<T>(dx.input(), dy.input(), {c, w}, loss.data() + 1,
+                                          scratch.scratch(), nullptr));
   CHECK(std::abs(loss.values()[0] - double(want.loss)) <= tolerance * double(want.loss));
   CHECK(loss.values()[1] == loss.values()[0]);
   CHECK(relative_error(gx.values(), want.x) <= tolerance);
@@ -66,12 +69,14 @@ TEST_CASE("geometric_consistency by D x D products is the sum over pairs") {
 TEST_CASE("cyclip is clip and the consistency") {
   const Index n = 70, d = 12;
   const auto x = unit_rows<double>(n, d, 1), y = unit_rows<double>(n, d, 2);
-  const Reference one = contrastive(x, y, n, d, 0.07L, 0.5L / n, 0.5L / n), two = consistency(x, y, n, d, 0.25L, 0.25L);
+  const Reference one = contrastive(x, y, n, d, 0.07L, 0.5L / n, 0.5L / n),
+                  two = consistency(x, y, n, d, 0.25L, 0.25L);
   const Rows<double> dx(n, d, x), dy(n, d, y);
   Rows<double> gx(n, d), gy(n, d);
   Buffer<double> out(2);
   Buffer<char> scratch(losses::cyclip_bytes<double>(dx.input(), dy.input()));
-  finish(losses::cyclip_with_gradient<double>(dx.input(), dy.input(), {}, {out.data(), gx.view(), gy.view(), out.data() + 1},
+  finish(losses::cyclip_with_gradient<double>(dx.input(), dy.input(), {},
+                                              {out.data(), gx.view(), gy.view(), out.data() + 1},
                                               scratch.scratch(), nullptr));
   CHECK(std::abs(out.values()[0] - double(one.loss + two.loss)) <= 1e-12);
   CHECK(std::abs(out.values()[1] - double(one.log_temperature)) <= 1e-11);

@@ -14,7 +14,8 @@ using gpu::losses::Reduction;
 
 std::vector<double> lambdas(Index n) {
   std::vector<double> l;
-  for (Index i = 0; i < n; ++i) l.push_back(double(float(0.02 + 0.96 * double((i * 37) % 101) / 101)));
+  for (Index i = 0; i < n; ++i)
+    l.push_back(double(float(0.02 + 0.96 * double((i * 37) % 101) / 101)));
   return l;
 }
 
@@ -30,17 +31,19 @@ void check(Index n, Index d, Precision precision, Index block, bool append, doub
   CAPTURE(append);
   using A = gpu::Arithmetic<T>;
   const auto x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2), l = lambdas(n);
-  const gpu::losses::M2MixOptions options{0.1, Reduction::mean, append ? Negatives::append : Negatives::replace, precision, block};
+  const gpu::losses::M2MixOptions options{
+      0.1, Reduction::mean, append ? Negatives::append : Negatives::replace, precision, block};
   const MixReference want = m2_mix(x, y, l, n, d, 0.1L, 0.5L, append);
   const Rows<T> dx(n, d, x), dy(n, d, y);
   Rows<A> gx(n, d), gy(n, d);
   Buffer<double> loss(1), slope(1), value(1), gl(static_cast<std::size_t>(n));
   const Buffer<A> lambda(as<A>(l));
   Buffer<char> scratch(gpu::losses::m2_mix_bytes<T>(dx.input(), dy.input(), options));
-  finish(gpu::losses::m2_mix_with_gradient<T>(dx.input(), dy.input(), lambda.data(), options,
-                                              {loss.data(), gx.view(), gy.view(), gl.data(), slope.data()},
-                                              scratch.scratch(), nullptr));
-  finish(gpu::losses::m2_mix<T>(dx.input(), dy.input(), lambda.data(), options, value.data(), scratch.scratch(), nullptr));
+  finish(gpu::losses::m2_mix_with_gradient<T>(
+      dx.input(), dy.input(), lambda.data(), options,
+      {loss.data(), gx.view(), gy.view(), gl.data(), slope.data()}, scratch.scratch(), nullptr));
+  finish(gpu::losses::m2_mix<T>(dx.input(), dy.input(), lambda.data(), options, value.data(),
+                                scratch.scratch(), nullptr));
   CHECK(std::abs(loss.values()[0] - double(want.loss)) <= tolerance * double(want.loss));
   CHECK(value.values()[0] == loss.values()[0]);
   if (n > 1) {
@@ -71,15 +74,23 @@ TEST_CASE("clip_m2_mix is the sum; one lambda for all") {
   for (const bool append : {false, true}) {
     const auto x = unit_rows<double>(n, d, 1), y = unit_rows<double>(n, d, 2);
     const Reference one = contrastive(x, y, n, d, tau, 0.5L / n, 0.5L / n);
-    const MixReference two = m2_mix(x, y, std::vector<double>(static_cast<std::size_t>(n), lambda), n, d, mix, weight, append);
-    const gpu::losses::ClipM2MixOptions options{tau, mix, weight, Reduction::sum, append ? Negatives::append : Negatives::replace, Precision::exact, 64};
+    const MixReference two = m2_mix(x, y, std::vector<double>(static_cast<std::size_t>(n), lambda),
+                                    n, d, mix, weight, append);
+    const gpu::losses::ClipM2MixOptions options{tau,
+                                                mix,
+                                                weight,
+                                                Reduction::sum,
+                                                append ? Negatives::append : Negatives::replace,
+                                                Precision::exact,
+                                                64};
     const Rows<double> dx(n, d, x), dy(n, d, y);
     Rows<double> gx(n, d), gy(n, d);
     Buffer<double> out(4);
     Buffer<char> scratch(gpu::losses::clip_m2_mix_bytes<double>(dx.input(), dy.input(), options));
     double* const to = out.data();
     finish(gpu::losses::clip_m2_mix_with_gradient<double>(
-        dx.input(), dy.input(), lambda, options, {to, gx.view(), gy.view(), to + 1, to + 2, to + 3}, scratch.scratch(), nullptr));
+        dx.input(), dy.input(), lambda, options, {to, gx.view(), gy.view(), to + 1, to + 2, to + 3},
+        scratch.scratch(), nullptr));
     const auto got = out.values();
     double slope = 0;
     for (const double v : two.lambda) slope += v;
@@ -106,8 +117,9 @@ TEST_CASE("m2_mix: lambda 0 and 1, equal rows, and what is undefined") {
     Buffer<double> loss(1);
     const Buffer<double> lambda(l);
     Buffer<char> scratch(gpu::losses::m2_mix_bytes<double>(dx.input(), dy.input()));
-    finish(gpu::losses::m2_mix_with_gradient<double>(dx.input(), dy.input(), lambda.data(), {},
-                                                     {loss.data(), gx.view(), gy.view(), nullptr, nullptr}, scratch.scratch(), nullptr));
+    finish(gpu::losses::m2_mix_with_gradient<double>(
+        dx.input(), dy.input(), lambda.data(), {},
+        {loss.data(), gx.view(), gy.view(), nullptr, nullptr}, scratch.scratch(), nullptr));
     double sum = loss.values()[0];
     for (const double v : gx.values()) sum += v;
     for (const double v : gy.values()) sum += v;

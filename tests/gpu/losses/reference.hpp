@@ -1,4 +1,5 @@
-// Slow references of the contrastive losses in long double, straight from the formulas: the whole N x N table.
+// Slow references of the contrastive losses in long double, straight from the formulas: the whole N
+// x N table.
 #pragma once
 
 #include <cmath>
@@ -26,29 +27,32 @@ inline Table cosines(const std::vector<double>& x, const std::vector<double>& y,
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < n; ++j) {
       Real sum = 0;
-      for (Index k = 0; k < d; ++k) sum += Real(x[std::size_t(i * d + k)]) * Real(y[std::size_t(j * d + k)]);
+      for (Index k = 0; k < d; ++k)
+        sum += Real(x[std::size_t(i * d + k)]) * Real(y[std::size_t(j * d + k)]);
       s[std::size_t(i)][std::size_t(j)] = sum;
     }
   return s;
 }
 
 /// dX = G Y, dY = G^T X.
-inline void pull(const Table& g, const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
-                 Reference& out) {
+inline void pull(const Table& g, const std::vector<double>& x, const std::vector<double>& y,
+                 Index n, Index d, Reference& out) {
   std::vector<Real> dx(static_cast<std::size_t>(n * d)), dy(dx);
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < n; ++j)
       for (Index k = 0; k < d; ++k) {
-        dx[std::size_t(i * d + k)] += g[std::size_t(i)][std::size_t(j)] * Real(y[std::size_t(j * d + k)]);
-        dy[std::size_t(j * d + k)] += g[std::size_t(i)][std::size_t(j)] * Real(x[std::size_t(i * d + k)]);
+        dx[std::size_t(i * d + k)] +=
+            g[std::size_t(i)][std::size_t(j)] * Real(y[std::size_t(j * d + k)]);
+        dy[std::size_t(j * d + k)] +=
+            g[std::size_t(i)][std::size_t(j)] * Real(x[std::size_t(i * d + k)]);
       }
   out.x.assign(dx.begin(), dx.end());
   out.y.assign(dy.begin(), dy.end());
 }
 
 /// row_weight sum_i (lse_j L_ij - L_ii) + col_weight sum_j (lse_i L_ij - L_jj).
-inline Reference contrastive(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
-                             Real temperature, Real row_weight, Real col_weight) {
+inline Reference contrastive(const std::vector<double>& x, const std::vector<double>& y, Index n,
+                             Index d, Real temperature, Real row_weight, Real col_weight) {
   const Table s = cosines(x, y, n, d);
   Table g = zero_table(n);
   Reference out;
@@ -72,8 +76,8 @@ inline Reference contrastive(const std::vector<double>& x, const std::vector<dou
 }
 
 /// SigLIP; out.log_temperature as named, the bias's gradient in *bias_slope.
-inline Reference siglip(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d, Real temperature,
-                        Real bias, Real* bias_slope) {
+inline Reference siglip(const std::vector<double>& x, const std::vector<double>& y, Index n,
+                        Index d, Real temperature, Real bias, Real* bias_slope) {
   const Table s = cosines(x, y, n, d);
   Table g = zero_table(n);
   Reference out;
@@ -98,7 +102,9 @@ inline std::vector<Real> mixed(const Real* x, const Real* y, Index d, Real lambd
   const Real angle = std::acos(xy / std::sqrt(xx * yy)), sine = std::sin(angle);
   std::vector<Real> m;
   for (Index k = 0; k < d; ++k)
-    m.push_back((std::sin(lambda * angle) * x[k] / std::sqrt(xx) + std::sin((1 - lambda) * angle) * y[k] / std::sqrt(yy)) / sine);
+    m.push_back((std::sin(lambda * angle) * x[k] / std::sqrt(xx) +
+                 std::sin((1 - lambda) * angle) * y[k] / std::sqrt(yy)) /
+                sine);
   return m;
 }
 
@@ -106,13 +112,15 @@ struct MixReference : Reference {
   std::vector<double> lambda;
 };
 
-/// weight (mean of the image rows + mean of the text rows) of m2-Mix. Through the mixing by central differences of the
-/// map on unit rows: the tangent gradient.
-inline MixReference m2_mix(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& lambda,
-                           Index n, Index d, Real temperature, Real weight, bool append) {
+/// weight (mean of the image rows + mean of the text rows) of m2-Mix. Through the mixing by central
+/// differences of the map on unit rows: the tangent gradient.
+inline MixReference m2_mix(const std::vector<double>& x, const std::vector<double>& y,
+                           const std::vector<double>& lambda, Index n, Index d, Real temperature,
+                           Real weight, bool append) {
   std::vector<Real> xr(x.begin(), x.end()), yr(y.begin(), y.end());
   Table m;
-  for (Index j = 0; j < n; ++j) m.push_back(mixed(&xr[std::size_t(j * d)], &yr[std::size_t(j * d)], d, lambda[std::size_t(j)]));
+  for (Index j = 0; j < n; ++j)
+    m.push_back(mixed(&xr[std::size_t(j * d)], &yr[std::size_t(j * d)], d, lambda[std::size_t(j)]));
   const auto dot = [&](const Real* a, const Real* b) {
     Real sum = 0;
     for (Index k = 0; k < d; ++k) sum += a[k] * b[k];
@@ -147,16 +155,21 @@ inline MixReference m2_mix(const std::vector<double>& x, const std::vector<doubl
       for (Index j = 0; j < n; ++j) {
         if (j == i) continue;
         const Real* key = m[std::size_t(j)].data();
-        add(unit * std::exp(dot(anchor, key) / temperature - own) / (1 + others), key, gm[std::size_t(j)].data());
+        add(unit * std::exp(dot(anchor, key) / temperature - own) / (1 + others), key,
+            gm[std::size_t(j)].data());
         key = &b[std::size_t(j * d)];
-        if (append) add(unit * std::exp(dot(anchor, key) / temperature - own) / (1 + others), key, &gb[std::size_t(j * d)]);
+        if (append)
+          add(unit * std::exp(dot(anchor, key) / temperature - own) / (1 + others), key,
+              &gb[std::size_t(j * d)]);
       }
     }
   }
   const Real h = 1e-6L;
   for (Index j = 0; j < n; ++j) {
     const Real* g = gm[std::size_t(j)].data();
-    const auto value = [&](Real l) { return dot(g, mixed(&xr[std::size_t(j * d)], &yr[std::size_t(j * d)], d, l).data()); };
+    const auto value = [&](Real l) {
+      return dot(g, mixed(&xr[std::size_t(j * d)], &yr[std::size_t(j * d)], d, l).data());
+    };
     const Real l = lambda[std::size_t(j)];
     out.lambda.push_back(double((value(l + h) - value(l - h)) / (2 * h)));
     for (int side = 0; side < 2; ++side)

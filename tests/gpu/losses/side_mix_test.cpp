@@ -1,5 +1,5 @@
-// v_mix, l_mix, vl_mix and m3_mix on the device: the loss in long double straight from its definition, its gradient by
-// central differences of that.
+// v_mix, l_mix, vl_mix and m3_mix on the device: the loss in long double straight from its
+// definition, its gradient by central differences of that.
 #include "support/gpu.hpp"
 
 #include "reference.hpp"
@@ -15,8 +15,9 @@ using gpu::losses::VlTargets;
 enum class Kind { v, l, vl, released };
 
 /// The loss; rows that are mixed are made unit first, which makes the differences tangent.
-Real side_loss(const std::vector<Real>& x, const std::vector<Real>& y, const std::vector<Real>& lambda,
-               const std::vector<Index>& partner, Index n, Index d, Real temperature, Kind kind) {
+Real side_loss(const std::vector<Real>& x, const std::vector<Real>& y,
+               const std::vector<Real>& lambda, const std::vector<Index>& partner, Index n, Index d,
+               Real temperature, Kind kind) {
   if (kind == Kind::l) return side_loss(y, x, lambda, partner, n, d, temperature, Kind::v);
   const bool both = kind != Kind::v;
   Table v, t;
@@ -39,7 +40,8 @@ Real side_loss(const std::vector<Real>& x, const std::vector<Real>& y, const std
   for (Index i = 0; i < n; ++i) {
     for (Index j = 0; j < n; ++j)
       for (Index k = 0; k < d; ++k)
-        z[std::size_t(i)][std::size_t(j)] += v[std::size_t(i)][std::size_t(k)] * t[std::size_t(j)][std::size_t(k)] / temperature;
+        z[std::size_t(i)][std::size_t(j)] +=
+            v[std::size_t(i)][std::size_t(k)] * t[std::size_t(j)][std::size_t(k)] / temperature;
     const std::size_t p = std::size_t(partner[std::size_t(i)]), at = std::size_t(i);
     w[at][at] += both ? 1 : lambda[at];
     if (kind != Kind::vl) w[at][p] += both ? 1 : 1 - lambda[at];
@@ -47,7 +49,8 @@ Real side_loss(const std::vector<Real>& x, const std::vector<Real>& y, const std
   Real loss = 0;
   for (std::size_t i = 0; i < std::size_t(n); ++i) {
     Real row = 0, col = 0;
-    for (std::size_t j = 0; j < std::size_t(n); ++j) row += std::exp(z[i][j] - z[i][i]), col += std::exp(z[j][i] - z[i][i]);
+    for (std::size_t j = 0; j < std::size_t(n); ++j)
+      row += std::exp(z[i][j] - z[i][i]), col += std::exp(z[j][i] - z[i][i]);
     for (std::size_t j = 0; j < std::size_t(n); ++j) {
       loss += w[i][j] * (z[i][i] + std::log(row) - z[i][j]);
       loss += w[j][i] * (z[i][i] + std::log(col) - z[j][i]);
@@ -61,14 +64,16 @@ struct Answer {
   std::vector<double> x, y, lambda;
 };
 
-Answer expected(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& lambda,
-                const std::vector<Index>& partner, Index n, Index d, Real temperature, Kind kind) {
+Answer expected(const std::vector<double>& x, const std::vector<double>& y,
+                const std::vector<double>& lambda, const std::vector<Index>& partner, Index n,
+                Index d, Real temperature, Kind kind) {
   std::vector<Real> a(x.begin(), x.end()), b(y.begin(), y.end()), l(lambda.begin(), lambda.end());
   const auto at = [&](Real tau) { return side_loss(a, b, l, partner, n, d, tau, kind); };
   const Real h = 1e-6L;
   Answer out;
   out.loss = double(at(temperature));
-  out.log_temperature = double((at(temperature * std::exp(h)) - at(temperature * std::exp(-h))) / (2 * h));
+  out.log_temperature =
+      double((at(temperature * std::exp(h)) - at(temperature * std::exp(-h))) / (2 * h));
   const auto slopes = [&](std::vector<Real>& of, std::vector<double>& to) {
     for (Real& v : of) {
       const Real was = v;
@@ -88,14 +93,15 @@ Answer expected(const std::vector<double>& x, const std::vector<double>& y, cons
 
 std::vector<double> lambdas(Index n) {
   std::vector<double> l;
-  for (Index i = 0; i < n; ++i) l.push_back(double(float(0.05 + 0.9 * double((i * 37) % 101) / 101)));
+  for (Index i = 0; i < n; ++i)
+    l.push_back(double(float(0.05 + 0.9 * double((i * 37) % 101) / 101)));
   return l;
 }
 
 template <class T>
-Answer run(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& lambda,
-           const std::vector<Index>* partner, Index n, Index d, double temperature, Kind kind, Precision precision,
-           Index block) {
+Answer run(const std::vector<double>& x, const std::vector<double>& y,
+           const std::vector<double>& lambda, const std::vector<Index>* partner, Index n, Index d,
+           double temperature, Kind kind, Precision precision, Index block) {
   using A = gpu::Arithmetic<T>;
   namespace losses = gpu::losses;
   const Rows<T> dx(n, d, x), dy(n, d, y);
@@ -107,15 +113,20 @@ Answer run(const std::vector<double>& x, const std::vector<double>& y, const std
   if (kind == Kind::v) {
     const losses::VMixOptions options{temperature, map.data(), precision, block};
     Buffer<char> scratch(losses::v_mix_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::v_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to, scratch.scratch(), nullptr));
+    finish(losses::v_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to,
+                                          scratch.scratch(), nullptr));
   } else if (kind == Kind::l) {
     const losses::LMixOptions options{temperature, map.data(), precision, block};
     Buffer<char> scratch(losses::l_mix_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::l_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to, scratch.scratch(), nullptr));
+    finish(losses::l_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to,
+                                          scratch.scratch(), nullptr));
   } else {
-    const losses::VlMixOptions options{temperature, kind == Kind::vl ? VlTargets::identity : VlTargets::released, map.data(), precision, block};
+    const losses::VlMixOptions options{temperature,
+                                       kind == Kind::vl ? VlTargets::identity : VlTargets::released,
+                                       map.data(), precision, block};
     Buffer<char> scratch(losses::vl_mix_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::vl_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to, scratch.scratch(), nullptr));
+    finish(losses::vl_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to,
+                                           scratch.scratch(), nullptr));
   }
   return {out.values()[0], out.values()[1], gx.values(), gy.values(), slopes.values()};
 }
@@ -130,7 +141,8 @@ void compare(const Answer& got, const Answer& want, double tolerance) {
     size = std::max(size, std::abs(want.lambda[k]));
   }
   CHECK(worst <= 3 * tolerance * size + 1e-12);
-  CHECK(std::abs(got.log_temperature - want.log_temperature) <= tolerance * std::max(1.0, std::abs(want.log_temperature)));
+  CHECK(std::abs(got.log_temperature - want.log_temperature) <=
+        tolerance * std::max(1.0, std::abs(want.log_temperature)));
 }
 
 }  // namespace
@@ -142,7 +154,8 @@ TEST_CASE("v, l, vl: two tiles a side, flip and a permutation, all against diffe
   for (Index i = 0; i < n; ++i) flip.push_back(n - 1 - i), shuffled.push_back((i * 5 + 2) % n);
   for (const Kind kind : {Kind::v, Kind::l, Kind::vl, Kind::released}) {
     CAPTURE(int(kind));
-    const Answer by_flip = expected(x, y, l, flip, n, d, 0.3L, kind), by_map = expected(x, y, l, shuffled, n, d, 0.3L, kind);
+    const Answer by_flip = expected(x, y, l, flip, n, d, 0.3L, kind),
+                 by_map = expected(x, y, l, shuffled, n, d, 0.3L, kind);
     in_every_order([&] {
       compare(run<double>(x, y, l, nullptr, n, d, 0.3, kind, Precision::exact, 64), by_flip, 1e-8);
       compare(run<double>(x, y, l, &shuffled, n, d, 0.3, kind, Precision::exact, 64), by_map, 1e-8);
@@ -168,7 +181,8 @@ TEST_CASE("small batches, lambda at its ends, partners that are no permutation")
     std::vector<Index> flip;
     for (Index i = 0; i < n; ++i) flip.push_back(n - 1 - i);
     for (const Kind kind : {Kind::v, Kind::vl, Kind::released})
-      compare(run<double>(x, y, l, nullptr, n, d, 0.3, kind, Precision::exact, 0), expected(x, y, l, flip, n, d, 0.3L, kind), 1e-8);
+      compare(run<double>(x, y, l, nullptr, n, d, 0.3, kind, Precision::exact, 0),
+              expected(x, y, l, flip, n, d, 0.3L, kind), 1e-8);
   }
   const Index n = 9, d = 4;
   const auto x = unit_rows<double>(n, d, 1), y = unit_rows<double>(n, d, 2);
@@ -194,9 +208,10 @@ TEST_CASE("m3_mix is the weighted sum of the four") {
   const losses::M3MixOptions options{tau, mix, w[0], w[1], w[2], w[3]};
   Buffer<char> scratch(losses::m3_mix_bytes<double>(dx.input(), dy.input(), options));
   double* const p = all.data();
-  finish(losses::m3_mix_with_gradient<double>(dx.input(), dy.input(), {l[0], l[1], l[2], l[3]}, options,
-                                              {p, gx.view(), gy.view(), {p + 1, p + 2, p + 3, p + 4}, p + 5, p + 6},
-                                              scratch.scratch(), nullptr));
+  finish(losses::m3_mix_with_gradient<double>(
+      dx.input(), dy.input(), {l[0], l[1], l[2], l[3]}, options,
+      {p, gx.view(), gy.view(), {p + 1, p + 2, p + 3, p + 4}, p + 5, p + 6}, scratch.scratch(),
+      nullptr));
   const auto got = all.values();
   double loss = 0, slope = 0;
   std::vector<double> sx(static_cast<std::size_t>(n * d)), sy(sx);
@@ -207,13 +222,17 @@ TEST_CASE("m3_mix is the weighted sum of the four") {
     if (part == 0) {
       losses::M2MixOptions m2{};
       m2.temperature = mix;
-      finish(losses::m2_mix_with_gradient<double>(dx.input(), dy.input(), l[0], m2, to, scratch.scratch(), nullptr));
+      finish(losses::m2_mix_with_gradient<double>(dx.input(), dy.input(), l[0], m2, to,
+                                                  scratch.scratch(), nullptr));
     } else if (part == 1) {
-      finish(losses::v_mix_with_gradient<double>(dx.input(), dy.input(), l[1], {tau}, to, scratch.scratch(), nullptr));
+      finish(losses::v_mix_with_gradient<double>(dx.input(), dy.input(), l[1], {tau}, to,
+                                                 scratch.scratch(), nullptr));
     } else if (part == 2) {
-      finish(losses::l_mix_with_gradient<double>(dx.input(), dy.input(), l[2], {tau}, to, scratch.scratch(), nullptr));
+      finish(losses::l_mix_with_gradient<double>(dx.input(), dy.input(), l[2], {tau}, to,
+                                                 scratch.scratch(), nullptr));
     } else {
-      finish(losses::vl_mix_with_gradient<double>(dx.input(), dy.input(), l[3], {tau}, to, scratch.scratch(), nullptr));
+      finish(losses::vl_mix_with_gradient<double>(dx.input(), dy.input(), l[3], {tau}, to,
+                                                  scratch.scratch(), nullptr));
     }
     const auto v = one.values(), vx = px.values(), vy = py.values();
     loss += w[part] * v[0];

@@ -23,9 +23,10 @@ void check(Index n, Index d, Precision precision, Index block, double tolerance)
   Buffer<double> loss(1), slope(1), bias(1), value(1);
   Buffer<char> scratch(gpu::losses::siglip_bytes<T>(dx.input(), dy.input(), options));
   finish(gpu::losses::siglip_with_gradient<T>(
-      dx.input(), dy.input(), options, {loss.data(), gx.view(), gy.view(), slope.data(), bias.data()},
-      scratch.scratch(), nullptr));
-  finish(gpu::losses::siglip<T>(dx.input(), dy.input(), options, value.data(), scratch.scratch(), nullptr));
+      dx.input(), dy.input(), options,
+      {loss.data(), gx.view(), gy.view(), slope.data(), bias.data()}, scratch.scratch(), nullptr));
+  finish(gpu::losses::siglip<T>(dx.input(), dy.input(), options, value.data(), scratch.scratch(),
+                                nullptr));
   CHECK(std::abs(loss.values()[0] - double(want.loss)) <= tolerance * double(want.loss));
   CHECK(value.values()[0] == loss.values()[0]);
   CHECK(relative_error(gx.values(), want.x) <= tolerance);

@@ -12,7 +12,8 @@ using namespace spheremix::gpu_test;
 using gpu::Precision;
 namespace losses = gpu::losses;
 
-Reference stacked(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d, Real tau, bool decoupled) {
+Reference stacked(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
+                  Real tau, bool decoupled) {
   std::vector<double> z = x;
   z.insert(z.end(), y.begin(), y.end());
   const Table s = cosines(z, z, 2 * n, d);
@@ -28,18 +29,22 @@ Reference stacked(const std::vector<double>& x, const std::vector<double>& y, In
     out.loss += each * (decoupled ? std::log(others) : std::log1p(others));
     for (std::size_t j = 0; j < std::size_t(2 * n); ++j) {
       if (j == i) continue;
-      g[i][j] = each / tau * (j == p ? (decoupled ? -1 : -others / all) : std::exp((s[i][j] - s[i][p]) / tau) / all);
+      g[i][j] =
+          each / tau *
+          (j == p ? (decoupled ? -1 : -others / all) : std::exp((s[i][j] - s[i][p]) / tau) / all);
       out.log_temperature -= g[i][j] * s[i][j];
     }
   }
   Reference both;
   pull(g, z, z, 2 * n, d, both);
-  for (std::size_t k = 0; k < both.x.size(); ++k) (k < x.size() ? out.x : out.y).push_back(both.x[k] + both.y[k]);
+  for (std::size_t k = 0; k < both.x.size(); ++k)
+    (k < x.size() ? out.x : out.y).push_back(both.x[k] + both.y[k]);
   return out;
 }
 
 template <class T>
-void check(Index n, Index d, double tau, bool decoupled, Precision precision, Index block, double tolerance) {
+void check(Index n, Index d, double tau, bool decoupled, Precision precision, Index block,
+           double tolerance) {
   CAPTURE(n);
   CAPTURE(d);
   CAPTURE(decoupled);
@@ -52,20 +57,25 @@ void check(Index n, Index d, double tau, bool decoupled, Precision precision, In
   if (decoupled) {
     const losses::DecoupledContrastiveOptions options{tau, precision, block};
     Buffer<char> scratch(losses::decoupled_contrastive_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::decoupled_contrastive_with_gradient<T>(dx.input(), dy.input(), options, out, scratch.scratch()));
-    finish(losses::decoupled_contrastive<T>(dx.input(), dy.input(), options, loss.data() + 2, scratch.scratch()));
+    finish(losses::decoupled_contrastive_with_gradient<T>(dx.input(), dy.input(), options, out,
+                                                          scratch.scratch()));
+    finish(losses::decoupled_contrastive<T>(dx.input(), dy.input(), options, loss.data() + 2,
+                                            scratch.scratch()));
   } else {
     const losses::NtXentOptions options{tau, precision, block};
     Buffer<char> scratch(losses::nt_xent_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::nt_xent_with_gradient<T>(dx.input(), dy.input(), options, out, scratch.scratch()));
+    finish(
+        losses::nt_xent_with_gradient<T>(dx.input(), dy.input(), options, out, scratch.scratch()));
     finish(losses::nt_xent<T>(dx.input(), dy.input(), options, loss.data() + 2, scratch.scratch()));
   }
   const auto got = loss.values();
-  CHECK(std::abs(got[0] - double(want.loss)) <= tolerance * std::max(1.0, std::abs(double(want.loss))));
+  CHECK(std::abs(got[0] - double(want.loss)) <=
+        tolerance * std::max(1.0, std::abs(double(want.loss))));
   CHECK(got[2] == got[0]);
   CHECK(relative_error(gx.values(), want.x) <= tolerance);
   CHECK(relative_error(gy.values(), want.y) <= tolerance);
-  CHECK(std::abs(got[1] - double(want.log_temperature)) <= 3 * tolerance * std::max(1.0, std::abs(double(want.log_temperature))));
+  CHECK(std::abs(got[1] - double(want.log_temperature)) <=
+        3 * tolerance * std::max(1.0, std::abs(double(want.log_temperature))));
 }
 
 }  // namespace
@@ -87,5 +97,7 @@ TEST_CASE("one pair alone has no negatives") {
   const Rows<float> x(1, 4, unit_rows<float>(1, 4, 1));
   Buffer<double> loss(1);
   Buffer<char> scratch(losses::decoupled_contrastive_bytes<float>(x.input(), x.input()));
-  CHECK(!losses::decoupled_contrastive<float>(x.input(), x.input(), {}, loss.data(), scratch.scratch()).ok());
+  CHECK(!losses::decoupled_contrastive<float>(x.input(), x.input(), {}, loss.data(),
+                                              scratch.scratch())
+             .ok());
 }

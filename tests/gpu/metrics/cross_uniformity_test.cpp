@@ -15,10 +15,12 @@ struct Expected {
   std::vector<Real> z;  ///< gradient of X's rows, then of Y's
 };
 
-Expected expected(const std::vector<double>& x, const std::vector<double>& y, Index d, Real t, bool joint) {
+Expected expected(const std::vector<double>& x, const std::vector<double>& y, Index d, Real t,
+                  bool joint) {
   std::vector<double> z = x;
   z.insert(z.end(), y.begin(), y.end());
-  const std::size_t n = x.size() / std::size_t(d), all = z.size() / std::size_t(d), w = std::size_t(d);
+  const std::size_t n = x.size() / std::size_t(d), all = z.size() / std::size_t(d),
+                    w = std::size_t(d);
   Expected out;
   out.z.assign(z.size(), 0);
   Real total = 0, pairs = 0;
@@ -26,7 +28,8 @@ Expected expected(const std::vector<double>& x, const std::vector<double>& y, In
     for (std::size_t j = i + 1; j < all; ++j) {
       if (!joint && (i >= n || j < n)) continue;
       Real square = 0;
-      for (std::size_t k = 0; k < w; ++k) square += (Real(z[i * w + k]) - z[j * w + k]) * (Real(z[i * w + k]) - z[j * w + k]);
+      for (std::size_t k = 0; k < w; ++k)
+        square += (Real(z[i * w + k]) - z[j * w + k]) * (Real(z[i * w + k]) - z[j * w + k]);
       const Real kernel = std::exp(-t * square);
       total += kernel;
       pairs += 1;
@@ -42,7 +45,8 @@ Expected expected(const std::vector<double>& x, const std::vector<double>& y, In
 }
 
 template <class T>
-void check(Index n, Index m, Index d, double t, bool joint, gpu::Precision precision, Index block, double tolerance) {
+void check(Index n, Index m, Index d, double t, bool joint, gpu::Precision precision, Index block,
+           double tolerance) {
   CAPTURE(n);
   CAPTURE(m);
   CAPTURE(d);
@@ -56,12 +60,16 @@ void check(Index n, Index m, Index d, double t, bool joint, gpu::Precision preci
   const metrics::PairUniformityGradient<T> out{value.data(), gx.view(), gy.view()};
   if (joint) {
     Buffer<char> scratch(metrics::joint_uniformity_bytes<T>(dx.input(), dy.input(), options));
-    finish(metrics::joint_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out, scratch.scratch()));
-    finish(metrics::joint_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1, scratch.scratch()));
+    finish(metrics::joint_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out,
+                                                      scratch.scratch()));
+    finish(metrics::joint_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1,
+                                        scratch.scratch()));
   } else {
     Buffer<char> scratch(metrics::cross_uniformity_bytes<T>(dx.input(), dy.input(), options));
-    finish(metrics::cross_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out, scratch.scratch()));
-    finish(metrics::cross_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1, scratch.scratch()));
+    finish(metrics::cross_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out,
+                                                      scratch.scratch()));
+    finish(metrics::cross_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1,
+                                        scratch.scratch()));
   }
   CHECK(std::abs(value.values()[0] - double(want.value)) <= tolerance * t);
   CHECK(value.values()[1] == value.values()[0]);
@@ -82,7 +90,8 @@ TEST_CASE("cross and joint uniformity at ragged sizes") {
   in_every_order([] {
     for (const bool joint : {false, true}) {
       for (const Index n : {1, 3, 65})
-        for (const Index m : {1, 64, 130}) check<double>(n, m, 7, 2, joint, gpu::Precision::exact, 64, 1e-11);
+        for (const Index m : {1, 64, 130})
+          check<double>(n, m, 7, 2, joint, gpu::Precision::exact, 64, 1e-11);
       check<double>(70, 40, 3, 60, joint, gpu::Precision::exact, 64, 1e-11);
       check<float>(70, 40, 20, 2, joint, gpu::Precision::exact, 64, 2e-5);
       check<float>(150, 140, 36, 2, joint, gpu::Precision::fast, 128, 1e-3);

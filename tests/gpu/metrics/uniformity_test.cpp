@@ -1,4 +1,5 @@
-// uniformity on the device against the double sum in long double, differences formed component by component.
+// uniformity on the device against the double sum in long double, differences formed component by
+// component.
 #include "spheremix/core/constants.hpp"
 #include "support/gpu.hpp"
 
@@ -29,7 +30,8 @@ Reference reference(const std::vector<double>& x, Index n, Index d, long double 
       const long double kernel = std::exp(-t * square);
       total += kernel;
       for (Index k = 0; k < d; ++k)
-        out.x[std::size_t(i * d + k)] -= 4 * t * kernel * ((long double)x[std::size_t(i * d + k)] - x[std::size_t(j * d + k)]);
+        out.x[std::size_t(i * d + k)] -=
+            4 * t * kernel * ((long double)x[std::size_t(i * d + k)] - x[std::size_t(j * d + k)]);
     }
   for (long double& v : out.x) v /= total;
   out.value = std::log(total / ((long double)n * (long double)(n - 1)));
@@ -48,9 +50,10 @@ void check(Index n, Index d, double t, gpu::Precision precision, Index block, do
   Rows<gpu::Arithmetic<T>> gx(n, d);
   Buffer<double> value(1), alone(1);
   Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(dx.input(), options));
-  finish(gpu::metrics::uniformity_with_gradient<T>(dx.input(), options, {value.data(), gx.view()}, scratch.scratch(),
-                                                   nullptr));
-  finish(gpu::metrics::uniformity<T>(dx.input(), options, alone.data(), scratch.scratch(), nullptr));
+  finish(gpu::metrics::uniformity_with_gradient<T>(dx.input(), options, {value.data(), gx.view()},
+                                                   scratch.scratch(), nullptr));
+  finish(
+      gpu::metrics::uniformity<T>(dx.input(), options, alone.data(), scratch.scratch(), nullptr));
   CHECK(std::abs(value.values()[0] - double(want.value)) <= tolerance * t);
   CHECK(alone.values()[0] == value.values()[0]);
   long double difference = 0, size = 0;

@@ -1,11 +1,12 @@
-// The Brownian bridge between the two embeddings of a pair, on the device: the augmented image lies near the point of the
-// bridge from the text to the image.
+// The Brownian bridge between the two embeddings of a pair, on the device: the augmented image lies
+// near the point of the bridge from the text to the image.
 //
 //   m_i = r x_i + (1 - r) y_i      mu_i = m_i / |m_i|      L = (1/N) sum_i |a_i - mu_i|^2
 //   g = 2 (mu - a) / N:  dA = -g,  h = (g - (g.mu) mu) / |m|,  dX = r h,  dY = (1 - r) h
 //
-// A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are; one pass, a warp a row. Errors: shapes, no
-// rows, r outside [0, 1]; a row with m = 0 gives NaN. [Jiang et al. 2023, arXiv 2303.05952, section 4.2]
+// A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are; one pass, a warp a
+// row. Errors: shapes, no rows, r outside [0, 1]; a row with m = 0 gives NaN. [Jiang et al. 2023,
+// arXiv 2303.05952, section 4.2]
 #pragma once
 
 #include "spheremix/gpu/core/view.cuh"
@@ -72,27 +73,33 @@ struct BridgeKernel {
 }  // namespace detail
 
 /// Scratch of both functions in bytes.
-inline std::size_t brownian_bridge_bytes(Index rows) { return scratch_bytes<double>(std::size_t(rows) / 4 + 1); }
+inline std::size_t brownian_bridge_bytes(Index rows) {
+  return scratch_bytes<double>(std::size_t(rows) / 4 + 1);
+}
 
 /// Loss and, where out.x has data, gradients; all overwritten.
 template <class U, class T = std::remove_const_t<U>>
-Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y, const BrownianBridgeOptions& options,
-                                     const std::type_identity_t<BrownianBridgeGradient<T>>& out, Scratch scratch,
-                                     cudaStream_t stream = nullptr) {
+Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
+                                     const BrownianBridgeOptions& options,
+                                     const std::type_identity_t<BrownianBridgeGradient<T>>& out,
+                                     Scratch scratch, cudaStream_t stream = nullptr) {
   const View<const T> augmented = rows;
   if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = detail::pair_error(augmented, x)) return invalid(wrong);
-  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
-  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.augmented)) return invalid(wrong);
+  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.y))
+    return invalid(wrong);
+  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.augmented))
+    return invalid(wrong);
   if (!(options.ratio >= 0 && options.ratio <= 1)) return invalid("the ratio lies outside [0, 1]");
   if (scratch.bytes < brownian_bridge_bytes(x.rows)) return invalid("the scratch is too small");
   using Kernel = detail::BridgeKernel<T>;
   double* const partial = static_cast<double*>(scratch.data);
   const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);
   const core::MatrixView<T> none{};
-  const Status status = pairwise::start(
-      Kernel{augmented, x, y, options.ratio, out.x.data ? out.augmented : none, out.x, out.y, partial},
-      blocks, stream);
+  const Status status =
+      pairwise::start(Kernel{augmented, x, y, options.ratio, out.x.data ? out.augmented : none,
+                             out.x, out.y, partial},
+                      blocks, stream);
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {partial, blocks, 1 / double(x.rows), out.loss};
@@ -101,9 +108,11 @@ Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y, const
 
 /// *loss (device memory).
 template <class U, class T = std::remove_const_t<U>>
-Status brownian_bridge(View<U> augmented, Input<T> x, Input<T> y, const BrownianBridgeOptions& options, double* loss,
-                       Scratch scratch, cudaStream_t stream = nullptr) {
-  return brownian_bridge_with_gradient(augmented, x, y, options, {loss, {}, {}, {}}, scratch, stream);
+Status brownian_bridge(View<U> augmented, Input<T> x, Input<T> y,
+                       const BrownianBridgeOptions& options, double* loss, Scratch scratch,
+                       cudaStream_t stream = nullptr) {
+  return brownian_bridge_with_gradient(augmented, x, y, options, {loss, {}, {}, {}}, scratch,
+                                       stream);
 }
 
 }  // namespace spheremix::gpu::losses

@@ -1,7 +1,7 @@
 // CLIP and m2-Mix together on the device:  clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix).
 //
-// The formulas, gradients, types and errors are those of clip.cuh and m2_mix.cuh; one pass after the other into the
-// same gradients, 24 N^2 D flops. Memory as m2_mix.cuh.
+// The formulas, gradients, types and errors are those of clip.cuh and m2_mix.cuh; one pass after
+// the other into the same gradients, 24 N^2 D flops. Memory as m2_mix.cuh.
 #pragma once
 
 #include "spheremix/gpu/losses/m2_mix.cuh"
@@ -23,7 +23,8 @@ template <class T>
 struct ClipM2Gradient {
   double* loss = nullptr;
   core::MatrixView<Arithmetic<T>> x, y;
-  double* lambda = nullptr;  ///< one number for one lambda, else one a row; may be null, as those below
+  double* lambda =
+      nullptr;  ///< one number for one lambda, else one a row; may be null, as those below
   double* log_temperature = nullptr;
   double* log_mix_temperature = nullptr;
 };
@@ -36,20 +37,26 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
                            const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream,
                            const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
-  if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y)) return invalid(wrong);
-  if (const char* wrong = place_error(x, y, options.mix_temperature, out.loss, out.x, out.y)) return invalid(wrong);
+  if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
+    return invalid(wrong);
+  if (const char* wrong = place_error(x, y, options.mix_temperature, out.loss, out.x, out.y))
+    return invalid(wrong);
   if (const char* wrong = lambda_error<T>(lambda)) return invalid(wrong);
   if (!(options.weight - options.weight == 0)) return invalid("the weight of m2_mix is not finite");
   const double half = 0.5 / double(x.rows);
-  const M2Call call{options.mix_temperature, options.weight * (options.reduction == Reduction::sum ? 1.0 : 0.5),
+  const M2Call call{options.mix_temperature,
+                    options.weight * (options.reduction == Reduction::sum ? 1.0 : 0.5),
                     options.negatives, options.block, true};
   return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
-    const Status first =
-        contrastive<Tile, true, true>(x, y, {options.temperature, half, half}, options.block,
-                                      ContrastiveGradient<T>{out.loss, out.x, out.y, out.log_temperature}, scratch, stream, products);
+    const Status first = contrastive<Tile, true, true>(
+        x, y, {options.temperature, half, half}, options.block,
+        ContrastiveGradient<T>{out.loss, out.x, out.y, out.log_temperature}, scratch, stream,
+        products);
     if (!first) return first;
-    return m2_tables<Tile>(x, y, lambda, call, MixGradient<T>{out.loss, out.x, out.y, out.lambda, out.log_mix_temperature},
-                           scratch, stream, products);
+    return m2_tables<Tile>(
+        x, y, lambda, call,
+        MixGradient<T>{out.loss, out.x, out.y, out.lambda, out.log_mix_temperature}, scratch,
+        stream, products);
   });
 }
 
@@ -68,9 +75,11 @@ std::size_t clip_m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<cons
 
 /// *loss (device memory).
 template <class T>
-Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-                   const ClipM2MixOptions& options, double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
-  return detail::clip_m2_mix_checked(x, y, lambda, options, ClipM2Gradient<T>{loss, {}, {}, nullptr, nullptr, nullptr},
+Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                   RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& options, double* loss,
+                   Scratch scratch, cudaStream_t stream = nullptr) {
+  return detail::clip_m2_mix_checked(x, y, lambda, options,
+                                     ClipM2Gradient<T>{loss, {}, {}, nullptr, nullptr, nullptr},
                                      scratch, stream, pairwise::KernelProducts{});
 }
 
@@ -78,8 +87,8 @@ Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, Row
 template <class T, class Products = pairwise::KernelProducts>
 Status clip_m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                  RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& options,
-                                 const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
-                                 const Products& products = {}) {
+                                 const ClipM2Gradient<T>& out, Scratch scratch,
+                                 cudaStream_t stream = nullptr, const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::clip_m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }

@@ -1,11 +1,13 @@
-// The N x N sums of geometric consistency by D x D products, linear in N. With S = X + Y, E = X - Y:
+// The N x N sums of geometric consistency by D x D products, linear in N. With S = X + Y, E = X -
+// Y:
 //
 //   P = S^T S,  Q = E^T E,  R = S^T E
-//   sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2  =  ((c + w) tr PQ + (w - c) tr RR) / 2
-//   dS = (c + w) S Q + (w - c) E R,   dE = (c + w) E P + (w - c) S R^T,   dX = dS + dE,  dY = dS - dE
+//   sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2  =  ((c + w) tr PQ + (w - c) tr RR) /
+//   2 dS = (c + w) S Q + (w - c) E R,   dE = (c + w) E P + (w - c) S R^T,   dX = dS + dE,  dY = dS
+//   - dE
 //
-// Products in f32 (f64 for double rows) without tensor cores, traces in double; never the expanded form, which
-// cancels. Scratch: 16 N D and 16 D^2 bytes (twice that for double rows).
+// Products in f32 (f64 for double rows) without tensor cores, traces in double; never the expanded
+// form, which cancels. Scratch: 16 N D and 16 D^2 bytes (twice that for double rows).
 #pragma once
 
 #include "spheremix/gpu/core/view.cuh"
@@ -82,12 +84,14 @@ std::size_t consistency_bytes(Index n, Index d) {
 template <class T>
 Status consistency(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                    const ConsistencyWeights& weights, double* loss, bool add_loss,
-                   const core::MatrixView<Arithmetic<T>>& dx, const core::MatrixView<Arithmetic<T>>& dy,
-                   bool add_gradients, Scratch scratch, cudaStream_t stream) {
+                   const core::MatrixView<Arithmetic<T>>& dx,
+                   const core::MatrixView<Arithmetic<T>>& dy, bool add_gradients, Scratch scratch,
+                   cudaStream_t stream) {
   using A = Arithmetic<T>;
   using Tile = pairwise::ExactTile<A>;
   using Side = pairwise::ProductSide<Tile>;
-  if (scratch.bytes < consistency_bytes<T>(x.rows, x.cols)) return invalid("the scratch is too small");
+  if (scratch.bytes < consistency_bytes<T>(x.rows, x.cols))
+    return invalid("the scratch is too small");
   const Index n = x.rows, d = x.cols, blocks = pairwise::ceil_div(d * d, 256);
   const std::size_t all = std::size_t(n * d), square = std::size_t(d * d);
   const double plus = weights.cross + weights.in_modal, minus = weights.in_modal - weights.cross;
@@ -96,17 +100,22 @@ Status consistency(const core::MatrixView<const T>& x, const core::MatrixView<co
   A *const ds = frame.take<A>(all), *const de = frame.take<A>(all);
   A *const p = frame.take<A>(square), *const q = frame.take<A>(square);
   A *const r = frame.take<A>(square), *const rt = frame.take<A>(square);
-  double *const first = frame.take<double>(std::size_t(blocks)), *const second = frame.take<double>(std::size_t(blocks));
+  double *const first = frame.take<double>(std::size_t(blocks)), *const second = frame.take<double>(
+                                                                     std::size_t(blocks));
   const core::MatrixView<const A> rows_s{s, n, d, d}, rows_e{e, n, d, d};
   const auto table = [&](A* m) { return core::MatrixView<A>{m, d, d, d}; };
   const auto whole = [&](A* m) { return core::MatrixView<A>{m, n, d, d}; };
   const pairwise::KernelProducts products;
 
   using Split = SumDifferenceKernel<T>;
-  Status status = pairwise::start(Split{x, y, s, e}, pairwise::ceil_div(n * d, Split::kThreads), stream);
-  if (status) status = products(Side{s, d, true, rows_s, table(p), 1, false}, Side{e, d, true, rows_e, table(q), 1, false}, stream);
+  Status status =
+      pairwise::start(Split{x, y, s, e}, pairwise::ceil_div(n * d, Split::kThreads), stream);
+  if (status)
+    status = products(Side{s, d, true, rows_s, table(p), 1, false},
+                      Side{e, d, true, rows_e, table(q), 1, false}, stream);
   if (status && minus != 0)
-    status = products(Side{s, d, true, rows_e, table(r), 1, false}, Side{e, d, true, rows_s, table(rt), 1, false}, stream);
+    status = products(Side{s, d, true, rows_e, table(r), 1, false},
+                      Side{e, d, true, rows_s, table(rt), 1, false}, stream);
   using Dot = DotKernel<A>;
   if (status) status = pairwise::start(Dot{p, q, d * d, first}, blocks, stream);
   if (status && minus != 0) status = pairwise::start(Dot{r, rt, d * d, second}, blocks, stream);
@@ -117,12 +126,15 @@ Status consistency(const core::MatrixView<const T>& x, const core::MatrixView<co
   if (status && minus != 0) status = pairwise::start(more, 1, stream);
   if (!status || !dx.data) return status;
   const A a = A(plus / double(n)), b = A(minus / double(n));
-  status = products(Side{s, d, false, table(q), whole(ds), a, false}, Side{e, d, false, table(p), whole(de), a, false}, stream);
+  status = products(Side{s, d, false, table(q), whole(ds), a, false},
+                    Side{e, d, false, table(p), whole(de), a, false}, stream);
   if (status && minus != 0)
-    status = products(Side{e, d, false, table(r), whole(ds), b, true}, Side{s, d, false, table(rt), whole(de), b, true}, stream);
+    status = products(Side{e, d, false, table(r), whole(ds), b, true},
+                      Side{s, d, false, table(rt), whole(de), b, true}, stream);
   using Combine = CombineKernel<A>;
   if (!status) return status;
-  return pairwise::start(Combine{ds, de, dx, dy, add_gradients}, pairwise::ceil_div(n * d, Combine::kThreads), stream);
+  return pairwise::start(Combine{ds, de, dx, dy, add_gradients},
+                         pairwise::ceil_div(n * d, Combine::kThreads), stream);
 }
 
 }  // namespace spheremix::gpu::losses::detail

@@ -1,10 +1,12 @@
-// What InfoNCE and CLIP share: rows i of X and Y are a pair, every other row of Y (and of X) is a negative.
+// What InfoNCE and CLIP share: rows i of X and Y are a pair, every other row of Y (and of X) is a
+// negative.
 //
-//   loss = row_weight sum_i softplus(lse_{j != i} L_ij - L_ii) + col_weight sum_j softplus(lse_{i != j} L_ij - L_jj)
-//   L = X Y^T / tau
+//   loss = row_weight sum_i softplus(lse_{j != i} L_ij - L_ii) + col_weight sum_j softplus(lse_{i
+//   != j} L_ij - L_jj) L = X Y^T / tau
 //
-// Memory for any N: the operands (4 N D bytes unless X and Y are fp16 rows on 16-byte boundaries), 23 N bytes and at
-// most 33 MiB. Enqueued kernels: 2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3.
+// Memory for any N: the operands (4 N D bytes unless X and Y are fp16 rows on 16-byte boundaries),
+// 23 N bytes and at most 33 MiB. Enqueued kernels: 2 conversions, 2 a range of sweep 1, 2 a range
+// of sweep 2, and 3.
 #pragma once
 
 #include <cmath>
@@ -16,7 +18,8 @@
 
 namespace spheremix::gpu::losses {
 
-/// Where a contrastive loss puts its results, all in device memory. Gradients are ambient, f32 (f64 for double rows).
+/// Where a contrastive loss puts its results, all in device memory. Gradients are ambient, f32 (f64
+/// for double rows).
 template <class T>
 struct ContrastiveGradient {
   double* loss = nullptr;
@@ -41,33 +44,37 @@ const char* pair_error(const core::MatrixView<const T>& x, const core::MatrixVie
 
 /// What is wrong with a temperature or the places for the results.
 template <class T, class G>
-const char* place_error(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, double temperature,
-                        const double* loss, const core::MatrixView<G>& dx, const core::MatrixView<G>& dy) {
+const char* place_error(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                        double temperature, const double* loss, const core::MatrixView<G>& dx,
+                        const core::MatrixView<G>& dy) {
   if (!(temperature > 0) || !(temperature <= core::largest<double>))
     return "the temperature is not a positive finite number";
   if (!loss) return "no place for the loss";
-  if (dx.data && (!dy.data || dx.rows != x.rows || dx.cols != x.cols || dy.rows != y.rows || dy.cols != y.cols ||
-                  dx.stride < dx.cols || dy.stride < dy.cols))
+  if (dx.data && (!dy.data || dx.rows != x.rows || dx.cols != x.cols || dy.rows != y.rows ||
+                  dy.cols != y.cols || dx.stride < dx.cols || dy.stride < dy.cols))
     return "the gradients have another shape than X and Y";
   return nullptr;
 }
 
 template <class Tile, class T>
-std::size_t contrastive_bytes(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, Index block,
-                              bool by_row, bool by_col, bool gradient) {
+std::size_t contrastive_bytes(const core::MatrixView<const T>& x,
+                              const core::MatrixView<const T>& y, Index block, bool by_row,
+                              bool by_col, bool gradient) {
   using Sum = typename Tile::Sum;
   const std::size_t n = std::size_t(x.rows);
   return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) +
          (by_row ? scratch_bytes<pairwise::RowPair<Sum>>(n) : 0) +
          (by_col ? scratch_bytes<pairwise::RowPair<Sum>>(n) : 0) + scratch_bytes<Sum>(n) +
          scratch_bytes<double>(n / 128 + 1) + scratch_bytes<double>(n / 4 + 1) +
-         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, x.rows, block), by_row, by_col, gradient);
+         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, x.rows, block), by_row,
+                                     by_col, gradient);
 }
 
 template <class Tile, bool Rows, bool Cols, class T, class Products>
 Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                   const ContrastiveWeights& weights, Index block, const ContrastiveGradient<T>& out, Scratch scratch,
-                   cudaStream_t stream, const Products& products) {
+                   const ContrastiveWeights& weights, Index block,
+                   const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                   const Products& products) {
   using Sum = typename Tile::Sum;
   using Pair = pairwise::RowPair<Sum>;
   const bool gradient = out.x.data != nullptr;
@@ -96,17 +103,18 @@ Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<co
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
   status = pairwise::sweep_statistics(table, limits, frame.rest(), stream);
   if (!status) return status;
-  status = pairwise::start(pairwise::FinishKernel<Sum>{n, table.positives, Sum(scale), table.rows, table.cols,
-                                                       weights.row, weights.col, losses},
-                           loss_blocks, stream);
+  status =
+      pairwise::start(pairwise::FinishKernel<Sum>{n, table.positives, Sum(scale), table.rows,
+                                                  table.cols, weights.row, weights.col, losses},
+                      loss_blocks, stream);
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
   if (!gradient) return pairwise::start(reduce, 1, stream);
 
   const double slope = largest / weights.temperature;
-  status = pairwise::sweep_gradients(table, {out.x, out.y}, Sum(slope / double(Tile::kWeightScale)), limits,
-                                     frame.rest(), stream, products);
+  status = pairwise::sweep_gradients(table, {out.x, out.y}, Sum(slope / double(Tile::kWeightScale)),
+                                     limits, frame.rest(), stream, products);
   if (!status) return status;
   status = pairwise::start(
       pairwise::PositivesKernel<T>{x, y, table.rows, table.cols, weights.row / weights.temperature,
@@ -124,7 +132,8 @@ Status contrastive_checked(const core::MatrixView<const T>& x, const core::Matri
                            const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
                            const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
-  if (const char* wrong = place_error(x, y, weights.temperature, out.loss, out.x, out.y)) return invalid(wrong);
+  if (const char* wrong = place_error(x, y, weights.temperature, out.loss, out.x, out.y))
+    return invalid(wrong);
   return pairwise::with_tile<T>(precision, [&]<class Tile>() {
     return contrastive<Tile, Rows, Cols>(x, y, weights, block, out, scratch, stream, products);
   });

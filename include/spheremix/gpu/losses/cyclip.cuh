@@ -1,6 +1,8 @@
-// CyCLIP on the device: CLIP with the similarities made symmetric across and alike within the modalities.
+// CyCLIP on the device: CLIP with the similarities made symmetric across and alike within the
+// modalities.
 //
-//   L = clip(X, Y; tau) + (1/N) sum_jk  cross_weight (x_j.y_k - x_k.y_j)^2 + in_modal_weight (x_j.x_k - y_j.y_k)^2
+//   L = clip(X, Y; tau) + (1/N) sum_jk  cross_weight (x_j.y_k - x_k.y_j)^2 + in_modal_weight
+//   (x_j.x_k - y_j.y_k)^2
 //
 // The squares are of cosines, without the temperature. Types, memory and errors as clip.cuh and
 // geometric_consistency.cuh. [Goel et al. 2022, arXiv 2205.14459, equations 2 to 4]
@@ -21,24 +23,29 @@ struct CyclipOptions {
 
 /// Scratch of cyclip_with_gradient in bytes, for these very views.
 template <class T>
-std::size_t cyclip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y, const CyclipOptions& options = {}) {
-  const std::size_t clip = clip_bytes<T>(x, y, {options.temperature, options.precision, options.block});
+std::size_t cyclip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                         const CyclipOptions& options = {}) {
+  const std::size_t clip =
+      clip_bytes<T>(x, y, {options.temperature, options.precision, options.block});
   const std::size_t rest = geometric_consistency_bytes<T>(x, y);
   return clip > rest ? clip : rest;
 }
 
 /// Loss and gradients, all overwritten; dL/d log tau is clip's.
 template <class T, class Products = pairwise::KernelProducts>
-Status cyclip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const CyclipOptions& options,
-                            const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
+Status cyclip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                            const CyclipOptions& options, const ContrastiveGradient<T>& out,
+                            Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
-  if (const char* wrong = detail::weights_error(options.cross_weight, options.in_modal_weight)) return invalid(wrong);
+  if (const char* wrong = detail::weights_error(options.cross_weight, options.in_modal_weight))
+    return invalid(wrong);
   if (scratch.bytes < cyclip_bytes<T>(x, y, options)) return invalid("the scratch is too small");
-  const Status status = clip_with_gradient<T>(x, y, {options.temperature, options.precision, options.block}, out,
-                                              scratch, stream, products);
+  const Status status =
+      clip_with_gradient<T>(x, y, {options.temperature, options.precision, options.block}, out,
+                            scratch, stream, products);
   if (!status) return status;
-  return detail::consistency(x, y, {options.cross_weight, options.in_modal_weight}, out.loss, true, out.x, out.y, true,
-                             scratch, stream);
+  return detail::consistency(x, y, {options.cross_weight, options.in_modal_weight}, out.loss, true,
+                             out.x, out.y, true, scratch, stream);
 }
 
 }  // namespace spheremix::gpu::losses

@@ -1,9 +1,10 @@
 // DCL on the device: NT-Xent without the positive in the denominator. The unweighted form.
 //
-//   Z = [X; Y],  L = (1/2N) sum_i ( log sum_{j != i, p(i)} e^(z_i.z_j/tau) - z_i.z_p(i)/tau ),  p(i) = i +- N      (nats)
+//   Z = [X; Y],  L = (1/2N) sum_i ( log sum_{j != i, p(i)} e^(z_i.z_j/tau) - z_i.z_p(i)/tau ), p(i)
+//   = i +- N      (nats)
 //
-// May be negative. Gradients, cost, memory: stacked.cuh. Types and errors as in clip.cuh; N = 1 is an error.
-// [Yeh et al. 2022, arXiv 2110.06848, equation 3]
+// May be negative. Gradients, cost, memory: stacked.cuh. Types and errors as in clip.cuh; N = 1 is
+// an error. [Yeh et al. 2022, arXiv 2110.06848, equation 3]
 #pragma once
 
 #include "spheremix/gpu/losses/stacked.cuh"
@@ -16,30 +17,36 @@ struct DecoupledContrastiveOptions {
   Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
 };
 
-/// Scratch of decoupled_contrastive and decoupled_contrastive_with_gradient in bytes, for these very views.
+/// Scratch of decoupled_contrastive and decoupled_contrastive_with_gradient in bytes, for these
+/// very views.
 template <class T>
-std::size_t decoupled_contrastive_bytes(core::MatrixView<const T> x, core::MatrixView<const T>, const DecoupledContrastiveOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision,
-                                [&]<class Tile>() { return detail::stacked_bytes<Tile>(x, options.block); });
+std::size_t decoupled_contrastive_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
+                                        const DecoupledContrastiveOptions& options = {}) {
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return detail::stacked_bytes<Tile>(x, options.block);
+  });
 }
 
 /// *loss (device memory).
 template <class T>
-Status decoupled_contrastive(core::MatrixView<const T> x, core::MatrixView<const T> y, const DecoupledContrastiveOptions& options, double* loss,
-           Scratch scratch, cudaStream_t stream = nullptr) {
-  return detail::stacked_checked(x, y, {options.temperature, true, options.block}, options.precision,
-                                 ContrastiveGradient<T>{loss, {}, {}, nullptr}, scratch, stream,
-                                 pairwise::KernelProducts{});
+Status decoupled_contrastive(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                             const DecoupledContrastiveOptions& options, double* loss,
+                             Scratch scratch, cudaStream_t stream = nullptr) {
+  return detail::stacked_checked(x, y, {options.temperature, true, options.block},
+                                 options.precision, ContrastiveGradient<T>{loss, {}, {}, nullptr},
+                                 scratch, stream, pairwise::KernelProducts{});
 }
 
 /// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null.
 template <class T, class Products = pairwise::KernelProducts>
-Status decoupled_contrastive_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const DecoupledContrastiveOptions& options,
-                         const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
-                         const Products& products = {}) {
+Status decoupled_contrastive_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                                           const DecoupledContrastiveOptions& options,
+                                           const ContrastiveGradient<T>& out, Scratch scratch,
+                                           cudaStream_t stream = nullptr,
+                                           const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return detail::stacked_checked(x, y, {options.temperature, true, options.block}, options.precision, out, scratch,
-                                 stream, products);
+  return detail::stacked_checked(x, y, {options.temperature, true, options.block},
+                                 options.precision, out, scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::losses

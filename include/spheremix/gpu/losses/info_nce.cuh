@@ -27,22 +27,25 @@ std::size_t info_nce_bytes(core::MatrixView<const T> x, core::MatrixView<const T
 
 /// *loss (device memory).
 template <class T>
-Status info_nce(core::MatrixView<const T> x, core::MatrixView<const T> y, const InfoNceOptions& options, double* loss,
-                Scratch scratch, cudaStream_t stream = nullptr) {
-  return detail::contrastive_checked<true, false>(x, y, {options.temperature, 1.0 / double(x.rows), 0},
-                                                  options.precision, options.block,
-                                                  ContrastiveGradient<T>{loss, {}, {}, nullptr}, scratch, stream, pairwise::KernelProducts{});
+Status info_nce(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                const InfoNceOptions& options, double* loss, Scratch scratch,
+                cudaStream_t stream = nullptr) {
+  return detail::contrastive_checked<true, false>(
+      x, y, {options.temperature, 1.0 / double(x.rows), 0}, options.precision, options.block,
+      ContrastiveGradient<T>{loss, {}, {}, nullptr}, scratch, stream, pairwise::KernelProducts{});
 }
 
-/// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null. `products`: how G Y and G^T X are
-/// done (pairwise/cublaslt.cuh has the other way).
+/// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null. `products`:
+/// how G Y and G^T X are done (pairwise/cublaslt.cuh has the other way).
 template <class T, class Products = pairwise::KernelProducts>
-Status info_nce_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const InfoNceOptions& options,
-                              const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
-                          const Products& products = {}) {
+Status info_nce_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                              const InfoNceOptions& options, const ContrastiveGradient<T>& out,
+                              Scratch scratch, cudaStream_t stream = nullptr,
+                              const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return detail::contrastive_checked<true, false>(x, y, {options.temperature, 1.0 / double(x.rows), 0},
-                                                  options.precision, options.block, out, scratch, stream, products);
+  return detail::contrastive_checked<true, false>(
+      x, y, {options.temperature, 1.0 / double(x.rows), 0}, options.precision, options.block, out,
+      scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::losses

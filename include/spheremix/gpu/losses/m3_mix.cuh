@@ -1,9 +1,11 @@
-// m3-Mix on the device: weighted sum of m2-Mix, V-Mix, L-Mix and VL-Mix, each with its own lambda, without CLIP.
+// m3-Mix on the device: weighted sum of m2-Mix, V-Mix, L-Mix and VL-Mix, each with its own lambda,
+// without CLIP.
 //
-//   L = weight_m2 m2_mix(tau_mix) + weight_v v_mix(tau) + weight_l l_mix(tau) + weight_vl vl_mix(tau)
+//   L = weight_m2 m2_mix(tau_mix) + weight_v v_mix(tau) + weight_l l_mix(tau) + weight_vl
+//   vl_mix(tau)
 //
-// Formulas, types, errors and memory as in the four; one after the other into the same gradients. A weight of 0 leaves
-// its loss out. [Oh et al. 2023, arXiv 2203.03897, section 3.3]
+// Formulas, types, errors and memory as in the four; one after the other into the same gradients. A
+// weight of 0 leaves its loss out. [Oh et al. 2023, arXiv 2203.03897, section 3.3]
 #pragma once
 
 #include "spheremix/gpu/losses/l_mix.cuh"
@@ -29,8 +31,8 @@ struct M3MixOptions {
   Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
 };
 
-/// Results in device memory, f32 gradients (f64 for double rows). Each lambda: one number for one lambda, else one a row;
-/// any may be null. What belongs to a loss that is left out is not written.
+/// Results in device memory, f32 gradients (f64 for double rows). Each lambda: one number for one
+/// lambda, else one a row; any may be null. What belongs to a loss that is left out is not written.
 template <class T>
 struct M3Gradient {
   double* loss = nullptr;
@@ -42,7 +44,8 @@ struct M3Gradient {
 
 /// Scratch of m3_mix_with_gradient in bytes, for these very views.
 template <class T>
-std::size_t m3_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y, const M3MixOptions& options = {}) {
+std::size_t m3_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                         const M3MixOptions& options = {}) {
   return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
     const std::size_t m2 = detail::m2_bytes<Tile>(x, y, options.block);
     const std::size_t sides = detail::side_bytes<Tile>(x, y, options.block, true, true);
@@ -53,12 +56,13 @@ std::size_t m3_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status m3_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                            const MixLambdas<RowScalar<Arithmetic<T>>>& lambda, const M3MixOptions& options,
-                            const M3Gradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
-                            const Products& products = {}) {
+                            const MixLambdas<RowScalar<Arithmetic<T>>>& lambda,
+                            const M3MixOptions& options, const M3Gradient<T>& out, Scratch scratch,
+                            cudaStream_t stream = nullptr, const Products& products = {}) {
   if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
   for (const double tau : {options.temperature, options.mix_temperature})
-    if (const char* wrong = detail::place_error(x, y, tau, out.loss, out.x, out.y)) return invalid(wrong);
+    if (const char* wrong = detail::place_error(x, y, tau, out.loss, out.x, out.y))
+      return invalid(wrong);
   for (const auto* l : {&lambda.m2, &lambda.v, &lambda.l, &lambda.vl})
     if (const char* wrong = detail::lambda_error<T>(*l)) return invalid(wrong);
   for (const double w : {options.weight_m2, options.weight_v, options.weight_l, options.weight_vl})
@@ -72,16 +76,21 @@ Status m3_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
       if (status && p) status = pairwise::fill(core::MatrixView<double>{p, 1, 1, 1}, 0.0, stream);
     if (status && options.weight_m2 != 0)
       status = detail::m2_tables<Tile>(
-          x, y, lambda.m2, {options.mix_temperature, options.weight_m2, Negatives::replace, options.block, true},
-          MixGradient<T>{out.loss, out.x, out.y, out.lambda.m2, out.log_mix_temperature}, scratch, stream, products);
-    const auto side = [&](bool exchanged, bool both, double weight, const RowScalar<Sum>& l, double* slope) {
+          x, y, lambda.m2,
+          {options.mix_temperature, options.weight_m2, Negatives::replace, options.block, true},
+          MixGradient<T>{out.loss, out.x, out.y, out.lambda.m2, out.log_mix_temperature}, scratch,
+          stream, products);
+    const auto side = [&](bool exchanged, bool both, double weight, const RowScalar<Sum>& l,
+                          double* slope) {
       if (!status || weight == 0) return;
-      const detail::SideCall call{options.temperature, weight, options.partners, true, both, VlTargets::identity,
-                                  options.block, true};
-      status = detail::side_tables<Tile>(exchanged ? y : x, exchanged ? x : y, l, call,
-                                         MixGradient<T>{out.loss, exchanged ? out.y : out.x, exchanged ? out.x : out.y,
-                                                        slope, out.log_temperature},
-                                         scratch, stream, products);
+      const detail::SideCall call{
+          options.temperature, weight, options.partners, true, both, VlTargets::identity,
+          options.block,       true};
+      status = detail::side_tables<Tile>(
+          exchanged ? y : x, exchanged ? x : y, l, call,
+          MixGradient<T>{out.loss, exchanged ? out.y : out.x, exchanged ? out.x : out.y, slope,
+                         out.log_temperature},
+          scratch, stream, products);
     };
     side(false, false, options.weight_v, lambda.v, out.lambda.v);
     side(true, false, options.weight_l, lambda.l, out.lambda.l);

@@ -1,11 +1,12 @@
 // SigLIP on the device: every pair of rows a binary decision, one sweep.
 //
-//   loss = (1 / N) sum_ij softplus(-z_ij (s_ij / tau + bias)),   z_ii = 1, z_ij = -1 off the diagonal     (nats)
-//   dL/ds_ij = -z_ij sigmoid(-z_ij (s_ij / tau + bias)) / (N tau),  dX = G Y,  dY = G^T X
-//   dL/d log tau = -sum_i x_i . dX_i,   dL/d bias = tau sum_ij dL/ds_ij
+//   loss = (1 / N) sum_ij softplus(-z_ij (s_ij / tau + bias)),   z_ii = 1, z_ij = -1 off the
+//   diagonal     (nats) dL/ds_ij = -z_ij sigmoid(-z_ij (s_ij / tau + bias)) / (N tau),  dX = G Y,
+//   dY = G^T X dL/d log tau = -sum_i x_i . dX_i,   dL/d bias = tau sum_ij dL/ds_ij
 //
-// X, Y: N x D, float, double, Half or Bfloat16. 6 N^2 D flops. Memory: the operands (as clip.cuh), 2 N bytes and at most
-// 33 MiB. Errors as in clip.cuh, and a bias that is not finite. [Zhai et al. 2023, arXiv 2303.15343]
+// X, Y: N x D, float, double, Half or Bfloat16. 6 N^2 D flops. Memory: the operands (as clip.cuh),
+// 2 N bytes and at most 33 MiB. Errors as in clip.cuh, and a bias that is not finite. [Zhai et al.
+// 2023, arXiv 2303.15343]
 #pragma once
 
 #include "spheremix/gpu/losses/contrastive.cuh"
@@ -34,7 +35,8 @@ namespace detail {
 /// log(1 + e) for e in [0, 1], every digit of a small e kept: 2 artanh(e / (2 + e)) as a series.
 __device__ __forceinline__ float log1p_unit(float e) {
   const float y = e / (2 + e), q = y * y;
-  return 2 * y * (1 + q * (1.f / 3 + q * (1.f / 5 + q * (1.f / 7 + q * (1.f / 9 + q * (1.f / 11))))));
+  return 2 * y *
+         (1 + q * (1.f / 3 + q * (1.f / 5 + q * (1.f / 7 + q * (1.f / 9 + q * (1.f / 11))))));
 }
 __device__ __forceinline__ double log1p_unit(double e) { return std::log1p(e); }
 
@@ -55,19 +57,24 @@ struct SiglipPair {
 };
 
 template <class Tile, class T>
-std::size_t siglip_bytes(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, Index block) {
+std::size_t siglip_bytes(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                         Index block) {
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, y.rows, block);
   return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) +
-         2 * scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) + scratch_bytes<double>(std::size_t(x.rows) / 4 + 1) +
-         scratch_bytes<typename Tile::Weight>(std::size_t(limits.weights_rows * limits.weights_cols));
+         2 * scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) +
+         scratch_bytes<double>(std::size_t(x.rows) / 4 + 1) +
+         scratch_bytes<typename Tile::Weight>(
+             std::size_t(limits.weights_rows * limits.weights_cols));
 }
 
 template <class Tile, class T, class Products>
-Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, const SiglipOptions& options,
-              const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream, const Products& products) {
+Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+              const SiglipOptions& options, const SiglipGradient<T>& out, Scratch scratch,
+              cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   constexpr Index kEdge = Tile::kEdge;
-  if (scratch.bytes < siglip_bytes<Tile>(x, y, options.block)) return invalid("the scratch is too small");
+  if (scratch.bytes < siglip_bytes<Tile>(x, y, options.block))
+    return invalid("the scratch is too small");
   const bool gradient = out.x.data != nullptr;
   const double n = double(x.rows), log2e = 1.4426950408889634074;
   ScratchFrame frame(scratch);
@@ -81,12 +88,15 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
   double* const gradients = frame.take<double>(std::size_t(tiles));
   double* const along = frame.take<double>(std::size_t(x.rows) / 4 + 1);
   const Index stride = limits.weights_cols;
-  auto* const weights = frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows * stride));
-  const SiglipPair<Sum> policy{Sum(log2e / options.temperature), Sum(log2e * options.bias), Tile::kWeightScale};
+  auto* const weights =
+      frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows * stride));
+  const SiglipPair<Sum> policy{Sum(log2e / options.temperature), Sum(log2e * options.bias),
+                               Tile::kWeightScale};
   const Sum alpha = Sum(1 / (n * options.temperature * double(Tile::kWeightScale)));
 
   status = pairwise::for_ranges(
-      x.rows, 0, y.rows, limits.weights_rows, limits.weights_cols, [&](const pairwise::Range& r) -> Status {
+      x.rows, 0, y.rows, limits.weights_rows, limits.weights_cols,
+      [&](const pairwise::Range& r) -> Status {
         pairwise::OneSweepKernel<Tile, SiglipPair<Sum>> kernel{};
         kernel.x = a;
         kernel.y = b;
@@ -97,20 +107,23 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
         kernel.values = values;
         kernel.gradients = gradients;
         kernel.first = r.i0 == 0 && r.j0 == 0;
-        const Status started =
-            pairwise::start(kernel, pairwise::ceil_div(r.rows, kEdge) * pairwise::ceil_div(r.cols, kEdge), stream);
+        const Status started = pairwise::start(
+            kernel, pairwise::ceil_div(r.rows, kEdge) * pairwise::ceil_div(r.cols, kEdge), stream);
         if (!started || !gradient) return started;
-        const pairwise::ProductSide<Tile> to_x{weights, stride, false, b.middle_rows(r.j0, r.cols),
-                                               out.x.middle_rows(r.i0, r.rows), alpha, r.j0 > 0};
-        const pairwise::ProductSide<Tile> to_y{weights, stride, true, a.middle_rows(r.i0, r.rows),
-                                               out.y.middle_rows(r.j0, r.cols), alpha, r.i0 > 0};
+        const pairwise::ProductSide<Tile> to_x{
+            weights, stride,  false, b.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),
+            alpha,   r.j0 > 0};
+        const pairwise::ProductSide<Tile> to_y{
+            weights, stride,  true, a.middle_rows(r.i0, r.rows), out.y.middle_rows(r.j0, r.cols),
+            alpha,   r.i0 > 0};
         return products(to_x, to_y, stream);
       });
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
   Index sums = 0;
   reduce.sum[sums++] = {values, tiles, 1 / n, out.loss};
-  if (gradient && out.bias) reduce.sum[sums++] = {gradients, tiles, 1 / (n * double(Tile::kWeightScale)), out.bias};
+  if (gradient && out.bias)
+    reduce.sum[sums++] = {gradients, tiles, 1 / (n * double(Tile::kWeightScale)), out.bias};
   if (gradient && out.log_temperature) {
     using Kernel = pairwise::AlongKernel<T>;
     const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);
@@ -126,33 +139,39 @@ Status siglip_checked(const core::MatrixView<const T>& x, const core::MatrixView
                       const SiglipOptions& options, const SiglipGradient<T>& out, Scratch scratch,
                       cudaStream_t stream, const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
-  if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y)) return invalid(wrong);
+  if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
+    return invalid(wrong);
   if (!(options.bias - options.bias == 0)) return invalid("the bias is not finite");
-  return pairwise::with_tile<T>(options.precision,
-                      [&]<class Tile>() { return siglip<Tile>(x, y, options, out, scratch, stream, products); });
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return siglip<Tile>(x, y, options, out, scratch, stream, products);
+  });
 }
 
 }  // namespace detail
 
 /// Scratch of siglip and siglip_with_gradient in bytes, for these very views.
 template <class T>
-std::size_t siglip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y, const SiglipOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision,
-                              [&]<class Tile>() { return detail::siglip_bytes<Tile>(x, y, options.block); });
+std::size_t siglip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                         const SiglipOptions& options = {}) {
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return detail::siglip_bytes<Tile>(x, y, options.block);
+  });
 }
 
 /// *loss (device memory).
 template <class T>
-Status siglip(core::MatrixView<const T> x, core::MatrixView<const T> y, const SiglipOptions& options, double* loss,
-              Scratch scratch, cudaStream_t stream = nullptr) {
-  return detail::siglip_checked(x, y, options, SiglipGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
-                                pairwise::KernelProducts{});
+Status siglip(core::MatrixView<const T> x, core::MatrixView<const T> y,
+              const SiglipOptions& options, double* loss, Scratch scratch,
+              cudaStream_t stream = nullptr) {
+  return detail::siglip_checked(x, y, options, SiglipGradient<T>{loss, {}, {}, nullptr, nullptr},
+                                scratch, stream, pairwise::KernelProducts{});
 }
 
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
-Status siglip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, const SiglipOptions& options,
-                            const SiglipGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
+Status siglip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                            const SiglipOptions& options, const SiglipGradient<T>& out,
+                            Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::siglip_checked(x, y, options, out, scratch, stream, products);

@@ -1,9 +1,13 @@
-// NT-Xent and DCL on the device: anchors and keys are the 2 N rows Z = [X; Y], row i's positive is its other view.
+// NT-Xent and DCL on the device: anchors and keys are the 2 N rows Z = [X; Y], row i's positive is
+// its other view.
 //
-// Two tables against the keys Z: anchors X (pairs j - i = 0 and N left out: itself and its positive) and anchors Y (the
-// same two differences). Z Z^T is symmetric, so G + G^T has weights p_ij + p_ji and one product gives all of dZ:
-//   dX = (P + P^T) Z over X's rows, and the positives in f32;   dL/d log tau = -(1/2) sum_i z_i . dZ_i
-// 24 N^2 D flops. Memory: the stacked operand (4 N D bytes; 8 or 16 N D in f32 or f64), 28 N bytes and at most 33 MiB.
+// Two tables against the keys Z: anchors X (pairs j - i = 0 and N left out: itself and its
+// positive) and anchors Y (the same two differences). Z Z^T is symmetric, so G + G^T has weights
+// p_ij + p_ji and one product gives all of dZ:
+//   dX = (P + P^T) Z over X's rows, and the positives in f32;   dL/d log tau = -(1/2) sum_i z_i .
+//   dZ_i
+// 24 N^2 D flops. Memory: the stacked operand (4 N D bytes; 8 or 16 N D in f32 or f64), 28 N bytes
+// and at most 33 MiB.
 #pragma once
 
 #include "spheremix/gpu/losses/contrastive.cuh"
@@ -19,7 +23,8 @@ struct StackKernel {
   core::MatrixView<Operand> to;
   __device__ void operator()() const {
     const Index q = Index(blockIdx.x) * kThreads + threadIdx.x, i = q / to.cols, k = q % to.cols;
-    if (i < to.rows) to(i, k) = narrow<Operand>(k < from.cols ? widen(from(i, k)) : Arithmetic<T>(0));
+    if (i < to.rows)
+      to(i, k) = narrow<Operand>(k < from.cols ? widen(from(i, k)) : Arithmetic<T>(0));
   }
 };
 
@@ -33,30 +38,37 @@ template <class Tile, class T>
 std::size_t stacked_bytes(const core::MatrixView<const T>& x, Index block) {
   using Sum = typename Tile::Sum;
   const std::size_t n = std::size_t(x.rows);
-  return pairwise::operand_bytes<Tile>(2 * x.rows, x.cols) + scratch_bytes<pairwise::RowPair<Sum>>(2 * n) +
-         scratch_bytes<Sum>(2 * n) + scratch_bytes<double>(n / 64 + 1) + scratch_bytes<double>(n / 2 + 2) +
-         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, 2 * x.rows, block), true, false, true);
+  return pairwise::operand_bytes<Tile>(2 * x.rows, x.cols) +
+         scratch_bytes<pairwise::RowPair<Sum>>(2 * n) + scratch_bytes<Sum>(2 * n) +
+         scratch_bytes<double>(n / 64 + 1) + scratch_bytes<double>(n / 2 + 2) +
+         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, 2 * x.rows, block), true,
+                                     false, true);
 }
 
 template <class Tile, class T, class Products>
-Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, const StackedCall& call,
-               const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream, const Products& products) {
+Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+               const StackedCall& call, const ContrastiveGradient<T>& out, Scratch scratch,
+               cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   using Pair = pairwise::RowPair<Sum>;
-  if (scratch.bytes < stacked_bytes<Tile>(x, call.block)) return invalid("the scratch is too small");
+  if (scratch.bytes < stacked_bytes<Tile>(x, call.block))
+    return invalid("the scratch is too small");
   const Index n = x.rows, cols = pairwise::round_up(x.cols, Tile::kAlign);
   const std::size_t size = std::size_t(n);
   ScratchFrame frame(scratch);
-  const core::MatrixView<Operand> z{frame.take<Operand>(2 * size * std::size_t(cols)), 2 * n, cols, cols};
+  const core::MatrixView<Operand> z{frame.take<Operand>(2 * size * std::size_t(cols)), 2 * n, cols,
+                                    cols};
   Pair* const statistics = frame.take<Pair>(2 * size);
   Sum* const positives = frame.take<Sum>(2 * size);
   double* const losses = frame.take<double>(size / 64 + 1);
   double* const along = frame.take<double>(size / 2 + 2);
   using Stack = StackKernel<T, Operand>;
-  Status status = pairwise::start(Stack{x, z.middle_rows(0, n)}, pairwise::ceil_div(n * cols, Stack::kThreads), stream);
+  Status status = pairwise::start(Stack{x, z.middle_rows(0, n)},
+                                  pairwise::ceil_div(n * cols, Stack::kThreads), stream);
   if (status)
-    status = pairwise::start(Stack{y, z.middle_rows(n, n)}, pairwise::ceil_div(n * cols, Stack::kThreads), stream);
+    status = pairwise::start(Stack{y, z.middle_rows(n, n)},
+                             pairwise::ceil_div(n * cols, Stack::kThreads), stream);
 
   const double scale = 1 / (call.temperature * 0.693147180559945309417), each = 0.5 / double(n);
   const Sum unit = Sum(double(Tile::kWeightScale) / scale);
@@ -76,8 +88,9 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
   using Finish = pairwise::FinishKernel<Sum>;
   const Index loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads);
   if (status)
-    status = pairwise::start(Finish{2 * n, positives, Sum(scale), statistics, nullptr, each, 0, losses, call.decoupled},
-                             loss_blocks, stream);
+    status = pairwise::start(
+        Finish{2 * n, positives, Sum(scale), statistics, nullptr, each, 0, losses, call.decoupled},
+        loss_blocks, stream);
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
@@ -92,14 +105,17 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
     t.excluded = excluded;
     t.rows = statistics + side * n;
     t.cols = statistics;
-    status = pairwise::sweep_gradients(t, {side == 0 ? out.x : out.y, {}}, Sum(slope / double(Tile::kWeightScale)), limits,
+    status = pairwise::sweep_gradients(t, {side == 0 ? out.x : out.y, {}},
+                                       Sum(slope / double(Tile::kWeightScale)), limits,
                                        frame.rest(), stream, products);
   }
   using Positives = pairwise::PositivesKernel<T>;
   using Along = pairwise::AlongKernel<T>;
   const Index blocks = pairwise::ceil_div(n, Positives::kRowsEach);
   if (status)
-    status = pairwise::start(Positives{x, y, statistics, statistics + n, slope, slope, out.x, out.y, along}, blocks, stream);
+    status = pairwise::start(
+        Positives{x, y, statistics, statistics + n, slope, slope, out.x, out.y, along}, blocks,
+        stream);
   if (status) status = pairwise::start(Along{y, out.y, along + blocks}, blocks, stream);
   if (!status) return status;
   reduce.sum[1] = {along, 2 * blocks, -0.5, out.log_temperature};
@@ -107,11 +123,13 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
 }
 
 template <class T, class Products>
-Status stacked_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, const StackedCall& call,
-                       Precision precision, const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
+Status stacked_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                       const StackedCall& call, Precision precision,
+                       const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
                        const Products& products) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
-  if (const char* wrong = place_error(x, y, call.temperature, out.loss, out.x, out.y)) return invalid(wrong);
+  if (const char* wrong = place_error(x, y, call.temperature, out.loss, out.x, out.y))
+    return invalid(wrong);
   if (call.decoupled && x.rows < 2) return invalid("one pair alone has no negatives");
   return pairwise::with_tile<T>(precision, [&]<class Tile>() {
     return stacked<Tile>(x, y, call, out, scratch, stream, products);

@@ -1,13 +1,14 @@
-// VL-Mix on the device: the rows of X and of Y both mixed with their partners' rows, with one lambda.
+// VL-Mix on the device: the rows of X and of Y both mixed with their partners' rows, with one
+// lambda.
 //
-//   v_i, t_i = geodesic mixes of x_i and x_J(i), y_i and y_J(i), weight lambda on the first;  z_ij = v_i . t_j / tau
-//   targets W = I (VlTargets::identity) or I + J (VlTargets::released)
-//   L = (1/2N) [ sum_ij w_ij (lse_j' z_ij' - z_ij) + sum_ij w_ij (lse_i' z_i'j - z_ij) ]     (nats)
+//   v_i, t_i = geodesic mixes of x_i and x_J(i), y_i and y_J(i), weight lambda on the first;  z_ij
+//   = v_i . t_j / tau targets W = I (VlTargets::identity) or I + J (VlTargets::released) L = (1/2N)
+//   [ sum_ij w_ij (lse_j' z_ij' - z_ij) + sum_ij w_ij (lse_i' z_i'j - z_ij) ]     (nats)
 //
-// X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row in device memory. partners:
-// J, a permutation in device memory; null is the flip J(i) = N - 1 - i. Memory: side_tables.cuh.
-// Errors as in m2_mix.cuh; partners that are no permutation, and antipodal partners, give NaN.
-// [Oh et al. 2023, arXiv 2203.03897, section 3.3]
+// X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row in device
+// memory. partners: J, a permutation in device memory; null is the flip J(i) = N - 1 - i. Memory:
+// side_tables.cuh. Errors as in m2_mix.cuh; partners that are no permutation, and antipodal
+// partners, give NaN. [Oh et al. 2023, arXiv 2203.03897, section 3.3]
 #pragma once
 
 #include "spheremix/gpu/losses/side_tables.cuh"
@@ -24,7 +25,8 @@ struct VlMixOptions {
 
 /// Scratch of vl_mix and vl_mix_with_gradient in bytes, for these very views.
 template <class T>
-std::size_t vl_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y, const VlMixOptions& options = {}) {
+std::size_t vl_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                         const VlMixOptions& options = {}) {
   return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
     return detail::side_bytes<Tile>(x, y, options.block, true, true);
   });
@@ -32,14 +34,16 @@ std::size_t vl_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 
 namespace detail {
 inline SideCall vl_mix_call(const VlMixOptions& options) {
-  return {options.temperature, 1, options.partners, true, true, options.targets, options.block, false};
+  return {options.temperature, 1,    options.partners, true, true, options.targets,
+          options.block,       false};
 }
 }  // namespace detail
 
 /// *loss (device memory).
 template <class T>
-Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-           const VlMixOptions& options, double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
+Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
+              RowScalar<Arithmetic<T>> lambda, const VlMixOptions& options, double* loss,
+              Scratch scratch, cudaStream_t stream = nullptr) {
   return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision,
                               MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
                               pairwise::KernelProducts{});
@@ -47,12 +51,13 @@ Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScala
 
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
-Status vl_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y, RowScalar<Arithmetic<T>> lambda,
-                         const VlMixOptions& options, const MixGradient<T>& out, Scratch scratch,
-                         cudaStream_t stream = nullptr, const Products& products = {}) {
+Status vl_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                            RowScalar<Arithmetic<T>> lambda, const VlMixOptions& options,
+                            const MixGradient<T>& out, Scratch scratch,
+                            cudaStream_t stream = nullptr, const Products& products = {}) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision, out, scratch, stream,
-                              products);
+  return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision, out,
+                              scratch, stream, products);
 }
 
 }  // namespace spheremix::gpu::losses

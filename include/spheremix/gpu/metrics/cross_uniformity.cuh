@@ -4,8 +4,9 @@
 //     dx_i = -2 t sum_j w_ij (x_i - y_j),  dy_j = 2 t sum_i w_ij (x_i - y_j),  w = K / sum K
 //   joint_uniformity(X, Y) = uniformity of the rows of X and Y together
 //
-// Types, accuracy and errors as uniformity.cuh. cross: 6 N M D flops, memory 4 (N + M) D bytes at most for operands, 24 bytes
-// a row and 38 MiB. joint: 3 (N + M)^2 D flops, its stacked rows 2 (N + M) D bytes (4 or 8 exact), their gradient 4 (N + M) D.
+// Types, accuracy and errors as uniformity.cuh. cross: 6 N M D flops, memory 4 (N + M) D bytes at
+// most for operands, 24 bytes a row and 38 MiB. joint: 3 (N + M)^2 D flops, its stacked rows 2 (N +
+// M) D bytes (4 or 8 exact), their gradient 4 (N + M) D.
 #pragma once
 
 #include "spheremix/gpu/metrics/uniformity.cuh"
@@ -30,37 +31,43 @@ struct CopyRowsKernel {
   core::MatrixView<To> to;
   __device__ void operator()() const {
     const Index q = Index(blockIdx.x) * kThreads + threadIdx.x, i = q / to.cols, k = q % to.cols;
-    if (i < to.rows) to(i, k) = narrow<To>(k < from.cols ? Arithmetic<To>(widen(from(i, k))) : Arithmetic<To>(0));
+    if (i < to.rows)
+      to(i, k) = narrow<To>(k < from.cols ? Arithmetic<To>(widen(from(i, k))) : Arithmetic<To>(0));
   }
 };
 template <class From, class To>
-Status copy_rows(const core::MatrixView<const From>& from, const core::MatrixView<To>& to, cudaStream_t stream) {
+Status copy_rows(const core::MatrixView<const From>& from, const core::MatrixView<To>& to,
+                 cudaStream_t stream) {
   using Kernel = CopyRowsKernel<From, To>;
-  return pairwise::start(Kernel{from, to}, pairwise::ceil_div(to.rows * to.cols, Kernel::kThreads), stream);
+  return pairwise::start(Kernel{from, to}, pairwise::ceil_div(to.rows * to.cols, Kernel::kThreads),
+                         stream);
 }
 
 template <class Tile, class T>
-std::size_t cross_bytes(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, Index block) {
+std::size_t cross_bytes(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                        Index block) {
   using Sum = typename Tile::Sum;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, y.rows, block);
   const std::size_t n = std::size_t(x.rows), m = std::size_t(y.rows);
   const std::size_t second = 2 * scratch_bytes<Sum>(partial_count<Tile>(limits)) +
                              pairwise::sweep_bytes<Tile>(limits, false, false, true);
   const std::size_t first = pairwise::sweep_bytes<Tile>(limits, true, false, false);
-  return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) + 2 * scratch_bytes<Sum>(n) +
-         2 * scratch_bytes<Sum>(m) + scratch_bytes<Sum>(1) + scratch_bytes<double>(1) +
-         scratch_bytes<pairwise::RowPair<Sum>>(n) + scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) +
+  return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) +
+         2 * scratch_bytes<Sum>(n) + 2 * scratch_bytes<Sum>(m) + scratch_bytes<Sum>(1) +
+         scratch_bytes<double>(1) + scratch_bytes<pairwise::RowPair<Sum>>(n) +
+         scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) +
          (first > second ? first : second);
 }
 
 template <class Tile, class T, class Products>
 Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                        const UniformityOptions& options, const PairUniformityGradient<T>& out, Scratch scratch,
-                        cudaStream_t stream, const Products& products) {
+                        const UniformityOptions& options, const PairUniformityGradient<T>& out,
+                        Scratch scratch, cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   constexpr Index kEdge = Tile::kEdge;
-  if (scratch.bytes < cross_bytes<Tile>(x, y, options.block)) return invalid("the scratch is too small");
+  if (scratch.bytes < cross_bytes<Tile>(x, y, options.block))
+    return invalid("the scratch is too small");
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows, m = y.rows;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, m, options.block);
@@ -69,8 +76,10 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
   Status status = pairwise::make_operand<Tile>(x, frame, stream, &a);
   if (status) status = pairwise::make_operand<Tile>(y, frame, stream, &b);
   if (!status) return status;
-  Sum *const x_norms = frame.take<Sum>(std::size_t(n)), *const x_sums = frame.take<Sum>(std::size_t(n));
-  Sum *const y_norms = frame.take<Sum>(std::size_t(m)), *const y_sums = frame.take<Sum>(std::size_t(m));
+  Sum *const x_norms = frame.take<Sum>(std::size_t(n)), *const x_sums =
+                                                            frame.take<Sum>(std::size_t(n));
+  Sum *const y_norms = frame.take<Sum>(std::size_t(m)), *const y_sums =
+                                                            frame.take<Sum>(std::size_t(m));
   Sum* const shift = frame.take<Sum>(1);
   double* const slope = frame.take<double>(1);
   auto* const rows = frame.take<pairwise::RowPair<Sum>>(std::size_t(n));
@@ -79,8 +88,11 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
 
   const double c = options.t * 1.4426950408889634074;
   using Norms = NormsKernel<Operand, Sum>;
-  status = pairwise::start(Norms{a, Sum(c), x_norms}, pairwise::ceil_div(n, Norms::kRowsEach), stream);
-  if (status) status = pairwise::start(Norms{b, Sum(c), y_norms}, pairwise::ceil_div(m, Norms::kRowsEach), stream);
+  status =
+      pairwise::start(Norms{a, Sum(c), x_norms}, pairwise::ceil_div(n, Norms::kRowsEach), stream);
+  if (status)
+    status =
+        pairwise::start(Norms{b, Sum(c), y_norms}, pairwise::ceil_div(m, Norms::kRowsEach), stream);
   if (!status) return status;
   const UniformityPair<Sum> policy{Sum(2 * c), x_norms, y_norms, shift, Tile::kWeightScale};
   const bool shifted = options.t > 3;
@@ -94,18 +106,22 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
     if (!status) return status;
   }
   status = pairwise::start(LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1, stream);
-  if (status && gradient) status = pairwise::fill(core::MatrixView<Sum>{x_sums, 1, n, n}, Sum(0), stream);
-  if (status && gradient) status = pairwise::fill(core::MatrixView<Sum>{y_sums, 1, m, m}, Sum(0), stream);
+  if (status && gradient)
+    status = pairwise::fill(core::MatrixView<Sum>{x_sums, 1, n, n}, Sum(0), stream);
+  if (status && gradient)
+    status = pairwise::fill(core::MatrixView<Sum>{y_sums, 1, m, m}, Sum(0), stream);
   if (!status) return status;
 
   Sum* const by_row = frame.take<Sum>(partial_count<Tile>(limits));
   Sum* const by_col = frame.take<Sum>(partial_count<Tile>(limits));
   const Index stride = limits.weights_cols;
-  auto* const weights = frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows * stride));
+  auto* const weights =
+      frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows * stride));
   const Sum alpha = 1 / Tile::kWeightScale;
   status = pairwise::for_ranges(
       n, 0, m, limits.weights_rows, limits.weights_cols, [&](const pairwise::Range& r) -> Status {
-        const Index tile_rows = pairwise::ceil_div(r.rows, kEdge), tile_cols = pairwise::ceil_div(r.cols, kEdge);
+        const Index tile_rows = pairwise::ceil_div(r.rows, kEdge),
+                    tile_cols = pairwise::ceil_div(r.cols, kEdge);
         pairwise::OneSweepKernel<Tile, UniformityPair<Sum>> kernel{};
         kernel.x = a;
         kernel.y = b;
@@ -122,24 +138,32 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
         const Status started = pairwise::start(kernel, tile_rows * tile_cols, stream);
         if (!started || !gradient) return started;
         using Merge = pairwise::MergeSumsKernel<Sum>;
-        const Merge merge{{by_row, r.rows, tile_cols, x_sums + r.i0}, {by_col, r.cols, tile_rows, y_sums + r.j0}};
-        const Status merged = pairwise::start(
-            merge, pairwise::ceil_div(r.rows, Merge::kThreads) + pairwise::ceil_div(r.cols, Merge::kThreads), stream);
+        const Merge merge{{by_row, r.rows, tile_cols, x_sums + r.i0},
+                          {by_col, r.cols, tile_rows, y_sums + r.j0}};
+        const Status merged = pairwise::start(merge,
+                                              pairwise::ceil_div(r.rows, Merge::kThreads) +
+                                                  pairwise::ceil_div(r.cols, Merge::kThreads),
+                                              stream);
         if (!merged) return merged;
-        const pairwise::ProductSide<Tile> to_x{weights, stride, false, b.middle_rows(r.j0, r.cols),
-                                               out.x.middle_rows(r.i0, r.rows), alpha, r.j0 > 0};
-        const pairwise::ProductSide<Tile> to_y{weights, stride, true, a.middle_rows(r.i0, r.rows),
-                                               out.y.middle_rows(r.j0, r.cols), alpha, r.i0 > 0};
+        const pairwise::ProductSide<Tile> to_x{
+            weights, stride,  false, b.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),
+            alpha,   r.j0 > 0};
+        const pairwise::ProductSide<Tile> to_y{
+            weights, stride,  true, a.middle_rows(r.i0, r.rows), out.y.middle_rows(r.j0, r.cols),
+            alpha,   r.i0 > 0};
         return products(to_x, to_y, stream);
       });
   if (!status) return status;
-  status = pairwise::start(
-      ValueKernel<Sum>{values, tiles, double(n) * double(m), 2 * options.t, shift, out.value, slope}, 1, stream);
+  status = pairwise::start(ValueKernel<Sum>{values, tiles, double(n) * double(m), 2 * options.t,
+                                            shift, out.value, slope},
+                           1, stream);
   if (!status || !gradient) return status;
   using Centre = CentreKernel<Operand, Sum>;
-  status = pairwise::start(Centre{a, x_sums, slope, Tile::kWeightScale, out.x}, pairwise::ceil_div(n, Centre::kRowsEach), stream);
+  status = pairwise::start(Centre{a, x_sums, slope, Tile::kWeightScale, out.x},
+                           pairwise::ceil_div(n, Centre::kRowsEach), stream);
   if (!status) return status;
-  return pairwise::start(Centre{b, y_sums, slope, Tile::kWeightScale, out.y}, pairwise::ceil_div(m, Centre::kRowsEach), stream);
+  return pairwise::start(Centre{b, y_sums, slope, Tile::kWeightScale, out.y},
+                         pairwise::ceil_div(m, Centre::kRowsEach), stream);
 }
 
 template <class Tile>
@@ -153,21 +177,24 @@ std::size_t joint_bytes(Index rows, Index cols, bool gradient, Index block) {
 
 template <class Tile, class T, class Products>
 Status joint_uniformity(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                        const UniformityOptions& options, const PairUniformityGradient<T>& out, Scratch scratch,
-                        cudaStream_t stream, const Products& products) {
+                        const UniformityOptions& options, const PairUniformityGradient<T>& out,
+                        Scratch scratch, cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows, m = y.rows, wide = pairwise::round_up(x.cols, Tile::kAlign);
-  if (scratch.bytes < joint_bytes<Tile>(n + m, x.cols, gradient, options.block)) return invalid("the scratch is too small");
+  if (scratch.bytes < joint_bytes<Tile>(n + m, x.cols, gradient, options.block))
+    return invalid("the scratch is too small");
   ScratchFrame frame(scratch);
-  const core::MatrixView<Operand> z{frame.take<Operand>(std::size_t((n + m) * wide)), n + m, wide, wide};
+  const core::MatrixView<Operand> z{frame.take<Operand>(std::size_t((n + m) * wide)), n + m, wide,
+                                    wide};
   core::MatrixView<Sum> dz{};
   if (gradient) dz = {frame.take<Sum>(std::size_t((n + m) * wide)), n + m, wide, wide};
   Status status = copy_rows(x, z.middle_rows(0, n), stream);
   if (status) status = copy_rows(y, z.middle_rows(n, m), stream);
   if (status)
-    status = uniformity<Tile, Operand>(z, options, UniformityGradient<Operand>{out.value, dz}, frame.rest(), stream, products);
+    status = uniformity<Tile, Operand>(z, options, UniformityGradient<Operand>{out.value, dz},
+                                       frame.rest(), stream, products);
   if (!status || !gradient) return status;
   core::MatrixView<const Sum> of_x = dz.middle_rows(0, n), of_y = dz.middle_rows(n, m);
   status = copy_rows(of_x, out.x, stream);
@@ -176,13 +203,17 @@ Status joint_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
 
 template <class T>
 Status pair_uniformity_error(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                             const UniformityOptions& options, const PairUniformityGradient<T>& out) {
-  if (x.cols != y.cols || x.cols < 1 || x.rows < 1 || y.rows < 1) return invalid("X and Y are empty or differ in width");
+                             const UniformityOptions& options,
+                             const PairUniformityGradient<T>& out) {
+  if (x.cols != y.cols || x.cols < 1 || x.rows < 1 || y.rows < 1)
+    return invalid("X and Y are empty or differ in width");
   if (!x.data || !y.data || !out.value || x.stride < x.cols || y.stride < y.cols)
     return invalid("a null pointer or a stride below the columns");
-  if (!(options.t > 0) || !(options.t <= core::largest<double>)) return invalid("t is not positive and finite");
-  if (out.x.data && (!out.y.data || out.x.rows != x.rows || out.x.cols != x.cols || out.y.rows != y.rows ||
-                     out.y.cols != y.cols || out.x.stride < x.cols || out.y.stride < y.cols))
+  if (!(options.t > 0) || !(options.t <= core::largest<double>))
+    return invalid("t is not positive and finite");
+  if (out.x.data &&
+      (!out.y.data || out.x.rows != x.rows || out.x.cols != x.cols || out.y.rows != y.rows ||
+       out.y.cols != y.cols || out.x.stride < x.cols || out.y.stride < y.cols))
     return invalid("the gradients have another shape than X and Y");
   return {};
 }
@@ -193,15 +224,18 @@ Status pair_uniformity_error(const core::MatrixView<const T>& x, const core::Mat
 template <class T>
 std::size_t cross_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                    const UniformityOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision,
-                                [&]<class Tile>() { return detail::cross_bytes<Tile>(x, y, options.block); });
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return detail::cross_bytes<Tile>(x, y, options.block);
+  });
 }
 
 /// Value and, where out.x has data, both gradients; all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status cross_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                      const UniformityOptions& options, const PairUniformityGradient<T>& out,
-                                      Scratch scratch, cudaStream_t stream = nullptr, const Products& products = {}) {
+                                      const UniformityOptions& options,
+                                      const PairUniformityGradient<T>& out, Scratch scratch,
+                                      cudaStream_t stream = nullptr,
+                                      const Products& products = {}) {
   const Status status = detail::pair_uniformity_error(x, y, options, out);
   if (!status) return status;
   return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
@@ -211,8 +245,9 @@ Status cross_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixV
 
 /// *value (device memory).
 template <class T>
-Status cross_uniformity(core::MatrixView<const T> x, core::MatrixView<const T> y, const UniformityOptions& options,
-                        double* value, Scratch scratch, cudaStream_t stream = nullptr) {
+Status cross_uniformity(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                        const UniformityOptions& options, double* value, Scratch scratch,
+                        cudaStream_t stream = nullptr) {
   return cross_uniformity_with_gradient<T>(x, y, options, {value, {}, {}}, scratch, stream);
 }
 
@@ -228,8 +263,10 @@ std::size_t joint_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView
 /// Value and, where out.x has data, both gradients; all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status joint_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                      const UniformityOptions& options, const PairUniformityGradient<T>& out,
-                                      Scratch scratch, cudaStream_t stream = nullptr, const Products& products = {}) {
+                                      const UniformityOptions& options,
+                                      const PairUniformityGradient<T>& out, Scratch scratch,
+                                      cudaStream_t stream = nullptr,
+                                      const Products& products = {}) {
   const Status status = detail::pair_uniformity_error(x, y, options, out);
   if (!status) return status;
   return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
@@ -239,8 +276,9 @@ Status joint_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixV
 
 /// *value (device memory).
 template <class T>
-Status joint_uniformity(core::MatrixView<const T> x, core::MatrixView<const T> y, const UniformityOptions& options,
-                        double* value, Scratch scratch, cudaStream_t stream = nullptr) {
+Status joint_uniformity(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                        const UniformityOptions& options, double* value, Scratch scratch,
+                        cudaStream_t stream = nullptr) {
   return joint_uniformity_with_gradient<T>(x, y, options, {value, {}, {}}, scratch, stream);
 }
 

@@ -1,14 +1,16 @@
 // Uniformity on the device: how evenly rows cover the sphere.
 //
 //   uniformity = log mean_{i < j} exp(-t |x_i - x_j|^2)                               (t = 2)
-//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{a != b} K_ab,   K = exp(-t |x_i - x_j|^2)
+//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{a != b} K_ab,   K = exp(-t |x_i -
+//   x_j|^2)
 //
-// X: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant). [Wang, Isola 2020]
-// Squares of distances come from |x_i|^2 + |x_j|^2 - 2 x_i . x_j: an absolute error of about 1e-6 t in the value at
-// the least, so near-duplicates are seen as equal. Ranges above the diagonal only: about 3 N^2 D flops with gradient.
-// For t > 3 the kernel may underflow: then a first sweep (2 N^2 D) finds its maximum.
-// Memory: the operand (2 N D bytes unless X is fp16 rows on 16-byte boundaries), 24 N bytes and at most 38 MiB.
-// Errors: fewer than two rows, t not positive and finite, too small a scratch.
+// X: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant). [Wang, Isola
+// 2020] Squares of distances come from |x_i|^2 + |x_j|^2 - 2 x_i . x_j: an absolute error of about
+// 1e-6 t in the value at the least, so near-duplicates are seen as equal. Ranges above the diagonal
+// only: about 3 N^2 D flops with gradient. For t > 3 the kernel may underflow: then a first sweep
+// (2 N^2 D) finds its maximum. Memory: the operand (2 N D bytes unless X is fp16 rows on 16-byte
+// boundaries), 24 N bytes and at most 38 MiB. Errors: fewer than two rows, t not positive and
+// finite, too small a scratch.
 #pragma once
 
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
@@ -32,7 +34,8 @@ struct UniformityGradient {
 
 namespace detail {
 
-/// K in base 2 relative to *shift: 2^(min(0, 2 c s - c |x_i|^2 - c |x_j|^2) - shift), c = t log2(e).
+/// K in base 2 relative to *shift: 2^(min(0, 2 c s - c |x_i|^2 - c |x_j|^2) - shift), c = t
+/// log2(e).
 template <class T>
 struct UniformityPair {
   static constexpr bool kRows = true, kCols = false;
@@ -143,21 +146,25 @@ template <class Tile, class T>
 std::size_t uniformity_bytes(const core::MatrixView<const T>& x, Index block) {
   using Sum = typename Tile::Sum;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, x.rows, block);
-  const std::size_t n = std::size_t(x.rows), second = 2 * scratch_bytes<Sum>(partial_count<Tile>(limits)) +
-                                                     pairwise::sweep_bytes<Tile>(limits, false, false, true);
+  const std::size_t n = std::size_t(x.rows),
+                    second = 2 * scratch_bytes<Sum>(partial_count<Tile>(limits)) +
+                             pairwise::sweep_bytes<Tile>(limits, false, false, true);
   const std::size_t first = pairwise::sweep_bytes<Tile>(limits, true, false, false);
   return pairwise::operand_bytes<Tile>(x) + 2 * scratch_bytes<Sum>(n) + scratch_bytes<Sum>(1) +
          scratch_bytes<double>(1) + scratch_bytes<pairwise::RowPair<Sum>>(n) +
-         scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) + (first > second ? first : second);
+         scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) +
+         (first > second ? first : second);
 }
 
 template <class Tile, class T, class Products>
 Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& options,
-                  const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream, const Products& products) {
+                  const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                  const Products& products) {
   using Sum = typename Tile::Sum;
   using Input = typename Tile::Input;
   constexpr Index kEdge = Tile::kEdge;
-  if (scratch.bytes < uniformity_bytes<Tile>(x, options.block)) return invalid("the scratch is too small");
+  if (scratch.bytes < uniformity_bytes<Tile>(x, options.block))
+    return invalid("the scratch is too small");
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, options.block);
@@ -175,7 +182,8 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
 
   const double c = options.t * 1.4426950408889634074;
   using Norms = NormsKernel<Input, Sum>;
-  status = pairwise::start(Norms{a, Sum(c), norms}, pairwise::ceil_div(n, Norms::kRowsEach), stream);
+  status =
+      pairwise::start(Norms{a, Sum(c), norms}, pairwise::ceil_div(n, Norms::kRowsEach), stream);
   if (!status) return status;
   const UniformityPair<Sum> policy{Sum(2 * c), norms, norms, shift, Tile::kWeightScale};
   const pairwise::Excluded diagonal{{0, 0, 0}, 1};
@@ -191,18 +199,21 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
   }
   status = pairwise::start(LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1, stream);
   if (status && gradient) status = pairwise::fill(out.x, Sum(0), stream);
-  if (status && gradient) status = pairwise::fill(core::MatrixView<Sum>{sums, 1, n, n}, Sum(0), stream);
+  if (status && gradient)
+    status = pairwise::fill(core::MatrixView<Sum>{sums, 1, n, n}, Sum(0), stream);
   if (!status) return status;
 
   Sum* const by_row = frame.take<Sum>(partial_count<Tile>(limits));
   Sum* const by_col = frame.take<Sum>(partial_count<Tile>(limits));
-  const Index edge = limits.weights_rows, stride = limits.weights_cols;  // equal: the table is square
+  const Index edge = limits.weights_rows,
+              stride = limits.weights_cols;  // equal: the table is square
   auto* const weights = frame.take<typename Tile::Weight>(std::size_t(edge * stride));
   const Sum alpha = 1 / Tile::kWeightScale;
   status = pairwise::for_ranges(n, 0, n, edge, stride, [&](const pairwise::Range& r) -> Status {
     if (r.i0 > r.j0) return {};
     const bool both = r.i0 < r.j0;  // stands for its mirror image as well
-    const Index tile_rows = pairwise::ceil_div(r.rows, kEdge), tile_cols = pairwise::ceil_div(r.cols, kEdge);
+    const Index tile_rows = pairwise::ceil_div(r.rows, kEdge),
+                tile_cols = pairwise::ceil_div(r.cols, kEdge);
     pairwise::OneSweepKernel<Tile, UniformityPair<Sum>> kernel{};
     kernel.x = kernel.y = a;
     kernel.range = r;
@@ -223,33 +234,43 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
     merge.rows = {by_row, r.rows, tile_cols, sums + r.i0};
     if (both) merge.cols = {by_col, r.cols, tile_rows, sums + r.j0};
     constexpr Index kThreads = pairwise::MergeSumsKernel<Sum>::kThreads;
-    const Status merged = pairwise::start(
-        merge, pairwise::ceil_div(merge.rows.lines, kThreads) + pairwise::ceil_div(merge.cols.lines, kThreads), stream);
+    const Status merged = pairwise::start(merge,
+                                          pairwise::ceil_div(merge.rows.lines, kThreads) +
+                                              pairwise::ceil_div(merge.cols.lines, kThreads),
+                                          stream);
     if (!merged) return merged;
-    pairwise::ProductSide<Tile> mirror{weights, stride, true, a.middle_rows(r.i0, r.rows), {}, alpha, true};
+    pairwise::ProductSide<Tile> mirror{weights, stride, true, a.middle_rows(r.i0, r.rows),
+                                       {},      alpha,  true};
     if (both) mirror.out = out.x.middle_rows(r.j0, r.cols);
-    const pairwise::ProductSide<Tile> direct{weights, stride, false, a.middle_rows(r.j0, r.cols),
-                                             out.x.middle_rows(r.i0, r.rows), alpha, true};
+    const pairwise::ProductSide<Tile> direct{
+        weights, stride, false, a.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),
+        alpha,   true};
     return products(direct, mirror, stream);
   });
   if (!status) return status;
-  status = pairwise::start(ValueKernel<Sum>{values, tiles, double(n) * double(n - 1), 4 * options.t, shift, out.value, slope}, 1, stream);
+  status = pairwise::start(ValueKernel<Sum>{values, tiles, double(n) * double(n - 1), 4 * options.t,
+                                            shift, out.value, slope},
+                           1, stream);
   if (!status || !gradient) return status;
   using Centre = CentreKernel<Input, Sum>;
-  return pairwise::start(Centre{a, sums, slope, Tile::kWeightScale, out.x}, pairwise::ceil_div(n, Centre::kRowsEach),
-                         stream);
+  return pairwise::start(Centre{a, sums, slope, Tile::kWeightScale, out.x},
+                         pairwise::ceil_div(n, Centre::kRowsEach), stream);
 }
 
 template <class T, class Products>
 Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOptions& options,
-                          const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream, const Products& products) {
+                          const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream,
+                          const Products& products) {
   if (x.rows < 2 || x.cols < 1) return invalid("uniformity needs two rows at least");
-  if (!x.data || x.stride < x.cols || !out.value) return invalid("uniformity: a null pointer or a stride below the columns");
-  if (!(options.t > 0) || !(options.t <= core::largest<double>)) return invalid("uniformity: t is not positive and finite");
+  if (!x.data || x.stride < x.cols || !out.value)
+    return invalid("uniformity: a null pointer or a stride below the columns");
+  if (!(options.t > 0) || !(options.t <= core::largest<double>))
+    return invalid("uniformity: t is not positive and finite");
   if (out.x.data && (out.x.rows != x.rows || out.x.cols != x.cols || out.x.stride < x.cols))
     return invalid("uniformity: the gradient has another shape than X");
-  return pairwise::with_tile<T>(options.precision,
-                                [&]<class Tile>() { return uniformity<Tile>(x, options, out, scratch, stream, products); });
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return uniformity<Tile>(x, options, out, scratch, stream, products);
+  });
 }
 
 }  // namespace detail
@@ -257,22 +278,24 @@ Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOp
 /// Scratch of uniformity and uniformity_with_gradient in bytes, for this very view.
 template <class T>
 std::size_t uniformity_bytes(core::MatrixView<const T> x, const UniformityOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision,
-                                [&]<class Tile>() { return detail::uniformity_bytes<Tile>(x, options.block); });
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return detail::uniformity_bytes<Tile>(x, options.block);
+  });
 }
 
 /// *value (device memory).
 template <class T>
-Status uniformity(core::MatrixView<const T> x, const UniformityOptions& options, double* value, Scratch scratch,
-                  cudaStream_t stream = nullptr) {
-  return detail::uniformity_checked(x, options, UniformityGradient<T>{value, {}}, scratch, stream, pairwise::KernelProducts{});
+Status uniformity(core::MatrixView<const T> x, const UniformityOptions& options, double* value,
+                  Scratch scratch, cudaStream_t stream = nullptr) {
+  return detail::uniformity_checked(x, options, UniformityGradient<T>{value, {}}, scratch, stream,
+                                    pairwise::KernelProducts{});
 }
 
 /// Value and gradient, overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status uniformity_with_gradient(core::MatrixView<const T> x, const UniformityOptions& options,
-                                const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr,
-                                const Products& products = {}) {
+                                const UniformityGradient<T>& out, Scratch scratch,
+                                cudaStream_t stream = nullptr, const Products& products = {}) {
   if (!out.x.data) return invalid("uniformity: no place for the gradient");
   return detail::uniformity_checked(x, options, out, scratch, stream, products);
 }

@@ -1,9 +1,10 @@
-// The second sweep's products by cuBLASLt, with the caller's handle and workspace. Pass an LtProducts as the last
-// argument of a _with_gradient function; the exact path and statistics stay with the kernels.
+// The second sweep's products by cuBLASLt, with the caller's handle and workspace. Pass an
+// LtProducts as the last argument of a _with_gradient function; the exact path and statistics stay
+// with the kernels.
 //
-// Algorithms come from cuBLASLt's heuristic, once a shape, and are remembered in the object: give every stream its own
-// LtProducts and keep it. The first call with a shape asks on the host; nothing is allocated on the device and
-// nothing synchronises, so calls can be captured.
+// Algorithms come from cuBLASLt's heuristic, once a shape, and are remembered in the object: give
+// every stream its own LtProducts and keep it. The first call with a shape asks on the host;
+// nothing is allocated on the device and nothing synchronises, so calls can be captured.
 #pragma once
 
 #include <cublasLt.h>
@@ -25,27 +26,34 @@ struct LtGemm {
     const cublasOperation_t plain = CUBLAS_OP_N, second = g.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasStatus_t status = cublasLtMatmulDescInit(&to->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
     if (status == 0)
-      status = cublasLtMatmulDescSetAttribute(&to->operation, CUBLASLT_MATMUL_DESC_TRANSA, &plain, sizeof plain);
+      status = cublasLtMatmulDescSetAttribute(&to->operation, CUBLASLT_MATMUL_DESC_TRANSA, &plain,
+                                              sizeof plain);
     if (status == 0)
-      status = cublasLtMatmulDescSetAttribute(&to->operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second);
+      status = cublasLtMatmulDescSetAttribute(&to->operation, CUBLASLT_MATMUL_DESC_TRANSB, &second,
+                                              sizeof second);
     if (status == 0)
-      status = cublasLtMatrixLayoutInit(&to->a, CUDA_R_16F, std::uint64_t(g.m), std::uint64_t(g.k), g.lda);
+      status = cublasLtMatrixLayoutInit(&to->a, CUDA_R_16F, std::uint64_t(g.m), std::uint64_t(g.k),
+                                        g.lda);
     if (status == 0)
-      status = cublasLtMatrixLayoutInit(&to->b, CUDA_R_16F, std::uint64_t(g.transpose_b ? g.n : g.k),
-                                        std::uint64_t(g.transpose_b ? g.k : g.n), g.ldb);
+      status =
+          cublasLtMatrixLayoutInit(&to->b, CUDA_R_16F, std::uint64_t(g.transpose_b ? g.n : g.k),
+                                   std::uint64_t(g.transpose_b ? g.k : g.n), g.ldb);
     if (status == 0)
-      status = cublasLtMatrixLayoutInit(&to->c, CUDA_R_32F, std::uint64_t(g.m), std::uint64_t(g.n), g.ldc);
+      status = cublasLtMatrixLayoutInit(&to->c, CUDA_R_32F, std::uint64_t(g.m), std::uint64_t(g.n),
+                                        g.ldc);
     return status;
   }
 };
 
 class LtProducts {
  public:
-  /// `workspace`: device memory that cuBLASLt may use, 32 MiB serves sm_90 best. Both outlive the object's calls.
+  /// `workspace`: device memory that cuBLASLt may use, 32 MiB serves sm_90 best. Both outlive the
+  /// object's calls.
   LtProducts(cublasLtHandle_t handle, Scratch workspace) : handle_(handle), workspace_(workspace) {}
 
   template <class Tile>
-  Status operator()(const ProductSide<Tile>& first, const ProductSide<Tile>& second, cudaStream_t stream) const {
+  Status operator()(const ProductSide<Tile>& first, const ProductSide<Tile>& second,
+                    cudaStream_t stream) const {
     if constexpr (std::is_same_v<Tile, HalfTile>) {
       const Status status = first.out.rows > 0 ? enqueue(gemm_of(first), stream) : Status{};
       return status && second.out.rows > 0 ? enqueue(gemm_of(second), stream) : status;
@@ -62,37 +70,42 @@ class LtProducts {
     cublasLtMatmulAlgo_t algorithm{};
   };
 
-  static unsigned alignment(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 ? 1 : 0; }
+  static unsigned alignment(const void* p) {
+    return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 ? 1 : 0;
+  }
 
   Status enqueue(const Gemm& g, cudaStream_t stream) const {
     LtGemm lt;
     if (LtGemm::describe(g, &lt) != 0) return invalid("cuBLASLt refuses a product's description");
-    const Key key{g.m,   g.n,   g.k,    g.transpose_b, g.lda, g.ldb,
-                  g.ldc, g.beta, alignment(g.a) + 2 * alignment(g.b) + 4 * alignment(g.c)};
+    const Key key{g.m,           g.n,    g.k,
+                  g.transpose_b, g.lda,  g.ldb,
+                  g.ldc,         g.beta, alignment(g.a) + 2 * alignment(g.b) + 4 * alignment(g.c)};
     const Found* found = nullptr;
     for (std::size_t f = 0; f < count_ && !found; ++f)
       if (memory_[f].key == key) found = &memory_[f];
     Found fresh;
     if (!found) {
-      if (!search(g, lt, &fresh.algorithm)) return invalid("cuBLASLt knows no algorithm for a product");
+      if (!search(g, lt, &fresh.algorithm))
+        return invalid("cuBLASLt knows no algorithm for a product");
       fresh.key = key;
       memory_[next_] = fresh;
       found = &memory_[next_];
       next_ = (next_ + 1) % memory_.size();
       if (count_ < memory_.size()) ++count_;
     }
-    const cublasStatus_t status =
-        cublasLtMatmul(handle_, &lt.operation, &g.alpha, g.a, &lt.a, g.b, &lt.b, &g.beta, g.c, &lt.c, g.c, &lt.c,
-                       &found->algorithm, workspace_.data, workspace_.bytes, stream);
+    const cublasStatus_t status = cublasLtMatmul(
+        handle_, &lt.operation, &g.alpha, g.a, &lt.a, g.b, &lt.b, &g.beta, g.c, &lt.c, g.c, &lt.c,
+        &found->algorithm, workspace_.data, workspace_.bytes, stream);
     return status == 0 ? Status{} : Status{cudaErrorUnknown, "cuBLASLt failed on a product"};
   }
 
   bool search(const Gemm& g, LtGemm& lt, cublasLtMatmulAlgo_t* to) const {
     cublasLtMatmulPreferenceOpaque_t wish{};
     if (cublasLtMatmulPreferenceInit(&wish) != 0) return false;
-    cublasLtMatmulPreferenceSetAttribute(&wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_.bytes,
-                                         sizeof workspace_.bytes);
-    const auto aligned = [&](cublasLtMatmulPreferenceAttributes_t which, const void* p, std::uint32_t least) {
+    cublasLtMatmulPreferenceSetAttribute(&wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                         &workspace_.bytes, sizeof workspace_.bytes);
+    const auto aligned = [&](cublasLtMatmulPreferenceAttributes_t which, const void* p,
+                             std::uint32_t least) {
       const std::uint32_t bytes = alignment(p) ? 16 : least;
       cublasLtMatmulPreferenceSetAttribute(&wish, which, &bytes, sizeof bytes);
     };
@@ -102,8 +115,8 @@ class LtProducts {
     aligned(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, g.c, 4);
     cublasLtMatmulHeuristicResult_t result{};
     int results = 0;
-    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, &lt.operation, &lt.a, &lt.b, &lt.c, &lt.c,
-                                                                 &wish, 1, &result, &results);
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+        handle_, &lt.operation, &lt.a, &lt.b, &lt.c, &lt.c, &wish, 1, &result, &results);
     *to = result.algo;
     return status == 0 && results > 0;
   }

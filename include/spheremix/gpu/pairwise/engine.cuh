@@ -1,11 +1,14 @@
-// The pairwise engine on the device: an N x M table of cosines, walked in ranges that fit the scratch, twice.
+// The pairwise engine on the device: an N x M table of cosines, walked in ranges that fit the
+// scratch, twice.
 //
-//   sweep 1   statistics of each range (statistics.cuh), merged into one (maximum, sum) a row and a column
-//   sweep 2   weights G of each range (weights.cuh), then dX += G Y and dY += G^T X (products.cuh)
+//   sweep 1   statistics of each range (statistics.cuh), merged into one (maximum, sum) a row and a
+//   column sweep 2   weights G of each range (weights.cuh), then dX += G Y and dY += G^T X
+//   (products.cuh)
 //
-// The table itself never exists: 8 N M D flops in all, and memory for one range. Ranges of sweep 1 are bounded by
-// their partial results (R C / 16 to R C / 8 bytes), those of sweep 2 by G (2 R C bytes at 16 bit): 32 MiB by default,
-// which an H100's L2 cache (50 MiB) holds. Order of ranges and merges is fixed; nothing depends on timing.
+// The table itself never exists: 8 N M D flops in all, and memory for one range. Ranges of sweep 1
+// are bounded by their partial results (R C / 16 to R C / 8 bytes), those of sweep 2 by G (2 R C
+// bytes at 16 bit): 32 MiB by default, which an H100's L2 cache (50 MiB) holds. Order of ranges and
+// merges is fixed; nothing depends on timing.
 #pragma once
 
 #include "spheremix/gpu/core/scratch.cuh"
@@ -26,7 +29,8 @@ template <class Tile>
 RangeLimits range_limits(Index rows, Index cols, Index block) {
   constexpr Index kEdge = Tile::kEdge, kWeights = sizeof(typename Tile::Weight) == 2 ? 4096 : 2048;
   const auto limit = [&](Index size, Index most) {
-    const Index whole = round_up(size > 0 ? size : 1, kEdge), asked = block > 0 ? round_up(block, kEdge) : most;
+    const Index whole = round_up(size > 0 ? size : 1, kEdge),
+                asked = block > 0 ? round_up(block, kEdge) : most;
     return whole < asked ? whole : asked;
   };
   return {limit(rows, 8192), limit(cols, 16384), limit(rows, kWeights), limit(cols, kWeights)};
@@ -36,11 +40,12 @@ RangeLimits range_limits(Index rows, Index cols, Index block) {
 template <class Tile>
 std::size_t sweep_bytes(const RangeLimits& r, bool rows, bool cols, bool gradient) {
   using Pair = RowPair<typename Tile::Sum>;
-  const std::size_t kEdge = Tile::kEdge, size = std::size_t(r.statistics_rows) * std::size_t(r.statistics_cols) / kEdge;
-  const std::size_t statistics =
-      (rows ? scratch_bytes<Pair>(size) : 0) + (cols ? scratch_bytes<Pair>(size) : 0) + kScratchAlignment;
-  const std::size_t weights =
-      scratch_bytes<typename Tile::Weight>(std::size_t(r.weights_rows) * std::size_t(r.weights_cols));
+  const std::size_t kEdge = Tile::kEdge,
+                    size = std::size_t(r.statistics_rows) * std::size_t(r.statistics_cols) / kEdge;
+  const std::size_t statistics = (rows ? scratch_bytes<Pair>(size) : 0) +
+                                 (cols ? scratch_bytes<Pair>(size) : 0) + kScratchAlignment;
+  const std::size_t weights = scratch_bytes<typename Tile::Weight>(std::size_t(r.weights_rows) *
+                                                                   std::size_t(r.weights_cols));
   return gradient && weights > statistics ? weights : statistics;
 }
 
@@ -60,7 +65,8 @@ struct Table {
   bool go_on = false;  ///< the statistics hold those of other tables already: add to them
 };
 
-/// Calls f(range) for the ranges of rows x [col_first, col_first + cols), columns outermost, until one fails.
+/// Calls f(range) for the ranges of rows x [col_first, col_first + cols), columns outermost, until
+/// one fails.
 template <class F>
 Status for_ranges(Index rows, Index col_first, Index cols, Index most_rows, Index most_cols, F f) {
   for (Index j = 0; j < cols; j += most_cols)
@@ -74,30 +80,38 @@ Status for_ranges(Index rows, Index col_first, Index cols, Index most_rows, Inde
 
 /// Sweep 1 over y's columns. Row statistics go on from what is there unless y_first is 0.
 template <class Tile, class Policy>
-Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits, Scratch scratch, cudaStream_t stream) {
+Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits, Scratch scratch,
+                        cudaStream_t stream) {
   using T = typename Tile::Sum;
   constexpr Index kEdge = Tile::kEdge;
   ScratchFrame frame(scratch);
-  const std::size_t size = std::size_t(limits.statistics_rows) * std::size_t(limits.statistics_cols) / Tile::kEdge;
+  const std::size_t size =
+      std::size_t(limits.statistics_rows) * std::size_t(limits.statistics_cols) / Tile::kEdge;
   RowPair<T>* const by_row = Policy::kRows ? frame.take<RowPair<T>>(size) : nullptr;
   RowPair<T>* const by_col = Policy::kCols ? frame.take<RowPair<T>>(size) : nullptr;
   return for_ranges(
-      t.x.rows, t.y_first, t.y.rows, limits.statistics_rows, limits.statistics_cols, [&](const Range& r) -> Status {
+      t.x.rows, t.y_first, t.y.rows, limits.statistics_rows, limits.statistics_cols,
+      [&](const Range& r) -> Status {
         const Index tile_rows = ceil_div(r.rows, kEdge), tile_cols = ceil_div(r.cols, kEdge);
-        const Status status = start(StatisticsKernel<Tile, Policy>{t.x, t.y, t.y_first, r, t.policy, t.excluded,
-                                                                   t.positive, t.positives, by_row, by_col},
-                                    tile_rows * tile_cols, stream);
+        const Status status =
+            start(StatisticsKernel<Tile, Policy>{t.x, t.y, t.y_first, r, t.policy, t.excluded,
+                                                 t.positive, t.positives, by_row, by_col},
+                  tile_rows * tile_cols, stream);
         if (!status) return status;
         MergeKernel<T> merge{};
-        if (Policy::kRows) merge.rows = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};
-        if (Policy::kCols) merge.cols = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0 && !t.go_on};
+        if (Policy::kRows)
+          merge.rows = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};
+        if (Policy::kCols)
+          merge.cols = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0 && !t.go_on};
         constexpr Index kThreads = MergeKernel<T>::kThreads;
-        return start(merge, ceil_div(merge.rows.lines, kThreads) + ceil_div(merge.cols.lines, kThreads), stream);
+        return start(merge,
+                     ceil_div(merge.rows.lines, kThreads) + ceil_div(merge.cols.lines, kThreads),
+                     stream);
       });
 }
 
-/// Where sweep 2 adds: dx (rows of x), dy (rows of y, none without data), f32 or f64. The first range of a row or column overwrites
-/// unless `add` says otherwise.
+/// Where sweep 2 adds: dx (rows of x), dy (rows of y, none without data), f32 or f64. The first
+/// range of a row or column overwrites unless `add` says otherwise.
 template <class T>
 struct Gradients {
   core::MatrixView<T> dx, dy;
@@ -107,24 +121,37 @@ struct Gradients {
 /// Sweep 2 over y's columns: dx += alpha G y, dy += alpha G^T x.
 template <class Tile, class Policy, class Products = KernelProducts>
 Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Tile::Sum>& out,
-                       typename Tile::Sum alpha, const RangeLimits& limits, Scratch scratch, cudaStream_t stream,
-                       const Products& products = {}) {
+                       typename Tile::Sum alpha, const RangeLimits& limits, Scratch scratch,
+                       cudaStream_t stream, const Products& products = {}) {
   constexpr Index kEdge = Tile::kEdge;
   ScratchFrame frame(scratch);
   const Index stride = limits.weights_cols;
-  auto* const weights =
-      frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows) * std::size_t(limits.weights_cols));
+  auto* const weights = frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows) *
+                                                          std::size_t(limits.weights_cols));
   return for_ranges(
-      t.x.rows, t.y_first, t.y.rows, limits.weights_rows, limits.weights_cols, [&](const Range& r) -> Status {
-        const Status status = start(
-            WeightsKernel<Tile, Policy>{t.x, t.y, t.y_first, r, t.policy, t.excluded, t.rows, t.cols, weights, stride},
-            ceil_div(r.rows, kEdge) * ceil_div(r.cols, kEdge), stream);
+      t.x.rows, t.y_first, t.y.rows, limits.weights_rows, limits.weights_cols,
+      [&](const Range& r) -> Status {
+        const Status status =
+            start(WeightsKernel<Tile, Policy>{t.x, t.y, t.y_first, r, t.policy, t.excluded, t.rows,
+                                              t.cols, weights, stride},
+                  ceil_div(r.rows, kEdge) * ceil_div(r.cols, kEdge), stream);
         if (!status) return status;
         const Index j = r.j0 - t.y_first;
-        const ProductSide<Tile> to_x{weights, stride, false, t.y.middle_rows(j, r.cols),
-                                     out.dx.middle_rows(r.i0, r.rows), alpha, out.add_dx || r.j0 > 0};
-        const ProductSide<Tile> to_y{weights, stride, true, t.x.middle_rows(r.i0, r.rows),
-                               out.dy.data ? out.dy.middle_rows(j, r.cols) : core::MatrixView<typename Tile::Sum>{}, alpha, out.add_dy || r.i0 > 0};
+        const ProductSide<Tile> to_x{weights,
+                                     stride,
+                                     false,
+                                     t.y.middle_rows(j, r.cols),
+                                     out.dx.middle_rows(r.i0, r.rows),
+                                     alpha,
+                                     out.add_dx || r.j0 > 0};
+        const ProductSide<Tile> to_y{
+            weights,
+            stride,
+            true,
+            t.x.middle_rows(r.i0, r.rows),
+            out.dy.data ? out.dy.middle_rows(j, r.cols) : core::MatrixView<typename Tile::Sum>{},
+            alpha,
+            out.add_dy || r.i0 > 0};
         return products(to_x, to_y, stream);
       });
 }

@@ -1,6 +1,7 @@
-// A tile of cosines without tensor cores: 64 x 64 pairs, every product and sum in f32 (f64 for double rows).
-// The exact path of the losses, and the reference of the fast one. Layout as in half_tile.cuh: thread 4 g + t of
-// a warp holds rows 8 r + g and columns 4 c + t of its 32 x 32 pairs.
+// A tile of cosines without tensor cores: 64 x 64 pairs, every product and sum in f32 (f64 for
+// double rows). The exact path of the losses, and the reference of the fast one. Layout as in
+// half_tile.cuh: thread 4 g + t of a warp holds rows 8 r + g and columns 4 c + t of its 32 x 32
+// pairs.
 #pragma once
 
 #include "spheremix/core/view.hpp"
@@ -19,7 +20,8 @@ struct ExactTile {
   static constexpr unsigned kWarpRows = 2, kWarpCols = 2;
   static constexpr int kRows = 4, kCols = 8;
   static constexpr unsigned kDepth = 16, kPitch = kEdge + 1;
-  static constexpr std::size_t kShared = kEdge * (kEdge + 16 / sizeof(Sum)) * sizeof(Sum);  // operands, or weights
+  static constexpr std::size_t kShared =
+      kEdge * (kEdge + 16 / sizeof(Sum)) * sizeof(Sum);  // operands, or weights
   static_assert(2 * kDepth * kPitch * sizeof(Sum) <= kShared);
   static constexpr Index kAlign = 1;
 
@@ -39,7 +41,8 @@ struct ExactTile {
       for (int c = 0; c < kCols; ++c) sums[r][c] = 0;
   }
 
-  /// sums += A B for kDepth columns of A (as a[k][row]) and rows of B (b[k][column]) in shared memory.
+  /// sums += A B for kDepth columns of A (as a[k][row]) and rows of B (b[k][column]) in shared
+  /// memory.
   __device__ __forceinline__ void accumulate(const Sum* a, const Sum* b) {
 #pragma unroll
     for (unsigned k = 0; k < kDepth; ++k) {
@@ -57,7 +60,8 @@ struct ExactTile {
 
   /// to[k][row] = m(first + row, k0 + k), 0 outside.
   template <class Source>
-  __device__ static void load_columns(Sum* to, const core::MatrixView<const Source>& m, Index first, Index k0) {
+  __device__ static void load_columns(Sum* to, const core::MatrixView<const Source>& m, Index first,
+                                      Index k0) {
     for (unsigned q = threadIdx.x; q < kEdge * kDepth; q += kThreads) {
       const unsigned r = q / kDepth, k = q % kDepth;
       const bool inside = first + r < m.rows && k0 + k < m.cols;
@@ -67,7 +71,8 @@ struct ExactTile {
 
   /// to[k][col] = m(k0 + k, first + col), 0 outside.
   template <class Source>
-  __device__ static void load_rows(Sum* to, const core::MatrixView<const Source>& m, Index k0, Index first) {
+  __device__ static void load_rows(Sum* to, const core::MatrixView<const Source>& m, Index k0,
+                                   Index first) {
     for (unsigned q = threadIdx.x; q < kEdge * kDepth; q += kThreads) {
       const unsigned k = q / kEdge, c = q % kEdge;
       const bool inside = k0 + k < m.rows && first + c < m.cols;
@@ -75,8 +80,8 @@ struct ExactTile {
     }
   }
 
-  __device__ void multiply(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y, Index i0, Index j0,
-                           unsigned char* shared) {
+  __device__ void multiply(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                           Index i0, Index j0, unsigned char* shared) {
     Sum* const a = reinterpret_cast<Sum*>(shared);
     Sum* const b = a + kDepth * kPitch;
     zero();

@@ -23,8 +23,8 @@ struct Gemm {
 
 /// out^T = alpha b^T op(G)^T + beta out^T: G as it lies is G^T in column-major terms.
 inline Gemm gemm_of(const ProductSide<HalfTile>& s) {
-  return {s.out.cols,  s.out.rows, s.b.rows,   s.transposed, s.b.data, s.b.stride,
-          s.weights,   s.stride,   s.out.data, s.out.stride, s.alpha,  s.accumulate ? 1.f : 0.f};
+  return {s.out.cols, s.out.rows, s.b.rows,   s.transposed, s.b.data, s.b.stride,
+          s.weights,  s.stride,   s.out.data, s.out.stride, s.alpha,  s.accumulate ? 1.f : 0.f};
 }
 
 }  // namespace spheremix::gpu::pairwise

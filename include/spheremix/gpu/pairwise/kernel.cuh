@@ -1,5 +1,5 @@
-// Kernels of the pairwise engine are plain structs: their fields are the arguments, operator() is what one
-// thread does, and three constants say how they are started:
+// Kernels of the pairwise engine are plain structs: their fields are the arguments, operator() is
+// what one thread does, and three constants say how they are started:
 //
 //   kThreads    threads a block          kShared   bytes of dynamic shared memory
 //   kResident   blocks an SM should hold (bounds the registers)
@@ -13,7 +13,8 @@
 namespace spheremix::gpu::pairwise {
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads, Kernel::kResident) run(const __grid_constant__ Kernel kernel) {
+__global__ void __launch_bounds__(Kernel::kThreads, Kernel::kResident)
+    run(const __grid_constant__ Kernel kernel) {
   kernel();
 }
 
@@ -21,7 +22,8 @@ __global__ void __launch_bounds__(Kernel::kThreads, Kernel::kResident) run(const
 template <class Kernel>
 Status start(const Kernel& kernel, Index blocks, cudaStream_t stream) {
   if (blocks <= 0) return {};
-  return launch(run<Kernel>, dim3(unsigned(blocks)), dim3(Kernel::kThreads), Kernel::kShared, stream, kernel);
+  return launch(run<Kernel>, dim3(unsigned(blocks)), dim3(Kernel::kThreads), Kernel::kShared,
+                stream, kernel);
 }
 
 __host__ __device__ constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
@@ -32,12 +34,13 @@ struct Range {
   Index i0, rows, j0, cols;
 };
 
-/// A tile's place in its range: row and column tile. Eight tile rows are walked column by column, so that what
-/// neighbours read stays in the L2 cache.
+/// A tile's place in its range: row and column tile. Eight tile rows are walked column by column,
+/// so that what neighbours read stays in the L2 cache.
 struct TilePlace {
   unsigned row, col;
 };
-__device__ __forceinline__ TilePlace tile_place(unsigned index, unsigned tile_rows, unsigned tile_cols) {
+__device__ __forceinline__ TilePlace tile_place(unsigned index, unsigned tile_rows,
+                                                unsigned tile_cols) {
   constexpr unsigned kGroup = 8;
   const unsigned group = index / (kGroup * tile_cols), first = group * kGroup;
   const unsigned height = tile_rows - first < kGroup ? tile_rows - first : kGroup;
@@ -45,20 +48,22 @@ __device__ __forceinline__ TilePlace tile_place(unsigned index, unsigned tile_ro
   return {first + within % height, within / height};
 }
 
-/// A permutation of the rows: by default the flip i <-> n - 1 - i, else a map and its inverse in device memory.
+/// A permutation of the rows: by default the flip i <-> n - 1 - i, else a map and its inverse in
+/// device memory.
 struct Partners {
   Index n = 0;
   const Index* map = nullptr;
   const Index* inverse = nullptr;
 
-  /// The partner of row i, and the row whose partner is j. What is out of range stands for the row itself.
+  /// The partner of row i, and the row whose partner is j. What is out of range stands for the row
+  /// itself.
   __host__ __device__ Index to(Index i) const { return map ? kept(map[i], i) : n - 1 - i; }
   __host__ __device__ Index from(Index j) const { return map ? kept(inverse[j], j) : n - 1 - j; }
   __host__ __device__ Index kept(Index p, Index i) const { return p >= 0 && p < n ? p : i; }
 };
 
-/// Pairs that take no part: those with j - i equal to one of `difference` (the diagonal of CLIP is {0}), and with
-/// `by_partner` those of a row with its partner.
+/// Pairs that take no part: those with j - i equal to one of `difference` (the diagonal of CLIP is
+/// {0}), and with `by_partner` those of a row with its partner.
 struct Excluded {
   Index difference[3] = {0, 0, 0};
   int count = 0;
@@ -79,7 +84,8 @@ struct Excluded {
   }
 };
 
-/// Two numbers a row: first the running (maximum, sum) of its logits, later (log-sum-exp, weight of the positive).
+/// Two numbers a row: first the running (maximum, sum) of its logits, later (log-sum-exp, weight of
+/// the positive).
 template <class T>
 struct alignas(2 * sizeof(T)) RowPair {
   T a, b;

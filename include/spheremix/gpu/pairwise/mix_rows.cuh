@@ -1,10 +1,12 @@
-// Mixed rows m_j = geodesic mix of x_j and y_j with weight lambda_j on x_j, as keys of a table, and the way back of
-// their gradient. One warp a row; math/arc.hpp's passes over rows that stay in the caches.
+// Mixed rows m_j = geodesic mix of x_j and y_j with weight lambda_j on x_j, as keys of a table, and
+// the way back of their gradient. One warp a row; math/arc.hpp's passes over rows that stay in the
+// caches.
 //
-//   m = slerp(x, y, 1 - lambda);   dx += slerp's pullback of dm at x, dy likewise, dlambda = -theta k
+//   m = slerp(x, y, 1 - lambda);   dx += slerp's pullback of dm at x, dy likewise, dlambda = -theta
+//   k
 //
-// lambda 0 and 1 and x = y give the input's own bits; antipodal rows and lambda outside [0, 1] give NaN. Rows of 16 bits
-// are made unit in f32 first.
+// lambda 0 and 1 and x = y give the input's own bits; antipodal rows and lambda outside [0, 1] give
+// NaN. Rows of 16 bits are made unit in f32 first.
 #pragma once
 
 #include "spheremix/gpu/core/view.cuh"
@@ -50,7 +52,8 @@ struct MixedPair {
       T hh = 0, hl = 0;
       for (Index k = lane; k < cols; k += kWarp) {
         const T d = b(k) - a(k), s = a(k) + b(k);
-        const T shorter = sums.difference_is_shorter ? d : s, longer = sums.difference_is_shorter ? s : d;
+        const T shorter = sums.difference_is_shorter ? d : s,
+                longer = sums.difference_is_shorter ? s : d;
         const T h = sums.scale * (shorter - sums.shift * longer);
         hh += h * h;
         hl += h * longer;
@@ -99,8 +102,9 @@ struct MixRowsKernel {
   }
 };
 
-/// For rows j of a strip of keys: dx_j += g_j y_j + pullback, dy_j += g_j x_j + pullback, dlambda_j, and
-/// along = m_j . dm_j + g_j x_j . y_j; g_j the weight of the positive in both directions together.
+/// For rows j of a strip of keys: dx_j += g_j y_j + pullback, dy_j += g_j x_j + pullback,
+/// dlambda_j, and along = m_j . dm_j + g_j x_j . y_j; g_j the weight of the positive in both
+/// directions together.
 template <class Input, class Operand>
 struct MixPullKernel {
   using T = Arithmetic<Input>;
@@ -131,7 +135,8 @@ struct MixPullKernel {
         const T a = pair.a(k), b = pair.b(k), v = dm(at, k);
         gs += v * (a + b);
         gd += v * (b - a);
-        along += double(T(widen(m(at, k)))) * double(v) + double(g) * double(widen(x(j, k))) * double(widen(y(j, k)));
+        along += double(T(widen(m(at, k)))) * double(v) +
+                 double(g) * double(widen(x(j, k))) * double(widen(y(j, k)));
       }
       gs = warp_sum(gs);
       gd = warp_sum(gd);
@@ -162,7 +167,8 @@ struct PairDotKernel {
     if (i >= x.rows) return;
     const Index j = pairing.to(i);
     T sum = 0;
-    for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) sum += T(widen(x(i, k))) * T(widen(y(j, k)));
+    for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp)
+      sum += T(widen(x(i, k))) * T(widen(y(j, k)));
     sum = warp_sum(sum);
     if (threadIdx.x % kWarp == 0) cosines[i] = sum;
   }

@@ -1,9 +1,12 @@
-// Losses whose pairs need no statistics (SigLIP, uniformity): value and weight of every pair in one sweep.
+// Losses whose pairs need no statistics (SigLIP, uniformity): value and weight of every pair in one
+// sweep.
 //
-//   policy.pair(s, i, j) -> {value, gradient}    gradient scaled into the tile's Weight type by the policy
+//   policy.pair(s, i, j) -> {value, gradient}    gradient scaled into the tile's Weight type by the
+//   policy
 //
-// A tile gives the sums of its values and gradients (double, one a tile), sums of the gradients by row and by column
-// where asked for, and G. Sums of gradients are of the rounded weights: what the products use is what they add up.
+// A tile gives the sums of its values and gradients (double, one a tile), sums of the gradients by
+// row and by column where asked for, and G. Sums of gradients are of the rounded weights: what the
+// products use is what they add up.
 #pragma once
 
 #include "spheremix/gpu/pairwise/engine.cuh"
@@ -30,16 +33,16 @@ struct OneSweepKernel {
   Excluded excluded = {};
   Weight* weights = nullptr;  ///< nullptr: values only
   Index stride = 0;
-  double* values = nullptr;     ///< [tile]: added to, or set by the first range (no other is larger)
+  double* values = nullptr;  ///< [tile]: added to, or set by the first range (no other is larger)
   double* gradients = nullptr;  ///< the same, or nullptr
   bool first = true;
-  double value_weight = 1;  ///< of this range's values
+  double value_weight = 1;   ///< of this range's values
   T* row_partial = nullptr;  ///< [tile column][row of the range], or nullptr
   T* col_partial = nullptr;  ///< [tile row][column of the range], or nullptr
 
   __device__ void operator()() const {
-    const TilePlace place =
-        tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)), unsigned(ceil_div(range.cols, kEdge)));
+    const TilePlace place = tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)),
+                                       unsigned(ceil_div(range.cols, kEdge)));
     const Index i0 = range.i0 + Index(place.row) * kEdge, j0 = range.j0 + Index(place.col) * kEdge;
     const Index rows = smaller<Index>(kEdge, range.i0 + range.rows - i0);
     const Index cols = smaller<Index>(kEdge, range.j0 + range.cols - j0);
@@ -47,7 +50,8 @@ struct OneSweepKernel {
     Tile tile;
     tile.multiply(x, y, i0, j0, shared);
 
-    const bool plain = rows == Index(kEdge) && cols == Index(kEdge) && !excluded.touches(i0, j0, kEdge);
+    const bool plain =
+        rows == Index(kEdge) && cols == Index(kEdge) && !excluded.touches(i0, j0, kEdge);
     T value = 0;
     double gradient = 0;
 #pragma unroll
@@ -57,7 +61,8 @@ struct OneSweepKernel {
       for (int c = 0; c < Tile::kCols; ++c) {
         const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
         T& s = tile.sum(r, c);
-        const bool counts = plain || (Index(Tile::row(r)) < rows && Index(Tile::col(c)) < cols && !excluded.pair(i, j));
+        const bool counts = plain || (Index(Tile::row(r)) < rows && Index(Tile::col(c)) < cols &&
+                                      !excluded.pair(i, j));
         const PairTerm<T> term = counts ? policy.pair(s, i, j) : PairTerm<T>{0, 0};
         value += term.value;
         s = T(widen(narrow<Weight>(term.gradient)));
@@ -91,7 +96,8 @@ struct OneSweepKernel {
         sum = row_lanes_sum(sum);
         if (Tile::lane() % 4 == 0) part[Tile::warp_col() * kEdge + Tile::row(r)] = sum;
       }
-      add_warps(part, Tile::kWarpCols, row_partial + Index(place.col) * range.rows + (i0 - range.i0), rows);
+      add_warps(part, Tile::kWarpCols,
+                row_partial + Index(place.col) * range.rows + (i0 - range.i0), rows);
     }
     if (col_partial) {
       T* const part = reinterpret_cast<T*>(shared);  // [warp row][column]
@@ -103,11 +109,12 @@ struct OneSweepKernel {
         sum = col_lanes_sum(sum);
         if (Tile::lane() / 4 == 0) part[Tile::warp_row() * kEdge + Tile::col(c)] = sum;
       }
-      add_warps(part, Tile::kWarpRows, col_partial + Index(place.row) * range.cols + (j0 - range.j0), cols);
+      add_warps(part, Tile::kWarpRows,
+                col_partial + Index(place.row) * range.cols + (j0 - range.j0), cols);
     }
     if (weights)
-      store_weights<Tile>(weights + Index(place.row) * kEdge * stride + Index(place.col) * kEdge, stride, shared,
-                          [&](int r, int c) { return tile.sum(r, c); });
+      store_weights<Tile>(weights + Index(place.row) * kEdge * stride + Index(place.col) * kEdge,
+                          stride, shared, [&](int r, int c) { return tile.sum(r, c); });
   }
 
  private:

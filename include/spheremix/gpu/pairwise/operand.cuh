@@ -1,4 +1,5 @@
-// Rows as a tile type wants them: where they lie if they already are so, else a copy in the scratch.
+// Rows as a tile type wants them: where they lie if they already are so, else a copy in the
+// scratch.
 #pragma once
 
 #include "spheremix/gpu/core/scratch.cuh"
@@ -44,7 +45,8 @@ Status make_operand(const core::MatrixView<const T>& m, ScratchFrame& frame, cud
     if (!data) return invalid("the scratch is too small");
     *to = {data, m.rows, cols, cols};
     using Kernel = ToHalfKernel<T>;
-    return start(Kernel{m, {data, m.rows, cols, cols}}, ceil_div(m.rows * cols, Kernel::kEach), stream);
+    return start(Kernel{m, {data, m.rows, cols, cols}}, ceil_div(m.rows * cols, Kernel::kEach),
+                 stream);
   } else {
     return invalid("rows of this type cannot be operands of this precision");
   }

@@ -2,8 +2,9 @@
 //
 //   dX += alpha G Y,   dY += alpha G^T X      (f32, or f64 for double rows)
 //
-// Both in one launch, a tile of the output a block: blocks [0, tiles of the first) work on the first side. G^T is
-// read as it lies, transposed by ldmatrix. alpha undoes the power of two that G carries.
+// Both in one launch, a tile of the output a block: blocks [0, tiles of the first) work on the
+// first side. G^T is read as it lies, transposed by ldmatrix. alpha undoes the power of two that G
+// carries.
 #pragma once
 
 #include "spheremix/gpu/pairwise/exact_tile.cuh"
@@ -11,7 +12,8 @@
 
 namespace spheremix::gpu::pairwise {
 
-/// out (rows x out.cols) = alpha op(G) b, or that added to out. op(G) is rows x depth; b has depth rows.
+/// out (rows x out.cols) = alpha op(G) b, or that added to out. op(G) is rows x depth; b has depth
+/// rows.
 template <class Tile>
 struct ProductSide {
   using T = typename Tile::Sum;
@@ -27,8 +29,9 @@ struct ProductSide {
 };
 
 /// Half: 128 x 128 outputs, four warps of 64 x 64, 32 rows of b a stage.
-/// A stage holds op(G) as it lies: 128 rows of 64 bytes (half_tile.cuh's places), or transposed 32 rows of 256 bytes
-/// with chunk c of row r at c ^ r % 8; then b as 32 rows of 256 bytes the same way.
+/// A stage holds op(G) as it lies: 128 rows of 64 bytes (half_tile.cuh's places), or transposed 32
+/// rows of 256 bytes with chunk c of row r at c ^ r % 8; then b as 32 rows of 256 bytes the same
+/// way.
 struct HalfProduct {
   using Side = ProductSide<HalfTile>;
   static constexpr unsigned kThreads = 128, kResident = 2, kEdge = 128, kDepth = 32, kStages = 4;
@@ -47,26 +50,32 @@ struct HalfProduct {
   }
 
  private:
-  __device__ static unsigned wide_place(unsigned r, unsigned chunk) { return r * 256 + (chunk ^ (r % 8)) * 16; }
+  __device__ static unsigned wide_place(unsigned r, unsigned chunk) {
+    return r * 256 + (chunk ^ (r % 8)) * 16;
+  }
 
   /// Rows [k0, k0 + 32) x columns [first, first + 128) of a row-major matrix, 0 outside.
-  __device__ static void load_wide(unsigned char* to, const Half* m, Index stride, Index rows, Index cols, Index k0,
-                                   Index first) {
+  __device__ static void load_wide(unsigned char* to, const Half* m, Index stride, Index rows,
+                                   Index cols, Index k0, Index first) {
     const unsigned chunk = threadIdx.x % 16;
     const Index c = first + chunk * 8;
 #pragma unroll
     for (unsigned p = 0; p < kDepth * 16 / kThreads; ++p) {
       const unsigned r = threadIdx.x / 16 + p * (kThreads / 16);
       const bool inside = k0 + r < rows && c < cols;
-      copy16_async(to + wide_place(r, chunk), inside ? m + (k0 + r) * stride + c : m, inside ? 16 : 0);
+      copy16_async(to + wide_place(r, chunk), inside ? m + (k0 + r) * stride + c : m,
+                   inside ? 16 : 0);
     }
   }
 
   __device__ void tile(const Side& s, Index index) const {
-    const Index across = ceil_div(s.out.cols, kEdge), m0 = index / across * kEdge, n0 = index % across * kEdge;
+    const Index across = ceil_div(s.out.cols, kEdge), m0 = index / across * kEdge,
+                n0 = index % across * kEdge;
     const Index depth = s.b.rows, steps = ceil_div(depth, kDepth);
-    // Weights are whole tiles: reading up to the next multiple of 128 is right, and they are 0 there.
-    const core::MatrixView<const Half> g{s.weights, round_up(s.out.rows, kEdge), round_up(depth, kEdge), s.stride};
+    // Weights are whole tiles: reading up to the next multiple of 128 is right, and they are 0
+    // there.
+    const core::MatrixView<const Half> g{s.weights, round_up(s.out.rows, kEdge),
+                                         round_up(depth, kEdge), s.stride};
     unsigned char* const shared = shared_memory();
     float sums[4][8][4];
 #pragma unroll
@@ -113,24 +122,31 @@ struct HalfProduct {
   }
 
   template <bool Transposed>
-  __device__ static __forceinline__ void multiply_step(float (&sums)[4][8][4], const unsigned char* stage, unsigned k) {
+  __device__ static __forceinline__ void multiply_step(float (&sums)[4][8][4],
+                                                       const unsigned char* stage, unsigned k) {
     const unsigned l = HalfTile::lane(), matrix = l / 8, r = l % 8;
     const unsigned m0 = HalfTile::warp_row() * 64, n0 = HalfTile::warp_col() * 64;
     std::uint32_t b[8][2];
 #pragma unroll
-    for (unsigned n = 0; n < 4; ++n) {  // transposes of (k 0-7, n 0-7), (k 8-15, n 0-7), (k 0-7, n 8-15), (k 8-15, n 8-15)
+    for (unsigned n = 0; n < 4;
+         ++n) {  // transposes of (k 0-7, n 0-7), (k 8-15, n 0-7), (k 0-7, n 8-15), (k 8-15, n 8-15)
       std::uint32_t four[4];
-      load_matrices<true>(four, stage + kOperandBytes +
-                                    wide_place(k * 16 + matrix % 2 * 8 + r, (n0 + n * 16) / 8 + matrix / 2));
-      b[2 * n][0] = four[0], b[2 * n][1] = four[1], b[2 * n + 1][0] = four[2], b[2 * n + 1][1] = four[3];
+      load_matrices<true>(
+          four, stage + kOperandBytes +
+                    wide_place(k * 16 + matrix % 2 * 8 + r, (n0 + n * 16) / 8 + matrix / 2));
+      b[2 * n][0] = four[0], b[2 * n][1] = four[1], b[2 * n + 1][0] = four[2],
+            b[2 * n + 1][1] = four[3];
     }
 #pragma unroll
     for (unsigned m = 0; m < 4; ++m) {
       std::uint32_t a[4];
-      if constexpr (Transposed)  // transposes of (k 0-7, m 0-7), (k 0-7, m 8-15), (k 8-15, m 0-7), (k 8-15, m 8-15)
-        load_matrices<true>(a, stage + wide_place(k * 16 + matrix / 2 * 8 + r, (m0 + m * 16) / 8 + matrix % 2));
+      if constexpr (Transposed)  // transposes of (k 0-7, m 0-7), (k 0-7, m 8-15), (k 8-15, m 0-7),
+                                 // (k 8-15, m 8-15)
+        load_matrices<true>(
+            a, stage + wide_place(k * 16 + matrix / 2 * 8 + r, (m0 + m * 16) / 8 + matrix % 2));
       else
-        load_matrices(a, stage + HalfTile::place(m0 + m * 16 + matrix % 2 * 8 + r, k * 2 + matrix / 2));
+        load_matrices(
+            a, stage + HalfTile::place(m0 + m * 16 + matrix % 2 * 8 + r, k * 2 + matrix / 2));
 #pragma unroll
       for (unsigned n = 0; n < 8; ++n) mma_m16n8k16<Half>(sums[m][n], a, b[n]);
     }
@@ -153,12 +169,14 @@ struct ExactProduct {
     const bool first = Index(blockIdx.x) < first_tiles;
     const Side& s = side[first ? 0 : 1];
     const Index index = Index(blockIdx.x) - (first ? 0 : first_tiles);
-    const Index across = ceil_div(s.out.cols, kEdge), m0 = index / across * kEdge, n0 = index % across * kEdge;
+    const Index across = ceil_div(s.out.cols, kEdge), m0 = index / across * kEdge,
+                n0 = index % across * kEdge;
     const Index depth = s.b.rows;
     T* const a = reinterpret_cast<T*>(shared_memory());
     T* const b = a + Tile::kDepth * Tile::kPitch;
-    const core::MatrixView<const T> g = s.transposed ? core::MatrixView<const T>{s.weights, depth, s.out.rows, s.stride}
-                                                     : core::MatrixView<const T>{s.weights, s.out.rows, depth, s.stride};
+    const core::MatrixView<const T> g =
+        s.transposed ? core::MatrixView<const T>{s.weights, depth, s.out.rows, s.stride}
+                     : core::MatrixView<const T>{s.weights, s.out.rows, depth, s.stride};
     Tile tile;
     tile.zero();
     for (Index k = 0; k < depth; k += Tile::kDepth) {
@@ -197,7 +215,8 @@ struct ProductOf<HalfTile> {
 struct KernelProducts {
   /// Enqueues both sides; a side without rows is left out.
   template <class Tile>
-  Status operator()(const ProductSide<Tile>& first, const ProductSide<Tile>& second, cudaStream_t stream) const {
+  Status operator()(const ProductSide<Tile>& first, const ProductSide<Tile>& second,
+                    cudaStream_t stream) const {
     using Kernel = typename ProductOf<Tile>::Kernel;
     return start(Kernel{{first, second}, first.tiles()}, first.tiles() + second.tiles(), stream);
   }

@@ -1,13 +1,13 @@
 // What is done once a row, before, between and after the sweeps. All sums in a fixed order.
 //
-//   ToHalfKernel      rows in the operand type of the tensor cores, columns padded with zeros to a multiple of 8
-//   FinishKernel      statistics -> log-sum-exps, weights of the positives, the loss
-//   PositivesKernel   adds the positives' part to the gradients; sum_i x_i . dX_i = -dL/d log temperature
-//   ReduceKernel      adds up partial sums
+//   ToHalfKernel      rows in the operand type of the tensor cores, columns padded with zeros to a
+//   multiple of 8 FinishKernel      statistics -> log-sum-exps, weights of the positives, the loss
+//   PositivesKernel   adds the positives' part to the gradients; sum_i x_i . dX_i = -dL/d log
+//   temperature ReduceKernel      adds up partial sums
 //
-// With u_i = lse_{others of i} - z_i, z_i the positive's logit, a row's loss is softplus(u_i), its log-sum-exp
-// z_i + softplus(u_i), and the weight of its positive -(sum of the others' weights) = -sigmoid(u_i): nothing cancels
-// however small the loss.
+// With u_i = lse_{others of i} - z_i, z_i the positive's logit, a row's loss is softplus(u_i), its
+// log-sum-exp z_i + softplus(u_i), and the weight of its positive -(sum of the others' weights) =
+// -sigmoid(u_i): nothing cancels however small the loss.
 #pragma once
 
 #include <cmath>
@@ -17,8 +17,8 @@
 
 namespace spheremix::gpu::pairwise {
 
-/// The sum over the block in double, valid in thread 0. Starts with a barrier-free warp sum; `shared` holds a double a
-/// warp.
+/// The sum over the block in double, valid in thread 0. Starts with a barrier-free warp sum;
+/// `shared` holds a double a warp.
 template <unsigned Threads>
 __device__ __forceinline__ double block_sum(double v, double* shared) {
   v = warp_sum(v);
@@ -55,7 +55,8 @@ struct ToHalfKernel {
   }
 };
 
-/// One direction of one row: from (maximum, sum) of the others and the positive's logit, all base 2.
+/// One direction of one row: from (maximum, sum) of the others and the positive's logit, all
+/// base 2.
 template <class T>
 struct RowOutcome {
   T loss;  ///< nats
@@ -112,7 +113,8 @@ struct FinishKernel {
   }
 };
 
-/// dX_i += g_i y_i, dY_i += g_i x_i with g_i = row_weight rows[i].b + col_weight cols[i].b; one warp a row.
+/// dX_i += g_i y_i, dY_i += g_i x_i with g_i = row_weight rows[i].b + col_weight cols[i].b; one
+/// warp a row.
 template <class Input>
 struct PositivesKernel {
   using T = Arithmetic<Input>;
@@ -161,7 +163,8 @@ struct AlongKernel {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     double along = 0;
     if (i < x.rows)
-      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) along += double(widen(x(i, k))) * double(dx(i, k));
+      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp)
+        along += double(widen(x(i, k))) * double(dx(i, k));
     along = block_sum<kThreads>(along, reinterpret_cast<double*>(shared_memory()));
     if (threadIdx.x == 0) partial[blockIdx.x] = along;
   }

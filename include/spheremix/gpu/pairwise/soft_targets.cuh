@@ -1,11 +1,13 @@
-// Cross entropy against at most two targets a line: row i of the table has target w1_i at (i, i) and w2_i at
-// (i, J(i)), J a permutation; a column has what falls into it. The statistics leave both special pairs out.
+// Cross entropy against at most two targets a line: row i of the table has target w1_i at (i, i)
+// and w2_i at (i, J(i)), J a permutation; a column has what falls into it. The statistics leave
+// both special pairs out.
 //
-// With (m, s) of a line's other pairs, M = max(m, z_1, z_2), R = s 2^(m - M) + sum_c 2^(z_c - M), p_c = 2^(z_c - M) / R,
-// r = w_1 + w_2:
-//   loss = -sum_c w_c log p_c,   dL/dz_c = (r - w_c) p_c - w_c (1 - p_c),   dL/dz = r p of every other pair,
-// 1 - p_c summed from the terms without c, never subtracted from a number near it. r is folded into the log-sum-exp
-// that the weights are formed with. dL/dw_c = -log p_c.
+// With (m, s) of a line's other pairs, M = max(m, z_1, z_2), R = s 2^(m - M) + sum_c 2^(z_c - M),
+// p_c = 2^(z_c - M) / R, r = w_1 + w_2:
+//   loss = -sum_c w_c log p_c,   dL/dz_c = (r - w_c) p_c - w_c (1 - p_c),   dL/dz = r p of every
+//   other pair,
+// 1 - p_c summed from the terms without c, never subtracted from a number near it. r is folded into
+// the log-sum-exp that the weights are formed with. dL/dw_c = -log p_c.
 #pragma once
 
 #include "spheremix/gpu/pairwise/mix_rows.cuh"
@@ -26,13 +28,15 @@ struct SoftTargets {
     const bool alone = partners.to(i) == i;
     return kind == mixed ? (alone ? T(1) : lambda(i)) : (alone ? T(2) : T(1));
   }
-  __device__ T other(Index i) const { return !second(i) ? T(0) : kind == mixed ? 1 - lambda(i) : T(1); }
+  __device__ T other(Index i) const {
+    return !second(i) ? T(0) : kind == mixed ? 1 - lambda(i) : T(1);
+  }
 };
 
 /// One line of the table.
 template <class T>
 struct SoftLine {
-  T loss, lse;               ///< nats; base 2 and less log2(r)
+  T loss, lse;                 ///< nats; base 2 and less log2(r)
   T gradient[2], surprise[2];  ///< dL/dz_c and -log p_c in nats
 
   __device__ SoftLine(RowPair<T> others, T z1, T w1, bool has_second, T z2, T w2) {
@@ -81,17 +85,21 @@ struct SoftFinishKernel {
     double loss = 0;
     if (i < n) {
       const Index j = targets.partners.from(i), p = targets.partners.to(i);
-      const bool sound = !targets.partners.map || (p == targets.partners.map[i] && targets.partners.inverse[p] == i);
+      const bool sound = !targets.partners.map ||
+                         (p == targets.partners.map[i] && targets.partners.inverse[p] == i);
       const T z = scale * diagonal[i];
-      const SoftLine<T> row(rows[i], z, targets.own(i), targets.second(i), scale * second[i], targets.other(i));
-      const SoftLine<T> col(cols[i], z, targets.own(i), targets.second(j), scale * second[j], targets.other(j));
+      const SoftLine<T> row(rows[i], z, targets.own(i), targets.second(i), scale * second[i],
+                            targets.other(i));
+      const SoftLine<T> col(cols[i], z, targets.own(i), targets.second(j), scale * second[j],
+                            targets.other(j));
       rows[i] = {row.lse, row.gradient[0]};
       cols[i] = {col.lse, col.gradient[0]};
       row_second[i] = row.gradient[1];
       col_second[i] = col.gradient[1];
       const bool moves = targets.kind == SoftTargets<T>::mixed && targets.second(i);
       own_target[i] = moves ? row.surprise[0] - row.surprise[1] + col.surprise[0] : T(0);
-      col_target[i] = targets.kind == SoftTargets<T>::mixed && targets.second(j) ? col.surprise[1] : T(0);
+      col_target[i] =
+          targets.kind == SoftTargets<T>::mixed && targets.second(j) ? col.surprise[1] : T(0);
       loss = sound ? weight * (double(row.loss) + double(col.loss)) : core::nan<double>;
     }
     loss = block_sum<kThreads>(loss, reinterpret_cast<double*>(shared_memory()));
@@ -99,7 +107,8 @@ struct SoftFinishKernel {
   }
 };
 
-/// The special pairs' part: dV_i += g_ii t_i + g_iJ(i) t_J(i), dT_i += g_ii v_i + g_J'(i)i v_J'(i), J' the inverse of J.
+/// The special pairs' part: dV_i += g_ii t_i + g_iJ(i) t_J(i), dT_i += g_ii v_i + g_J'(i)i v_J'(i),
+/// J' the inverse of J.
 template <class Operand, class T>
 struct SpecialPairsKernel {
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
@@ -150,8 +159,9 @@ struct PullSideKernel {
     MixedPair<Input> out{x.row(i), x.row(p), x.cols}, in{x.row(q), x.row(i), x.cols};
     const math::ArcGradient<T> own = pull(out, i), other = pull(in, q);
     for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
-      const T g = own.g_a * dv(i, k) + own.s_a * (out.a(k) + out.b(k)) + own.d_a * (out.b(k) - out.a(k)) +
-                  other.g_b * dv(q, k) + other.s_b * (in.a(k) + in.b(k)) + other.d_b * (in.b(k) - in.a(k));
+      const T g = own.g_a * dv(i, k) + own.s_a * (out.a(k) + out.b(k)) +
+                  own.d_a * (out.b(k) - out.a(k)) + other.g_b * dv(q, k) +
+                  other.s_b * (in.a(k) + in.b(k)) + other.d_b * (in.b(k) - in.a(k));
       dx(i, k) = add ? dx(i, k) + g : g;
     }
     if (threadIdx.x % kWarp == 0) dlambda[i] = (add_lambda ? dlambda[i] : 0) - double(own.t);

@@ -1,11 +1,12 @@
-// The first sweep: of every row and column of a range of the table, the maximum of its logits and the sum of
-// 2^(logit - maximum), without the excluded pairs. The cosines never leave the registers.
+// The first sweep: of every row and column of a range of the table, the maximum of its logits and
+// the sum of 2^(logit - maximum), without the excluded pairs. The cosines never leave the
+// registers.
 //
-// A tile takes one exponential a pair, relative to the tile's own maximum M: rows and columns share it. Where a
-// row or a column lies so far below M that its sum is under 2^-90, the tile is done again with each row's and
-// each column's own maximum, so that nothing is lost whatever the scale. Partial results go to row_partial[tile
-// column][row] and col_partial[tile row][column]; MergeKernel adds them up in that order: no atomics, the same bits
-// from run to run.
+// A tile takes one exponential a pair, relative to the tile's own maximum M: rows and columns share
+// it. Where a row or a column lies so far below M that its sum is under 2^-90, the tile is done
+// again with each row's and each column's own maximum, so that nothing is lost whatever the scale.
+// Partial results go to row_partial[tile column][row] and col_partial[tile row][column];
+// MergeKernel adds them up in that order: no atomics, the same bits from run to run.
 #pragma once
 
 #include "spheremix/gpu/pairwise/kernel.cuh"
@@ -45,8 +46,8 @@ struct StatisticsKernel {
   RowPair<T>* col_partial;  ///< [tile row][column of the range]
 
   __device__ void operator()() const {
-    const TilePlace place =
-        tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)), unsigned(ceil_div(range.cols, kEdge)));
+    const TilePlace place = tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)),
+                                       unsigned(ceil_div(range.cols, kEdge)));
     const Index i0 = range.i0 + Index(place.row) * kEdge, j0 = range.j0 + Index(place.col) * kEdge;
     const Index rows = smaller<Index>(kEdge, range.i0 + range.rows - i0);
     const Index cols = smaller<Index>(kEdge, range.j0 + range.cols - j0);
@@ -62,7 +63,8 @@ struct StatisticsKernel {
 #pragma unroll
     for (int r = 0; r < Tile::kRows; ++r)
 #pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c) top = top != top ? tile.sum(r, c) : larger(top, tile.sum(r, c));
+      for (int c = 0; c < Tile::kCols; ++c)
+        top = top != top ? tile.sum(r, c) : larger(top, tile.sum(r, c));
     top = block_max(top, warp_part);
     const T base = top == -core::infinity<T> ? T(0) : top;
 
@@ -84,15 +86,19 @@ struct StatisticsKernel {
     block_barrier();
     bool faint = false;
     for (unsigned k = threadIdx.x; k < kEdge; k += kThreads) {
-      faint = faint || (Policy::kRows && Index(k) < rows && total(row_part, Tile::kWarpCols, k) < kLeast);
-      faint = faint || (Policy::kCols && Index(k) < cols && total(col_part, Tile::kWarpRows, k) < kLeast);
+      faint = faint ||
+              (Policy::kRows && Index(k) < rows && total(row_part, Tile::kWarpCols, k) < kLeast);
+      faint = faint ||
+              (Policy::kCols && Index(k) < cols && total(col_part, Tile::kWarpRows, k) < kLeast);
     }
     if (!__syncthreads_or(faint)) {
       for (unsigned k = threadIdx.x; k < kEdge; k += kThreads) {
         if (Policy::kRows && Index(k) < rows)
-          row_partial[Index(place.col) * range.rows + (i0 - range.i0) + k] = {top, total(row_part, Tile::kWarpCols, k)};
+          row_partial[Index(place.col) * range.rows + (i0 - range.i0) + k] = {
+              top, total(row_part, Tile::kWarpCols, k)};
         if (Policy::kCols && Index(k) < cols)
-          col_partial[Index(place.row) * range.cols + (j0 - range.j0) + k] = {top, total(col_part, Tile::kWarpRows, k)};
+          col_partial[Index(place.row) * range.cols + (j0 - range.j0) + k] = {
+              top, total(col_part, Tile::kWarpRows, k)};
       }
       return;
     }
@@ -110,9 +116,11 @@ struct StatisticsKernel {
 
  private:
   /// Cosines become logits; what lies outside the range or is excluded becomes -infinity.
-  __device__ __forceinline__ void to_logits(Tile& tile, Index i0, Index j0, Index rows, Index cols) const {
-    const bool whole = rows == Index(kEdge) && cols == Index(kEdge) && !excluded.touches(i0, j0, kEdge) &&
-                       !(positives && positive > j0 - i0 - Index(kEdge) && positive < j0 - i0 + Index(kEdge));
+  __device__ __forceinline__ void to_logits(Tile& tile, Index i0, Index j0, Index rows,
+                                            Index cols) const {
+    const bool whole =
+        rows == Index(kEdge) && cols == Index(kEdge) && !excluded.touches(i0, j0, kEdge) &&
+        !(positives && positive > j0 - i0 - Index(kEdge) && positive < j0 - i0 + Index(kEdge));
 #pragma unroll
     for (int r = 0; r < Tile::kRows; ++r)
 #pragma unroll
@@ -134,7 +142,8 @@ struct StatisticsKernel {
     if (Tile::lane() == 0) warp_part[threadIdx.x / kWarp] = v;
     block_barrier();
     T top = warp_part[0];
-    for (unsigned w = 1; w < kThreads / kWarp; ++w) top = top != top ? warp_part[w] : larger(top, warp_part[w]);
+    for (unsigned w = 1; w < kThreads / kWarp; ++w)
+      top = top != top ? warp_part[w] : larger(top, warp_part[w]);
     return top;
   }
 
@@ -154,11 +163,12 @@ struct StatisticsKernel {
     return sum;
   }
 
-  /// Lines (rows, or columns) with a maximum of their own: Lines of them a thread, each of Length values here and in
-  /// the lanes whose bits from low_bit up to below high_bit differ, and in Parts warps.
+  /// Lines (rows, or columns) with a maximum of their own: Lines of them a thread, each of Length
+  /// values here and in the lanes whose bits from low_bit up to below high_bit differ, and in Parts
+  /// warps.
   template <int Lines, int Length, unsigned Parts, class Value, class Place>
-  __device__ static void apart(T* part, Index count, RowPair<T>* out, Value value, Place place, unsigned mine,
-                               bool writes, unsigned low_bit, unsigned high_bit) {
+  __device__ static void apart(T* part, Index count, RowPair<T>* out, Value value, Place place,
+                               unsigned mine, bool writes, unsigned low_bit, unsigned high_bit) {
     block_barrier();
 #pragma unroll
     for (int a = 0; a < Lines; ++a) {
@@ -175,7 +185,8 @@ struct StatisticsKernel {
     T* const sums = part + Parts * kEdge;
     const auto top_of = [&](unsigned k) {
       T top = part[k];
-      for (unsigned p = 1; p < Parts; ++p) top = top != top ? part[p * kEdge + k] : larger(top, part[p * kEdge + k]);
+      for (unsigned p = 1; p < Parts; ++p)
+        top = top != top ? part[p * kEdge + k] : larger(top, part[p * kEdge + k]);
       return top;
     };
 #pragma unroll
@@ -193,7 +204,8 @@ struct StatisticsKernel {
   }
 };
 
-/// a and b as one: the sum of both relative to the larger maximum. An empty one (-infinity, 0) changes nothing.
+/// a and b as one: the sum of both relative to the larger maximum. An empty one (-infinity, 0)
+/// changes nothing.
 template <class T>
 __device__ __forceinline__ RowPair<T> merged(RowPair<T> a, RowPair<T> b) {
   const T top = a.a != a.a ? b.a : larger(a.a, b.a), base = top == -core::infinity<T> ? T(0) : top;
@@ -221,7 +233,8 @@ struct MergeKernel {
     const Index k = (Index(blockIdx.x) - (for_rows ? 0 : blocks)) * kThreads + threadIdx.x;
     if (k >= side.lines) return;
     RowPair<T> all = side.first ? side.partial[k] : side.running[k];
-    for (Index p = side.first ? 1 : 0; p < side.parts; ++p) all = merged(all, side.partial[p * side.lines + k]);
+    for (Index p = side.first ? 1 : 0; p < side.parts; ++p)
+      all = merged(all, side.partial[p * side.lines + k]);
     side.running[k] = all;
   }
 };

@@ -1,13 +1,16 @@
-// The second sweep's first half: G = dL/dS of a range of the table, from cosines formed anew and the row and
-// column log-sum-exps of the first sweep. Excluded pairs get 0; what they weigh is added in f32 by finish.cuh.
+// The second sweep's first half: G = dL/dS of a range of the table, from cosines formed anew and
+// the row and column log-sum-exps of the first sweep. Excluded pairs get 0; what they weigh is
+// added in f32 by finish.cuh.
 //
-//   p_ij = 2^(z_ij - lse_row_i),  q_ij = 2^(z_ij - lse_col_j),  G_ij = policy.gradient(s_ij, p_ij, q_ij)
+//   p_ij = 2^(z_ij - lse_row_i),  q_ij = 2^(z_ij - lse_col_j),  G_ij = policy.gradient(s_ij, p_ij,
+//   q_ij)
 //
-// One exponential a pair where the tile's log-sum-exps lie within 60 of each other: e = 2^(z - rho), rho the least
-// of them, p = e 2^(rho - lse_i). e cannot overflow, because no logit exceeds its own log-sum-exp, and the
-// factors are at least 2^-60. Elsewhere two exponentials.
+// One exponential a pair where the tile's log-sum-exps lie within 60 of each other: e = 2^(z -
+// rho), rho the least of them, p = e 2^(rho - lse_i). e cannot overflow, because no logit exceeds
+// its own log-sum-exp, and the factors are at least 2^-60. Elsewhere two exponentials.
 //
-// G goes out in the tile's Weight type, in rows of `stride`, whole tiles (0 outside the range), 16 bytes a store.
+// G goes out in the tile's Weight type, in rows of `stride`, whole tiles (0 outside the range), 16
+// bytes a store.
 #pragma once
 
 #include "spheremix/gpu/pairwise/kernel.cuh"
@@ -16,8 +19,8 @@ namespace spheremix::gpu::pairwise {
 
 /// Writes a tile of weights through shared memory: to[row][column], whole 16-byte chunks.
 template <class Tile, class Value>
-__device__ __forceinline__ void store_weights(typename Tile::Weight* to, Index stride, unsigned char* shared,
-                                              Value value) {
+__device__ __forceinline__ void store_weights(typename Tile::Weight* to, Index stride,
+                                              unsigned char* shared, Value value) {
   using Weight = typename Tile::Weight;
   constexpr unsigned kChunk = 16 / sizeof(Weight), kPitch = Tile::kEdge + kChunk;
   static_assert(Tile::kEdge * kPitch * sizeof(Weight) <= Tile::kShared);
@@ -25,7 +28,8 @@ __device__ __forceinline__ void store_weights(typename Tile::Weight* to, Index s
 #pragma unroll
   for (int r = 0; r < Tile::kRows; ++r)
 #pragma unroll
-    for (int c = 0; c < Tile::kCols; ++c) stage[Tile::row(r) * kPitch + Tile::col(c)] = narrow<Weight>(value(r, c));
+    for (int c = 0; c < Tile::kCols; ++c)
+      stage[Tile::row(r) * kPitch + Tile::col(c)] = narrow<Weight>(value(r, c));
   block_barrier();
   constexpr unsigned kChunks = Tile::kEdge / kChunk;
   for (unsigned q = threadIdx.x; q < Tile::kEdge * kChunks; q += Tile::kThreads) {
@@ -54,8 +58,8 @@ struct WeightsKernel {
   Index stride;
 
   __device__ void operator()() const {
-    const TilePlace place =
-        tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)), unsigned(ceil_div(range.cols, kEdge)));
+    const TilePlace place = tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)),
+                                       unsigned(ceil_div(range.cols, kEdge)));
     const Index i0 = range.i0 + Index(place.row) * kEdge, j0 = range.j0 + Index(place.col) * kEdge;
     const Index height = smaller<Index>(kEdge, range.i0 + range.rows - i0);
     const Index width = smaller<Index>(kEdge, range.j0 + range.cols - j0);
@@ -68,12 +72,15 @@ struct WeightsKernel {
     T* const warp_part = col_lse + kEdge;  // [warp](least, largest)
     T low = core::infinity<T>, high = -core::infinity<T>;
     for (unsigned k = threadIdx.x; k < kEdge; k += kThreads) {
-      if (Policy::kRows) note(row_lse, k, Index(k) < height ? rows[i0 + k].a : core::nan<T>, low, high);
-      if (Policy::kCols) note(col_lse, k, Index(k) < width ? cols[j0 + k].a : core::nan<T>, low, high);
+      if (Policy::kRows)
+        note(row_lse, k, Index(k) < height ? rows[i0 + k].a : core::nan<T>, low, high);
+      if (Policy::kCols)
+        note(col_lse, k, Index(k) < width ? cols[j0 + k].a : core::nan<T>, low, high);
     }
     low = -warp_max(-low);
     high = warp_max(high);
-    if (Tile::lane() == 0) warp_part[threadIdx.x / kWarp * 2] = low, warp_part[threadIdx.x / kWarp * 2 + 1] = high;
+    if (Tile::lane() == 0)
+      warp_part[threadIdx.x / kWarp * 2] = low, warp_part[threadIdx.x / kWarp * 2 + 1] = high;
     block_barrier();
     for (unsigned w = 0; w < kThreads / kWarp; ++w) {
       low = smaller(low, warp_part[2 * w]);
@@ -94,25 +101,27 @@ struct WeightsKernel {
 #pragma unroll
       for (int c = 0; c < Tile::kCols; ++c) of_col[c] = pair_exp2(low - of_col[c]);
     }
-    const bool plain = height == Index(kEdge) && width == Index(kEdge) && !excluded.touches(i0, j0, kEdge);
+    const bool plain =
+        height == Index(kEdge) && width == Index(kEdge) && !excluded.touches(i0, j0, kEdge);
     const Index col0 = Index(place.col) * kEdge;
-    store_weights<Tile>(weights + Index(place.row) * kEdge * stride + col0, stride, shared, [&](int r, int c) {
-      const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
-      const T s = tile.sum(r, c), z = policy.logit(s, i, j);
-      T p = 0, q = 0;
-      if (together) {
-        const T e = pair_exp2(z - low);
-        if (Policy::kRows) p = e * of_row[r];
-        if (Policy::kCols) q = e * of_col[c];
-      } else {
-        if (Policy::kRows) p = pair_exp2(z - of_row[r]);
-        if (Policy::kCols) q = pair_exp2(z - of_col[c]);
-      }
-      const T g = policy.gradient(s, p, q, i, j);
-      if (plain) return g;
-      const bool inside = Index(Tile::row(r)) < height && Index(Tile::col(c)) < width;
-      return inside && !excluded.pair(i, j) ? g : T(0);
-    });
+    store_weights<Tile>(
+        weights + Index(place.row) * kEdge * stride + col0, stride, shared, [&](int r, int c) {
+          const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
+          const T s = tile.sum(r, c), z = policy.logit(s, i, j);
+          T p = 0, q = 0;
+          if (together) {
+            const T e = pair_exp2(z - low);
+            if (Policy::kRows) p = e * of_row[r];
+            if (Policy::kCols) q = e * of_col[c];
+          } else {
+            if (Policy::kRows) p = pair_exp2(z - of_row[r]);
+            if (Policy::kCols) q = pair_exp2(z - of_col[c]);
+          }
+          const T g = policy.gradient(s, p, q, i, j);
+          if (plain) return g;
+          const bool inside = Index(Tile::row(r)) < height && Index(Tile::col(c)) < width;
+          return inside && !excluded.pair(i, j) ? g : T(0);
+        });
   }
 
  private:
