@@ -1,0 +1,66 @@
+// Large batches with little memory: encode chunk by chunk, take one loss over all embeddings,
+// encode again with gradients.
+//
+//   pass 1   for each chunk:  E[chunk] = forward(first, count)            nothing is kept but E
+//   loss     L and dL/dE of the whole batch                               any loss of this library
+//   pass 2   for each chunk:  backward(first, count, dL/dE[chunk])        forward again, then
+//   backprop
+//
+// The gradient of the parameters is that of the full batch: L reaches them through E alone, and the
+// chunks' contributions add. The encoder must give the same rows in both passes (same dropout
+// draws, no statistics over the batch).
+//
+// Errors   std::invalid_argument: chunk < 1, n < 1, forward returning another shape.
+// Source   Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
+//          Setup", arXiv 2101.06983.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "spheremix/core/eigen.hpp"
+
+namespace spheremix::losses {
+
+/// Embeddings of n inputs, `chunk` at a time: rows [first, first + count) from
+/// forward(first, count), a matrix of `count` rows.
+template <class T, class Forward>
+[[nodiscard]] RowMatrix<T> encode_in_chunks(Index n, Index chunk, Forward&& forward) {
+  core::expects(n >= 1 && chunk >= 1, "encode_in_chunks", "n is ", n, " and chunk ", chunk);
+  RowMatrix<T> all;
+  for (Index first = 0; first < n; first += chunk) {
+    const Index count = std::min(chunk, n - first);
+    const RowMatrix<T> rows = forward(first, count);
+    core::expects(rows.rows() == count && (first == 0 || rows.cols() == all.cols()),
+                  "encode_in_chunks", "forward gave ", rows.rows(), " x ", rows.cols(), " for ",
+                  count, " inputs from ", first);
+    if (first == 0) all.resize(n, rows.cols());
+    all.middleRows(first, count) = rows;
+  }
+  return all;
+}
+
+/// backward(first, count, gradient of those rows) for every chunk.
+template <class G, class Backward>
+void backward_in_chunks(const Eigen::MatrixBase<G>& gradient, Index chunk, Backward&& backward) {
+  core::expects(chunk >= 1, "backward_in_chunks", "chunk is ", chunk);
+  for (Index first = 0; first < gradient.rows(); first += chunk) {
+    const Index count = std::min(chunk, gradient.rows() - first);
+    backward(first, count, gradient.derived().middleRows(first, count));
+  }
+}
+
+/// A loss of two batches over chunked encoders: loss(X, Y) returns a struct with fields x and y
+/// (any f_with_gradient of this library). Returns that struct; the encoders have their gradients.
+template <class T, class ForwardX, class ForwardY, class Loss, class BackwardX, class BackwardY>
+auto grad_cache(Index n, Index chunk, ForwardX&& forward_x, ForwardY&& forward_y, Loss&& loss,
+                BackwardX&& backward_x, BackwardY&& backward_y) {
+  const RowMatrix<T> x = encode_in_chunks<T>(n, chunk, std::forward<ForwardX>(forward_x));
+  const RowMatrix<T> y = encode_in_chunks<T>(n, chunk, std::forward<ForwardY>(forward_y));
+  auto result = loss(x, y);
+  backward_in_chunks(result.x, chunk, std::forward<BackwardX>(backward_x));
+  backward_in_chunks(result.y, chunk, std::forward<BackwardY>(backward_y));
+  return result;
+}
+
+}  // namespace spheremix::losses

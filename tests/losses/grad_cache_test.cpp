@@ -1,0 +1,41 @@
+// Chunked encoders give the whole batch's gradients.
+#include "spheremix/losses/grad_cache.hpp"
+
+#include <doctest/doctest.h>
+
+#include "spheremix/losses/clip.hpp"
+#include "support/differences.hpp"
+#include "support/sphere_points.hpp"
+
+using namespace spheremix;
+using namespace spheremix::losses;
+using namespace spheremix::test;
+
+TEST_CASE_TEMPLATE("grad_cache: any chunk gives the full batch's parameter gradients", T, float,
+                   double) {
+  const Index n = 37;
+  const RowMatrix<T> images = gaussian_rows<T>(n, 6, 1), texts = gaussian_rows<T>(n, 5, 2);
+  const RowMatrix<T> a = gaussian_rows<T>(6, 4, 3), b = gaussian_rows<T>(5, 4, 4);
+  const auto loss = [](const RowMatrix<T>& x, const RowMatrix<T>& y) {
+    return clip_with_gradient(x, y, {.temperature = 2});
+  };
+  const auto full = loss(images * a, texts * b);
+  const RowMatrix<T> want_a = images.transpose() * full.x, want_b = texts.transpose() * full.y;
+  for (const Index chunk : {1, 5, 36, 37, 100}) {
+    RowMatrix<T> got_a = RowMatrix<T>::Zero(6, 4), got_b = RowMatrix<T>::Zero(5, 4);
+    Index calls = 0;
+    const auto got = grad_cache<T>(
+        n, chunk, [&](Index i, Index k) { return ++calls, (images.middleRows(i, k) * a).eval(); },
+        [&](Index i, Index k) { return (texts.middleRows(i, k) * b).eval(); }, loss,
+        [&](Index i, Index k, const auto& g) { got_a += images.middleRows(i, k).transpose() * g; },
+        [&](Index i, Index k, const auto& g) { got_b += texts.middleRows(i, k).transpose() * g; });
+    CHECK(calls == (n + chunk - 1) / chunk);
+    CHECK(relative_error(got.loss, full.loss) < 8 * double(core::epsilon<T>));
+    CHECK(matrix_error(got_a, want_a) < 32 * double(core::epsilon<T>));
+    CHECK(matrix_error(got_b, want_b) < 32 * double(core::epsilon<T>));
+  }
+  CHECK_THROWS_AS((void)encode_in_chunks<T>(n, 0, [&](Index, Index) { return images; }),
+                  std::invalid_argument);
+  CHECK_THROWS_AS((void)encode_in_chunks<T>(n, 5, [&](Index, Index) { return images; }),
+                  std::invalid_argument);
+}
