@@ -45,7 +45,7 @@ inline std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 /// 1234567 as "1,234,567".
 inline std::string with_commas(Index n) {
   std::string text = std::to_string(n);
-  for (std::size_t i = text.size(); i > 3 + (n < 0 ? 1u : 0u);) text.insert(i -= 3, ",");
+  for (std::size_t i = text.size(); i > 3 + (n < 0 ? 1u : 0u);) text.insert(i -= 3, 1, ',');
   return text;
 }
 

@@ -108,7 +108,8 @@ inline std::vector<std::string> shards(const std::string& pattern) {
   glob_t found{};
   const int status = ::glob(pattern.c_str(), 0, nullptr, &found);
   std::vector<std::string> paths;
-  for (std::size_t i = 0; status == 0 && i < found.gl_pathc; ++i) paths.push_back(found.gl_pathv[i]);
+  for (std::size_t i = 0; status == 0 && i < found.gl_pathc; ++i)
+    paths.push_back(found.gl_pathv[i]);
   ::globfree(&found);
   if (paths.empty()) wrong(pattern, ": no file matches");
   std::sort(paths.begin(), paths.end(), natural_less);
@@ -136,7 +137,7 @@ class Source {
   const std::string& name() const { return name_; }
   const std::string& pattern() const { return pattern_; }
   const std::string& dtype() const { return dtype_; }
-  Index rows() const { return rows_; }
+  Index rows() const { return kept_ >= 0 ? kept_ : rows_; }
   Index cols() const { return parts_.front()->cols; }
   std::vector<std::string> files() const {
     std::vector<std::string> all;
@@ -144,18 +145,22 @@ class Source {
     return all;
   }
 
+  /// Keeps rows offset, offset + step, offset + 2 step, ... of the file.
+  void keep_every(Index step, Index offset) {
+    step_ = step, offset_ = offset;
+    kept_ = (rows_ - offset + step - 1) / step;
+  }
+
   /// Rows [first, first + count) into the same number of rows at `out`.
   template <class T>
   void read(Index first, Index count, T* out) const {
-    while (count > 0) {
-      const auto p = std::size_t(std::upper_bound(first_.begin(), first_.end(), first) -
-                                 first_.begin() - 1);
-      const Index inside = first - first_[p], here = std::min(count, parts_[p]->rows - inside);
-      if (here > 0) parts_[p]->read(inside, here, Eigen::Map<RowMatrix<T>>(out, here, cols()));
-      first += here, count -= here, out += here * cols();
-    }
+    if (step_ == 1 || count == 0) return read_file_rows(first, count, out);
+    const Index begin = first * step_ + offset_, span = (count - 1) * step_ + 1;
+    RowMatrix<T> all(span, cols());
+    read_file_rows(begin, span, all.data());
+    for (Index i = 0; i < count; ++i)
+      std::copy_n(all.data() + i * step_ * cols(), cols(), out + i * cols());
   }
-
   /// The rows `ids`, which ascend.
   template <class T>
   RowMatrix<T> gather(const std::vector<Index>& ids) const {
@@ -171,10 +176,21 @@ class Source {
   }
 
  private:
+  template <class T>
+  void read_file_rows(Index first, Index count, T* out) const {
+    while (count > 0) {
+      const auto p =
+          std::size_t(std::upper_bound(first_.begin(), first_.end(), first) - first_.begin() - 1);
+      const Index inside = first - first_[p], here = std::min(count, parts_[p]->rows - inside);
+      if (here > 0) parts_[p]->read(inside, here, Eigen::Map<RowMatrix<T>>(out, here, cols()));
+      first += here, count -= here, out += here * cols();
+    }
+  }
+
   std::string name_, pattern_, dtype_;
   std::vector<std::unique_ptr<Part>> parts_;
   std::vector<Index> first_;
-  Index rows_ = 0;
+  Index rows_ = 0, kept_ = -1, step_ = 1, offset_ = 0;
 };
 
 }  // namespace analyze

@@ -1,5 +1,5 @@
-// Files the tool writes: all of them whole, or none. Each goes to a temporary name beside its target;
-// commit() renames them once everything is written.
+// Files the tool writes: all of them whole, or none. Each goes to a temporary name beside its
+// target; commit() renames them once everything is written.
 #pragma once
 
 #include <unistd.h>
@@ -53,7 +53,8 @@ inline void expect_writable(const std::string& path) {
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : ".";
   if (fs::is_directory(path)) wrong(path, ": is a folder");
   if (!fs::is_directory(folder)) wrong(path, ": there is no folder ", folder.string());
-  if (::access(folder.c_str(), W_OK) != 0) wrong(path, ": cannot be written: ", std::strerror(errno));
+  if (::access(folder.c_str(), W_OK) != 0)
+    wrong(path, ": cannot be written: ", std::strerror(errno));
 }
 
 inline std::string base64(const std::string& bytes) {

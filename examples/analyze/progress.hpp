@@ -15,7 +15,8 @@ namespace analyze {
 /// Stages of work, each with a known total. Every member may be called from any thread.
 class Progress {
  public:
-  Progress() : terminal_(::isatty(STDERR_FILENO) == 1), begin_(Clock::now()), stage_begin_(begin_) {}
+  Progress()
+      : terminal_(::isatty(STDERR_FILENO) == 1), begin_(Clock::now()), stage_begin_(begin_) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { clear(); }
@@ -39,8 +40,9 @@ class Progress {
     shown_ = now;
     const double elapsed = since(stage_begin_), rate = done_ / (elapsed > 0 ? elapsed : 1);
     const auto left = long(rate > 0 ? (total_ - done_) / rate + 0.5 : 0);
-    std::fprintf(stderr, terminal_ ? "\r\033[K%s: %.0f %%, %.3g %s a second, %ld:%02ld left"
-                                   : "%s: %.0f %%, %.3g %s a second, %ld:%02ld left\n",
+    std::fprintf(stderr,
+                 terminal_ ? "\r\033[K%s: %.0f %%, %.3g %s a second, %ld:%02ld left"
+                           : "%s: %.0f %%, %.3g %s a second, %ld:%02ld left\n",
                  what_.c_str(), 100 * done_ / total_, rate, unit_.c_str(), left / 60, left % 60);
     std::fflush(stderr);
     drawn_ = terminal_;

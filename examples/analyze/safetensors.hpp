@@ -24,7 +24,8 @@ class SafetensorsFile {
     for (int i = 7; size >= 8 && i >= 0; --i)
       length = length > (Index(1) << 50) ? length : 256 * length + map_.data()[i];
     if (size < 8 || length > size - 8)
-      wrong(path, ": is not a safetensors file: ", size, " bytes where the header needs 8 + ", length);
+      wrong(path, ": is not a safetensors file: ", size, " bytes where the header needs 8 + ",
+            length);
     const Json header = Json::parse(map_.data() + 8, map_.data() + 8 + length, nullptr, false);
     if (!header.is_object()) wrong(path, ": the safetensors header is not a JSON object");
     find(header, tensor, size - 8 - length);
@@ -80,7 +81,8 @@ class SafetensorsFile {
         wrong(path_, ": tensor \"", chosen, "\" has the dtype ", dtype_,
               " where F16, BF16, F32 or F64 is expected");
       const bool sane = rows_ >= 0 && cols_ >= 0 && begin_ >= 0 && range[1] >= begin_ &&
-                        range[1] <= data_size && (cols_ == 0 || rows_ <= data_size / cols_ / item_) &&
+                        range[1] <= data_size &&
+                        (cols_ == 0 || rows_ <= data_size / cols_ / item_) &&
                         range[1] - begin_ == rows_ * cols_ * item_;
       if (!sane)
         wrong(path_, ": tensor \"", chosen, "\" of ", rows_, " x ", cols_, " ", dtype_,

@@ -61,7 +61,8 @@ inline std::vector<std::string> read_column(const std::string& spec, Index rows)
     for (std::size_t i = 1; i < lines.size(); ++i) {
       const std::vector<std::string> cells = split(lines[i], '\t');
       if (cells.size() <= place)
-        wrong(path, ": line ", i + 1, " has ", cells.size(), " cells and none for \"", column, "\"");
+        wrong(path, ": line ", i + 1, " has ", cells.size(), " cells and none for \"", column,
+              "\"");
       values.push_back(cells[place]);
     }
   }
@@ -79,8 +80,8 @@ inline std::vector<Index> read_index(const std::string& path, Index owners, Inde
     const bool digits = !line.empty() && line.size() < 18 &&
                         line.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || std::stoll(line) >= owners)
-      wrong(path, ": line ", i + 1, " is \"", line.substr(0, 40), "\" where a row number from 0 to ",
-            owners - 1, " is expected");
+      wrong(path, ": line ", i + 1, " is \"", line.substr(0, 40),
+            "\" where a row number from 0 to ", owners - 1, " is expected");
     index.push_back(Index(std::stoll(line)));
   }
   if (Index(index.size()) != captions)
@@ -109,12 +110,14 @@ inline Atlas read_atlas(const std::string& spec, Index rows) {
     wrong(path, ": is not a PNG file");
   const auto number = [&](std::size_t place) {
     Index n = 0;
-    for (std::size_t i = 0; i < 4; ++i) n = 256 * n + static_cast<unsigned char>(atlas.png[place + i]);
+    for (std::size_t i = 0; i < 4; ++i)
+      n = 256 * n + static_cast<unsigned char>(atlas.png[place + i]);
     return n;
   };
   atlas.cell_width = width, atlas.cell_height = height, atlas.columns = number(16) / width;
   const Index cells = atlas.columns * (number(20) / height);
-  if (cells < rows) wrong(path, ": has room for ", cells, " pictures and there are ", rows, " rows");
+  if (cells < rows)
+    wrong(path, ": has room for ", cells, " pictures and there are ", rows, " rows");
   return atlas;
 }
 

@@ -1,0 +1,26 @@
+// What the user asked for, and the whole analysis of it as one JSON document.
+#pragma once
+
+#include "progress.hpp"
+#include "tables.hpp"
+
+namespace analyze {
+
+struct Request {
+  std::vector<std::pair<std::string, std::string>> modalities;  ///< name, file or pattern
+  std::string labels, names, pictures, index;
+  bool augmented = false;  ///< one file: rows 2i and 2i + 1 are a pair
+  Index exact_rows = 100000, sample = 20000;
+  std::uint64_t seed = 1;
+  double temperature = 0.07;
+  std::string precision = "auto";
+};
+
+struct Analysis {
+  Json document;
+  Atlas atlas;
+};
+
+Analysis analyse(const Request& request, Progress& progress);
+
+}  // namespace analyze

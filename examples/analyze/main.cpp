@@ -1,0 +1,264 @@
+// spheremix-analyze: from files of embeddings to a report.
+//
+//   spheremix-analyze --image img.npy --text txt.npy [--labels items.tsv:column] [--names ...]
+//                     [--pictures atlas.png:48x48] [--report out.html] [--json out.json] [--csv
+//                     dir]
+//   spheremix-analyze --compare before.json after.json [--report out.html] [--json out.json]
+//   spheremix-analyze slerp-path --image img.npy --text txt.npy --from image:3 --to text:7
+//   spheremix-analyze fix --input x.npy --output y.npy --repair centre
+//
+// Exit status: 0 done, 1 failed on the way, 2 wrong input (one sentence, nothing written), 3 a
+// --fail-if condition is met, 130 Ctrl-C (nothing written).
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "analysis.hpp"
+#include "compare.hpp"
+#include "fail_if.hpp"
+#include "render.hpp"
+#include "spheremix/core/parallel.hpp"
+#include "spheremix/core/version.hpp"
+#include "spheremix/io/error.hpp"
+#include "tools.hpp"
+
+namespace {
+
+using namespace analyze;
+
+struct Options {
+  Request request;
+  PathRequest path;
+  FixRequest fix;
+  std::string image, text, report, json, csv, templates = SPHEREMIX_EXAMPLES_DIR "/analyze";
+  std::vector<std::string> modalities, fail_if, compare;
+  int threads = 0;
+  bool walk = false, repair = false;
+};
+
+const std::vector<std::string> kRepairs = {"drop-bad", "drop-duplicates", "normalise", "centre",
+                                           "whiten"};
+
+/// Reads the command line. Exits with 0 after --help and --version.
+Options parse(int argc, char** argv) {
+  Options o;
+  CLI::App app("Health, geometry and retrieval of embeddings, as a report.");
+  app.set_version_flag("--version", SPHEREMIX_VERSION);
+  const auto inputs = [&o](CLI::App& to) {
+    to.add_option("--image", o.image,
+                  "embeddings: .npy, .fvecs, .fbin, .safetensors[:tensor]; shards as 'img_*.npy'");
+    to.add_option("--text", o.text, "embeddings whose row i belongs to row i of --image");
+    to.add_option("--modality", o.modalities, "NAME=FILE, once for each modality");
+  };
+  inputs(app);
+  app.add_option("--labels", o.request.labels, "FILE.tsv:COLUMN, a class for every row");
+  app.add_option("--names", o.request.names, "FILE.tsv:COLUMN, a name for every row");
+  app.add_option("--pictures", o.request.pictures,
+                 "FILE.png:WIDTHxHEIGHT, an atlas with a cell for every row");
+  app.add_option("--index", o.request.index,
+                 "for every row of the second modality, the row of the first it belongs to");
+  app.add_flag("--augmented", o.request.augmented, "one file, rows 2i and 2i + 1 are a pair");
+  app.add_option("--report", o.report, "the report, one HTML file");
+  app.add_option("--json", o.json, "every figure");
+  app.add_option("--csv", o.csv, "folder for metrics.csv, spectrum.csv and hubs.csv");
+  app.add_option("--fail-if", o.fail_if,
+                 "condition such as \"gap>0.5\": exit status 3 where it is met");
+  app.add_option("--compare", o.compare, "JSON reports, the first against each other");
+  app.add_option("--temperature", o.request.temperature, "of calibration and push")
+      ->check(CLI::Range(1e-4, 100.0))
+      ->capture_default_str();
+  app.add_option("--exact-rows", o.request.exact_rows, "rows up to which all pairs are taken")
+      ->check(CLI::Range(2, 2000000000))
+      ->capture_default_str();
+  app.add_option("--sample", o.request.sample, "rows of the sample beyond")
+      ->check(CLI::Range(100, 1000000))
+      ->capture_default_str();
+  app.add_option("--seed", o.request.seed, "of samples")->capture_default_str();
+  app.add_option("--precision", o.request.precision, "auto, single or double")
+      ->check(CLI::IsMember({"auto", "single", "double"}))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "threads; all by default")->check(CLI::Range(1, 1024));
+
+  CLI::App* path =
+      app.add_subcommand("slerp-path", "the nearest items along the geodesic between two rows");
+  inputs(*path);
+  path->add_option("--from", o.path.from, "NAME:ROW")->required();
+  path->add_option("--to", o.path.to, "NAME:ROW")->required();
+  path->add_option("--names", o.path.names, "FILE.tsv:COLUMN, a name for every row");
+  path->add_option("--steps", o.path.steps, "points, ends included")
+      ->check(CLI::Range(2, 1000))
+      ->capture_default_str();
+  path->add_option("--nearest", o.path.nearest, "items a point")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  path->add_option("--json", o.json, "the path as a file");
+
+  CLI::App* fix = app.add_subcommand("fix", "writes a repaired copy");
+  fix->add_option("--input", o.fix.input, "embeddings")->required();
+  fix->add_option("--output", o.fix.output, ".npy")->required();
+  fix->add_option("--repair", o.fix.repairs,
+                  "drop-bad, drop-duplicates, normalise, centre, whiten; in the order given")
+      ->required()
+      ->check(CLI::IsMember(kRepairs));
+  fix->add_option("--kept", o.fix.kept, "text file for the numbers of the rows that stay");
+  fix->add_option("--json", o.json, "before and after as a file");
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) std::exit(app.exit(error));
+    std::string text = error.what();
+    for (char& c : text)
+      if (c == '\n') c = ' ';
+    wrong(text);
+  }
+  o.walk = path->parsed(), o.repair = fix->parsed();
+  return o;
+}
+
+std::vector<std::pair<std::string, std::string>> modalities_of(const Options& o) {
+  std::vector<std::pair<std::string, std::string>> all;
+  if (!o.image.empty()) all.emplace_back("image", o.image);
+  if (!o.text.empty()) all.emplace_back("text", o.text);
+  for (const std::string& m : o.modalities) {
+    const std::size_t mark = m.find('=');
+    if (mark == std::string::npos || mark == 0 || mark + 1 == m.size())
+      wrong("--modality ", m, ": NAME=FILE is expected");
+    all.emplace_back(m.substr(0, mark), m.substr(mark + 1));
+  }
+  if (all.empty()) wrong("no embeddings given: --image FILE, --text FILE or --modality NAME=FILE");
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (all[i].first == all[j].first) wrong("two modalities are called ", all[i].first);
+  return all;
+}
+
+int run_compare(const Options& o) {
+  if (o.compare.size() < 2) wrong("--compare takes two JSON reports or more");
+  const Json result = compare_runs(o.compare);
+  OutputFiles files;
+  if (!o.json.empty()) {
+    Json brief = result;
+    brief.erase("runs");
+    files.write(o.json, json_text(brief));
+  }
+  if (!o.report.empty())
+    files.write(o.report, render_page(o.templates, "compare.js", "Runs compared", result, {}));
+  files.commit();
+  std::cout << comparison_text(result);
+  return 0;
+}
+
+int run_path(Options& o) {
+  o.path.modalities = modalities_of(o);
+  Progress progress;
+  const Json path = slerp_path(o.path, progress);
+  progress.clear();
+  OutputFiles files;
+  if (!o.json.empty()) files.write(o.json, dumped(path, 1) + "\n");
+  files.commit();
+  std::cout << o.path.from << " to " << o.path.to << ": " << fixed(path["degrees"], 1)
+            << " degrees\n";
+  for (const Json& step : path["steps"]) {
+    std::cout << "t " << fixed(step["t"], 3);
+    for (const Json& n : step["nearest"]) {
+      std::cout << "  " << n["modality"].get<std::string>() << ":" << n["row"];
+      if (n.contains("name")) std::cout << " " << n["name"].get<std::string>();
+      std::cout << " (" << fixed(n["cosine"], 3) << ")";
+    }
+    std::cout << "\n";
+  }
+  return 0;
+}
+
+int run_fix(const Options& o) {
+  expect_writable(o.fix.output);
+  expect_writable(o.fix.kept);
+  Progress progress;
+  const Json done = fix_file(o.fix, progress);
+  progress.clear();
+  OutputFiles files;
+  if (!o.json.empty()) files.write(o.json, dumped(done, 1) + "\n");
+  files.commit();
+  for (const auto& [key, before] : done["before"].items()) {
+    const Json after = done["after"].value(key, Json());
+    const auto shown = [](const Json& v) {
+      return v.is_number_float() ? fixed(v.get<double>(), 4) : v.is_null() ? "none" : dumped(v);
+    };
+    std::cout << key << ": " << shown(before) << " -> " << shown(after) << "\n";
+  }
+  return 0;
+}
+
+int run_analysis(Options& o) {
+  o.request.modalities = modalities_of(o);
+  std::vector<Condition> conditions;
+  for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
+  Progress progress;
+  const Analysis analysis = analyse(o.request, progress);
+  progress.clear();
+  const Json& document = analysis.document;
+  const std::vector<std::string> failed = failures(document, conditions);
+  OutputFiles files;
+  if (!o.json.empty()) files.write(o.json, json_text(document));
+  if (!o.report.empty()) {
+    std::string title;
+    for (const Json& m : document["modalities"])
+      title += (title.empty() ? "" : " and ") + m["name"].get<std::string>();
+    files.write(o.report, render_page(o.templates, "report.js", "Embeddings of " + title, document,
+                                      analysis.atlas));
+  }
+  if (!o.csv.empty()) {
+    std::filesystem::create_directories(o.csv);
+    files.write(o.csv + "/metrics.csv", metrics_csv(document));
+    files.write(o.csv + "/spectrum.csv", spectrum_csv(document));
+    files.write(o.csv + "/hubs.csv", hubs_csv(document));
+  }
+  files.commit();
+  std::cout << spoken(document);
+  std::fprintf(stderr, "%.1f s\n", progress.seconds());
+  for (const std::string& sentence : failed) std::cerr << "spheremix-analyze: " << sentence << "\n";
+  return failed.empty() ? 0 : 3;
+}
+
+int run(int argc, char** argv) {
+  Options o = parse(argc, argv);
+#if defined(_OPENMP)
+  if (o.threads > 0) omp_set_num_threads(o.threads);
+#endif
+  expect_writable(o.report);
+  expect_writable(o.json);
+  if (!o.csv.empty()) {
+    if (std::filesystem::exists(o.csv) && !std::filesystem::is_directory(o.csv))
+      wrong(o.csv, ": is not a folder");
+    const auto above = std::filesystem::absolute(o.csv).parent_path();
+    if (!std::filesystem::exists(o.csv) && !std::filesystem::is_directory(above))
+      wrong(o.csv, ": there is no folder ", above.string());
+  }
+  if (o.walk) return run_path(o);
+  if (o.repair) return run_fix(o);
+  if (!o.compare.empty()) return run_compare(o);
+  return run_analysis(o);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, [](int) { interrupt_asked = 1; });
+  std::signal(SIGTERM, [](int) { interrupt_asked = 1; });
+  try {
+    return run(argc, argv);
+  } catch (const WrongInput& error) {
+    std::cerr << "spheremix-analyze: " << error.what() << "\n";
+    return 2;
+  } catch (const spheremix::io::Error& error) {
+    std::cerr << "spheremix-analyze: " << error.what() << "\n";
+    return 2;
+  } catch (const Interrupted&) {
+    std::cerr << "spheremix-analyze: interrupted, nothing written\n";
+    return 130;
+  } catch (const std::exception& error) {
+    std::cerr << "spheremix-analyze: " << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,127 @@
+// The files of a run: JSON, CSV and the one HTML page, which is a template of this folder with its
+// style, script, data and pictures written into it.
+#pragma once
+
+#include "metric.hpp"
+#include "output.hpp"
+#include "tables.hpp"
+
+namespace analyze {
+
+inline std::string dumped(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+/// The document as text: one line a metric, so that two runs can be compared by eye.
+inline std::string json_text(const Json& document) {
+  std::string text = "{";
+  bool first = true;
+  for (const auto& [key, value] : document.items()) {
+    text += (first ? "\n" : ",\n") + dumped(Json(key)) + ": ";
+    first = false;
+    if (!value.is_array() || value.empty()) {
+      text += dumped(value);
+      continue;
+    }
+    text += "[";
+    for (std::size_t i = 0; i < value.size(); ++i)
+      text += (i > 0 ? ",\n " : "\n ") + dumped(value[i]);
+    text += "]";
+  }
+  return text + "\n}\n";
+}
+
+inline std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
+}
+
+inline std::string plain_number(const Json& value) {
+  return value.is_number() ? dumped(value) : "";
+}
+
+inline std::string metrics_csv(const Json& document) {
+  std::string text = "scope,metric,value,low,high,how,reading\n";
+  for (const Json& m : document["metrics"]) {
+    text += csv_cell(m["scope"]) + "," + m["key"].get<std::string>() + "," +
+            plain_number(m["value"]) + ",";
+    text += m.contains("interval")
+                ? plain_number(m["interval"][0]) + "," + plain_number(m["interval"][1])
+                : ",";
+    text += "," + csv_cell(m["how"]) + "," + csv_cell(m.value("reading", "")) + "\n";
+  }
+  return text;
+}
+
+inline std::string spectrum_csv(const Json& document) {
+  std::string text = "modality,k,centred,uncentred\n";
+  for (const Json& m : document["modalities"])
+    for (std::size_t i = 0; i < m["spectrum"]["centred"].size(); ++i)
+      text += csv_cell(m["name"]) + "," + dumped(m["spectrum"]["centred"][i][0]) + "," +
+              dumped(m["spectrum"]["centred"][i][1]) + "," +
+              dumped(m["spectrum"]["uncentred"][i][1]) + "\n";
+  return text;
+}
+
+inline std::string hubs_csv(const Json& document) {
+  std::string text = "neighbours_of,hub_in,row,count,share,name\n";
+  const auto add = [&](const std::string& asked, const std::string& owner, const Json& hubs) {
+    for (const Json& h : hubs) {
+      const std::string id = std::to_string(h["id"].get<Index>());
+      const Json& items = document["items"];
+      text += csv_cell(asked) + "," + csv_cell(owner) + "," + id + "," + dumped(h["count"]) + "," +
+              dumped(h["share"]) + "," +
+              csv_cell(items.contains(id) ? items[id].value("name", items[id].value("label", ""))
+                                          : "") +
+              "\n";
+    }
+  };
+  for (const Json& m : document["modalities"]) add(m["name"], m["name"], m["hubs"]);
+  for (const Json& p : document["pairs"]) {
+    add(p["x"], p["y"], p["hubs"]["forward"]);
+    add(p["y"], p["x"], p["hubs"]["back"]);
+  }
+  return text;
+}
+
+/// The page `name`.html of the templates with every @@MARK@@ replaced.
+inline std::string render_page(const std::string& folder, const std::string& script,
+                               const std::string& title, const Json& data, const Atlas& atlas) {
+  std::string page = read_file(folder + "/report.html");
+  const auto put = [&page](const std::string& mark, const std::string& text) {
+    const auto place = page.find(mark);
+    if (place == std::string::npos) throw std::logic_error("the report's template has no " + mark);
+    page.replace(place, mark.size(), text);
+  };
+  std::string json;
+  for (const char c : dumped(data)) json += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  const Json pictures = {
+      {"width", atlas.cell_width},
+      {"height", atlas.cell_height},
+      {"columns", atlas.columns},
+      {"url", atlas.png.empty() ? "" : "data:image/png;base64," + base64(atlas.png)}};
+  put("@@TITLE@@", title);
+  put("@@STYLE@@", read_file(folder + "/report.css"));
+  put("@@PLOTS@@", read_file(folder + "/plots.js"));
+  put("@@SCRIPT@@", read_file(folder + "/" + script));
+  put("@@PICTURES@@", dumped(pictures));
+  put("@@DATA@@", json);
+  return page;
+}
+
+/// The readings on a terminal: faults first.
+inline std::string spoken(const Json& document) {
+  std::string text;
+  for (const Json& r : document["readings"]) {
+    const std::string level = r["level"];
+    text += (level == "fault"  ? "!! "
+             : level == "look" ? " ! "
+                               : "   ") +
+            r["text"].get<std::string>() + "\n";
+  }
+  return text;
+}
+
+}  // namespace analyze

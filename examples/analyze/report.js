@@ -1,0 +1,332 @@
+"use strict";
+// The report of one run: summary, findings, figures, plots, the sphere, hubs and examples.
+const modalities = data.modalities, pairs = data.pairs, items = data.items;
+const levels = {fault: "✕ fault", look: "△ look", fine: "✓ fine"};
+const colourOf = (name) => "c" + Math.max(0, modalities.findIndex((m) => m.name === name)) % 5;
+const find = (key, scope) => data.metrics.find((m) => m.key === key && m.scope === scope);
+const named = (name) => data.named_modality === null || data.named_modality === name;
+const nameOf = (id, owner) => { const item = named(owner) ? items[id] : null; return item ? item.name || item.label : `row ${id}`; };
+// The atlas once, as a blob: styles then hold a short address and not the whole picture.
+const atlas = pictures.url ? URL.createObjectURL(new Blob([Uint8Array.from(atob(pictures.url.split(",")[1]), (c) => c.charCodeAt(0))], {type: "image/png"})) : "";
+const hasPicture = (owner) => pictures.url && named(owner);
+
+function picture(id, size = pictures.width) {
+  const k = size / pictures.width, x = id % pictures.columns * size, y = Math.floor(id / pictures.columns) * pictures.height * k;
+  return element("i", {class: "picture", "aria-hidden": "true", style: `width:${size}px;height:${Math.round(pictures.height * k)}px;background-image:url(${atlas});background-size:${pictures.columns * size}px auto;background-position:-${x}px -${y}px`});
+}
+const itemNode = (id, owner, size) => element("span", {class: "item"}, hasPicture(owner) ? picture(id, size) : null, element("span", {}, nameOf(id, owner)));
+const valueText = (m) => digits(m.value, m.digits);
+const intervalText = (m) => m.interval ? `[${digits(m.interval[0], m.digits)}, ${digits(m.interval[1], m.digits)}]` : "";
+const scopeText = (scope) => { const p = pairs.find((q) => `${q.x}-${q.y}` === scope || `${q.y}-${q.x}` === scope); return p ? (scope === `${p.x}-${p.y}` ? `${p.x} → ${p.y}` : `${p.y} → ${p.x}`) : scope; };
+const levelNode = (level) => element("span", {class: "level " + level}, levels[level]);
+
+// ---- Summary and findings ----
+
+function summary() {
+  const list = modalities.map((m) => `${m.name}: ${m.rows.toLocaleString("en")} × ${m.cols} ${m.dtype}`).join("; ");
+  const sampled = data.metrics.find((m) => m.how !== "exact" && m.key === "uniformity");
+  main.append(element("header", {}, element("h1", {}, document.title),
+    element("p", {class: "lede"}, list + (sampled ? `. Figures of all pairs come from a ${sampled.how}.` : ". Figures of all pairs are exact."))));
+  const p = pairs[0], scope = p ? `${p.x}-${p.y}` : "", back = p ? `${p.y}-${p.x}` : "", one = modalities[0].name;
+  const lowest = modalities.map((m) => find("effective_rank", m.name)).sort((a, b) => a.value - b.value)[0];
+  const hub = data.metrics.filter((m) => m.key === "hubness").sort((a, b) => b.value - a.value)[0];
+  const six = p ? [find("recall1", scope), find("recall1", back), find("gap", scope), find("alignment", scope), lowest, hub]
+    : [find("uniformity", one), find("mean_cosine", one), lowest, find("iso_score", one), hub, find("near_duplicates", one)];
+  main.append(element("ul", {class: "six"}, ...six.filter(Boolean).map((m) => element("li", {},
+    element("span", {class: "name"}, element("span", {}, `${m.name}, ${scopeText(m.scope)}`), m.level ? levelNode(m.level) : null),
+    element("b", {}, valueText(m), " ", element("small", {}, intervalText(m))),
+    element("p", {}, m.reading || `${m.formula}. Good: ${m.good}.`)))));
+  const shown = data.readings.filter((r) => r.level !== "fine");
+  section("Findings", shown.length ? element("ul", {class: "findings"}, ...shown.map((r) => element("li", {}, levelNode(r.level), " ", r.text)))
+    : element("p", {}, "No figure crosses a threshold."),
+  element("details", {}, element("summary", {}, "The other readings"), element("ul", {class: "findings"},
+    ...data.readings.filter((r) => r.level === "fine").map((r) => element("li", {}, levelNode(r.level), " ", r.text)))));
+}
+
+function figures() {
+  const scopes = [...new Set(data.metrics.map((m) => m.scope))];
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...["figure", "value", "95 % interval", "computed", "formula; what is good"].map((h, i) =>
+    element("th", {scope: "col", class: i === 1 || i === 2 ? "number" : ""}, h)))));
+  const body = element("tbody");
+  for (const scope of scopes) {
+    body.append(element("tr", {class: "group"}, element("th", {scope: "rowgroup", colspan: 5}, scopeText(scope))));
+    for (const m of data.metrics.filter((q) => q.scope === scope)) {
+      const chance = m.chance === undefined || m.chance === null ? "" : ` Chance ${short(m.chance)}, among ${m.gallery.toLocaleString("en")}.`;
+      body.append(element("tr", {}, element("th", {scope: "row"}, m.name), element("td", {class: "number"}, valueText(m)), element("td", {class: "number"}, intervalText(m)),
+        element("td", {}, m.how), element("td", {class: "formula"}, m.formula + "." + (m.good ? ` Good: ${m.good}.` : "") + chance)));
+    }
+  }
+  table.append(body);
+  section("Figures", element("details", {}, element("summary", {}, `All ${data.metrics.length} figures, with formulas`),
+    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "All figures"}, table)));
+}
+
+// ---- Plots ----
+
+function drawPlots() {
+  const host = section("Distances and spectra"), box = panels();
+  host.append(box);
+  for (const p of pairs) {
+    const lists = [p.histogram.positive, p.histogram.negative, ...modalities.map((m) => m.histogram)], [low, high] = spanOf(lists);
+    const cut = (counts) => density(counts).filter(([c]) => c >= low - 0.02 && c <= high + 0.02);
+    const within = modalities.filter((m) => m.name === p.x || m.name === p.y);
+    box.append(plot({title: "Cosines", note: `${p.x} and ${p.y}; density of each kind of pair`, x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
+      label: `Densities of cosines. Own pairs have a mean of ${valueText(find("positive_cosine", `${p.x}-${p.y}`))}, other pairs of ${valueText(find("negative_cosine", `${p.x}-${p.y}`))}; ` +
+        within.map((m) => `two of ${m.name} of ${valueText(find("mean_cosine", m.name))}`).join(", "),
+      series: [{name: "own pair", colour: "c3", points: cut(p.histogram.positive), fill: true}, {name: "other pair", colour: "plain", dash: dashes[1], points: cut(p.histogram.negative)},
+        ...within.map((m, i) => ({name: `two of ${m.name}`, colour: colourOf(m.name), dash: dashes[i + 2], points: cut(m.histogram)}))]}));
+  }
+  if (!pairs.length) {
+    const [low, high] = spanOf(modalities.map((m) => m.histogram));
+    box.append(plot({title: "Cosines", note: "density over pairs of rows", x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
+      label: `Density of cosines; mean ${valueText(find("mean_cosine", modalities[0].name))}`,
+      series: modalities.map((m) => ({name: m.name, colour: colourOf(m.name), points: density(m.histogram).filter(([c]) => c >= low && c <= high), fill: true}))}));
+  }
+  const least = Math.max(Math.max(...modalities.map((m) => m.spectrum.centred[0][1])) * 1e-4, 0.7 * Math.min(...modalities.map((m) => m.spectrum.centred.at(-1)[1])));
+  box.append(plot({title: "Singular values", note: "of the centred unit rows, greatest first", x: {name: "k", min: 1}, y: {log: true, min: least},
+    label: "Singular values. " + modalities.map((m) => `${m.name}: effective rank ${valueText(find("effective_rank", m.name))} of ${m.cols}`).join("; "),
+    series: modalities.map((m, i) => ({name: m.name, colour: colourOf(m.name), dash: dashes[i % 5], points: m.spectrum.centred.map(([k, v]) => [k, Math.max(v, least)])}))}));
+  for (const p of pairs) {
+    const sides = [["forward", `${p.x} → ${p.y}`, p.y, p.x], ["back", `${p.y} → ${p.x}`, p.x, p.y]], tops = p.ranks.forward.upto.length >= p.ranks.back.upto.length ? p.ranks.forward.upto : p.ranks.back.upto;
+    const share = (side) => { const c = p.ranks[side].count, n = c.reduce((a, b) => a + b, 0) || 1; return tops.map((_, b) => [b, (c[b] || 0) / n]); };
+    const name = (b) => b < 2 ? String(tops[b]) : `${tops[b - 1] + 1}–${tops[b].toLocaleString("en")}`;
+    const f = frame(), width = (f.width - f.left - f.right) / (tops.length + 1) * 0.42;
+    box.append(plot({title: "Rank of the own partner", note: "share of queries; 1 is best", x: {name: "rank", min: -0.6, max: tops.length - 0.4, format: name, ticks: tops.map((t, b) => [b, t >= 1000 ? t / 1000 + "k" : String(t)])}, y: {}, format: percent,
+      label: "Ranks of the own partner. " + sides.map(([side, text], i) => `${text}: R@1 ${valueText(find("recall1", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}, median rank ${valueText(find("median_rank", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}`).join("; "),
+      series: sides.map(([side, text, , asked], i) => ({name: text, colour: colourOf(asked), bars: {width, shift: i ? 0 : -width}, points: share(side)}))}));
+  }
+}
+
+function drawCurves() {
+  const with_curves = pairs.filter((p) => p.curves);
+  if (!with_curves.length) return;
+  const host = section("What a loss would see");
+  for (const p of with_curves) {
+    const c = p.curves, zip = (xs, ys) => xs.map((x, i) => [x, ys[i]]), tau = data.settings.temperature;
+    if (with_curves.length > 1) host.append(element("h3", {}, `${p.x} and ${p.y}`));
+    host.append(element("p", {class: "note"}, c.how === "exact" ? `All ${c.pairs.toLocaleString("en")} pairs.` : `On a ${c.how}.`), panels(
+      plot({title: "Mixed negatives that are harder", note: "share at least as hard as the real negative", x: {name: `λ, weight on ${p.x}`}, y: {}, format: percent,
+        label: `Share of mixed negatives at least as hard as real ones, over lambda; at one half ${percent(find("hardness", `${p.x}-${p.y}`).value)} on average`,
+        series: [{name: `anchors of ${p.x}`, colour: colourOf(p.x), points: zip(c.lambda, c.hardness.forward), dots: true}, {name: `anchors of ${p.y}`, colour: colourOf(p.y), dash: dashes[1], points: zip(c.lambda, c.hardness.back), dots: true}]}),
+      plot({title: "Push of the contrastive loss", note: "mean of 1 − p of the own pair; quiet below 1 %", x: {name: "temperature", log: true, format: short}, y: {}, format: percent, marks: [{x: tau, name: `τ ${short(tau)}`}],
+        label: `Push over the temperature; at ${tau} it is ${percent(find("push", `${p.x}-${p.y}`).value)}`, series: [{name: "push", colour: "c0", points: zip(c.temperature, c.push), dots: true}]}),
+      plot({title: "Calibration error", note: "ECE of the retrieval softmax, mean of both directions", x: {name: "temperature", log: true, format: short}, y: {}, format: percent, marks: [{x: tau, name: `τ ${short(tau)}`}],
+        label: `Calibration error over the temperature; least at ${short(find("best_temperature", `${p.x}-${p.y}`).value)}`, series: [{name: "ECE", colour: "c0", points: zip(c.temperature, c.ece), dots: true}]}),
+      plot({title: "If the gap were closed", note: "both sides moved towards each other by half of that part of it each, then brought back to length 1", x: {name: "part of the gap taken away", format: (v) => digits(v, 2)}, y: {}, marks: [{x: 0, name: "as they are"}], format: (v) => digits(v, 3),
+        label: "Gap, alignment and recall while both modalities move along the gap vector",
+        series: [["gap", "c1"], ["alignment", "c0"], ["recall1", "c2"]].map(([key, ink], i) => ({name: key === "recall1" ? "R@1" : key, colour: ink, dash: dashes[i], points: zip(c.shift.alpha, c.shift[key]).sort((a, b) => a[0] - b[0])}))})));
+  }
+}
+
+function drawClasses() {
+  const with_classes = modalities.filter((m) => m.classes && m.classes.length);
+  if (!with_classes.length) return;
+  const labels = with_classes[0].classes.map((c) => c.label);
+  const body = element("tbody", {}, ...labels.map((label) => element("tr", {}, element("th", {scope: "row"}, label || "(none)"), ...with_classes.flatMap((m) => {
+    const c = m.classes.find((q) => q.label === label), floor = find("uniformity_floor", m.name).value;
+    const bar = element("svg", {viewBox: "0 0 120 12", width: 120, height: 12, role: "img", "aria-label": c ? `${label}, ${m.name}: ${digits(c.value, 2)}` : "none"},
+      element("rect", {x: 0, y: 1, width: 120, height: 10, fill: "var(--wash)"}), element("rect", {x: 0, y: 1, width: c ? Math.max(0, Math.min(120, 120 * c.value / floor)) : 0, height: 10, fill: `var(--${colourOf(m.name)})`}));
+    return [element("td", {class: "number"}, c ? c.rows.toLocaleString("en") : ""), element("td", {class: "number"}, c ? digits(c.value, 2) : ""), element("td", {}, bar)];
+  }))));
+  section("Uniformity by class", element("p", {class: "note"}, `Lower is more even; a full bar is the floor ${digits(find("uniformity_floor", with_classes[0].name).value, 2)}. The ${labels.length} largest classes, at most 1,000 rows of each.`),
+    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Uniformity by class"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "class"),
+      ...with_classes.flatMap((m) => [element("th", {scope: "col", class: "number"}, "rows"), element("th", {scope: "col", class: "number"}, m.name), element("th", {"aria-label": "bar"})]))), body)));
+}
+
+// ---- The sphere ----
+
+const multiply = (a, b) => a.map((_, k) => [0, 1, 2].reduce((sum, j) => sum + a[3 * Math.floor(k / 3) + j] * b[3 * j + k % 3], 0));
+const turnX = (t) => [1, 0, 0, 0, Math.cos(t), -Math.sin(t), 0, Math.sin(t), Math.cos(t)];
+const turnY = (t) => [Math.cos(t), 0, Math.sin(t), 0, 1, 0, -Math.sin(t), 0, Math.cos(t)];
+const apply = (m, x, y, z) => [m[0] * x + m[1] * y + m[2] * z, m[3] * x + m[4] * y + m[5] * z, m[6] * x + m[7] * y + m[8] * z];
+const unit = (p) => { const n = Math.hypot(...p) || 1; return p.map((v) => v / n); };
+const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+
+class Ball {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.hover = null;
+    this.lists = data.sphere.modalities;
+    this.view = this.first();
+    canvas.addEventListener("pointerdown", (e) => { try { canvas.setPointerCapture(e.pointerId); } catch { /* a synthetic pointer */ } this.drag = [e.clientX, e.clientY]; hideTip(); });
+    canvas.addEventListener("pointermove", (e) => {
+      if (!this.drag) return this.point(e);
+      const k = 2.4 / canvas.clientWidth;
+      this.turn((e.clientX - this.drag[0]) * k, (e.clientY - this.drag[1]) * k);
+      this.drag = [e.clientX, e.clientY];
+    });
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { this.drag = null; });
+    canvas.addEventListener("pointerleave", () => { this.hover = null; hideTip(); this.draw(); });
+    canvas.addEventListener("keydown", (e) => {
+      const step = {ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1]}[e.key];
+      if (!step) return;
+      e.preventDefault();
+      this.turn(...step);
+    });
+  }
+  // The step between the first two means runs left to right; the middle of all points faces the reader.
+  first() {
+    const means = this.lists.map((l) => [0, 1, 2].map((k) => l.points.reduce((s, v, i) => i % 3 === k ? s + v : s, 0) / (l.ids.length || 1)));
+    const middle = means.reduce((a, b) => a.map((v, k) => v + b[k]));
+    let right = means.length > 1 ? unit(means[1].map((v, k) => v - means[0][k])) : unit(cross([0, 1, 0], middle.map((v, k) => v + (k ? 0 : 1e-6))));
+    const along = middle.reduce((s, v, k) => s + v * right[k], 0);
+    let front = unit(middle.map((v, k) => v - along * right[k]));
+    if (!Number.isFinite(front[0]) || Math.hypot(...front) < 0.5) { right = [1, 0, 0]; front = [0, 0, 1]; }
+    return [...right, ...cross(front, right), ...front];
+  }
+  turn(dx, dy) { this.view = multiply(turnX(dy), multiply(turnY(dx), this.view)); this.draw(); }
+  place() {
+    const size = this.canvas.clientWidth, r = size * 0.46, c = size / 2, marks = [];
+    this.lists.forEach((l, m) => l.ids.forEach((id, i) => {
+      if (id < 0) return;
+      const p = apply(this.view, l.points[3 * i], l.points[3 * i + 1], l.points[3 * i + 2]);
+      marks.push({m, i, id, x: c + r * p[0], y: c - r * p[1], z: p[2], p});
+    }));
+    return {size, r, c, marks};
+  }
+  point(e) {
+    const box = this.canvas.getBoundingClientRect(), x = e.clientX - box.left, y = e.clientY - box.top;
+    let best = 14, found = null;
+    for (const mark of this.place().marks) {
+      const d = Math.hypot(mark.x - x, mark.y - y) - 4 * mark.z;
+      if (mark.z > -0.1 && d < best) { best = d; found = mark; }
+    }
+    if ((found && found.m + ":" + found.i) !== (this.hover && this.hover.m + ":" + this.hover.i)) { this.hover = found; this.draw(); }
+    if (!found) return hideTip();
+    const owner = this.lists[found.m].name, item = named(owner) ? items[found.id] : null;
+    const label = item && item.label && item.name ? `\n${item.label}` : "";
+    showTip([hasPicture(owner) ? picture(found.id) : "", element("span", {}, `${nameOf(found.id, owner)}${label}\n${owner} ${found.id}`)], e);
+  }
+  shape(pen, m, x, y, s) {
+    pen.beginPath();
+    if (m === 0) pen.arc(x, y, s * 0.9, 0, 7);
+    else if (m === 1) { pen.moveTo(x, y - s * 1.2); pen.lineTo(x + s * 1.2, y); pen.lineTo(x, y + s * 1.2); pen.lineTo(x - s * 1.2, y); pen.closePath(); }
+    else if (m === 2) { pen.moveTo(x, y - s * 1.2); pen.lineTo(x + s * 1.1, y + s * 0.9); pen.lineTo(x - s * 1.1, y + s * 0.9); pen.closePath(); }
+    else pen.rect(x - s * 0.85, y - s * 0.85, s * 1.7, s * 1.7);
+  }
+  draw() {
+    if (!this.canvas.clientWidth) return;
+    const ratio = window.devicePixelRatio || 1, at = this.place(), pen = this.canvas.getContext("2d"), k = at.size / 560;
+    this.canvas.width = this.canvas.height = Math.round(at.size * ratio);
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.fillStyle = colour("ball");
+    pen.strokeStyle = colour("rule");
+    pen.beginPath();
+    pen.arc(at.c, at.c, at.r, 0, 7);
+    pen.fill();
+    pen.stroke();
+    this.circles(pen, at);
+    const inks = this.lists.map((l) => colour(colourOf(l.name))), paper = colour("paper");
+    if (this.hover) this.arcs(pen, at, this.hover.i);
+    for (const mark of at.marks.sort((a, b) => a.z - b.z)) {
+      const own = this.hover && mark.i === this.hover.i && pairs.length, s = ((2 + 2.2 * (mark.z + 1) / 2) * k + 0.8) * (own ? 1.8 : 1);
+      pen.globalAlpha = own ? 1 : mark.z < 0 ? 0.18 + 0.2 * (mark.z + 1) : 0.9;
+      this.shape(pen, mark.m, mark.x, mark.y, s);
+      pen.fillStyle = inks[mark.m];
+      pen.fill();
+      pen.lineWidth = own ? 1.6 : 0.7;
+      pen.strokeStyle = own ? colour("ink") : paper;
+      pen.stroke();
+    }
+    pen.globalAlpha = 1;
+  }
+  circles(pen, at) {
+    pen.strokeStyle = colour("rule");
+    pen.lineWidth = 1;
+    for (let k = 0; k < 5; ++k) {
+      pen.beginPath();
+      for (let j = 0, drawing = false; j <= 90; ++j) {
+        const t = j / 90 * 2 * Math.PI, lat = (k - 3.5) * Math.PI / 4 + Math.PI / 8;
+        const q = k < 3 ? [Math.cos(t) * Math.cos(k * Math.PI / 3), Math.sin(t), Math.cos(t) * Math.sin(k * Math.PI / 3)] : [Math.cos(t) * Math.cos(lat), Math.sin(lat), Math.sin(t) * Math.cos(lat)];
+        const p = apply(this.view, ...q);
+        if (p[2] < 0) { drawing = false; continue; }
+        if (drawing) pen.lineTo(at.c + at.r * p[0], at.c - at.r * p[1]); else pen.moveTo(at.c + at.r * p[0], at.c - at.r * p[1]);
+        drawing = true;
+      }
+      pen.stroke();
+    }
+  }
+  // The great circles that join the row's marks of the modalities.
+  arcs(pen, at, i) {
+    const mine = at.marks.filter((mark) => mark.i === i);
+    pen.strokeStyle = colour("ink");
+    pen.lineWidth = 1.6;
+    for (let k = 1; k < mine.length; ++k) {
+      const a = mine[k - 1].p, b = mine[k].p, theta = Math.acos(Math.max(-1, Math.min(1, a[0] * b[0] + a[1] * b[1] + a[2] * b[2]))), sine = Math.sin(theta);
+      pen.beginPath();
+      for (let j = 0; j <= 24; ++j) {
+        const t = j / 24, u = sine < 1e-3 ? 1 - t : Math.sin((1 - t) * theta) / sine, v = sine < 1e-3 ? t : Math.sin(t * theta) / sine;
+        pen.lineTo(at.c + at.r * (u * a[0] + v * b[0]), at.c - at.r * (u * a[1] + v * b[1]));
+      }
+      pen.stroke();
+    }
+  }
+}
+
+let ball = null;
+function drawSphere() {
+  const shapes = ["circle", "diamond", "triangle", "square"], names = data.sphere.modalities.map((l) => l.name);
+  const canvas = element("canvas", {id: "sphere", tabindex: 0, role: "img", "aria-label": `Sphere of ${data.sphere.modalities[0].ids.length} rows of ${names.join(" and ")} on their three leading directions, ` +
+    `which hold ${percent(data.sphere.share)} of the squared length. Arrow keys turn it.`});
+  section("On the sphere", element("p", {class: "note"}, `${data.sphere.modalities[0].ids.length} rows on the three leading directions of all modalities together (uncentred), brought back to length 1; these hold ${percent(data.sphere.share)} of the squared length. ` +
+    "Drag or use the arrow keys to turn; point at a mark to see its row."),
+  element("p", {class: "legend"}, ...names.map((name, m) => element("span", {class: "key"}, element("svg", {viewBox: "0 0 26 12", "aria-hidden": "true"},
+    element("path", {fill: `var(--${colourOf(name)})`, d: m === 0 ? "M13 1a5 5 0 1 0 .01 0Z" : m === 1 ? "M13 0l6 6-6 6-6-6Z" : m === 2 ? "M13 1l6 10H7Z" : "M8 1h10v10H8Z"})), `${name} (${shapes[Math.min(m, 3)]})`))),
+  element("div", {class: "ball"}, canvas));
+  ball = new Ball(canvas);
+  ball.draw();
+}
+
+// ---- Tables ----
+
+function drawHubs() {
+  const rows = [];
+  const add = (asked, owner, hubs, scope) => rows.push([asked === owner ? `neighbours within ${asked}` : `${asked} asks ${owner}`, owner, hubs, find("hubness", scope)]);
+  for (const p of pairs) { add(p.x, p.y, p.hubs.forward, `${p.x}-${p.y}`); add(p.y, p.x, p.hubs.back, `${p.y}-${p.x}`); }
+  for (const m of modalities) add(m.name, m.name, m.hubs, m.name);
+  section("Hubs", element("p", {class: "note"}, "The rows most often among the 10 nearest of others: share of the asking rows that have it there."),
+    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Hubs"}, element("table", {class: "examples"}, element("tbody", {}, ...rows.map(([text, owner, hubs, m]) => element("tr", {},
+      element("th", {scope: "row"}, text, element("br"), element("small", {}, `skewness ${m ? valueText(m) : ""}`)),
+      ...hubs.slice(0, 6).map((h) => element("td", {}, itemNode(h.id, owner, 40), element("div", {}, element("small", {}, percent(h.share)))))))))));
+}
+
+function drawExamples() {
+  if (!pairs.length) return;
+  const host = section("Retrieval examples", element("p", {class: "note"}, "Queries drawn by chance, up to four that find their partner first and as many that do not: the query, its true match, the first five. The true match is framed where it is among them."));
+  for (const p of pairs) for (const [side, asked, owner] of [["forward", p.x, p.y], ["back", p.y, p.x]]) {
+    const head = element("tr", {}, ...["query", "own partner", "rank", "1", "2", "3", "4", "5"].map((h) => element("th", {scope: "col"}, h)));
+    host.append(element("h3", {}, `${asked} asks ${owner}`), element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": `${asked} asks ${owner}`}, element("table", {class: "examples"}, element("thead", {}, head),
+      element("tbody", {}, ...p.examples[side].map((x) => element("tr", {}, element("th", {scope: "row"}, itemNode(x.query, asked, 40)), element("td", {}, itemNode(x.answer, owner, 40)), element("td", {class: "number"}, x.rank.toLocaleString("en")),
+        ...x.first.map((f) => { const node = itemNode(f.id, owner, 40); if (f.id === x.answer) { node.classList.add("true"); node.append(element("small", {}, "own partner")); } return element("td", {}, node, element("br"), element("small", {}, digits(f.cosine, 3))); })))))));
+  }
+}
+
+function drawHealth() {
+  const columns = [["rows", (m) => m.rows.toLocaleString("en")], ["usable", (m) => m.usable.toLocaleString("en")], ["in pairs", (m) => m.analysed.toLocaleString("en")], ["not finite", (m) => m.health.not_finite], ["zero", (m) => m.health.zero],
+    ["duplicates", (m) => m.health.duplicates], ["near-duplicates", (m) => m.health.near_duplicates], ["constant columns", (m) => m.health.constant_columns],
+    ["length: least, median, greatest", (m) => `${short(m.norms.least)}, ${short(m.norms.median)}, ${short(m.norms.greatest)}`]];
+  const cell = (v) => typeof v === "object" ? [v.count.toLocaleString("en"), v.count ? element("small", {}, ` first: ${v.first.slice(0, 5).join(", ")}`) : ""] : [String(v)];
+  section("Health", element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Health"}, element("table", {}, element("thead", {}, element("tr", {}, element("td"), ...modalities.map((m) => element("th", {scope: "col"}, m.name)))),
+    element("tbody", {}, ...columns.map(([name, get]) => element("tr", {}, element("th", {scope: "row"}, name), ...modalities.map((m) => element("td", {}, ...cell(get(m))))))))));
+}
+
+function everything() {
+  main.replaceChildren();
+  summary();
+  drawHealth();
+  drawPlots();
+  drawSphere();
+  drawExamples();
+  drawHubs();
+  drawCurves();
+  drawClasses();
+  figures();
+  const s = data.settings;
+  main.append(element("footer", {}, element("p", {}, `${modalities.flatMap((m) => m.files).slice(0, 8).join(", ")}. spheremix ${data.version}, ${s.precision} precision, seed ${s.seed}, ${s.threads} threads, ${s.instructions}, ${s.seconds} s. ` +
+    `All pairs up to ${s.exact_rows.toLocaleString("en")} rows, a sample of ${s.sample.toLocaleString("en")} beyond; curves up to ${s.curve_rows.toLocaleString("en")} pairs, a sample of ${s.curve_sample.toLocaleString("en")} beyond.`)));
+}
+
+everything();
+let wide = window.innerWidth < 480;
+window.addEventListener("resize", () => { if (wide !== (window.innerWidth < 480)) { wide = !wide; everything(); } else ball.draw(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => ball.draw());

@@ -1,0 +1,245 @@
+#include "tools.hpp"
+
+#include <map>
+
+#include "bootstrap.hpp"
+#include "output.hpp"
+#include "spectrum.hpp"
+#include "spheremix/metrics/uniformity.hpp"
+#include "spheremix/sphere/distance.hpp"
+#include "spheremix/sphere/normalize.hpp"
+#include "spheremix/sphere/slerp.hpp"
+
+namespace analyze {
+namespace {
+
+struct Place {
+  std::size_t modality;
+  Index row;
+};
+
+Place place_of(const std::string& text, const std::vector<Source>& sources) {
+  const std::size_t mark = text.rfind(':');
+  const std::string name = mark == std::string::npos ? sources[0].name() : text.substr(0, mark);
+  const std::string number = mark == std::string::npos ? text : text.substr(mark + 1);
+  for (std::size_t m = 0; m < sources.size(); ++m) {
+    if (sources[m].name() != name) continue;
+    const bool digits = !number.empty() && number.size() < 18 &&
+                        number.find_first_not_of("0123456789") == std::string::npos;
+    if (!digits || std::stoll(number) >= sources[m].rows())
+      wrong("\"", text, "\": a row of ", name, " from 0 to ", sources[m].rows() - 1,
+            " is expected");
+    return {m, Index(std::stoll(number))};
+  }
+  wrong("\"", text, "\": there is no modality ", name);
+}
+
+/// Size, lengths, spread and rank of finite rows.
+Json summary(const RowMatrix<double>& x) {
+  Json json{{"rows", x.rows()}, {"cols", x.cols()}};
+  std::vector<Index> usable;
+  for (Index i = 0; i < x.rows(); ++i)
+    if (x.row(i).allFinite() && x.row(i).squaredNorm() > 0) usable.push_back(i);
+  json["usable"] = usable.size();
+  if (usable.size() < 2) return json;
+  RowMatrix<double> unit(Index(usable.size()), x.cols());
+  double length = 0;
+  for (std::size_t i = 0; i < usable.size(); ++i) {
+    unit.row(Index(i)) = x.row(usable[i]);
+    length += x.row(usable[i]).norm() / double(usable.size());
+  }
+  spheremix::sphere::normalize_rows(unit, unit);
+  Health h;
+  h.usable = unit.rows();
+  h.mean = unit.colwise().mean().transpose();
+  h.moment = unit.transpose() * unit / double(unit.rows());
+  const Spectrum s = spectrum_of(h);
+  const double n = double(h.usable), r = h.mean.squaredNorm();
+  json["norm_mean"] = length;
+  json["mean_cosine"] = (n * r - 1) / (n - 1);
+  json["effective_rank"] = s.effective_rank;
+  json["iso_score"] = s.iso_score;
+  const std::vector<Index> every = [&] {
+    std::vector<Index> all(usable.size());
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = Index(i);
+    return sample_rows(all, 5000, 1);
+  }();
+  RowMatrix<double> some(Index(every.size()), unit.cols());
+  for (std::size_t i = 0; i < every.size(); ++i) some.row(Index(i)) = unit.row(every[i]);
+  json["uniformity"] = spheremix::metrics::uniformity(some);
+  if (some.rows() < unit.rows()) json["uniformity_rows"] = some.rows();
+  return json;
+}
+
+void keep(RowMatrix<double>& x, std::vector<Index>& ids, const std::vector<Index>& rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (Index(i) != rows[i]) x.row(Index(i)) = x.row(rows[i]);
+    ids[i] = ids[at(rows[i])];
+  }
+  x.conservativeResize(Index(rows.size()), x.cols());
+  ids.resize(rows.size());
+}
+
+void expect_usable(const RowMatrix<double>& x, const std::string& repair,
+                   const std::string& input) {
+  for (Index i = 0; i < x.rows(); ++i)
+    if (!x.row(i).allFinite() || !(x.row(i).squaredNorm() > 0))
+      wrong(input, ": row ", i, " is zero or not finite, which ", repair,
+            " cannot take; put --repair drop-bad first");
+}
+
+/// x -> (x - mean) A, A the inverse root of the covariance on the directions that hold variance.
+void whiten(RowMatrix<double>& x, const std::string& input) {
+  if (x.rows() < 2) wrong(input, ": whitening needs at least 2 rows");
+  const Eigen::RowVectorXd mean = x.colwise().mean();
+  x.rowwise() -= mean;
+  const Eigen::MatrixXd covariance = x.transpose() * x / double(x.rows() - 1);
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(covariance);
+  const Eigen::VectorXd& squares = solver.eigenvalues();
+  Eigen::VectorXd scale = Eigen::VectorXd::Zero(squares.size());
+  for (Index k = 0; k < squares.size(); ++k)
+    if (squares[k] > 1e-10 * squares.maxCoeff()) scale[k] = 1 / std::sqrt(squares[k]);
+  x = x * (solver.eigenvectors() * scale.asDiagonal() * solver.eigenvectors().transpose());
+}
+
+}  // namespace
+
+Json slerp_path(const PathRequest& r, Progress& progress) {
+  std::vector<Source> sources;
+  for (const auto& [name, pattern] : r.modalities) {
+    sources.emplace_back(name, pattern);
+    if (sources.back().cols() != sources[0].cols())
+      wrong(sources[0].pattern(), " has rows of ", sources[0].cols(), " but ", pattern, " of ",
+            sources.back().cols(), ": one width is needed");
+  }
+  std::vector<std::string> names;
+  if (!r.names.empty()) names = read_column(r.names, sources[0].rows());
+  const Place ends[2] = {place_of(r.from, sources), place_of(r.to, sources)};
+  spheremix::Vector<double> end[2];
+  for (int e = 0; e < 2; ++e) {
+    const RowMatrix<double> row = sources[ends[e].modality].gather<double>({ends[e].row});
+    if (!row.allFinite() || !(row.squaredNorm() > 0))
+      wrong("\"", e == 0 ? r.from : r.to, "\": the row is zero or not finite");
+    end[e] = spheremix::sphere::normalize(row.transpose());
+  }
+  const Index d = sources[0].cols();
+  RowMatrix<double> points(r.steps, d);
+  for (int s = 0; s < r.steps; ++s) {
+    try {
+      points.row(s) =
+          spheremix::sphere::slerp(end[0], end[1], double(s) / (r.steps - 1)).transpose();
+    } catch (const std::invalid_argument&) {
+      wrong("\"", r.from, "\" and \"", r.to,
+            "\" are opposite points: no one shortest path joins them");
+    }
+  }
+  struct Near {
+    double cosine;
+    std::size_t modality;
+    Index row;
+  };
+  std::vector<std::vector<Near>> nearest(std::size_t(r.steps));
+  for (std::size_t m = 0; m < sources.size(); ++m) {
+    progress.stage("Reading " + sources[m].name(), double(sources[m].rows()), "rows");
+    const Index block = std::max<Index>(1, (Index(1) << 20) / d);
+    for (Index first = 0; first < sources[m].rows(); first += block) {
+      const Index count = std::min(block, sources[m].rows() - first);
+      RowMatrix<double> rows(count, d);
+      sources[m].read(first, count, rows.data());
+      for (Index i = 0; i < count; ++i) {
+        const double length = rows.row(i).norm();
+        if (!std::isfinite(length) || !(length > 0)) continue;
+        rows.row(i) /= length;
+        const Eigen::VectorXd cosines = points * rows.row(i).transpose();
+        for (int s = 0; s < r.steps; ++s) {
+          auto& list = nearest[std::size_t(s)];
+          if (Index(list.size()) == r.nearest && !(cosines[s] > list.back().cosine)) continue;
+          auto place = list.end();
+          while (place != list.begin() && cosines[s] > std::prev(place)->cosine) --place;
+          list.insert(place, {cosines[s], m, first + i});
+          if (Index(list.size()) > r.nearest) list.pop_back();
+        }
+      }
+      progress.add(double(count));
+    }
+  }
+  Json json{{"from", r.from},
+            {"to", r.to},
+            {"degrees", spheremix::sphere::geodesic_distance(end[0], end[1]) * 180 /
+                            spheremix::core::pi<double>},
+            {"steps", Json::array()}};
+  for (int s = 0; s < r.steps; ++s) {
+    Json step{{"t", double(s) / (r.steps - 1)}, {"nearest", Json::array()}};
+    for (const Near& n : nearest[std::size_t(s)]) {
+      Json item{{"modality", sources[n.modality].name()}, {"row", n.row}, {"cosine", n.cosine}};
+      if (at(n.row) < names.size()) item["name"] = names[at(n.row)];
+      step["nearest"].push_back(item);
+    }
+    json["steps"].push_back(step);
+  }
+  return json;
+}
+
+Json fix_file(const FixRequest& r, Progress& progress) {
+  if (r.output.size() < 4 || r.output.substr(r.output.size() - 4) != ".npy")
+    wrong(r.output, ": the output's name must end with .npy");
+  const Source source("input", r.input);
+  progress.stage("Reading", double(source.rows()), "rows");
+  RowMatrix<double> x(source.rows(), source.cols());
+  source.read(0, source.rows(), x.data());
+  progress.add(double(source.rows()));
+  std::vector<Index> ids(at(x.rows()));
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = Index(i);
+  Json json{
+      {"input", r.input}, {"output", r.output}, {"repairs", r.repairs}, {"before", summary(x)}};
+  for (const std::string& repair : r.repairs) {
+    std::vector<Index> rows;
+    if (repair == "drop-bad") {
+      for (Index i = 0; i < x.rows(); ++i)
+        if (x.row(i).allFinite() && x.row(i).squaredNorm() > 0) rows.push_back(i);
+      keep(x, ids, rows);
+    } else if (repair == "drop-duplicates") {
+      std::map<std::vector<double>, Index> seen;
+      for (Index i = 0; i < x.rows(); ++i) {
+        const std::vector<double> row(x.data() + i * x.cols(), x.data() + (i + 1) * x.cols());
+        const bool bad = !x.row(i).allFinite();  // NaN orders with nothing: such rows stay
+        if (bad || seen.emplace(row, i).second) rows.push_back(i);
+      }
+      keep(x, ids, rows);
+    } else if (repair == "normalise") {
+      expect_usable(x, repair, r.input);
+      spheremix::sphere::normalize_rows(x, x);
+    } else if (repair == "centre") {
+      expect_usable(x, repair, r.input);
+      spheremix::sphere::normalize_rows(x, x);
+      const Eigen::RowVectorXd mean = x.colwise().mean();
+      x.rowwise() -= mean;
+      expect_usable(x, "bringing centred rows to length 1", r.input);
+      spheremix::sphere::normalize_rows(x, x);
+    } else {
+      for (Index i = 0; i < x.rows(); ++i)
+        if (!x.row(i).allFinite())
+          wrong(r.input, ": row ", i,
+                " is not finite, which whiten cannot take; put --repair drop-bad first");
+      whiten(x, r.input);
+    }
+    stop_if_asked();
+  }
+  if (x.rows() == 0) wrong(r.input, ": no row is left");
+  json["after"] = summary(x);
+  const auto dtype = source.dtype() == "f8"   ? spheremix::io::Dtype::f8
+                     : source.dtype() == "f2" ? spheremix::io::Dtype::f2
+                                              : spheremix::io::Dtype::f4;
+  stop_if_asked();
+  OutputFiles files;
+  if (!r.kept.empty()) {
+    std::string text;
+    for (const Index i : ids) text += std::to_string(i) + "\n";
+    files.write(r.kept, text);
+  }
+  spheremix::io::save_npy(r.output, x, {.dtype = dtype});
+  files.commit();
+  return json;
+}
+
+}  // namespace analyze

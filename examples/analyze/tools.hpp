@@ -1,0 +1,27 @@
+// The two commands beside the report: a walk along a geodesic, and repairs of a file.
+#pragma once
+
+#include "progress.hpp"
+#include "tables.hpp"
+
+namespace analyze {
+
+struct PathRequest {
+  std::vector<std::pair<std::string, std::string>> modalities;
+  std::string from, to;  ///< "image:3", or "3" of the first modality
+  std::string names, json;
+  int steps = 9, nearest = 3;
+};
+
+/// Points along the great circle between two rows, and the nearest items to each.
+Json slerp_path(const PathRequest& request, Progress& progress);
+
+struct FixRequest {
+  std::string input, output, kept;
+  std::vector<std::string> repairs;  ///< drop-bad, drop-duplicates, normalise, centre, whiten
+};
+
+/// Applies the repairs in order and writes the result; returns what was before and after.
+Json fix_file(const FixRequest& request, Progress& progress);
+
+}  // namespace analyze

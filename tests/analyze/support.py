@@ -1,0 +1,67 @@
+"""What the tests of spheremix-analyze share: running it, and .npy files by the standard library alone."""
+import json
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = ROOT / "tests/data/openclipart/image_shared_256_f16.npy"
+TEXT = ROOT / "tests/data/openclipart/text_shared_256_f16.npy"
+PROGRAM = "spheremix-analyze"
+
+
+def run(*arguments, **more):
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=600, **more)
+
+
+def report(*arguments):
+    """The JSON document of a run, and what it printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        done = run(*arguments, "--json", out)
+        if done.returncode != 0:
+            raise AssertionError(f"exit status {done.returncode}: {done.stderr}")
+        return json.loads(out.read_text()), done.stdout
+
+
+def value(document, key, scope):
+    found = [m for m in document["metrics"] if m["key"] == key and m["scope"] == scope]
+    assert len(found) == 1, f"{len(found)} figures {scope}.{key}"
+    return found[0]["value"]
+
+
+def load(path):
+    """A little-endian two-dimensional .npy file as a list of lists."""
+    raw = Path(path).read_bytes()
+    start = 10 + int.from_bytes(raw[8:10], "little")
+    header = eval(raw[10:start].decode(), {"__builtins__": {}})
+    rows, cols = header["shape"]
+    letter = {"<f2": "e", "<f4": "f", "<f8": "d"}[header["descr"]]
+    numbers = struct.unpack(f"<{rows * cols}{letter}", raw[start:])
+    return [list(numbers[i * cols:(i + 1) * cols]) for i in range(rows)]
+
+
+def header(descr, rows, cols):
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}"
+    text += " " * (63 - (10 + len(text)) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def numbers(rows, descr="<f4"):
+    letter = {"<f2": "e", "<f4": "f", "<f8": "d"}[descr]
+    return b"".join(struct.pack(f"<{len(row)}{letter}", *row) for row in rows)
+
+
+def save(path, rows, descr="<f4"):
+    Path(path).write_bytes(header(descr, len(rows), len(rows[0]) if rows else 0) + numbers(rows, descr))
+    return path
+
+
+def main():
+    global PROGRAM
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        PROGRAM = sys.argv.pop(1)
+    unittest.main(module="__main__")
