@@ -1,0 +1,294 @@
+// Mixtures of k points on the sphere: weighted Frechet means of chosen rows, and the way back.
+//
+//   m_i = the point with sum_j w_ij log_m(x_c(i,j)) = 0        k = 2: geodesic mixup
+//
+// fixed point of m <- exp_m( sum_j w_ij log_m(x_c(i,j)) / sum_j w_ij ), in double whatever T.
+//
+// Shapes     X: N x d, unit rows; members: n x k rows of X (one may come twice); weights: n x k,
+//            >= 0, used up to their sum. Result: n x d. A lone weight gives its row's very bits.
+// Gradient   implicit: with u_j, theta_j the direction and angle of x_j from m, c_j = theta_j cot
+// theta_j,
+//            H = sum w_j (u_j u_j^T + c_j (P_m - u_j u_j^T)) and H y = P_m g (conjugate gradients),
+//            dx_j = w_j ( (y.u_j) e_j + theta_j/sin theta_j (y - (y.u_j) u_j) ), e_j the direction
+//            of arrival at x_j;  dw_j = y.log_m(x_j).  Tangent at m and at x_j.
+// Errors     std::invalid_argument: shapes, members outside, weights negative, not finite or all
+// zero
+//            in a row; points that are in no open half sphere: an antipode met, no convergence, no
+//            minimum. NaN rows give NaN.
+// Source     Buss and Fillmore 2001, "Spherical averages and applications to spherical splines".
+#pragma once
+
+#include <vector>
+
+#include "spheremix/sphere/arc_rows.hpp"
+#include "spheremix/sphere/arguments.hpp"
+#include "spheremix/sphere/exp_log.hpp"
+
+namespace spheremix::mixup {
+
+/// n x k row numbers.
+using Members = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// Gradients of barycentre.
+template <class Matrix>
+struct BarycentreGradient {
+  Matrix x;        ///< dL/dX, N x d
+  Matrix weights;  ///< dL/dweights, n x k
+};
+
+namespace detail {
+
+/// The points of one mixture in double, with the scratch of its iteration.
+class BarycentreRow {
+ public:
+  BarycentreRow(Index k, Index d)
+      : k_(k),
+        d_(d),
+        x(std::size_t(k * d)),
+        w(std::size_t(k)),
+        mean(std::size_t(d)),
+        step(std::size_t(d)),
+        log(std::size_t(k * d)) {}
+
+  const double* point(Index j) const { return x.data() + j * d_; }
+  double* log_of(Index j) { return log.data() + j * d_; }
+
+  template <class T, class W>
+  void load(const char* function, core::MatrixView<const T> rows, const Members& members,
+            core::MatrixView<const W> weights, Index i) {
+    sum = 0;
+    for (Index j = 0; j < k_; ++j) {
+      const double weight = double(weights(i, j));
+      core::expects(weight >= 0 && std::isfinite(weight), function, "weights(", i, ", ", j, ") is ",
+                    weight, ", not a finite number >= 0");
+      w[std::size_t(j)] = weight;
+      sum += weight;
+      for (Index a = 0; a < d_; ++a) x[std::size_t(j * d_ + a)] = double(rows(members(i, j), a));
+    }
+    core::expects(sum > 0, function, "the weights of row ", i, " are all 0");
+  }
+
+  /// The number of the only member with weight, or -1.
+  Index lone() const {
+    Index found = -1;
+    for (Index j = 0; j < k_; ++j)
+      if (w[std::size_t(j)] > 0) {
+        if (found >= 0) return -1;
+        found = j;
+      }
+    return found;
+  }
+
+  /// Logarithms at the mean; false for an antipode.
+  bool logarithms() {
+    for (Index j = 0; j < k_; ++j) {
+      const math::Arc<double> arc = sphere::detail::arc_between<double>(mean.data(), point(j), d_);
+      if (arc.antipodal) return false;
+      const auto [s, t] = math::arc_log(arc);
+      for (Index a = 0; a < d_; ++a) {
+        const double p = mean[std::size_t(a)], q = point(j)[a];
+        log_of(j)[a] = s * (p + q) + t * (q - p);
+      }
+    }
+    return true;
+  }
+
+  /// Leaves the mean and its logarithms.
+  void solve(const char* function, Index i) {
+    std::fill(mean.begin(), mean.end(), 0.0);
+    for (Index j = 0; j < k_; ++j)
+      for (Index a = 0; a < d_; ++a) mean[std::size_t(a)] += w[std::size_t(j)] * point(j)[a];
+    if (const Index only = lone(); only >= 0) {
+      std::copy_n(point(only), d_, mean.data());
+      (void)normalise();
+    } else if (!normalise()) {
+      core::fail(function, ": the points of row ", i, " balance each other: no unique mean");
+    }
+    double before = core::infinity<double>;
+    for (int iteration = 0;; ++iteration) {
+      core::expects(logarithms(), function, "a point of row ", i,
+                    " is antipodal to the mean of the others");
+      std::fill(step.begin(), step.end(), 0.0);
+      for (Index j = 0; j < k_; ++j)
+        for (Index a = 0; a < d_; ++a)
+          step[std::size_t(a)] += w[std::size_t(j)] / sum * log_of(j)[a];
+      sphere::detail::tangent<double>(mean.data(), step.data(), step.data(), d_);
+      const double size = length(step.data());
+      if (!(size > 4 * core::epsilon<double>) || (size < 1e-14 && size >= 0.5 * before)) return;
+      core::expects(iteration < 1000, function, "row ", i, " has not converged: |step| is ", size);
+      before = size;
+      sphere::detail::exp_map<double>(mean.data(), step.data(), mean.data(), d_);
+      (void)normalise();
+    }
+  }
+
+  /// From g at the mean: y with H y = P g in `step`.
+  void solve_hessian(const char* function, Index i, const double* g) {
+    std::vector<double> residual(g, g + d_), direction, product(static_cast<std::size_t>(d_));
+    sphere::detail::tangent<double>(mean.data(), residual.data(), residual.data(), d_);
+    std::fill(step.begin(), step.end(), 0.0);
+    direction = residual;
+    const double start = dot(residual.data(), residual.data());
+    double size = start;
+    for (Index iteration = 0; iteration < 4 * k_ + 8 && size > 1e-28 * start; ++iteration) {
+      hessian(direction.data(), product.data());
+      const double curvature = dot(direction.data(), product.data());
+      if (curvature <= 0 && size < 1e-20 * start) break;  // rounding is all that is left
+      core::expects(!(curvature <= 0), function, "the mean of row ", i,
+                    " is no minimum: its points are too far apart");
+      const double alpha = size / curvature;
+      for (std::size_t a = 0; a < std::size_t(d_); ++a) {
+        step[a] += alpha * direction[a];
+        residual[a] -= alpha * product[a];
+      }
+      sphere::detail::tangent<double>(mean.data(), residual.data(), residual.data(), d_);
+      const double next = dot(residual.data(), residual.data());
+      for (std::size_t a = 0; a < std::size_t(d_); ++a)
+        direction[a] = residual[a] + next / size * direction[a];
+      size = next;
+    }
+  }
+
+  /// dL/dx_j into out, from y in `step`; returns dL/dw_j.
+  double pull(Index j, double* out) {
+    const double* const l = log_of(j);
+    const double theta = length(l), weight = w[std::size_t(j)] / sum;
+    const double along = theta > 0 ? dot(step.data(), l) / theta : 0;
+    const double turn = theta > 0 ? theta / std::sin(theta) : 1;
+    for (Index a = 0; a < d_; ++a) {
+      const double u = theta > 0 ? l[a] / theta : 0;
+      const double arrive = std::cos(theta) * u - std::sin(theta) * mean[std::size_t(a)];
+      out[a] = weight * (along * arrive + turn * (step[std::size_t(a)] - along * u));
+    }
+    return dot(step.data(), l) / sum;
+  }
+
+  double dot(const double* a, const double* b) const {
+    double s = 0;
+    for (Index k = 0; k < d_; ++k) s += a[k] * b[k];
+    return s;
+  }
+  double length(const double* a) const { return std::sqrt(dot(a, a)); }
+
+ private:
+  bool normalise() {
+    const double size = length(mean.data());
+    if (!(size > 1e-14 * sum) && size == size) return false;
+    for (double& m : mean) m /= size;
+    return true;
+  }
+
+  void hessian(const double* v, double* out) {
+    double identity = 0;
+    std::fill_n(out, d_, 0.0);
+    for (Index j = 0; j < k_; ++j) {
+      const double theta = length(log_of(j)), weight = w[std::size_t(j)] / sum;
+      const double c = theta > 1e-8 ? theta / std::tan(theta) : 1;
+      identity += weight * c;
+      if (!(theta > 0)) continue;
+      const double along = weight * (1 - c) * dot(log_of(j), v) / (theta * theta);
+      for (Index a = 0; a < d_; ++a) out[a] += along * log_of(j)[a];
+    }
+    for (Index a = 0; a < d_; ++a) out[a] += identity * v[a];
+    sphere::detail::tangent<double>(mean.data(), out, out, d_);
+  }
+
+  Index k_, d_;
+
+ public:
+  std::vector<double> x, w, mean, step, log;
+  double sum = 0;
+};
+
+template <class T>
+void expects_members(const char* function, core::MatrixView<const T> x, const Members& members,
+                     core::MatrixView<const T> weights) {
+  core::expects_same_shape(function, "members", members.rows(), members.cols(), "weights",
+                           weights.rows, weights.cols);
+  core::expects(members.cols() >= 1 || members.rows() == 0, function, "members is ", members.rows(),
+                " x 0");
+  for (Index i = 0; i < members.rows(); ++i)
+    for (Index j = 0; j < members.cols(); ++j)
+      core::expects(members(i, j) >= 0 && members(i, j) < x.rows, function, "members(", i, ", ", j,
+                    ") is ", members(i, j), ", outside [0, ", x.rows, ")");
+}
+
+}  // namespace detail
+
+/// The mixtures into out.
+template <class X, class W, class Out>
+requires sphere::detail::Writable<Out>
+void barycentre(const Eigen::MatrixBase<X>& x, const Members& members,
+                const Eigen::MatrixBase<W>& weights, Out&& out) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "barycentre";
+  const core::InputRows<T> rows(x), each(weights);
+  detail::expects_members(name, rows.view(), members, each.view());
+  core::OutputRows<std::remove_reference_t<Out>> to(name, "out", out, members.rows(), x.cols());
+  core::expects_apart(name, to.view(), rows.view());
+  core::parallel_chunks(members.rows(), 32, [&](Index first, Index count) {
+    detail::BarycentreRow row(members.cols(), x.cols());
+    for (Index i = first; i < first + count; ++i) {
+      row.load(name, rows.view(), members, each.view(), i);
+      if (row.lone() < 0) row.solve(name, i);
+      const double* const m = row.lone() < 0 ? row.mean.data() : row.point(row.lone());
+      for (Index a = 0; a < x.cols(); ++a) to.view()(i, a) = T(m[a]);
+    }
+  });
+  to.commit();
+}
+
+template <class X, class W>
+[[nodiscard]] RowMatrix<typename X::Scalar> barycentre(const Eigen::MatrixBase<X>& x,
+                                                       const Members& members,
+                                                       const Eigen::MatrixBase<W>& weights) {
+  RowMatrix<typename X::Scalar> out;
+  barycentre(x, members, weights, out);
+  return out;
+}
+
+/// Pulls the cotangents G (n x d) of the mixtures back into out (fields x, weights).
+template <class X, class W, class G, class Out>
+requires sphere::detail::WritableGradient<Out>
+void barycentre_vjp(const Eigen::MatrixBase<X>& x, const Members& members,
+                    const Eigen::MatrixBase<W>& weights, const Eigen::MatrixBase<G>& g, Out&& out) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "barycentre_vjp";
+  const core::InputRows<T> rows(x), each(weights), cotangent(g);
+  detail::expects_members(name, rows.view(), members, each.view());
+  core::expects_same_shape(name, "G", g.rows(), g.cols(), "the result", members.rows(), x.cols());
+  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
+  core::OutputRows dw(name, "out.weights", out.weights, members.rows(), members.cols());
+  core::expects_apart(name, dx.view(), rows.view());
+  core::expects_apart(name, dx.view(), cotangent.view());
+  const Index d = x.cols(), k = members.cols();
+  std::vector<double> total(static_cast<std::size_t>(x.rows() * d)),
+      part(static_cast<std::size_t>(d)), from(static_cast<std::size_t>(d));
+  detail::BarycentreRow row(k, d);
+  for (Index i = 0; i < members.rows(); ++i) {  // one after another: rows of X may be shared
+    row.load(name, rows.view(), members, each.view(), i);
+    row.solve(name, i);
+    for (Index a = 0; a < d; ++a) from[std::size_t(a)] = double(cotangent.view()(i, a));
+    row.solve_hessian(name, i, from.data());
+    for (Index j = 0; j < k; ++j) {
+      dw.view()(i, j) = T(row.pull(j, part.data()));
+      for (Index a = 0; a < d; ++a)
+        total[std::size_t(members(i, j) * d + a)] += part[std::size_t(a)];
+    }
+  }
+  for (Index i = 0; i < x.rows(); ++i)
+    for (Index a = 0; a < d; ++a) dx.view()(i, a) = T(total[std::size_t(i * d + a)]);
+  dx.commit();
+  dw.commit();
+}
+
+template <class X, class W, class G>
+[[nodiscard]] auto barycentre_vjp(const Eigen::MatrixBase<X>& x, const Members& members,
+                                  const Eigen::MatrixBase<W>& weights,
+                                  const Eigen::MatrixBase<G>& g) {
+  BarycentreGradient<RowMatrix<typename X::Scalar>> out;
+  barycentre_vjp(x, members, weights, g, out);
+  return out;
+}
+
+}  // namespace spheremix::mixup
