@@ -11,8 +11,8 @@
 // close to Y: the expanded form tr(X^T X X^T X) - ... loses everything there. Computed in double.
 #pragma once
 
-#include "spheremix/losses/dense_products.hpp"
 #include "spheremix/losses/row_outputs.hpp"
+#include "spheremix/pairwise/dense_products.hpp"
 
 namespace spheremix::losses::detail {
 
@@ -30,7 +30,7 @@ inline double inner_product(MatrixView<const double> a, MatrixView<const double>
 
 inline std::size_t consistency_bytes(Index n, Index d, bool gradients, int threads) {
   const std::size_t rows = rows_bytes<double>(n, d);
-  return DenseProducts<double>::bytes(threads) + (gradients ? 4 : 2) * rows +
+  return pairwise::DenseProducts<double>::bytes(threads) + (gradients ? 4 : 2) * rows +
          (d < n ? 3 * rows_bytes<double>(d, d) : 2 * rows_bytes<double>(n, n));
 }
 
@@ -44,9 +44,9 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double
   const bool gradients = dx.data != nullptr, linear = d < n;
   const double alpha = (a + b) / 2, beta = (b - a) / 2;
   const int threads =
-      DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(side));
+      pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(side));
   Workspace::Frame frame = workspace.frame(consistency_bytes(n, d, gradients, threads));
-  DenseProducts<double> products(threads, frame);
+  pairwise::DenseProducts<double> products(threads, frame);
   const auto s = take_rows<double>(frame, n, d), e = take_rows<double>(frame, n, d);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) {

@@ -15,8 +15,8 @@
 //            the released code.
 #pragma once
 
-#include "spheremix/losses/dense_products.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
+#include "spheremix/pairwise/dense_products.hpp"
 
 namespace spheremix::losses {
 
@@ -35,11 +35,12 @@ template <class T>
 double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& workspace,
                    MatrixView<T> dx) {
   const Index n = x.rows, d = x.cols;
-  const int threads = DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(d));
-  Workspace::Frame frame =
-      workspace.frame(DenseProducts<double>::bytes(threads) + 2 * rows_bytes<double>(n, d) +
-                      rows_bytes<double>(d, d) + 2 * Workspace::bytes_for<double>(std::size_t(d)));
-  DenseProducts<double> products(threads, frame);
+  const int threads =
+      pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(d));
+  Workspace::Frame frame = workspace.frame(pairwise::DenseProducts<double>::bytes(threads) +
+                                           2 * rows_bytes<double>(n, d) + rows_bytes<double>(d, d) +
+                                           2 * Workspace::bytes_for<double>(std::size_t(d)));
+  pairwise::DenseProducts<double> products(threads, frame);
   const auto centred = take_rows<double>(frame, n, d), back = take_rows<double>(frame, n, d);
   const auto c = take_rows<double>(frame, d, d);
   double* const mean = frame.take<double>(std::size_t(d));

@@ -9,7 +9,7 @@
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/product.hpp"
 
-namespace spheremix::losses::detail {
+namespace spheremix::pairwise {
 
 template <class T>
 class DenseProducts {
@@ -20,21 +20,21 @@ class DenseProducts {
   }
   static std::size_t bytes(int threads) {
     using core::Workspace;
-    return std::size_t(threads) * (Workspace::bytes_for<T>(std::size_t(pairwise::kPackA<T>)) +
-                                   Workspace::bytes_for<T>(std::size_t(pairwise::kPackB<T>)));
+    return std::size_t(threads) * (Workspace::bytes_for<T>(std::size_t(kPackA<T>)) +
+                                   Workspace::bytes_for<T>(std::size_t(kPackB<T>)));
   }
 
   DenseProducts(int threads, core::Workspace::Frame& frame) : threads_(threads) {
     for (int t = 0; t < threads; ++t) {
-      pack_[t].a = frame.take<T>(std::size_t(pairwise::kPackA<T>));
-      pack_[t].b = frame.take<T>(std::size_t(pairwise::kPackB<T>));
+      pack_[t].a = frame.take<T>(std::size_t(kPackA<T>));
+      pack_[t].b = frame.take<T>(std::size_t(kPackB<T>));
     }
   }
 
   /// C (+)= A B.
   void times(core::MatrixView<T> c, core::MatrixView<const T> a, core::MatrixView<const T> b,
              bool add) {
-    blocks(c.rows, [&](Index i, Index count, pairwise::PackBuffers<T>& pack) {
+    blocks(c.rows, [&](Index i, Index count, PackBuffers<T>& pack) {
       pairwise::times<T>(c.middle_rows(i, count), a.middle_rows(i, count), b, add, pack);
     });
   }
@@ -42,7 +42,7 @@ class DenseProducts {
   /// C (+)= A B^T.
   void times_transposed(core::MatrixView<T> c, core::MatrixView<const T> a,
                         core::MatrixView<const T> b, bool add) {
-    blocks(c.rows, [&](Index i, Index count, pairwise::PackBuffers<T>& pack) {
+    blocks(c.rows, [&](Index i, Index count, PackBuffers<T>& pack) {
       pack.packed = nullptr;
       pairwise::times_transposed<T>(c.middle_rows(i, count), a.middle_rows(i, count), b, add, pack);
     });
@@ -51,7 +51,7 @@ class DenseProducts {
   /// C (+)= A^T B.
   void transposed_times(core::MatrixView<T> c, core::MatrixView<const T> a,
                         core::MatrixView<const T> b, bool add) {
-    blocks(c.rows, [&](Index i, Index count, pairwise::PackBuffers<T>& pack) {
+    blocks(c.rows, [&](Index i, Index count, PackBuffers<T>& pack) {
       const core::MatrixView<const T> part{a.data + i, a.rows, count, a.stride};
       pairwise::transposed_times<T>(c.middle_rows(i, count), part, b, add, pack);
     });
@@ -67,7 +67,7 @@ class DenseProducts {
   }
 
   int threads_;
-  pairwise::PackBuffers<T> pack_[16]{};
+  PackBuffers<T> pack_[16]{};
 };
 
-}  // namespace spheremix::losses::detail
+}  // namespace spheremix::pairwise

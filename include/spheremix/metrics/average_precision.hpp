@@ -1,0 +1,88 @@
+// Mean average precision of retrieval by label.
+//
+//   AP_i = mean over the relevant rows r of  (relevant rows up to r) / (rows up to r)
+//   mAP  = mean AP over the queries that have a relevant row; the others are counted
+//
+// Rows are ranked by x_i . y_j; relevant: label_y[j] = label_x[i]. Ties count against: of equal
+// products the irrelevant come first, so that collapsed rows do not score.
+//
+// Shapes   X: N x d, Y: M x d, N and M labels. Within one batch the query itself is left out.
+// Errors   widths, numbers of labels, a row with NaN or infinity (named): std::invalid_argument. No
+//          query with a relevant row: value 0 and skipped = N.
+// Cost     2 N M d flops and a sort a row.
+#pragma once
+
+#include "spheremix/metrics/whole_rows.hpp"
+
+namespace spheremix::metrics {
+
+struct AveragePrecisionResult {
+  double value = 0;   ///< in [0, 1]
+  Index skipped = 0;  ///< queries without a relevant row
+};
+
+namespace detail {
+
+template <class T>
+AveragePrecisionResult average_precision(const char* function, core::MatrixView<const T> x,
+                                         core::MatrixView<const T> y,
+                                         const std::vector<Index>& label_x,
+                                         const std::vector<Index>& label_y, bool within) {
+  check_query(function, x, y);
+  core::expects_size(function, "labels of X", Index(label_x.size()), x.rows);
+  core::expects_size(function, "labels of Y", Index(label_y.size()), y.rows);
+  std::vector<double> each(static_cast<std::size_t>(x.rows), -1.0);
+  for_whole_rows(x, y, [&](Index i, T* s) {
+    const Index wanted = label_x[std::size_t(i)];
+    std::vector<T> relevant, others;
+    for (Index j = 0; j < y.rows; ++j)
+      if (!within || j != i)
+        (label_y[std::size_t(j)] == wanted ? relevant : others).push_back(s[j]);
+    if (relevant.empty()) return;
+    std::sort(relevant.begin(), relevant.end(), std::greater<T>());
+    std::sort(others.begin(), others.end(), std::greater<T>());
+    double sum = 0;
+    std::size_t ahead = 0;
+    for (std::size_t r = 0; r < relevant.size(); ++r) {
+      while (ahead < others.size() && others[ahead] >= relevant[r]) ++ahead;
+      sum += double(r + 1) / double(r + 1 + ahead);
+    }
+    each[std::size_t(i)] = sum / double(relevant.size());
+  });
+  AveragePrecisionResult result;
+  CompensatedSum sum;
+  for (const double ap : each) {
+    if (ap < 0)
+      ++result.skipped;
+    else
+      sum.add(ap);
+  }
+  const Index counted = x.rows - result.skipped;
+  result.value = counted > 0 ? sum.value() / double(counted) : 0;
+  return result;
+}
+
+}  // namespace detail
+
+/// Rows of X ask, rows of Y answer.
+template <class X, class Y>
+[[nodiscard]] AveragePrecisionResult mean_average_precision(const Eigen::MatrixBase<X>& x,
+                                                            const Eigen::MatrixBase<Y>& y,
+                                                            const std::vector<Index>& label_x,
+                                                            const std::vector<Index>& label_y) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  return detail::average_precision("mean_average_precision", rows_x.view(), rows_y.view(), label_x,
+                                   label_y, false);
+}
+
+/// Within one batch, each row asking all others.
+template <class X>
+[[nodiscard]] AveragePrecisionResult mean_average_precision(const Eigen::MatrixBase<X>& x,
+                                                            const std::vector<Index>& labels) {
+  const core::InputRows<typename X::Scalar> rows(x);
+  return detail::average_precision("mean_average_precision", rows.view(), rows.view(), labels,
+                                   labels, true);
+}
+
+}  // namespace spheremix::metrics

@@ -1,0 +1,56 @@
+// Retrieval where an image has several captions.
+//
+//   image to text   rank_i = 1 + #{ captions c of other images : x_i . y_c >= max over own captions
+//   } text to image   rank_c = 1 + #{ other images j : x_j . y_c >= x_image(c) . y_c }
+//
+// Ties count against, as in retrieval. One caption each, in order: retrieval_both.
+//
+// Shapes   X: N x d images, Y: M x d captions, image_of: the image of each caption; every image
+//          needs one.
+// Errors   widths, image_of outside [0, N), an image without a caption, k < 1, a row with NaN or
+//          infinity (named): std::invalid_argument.
+// Cost     2 N M d flops; memory O(N + M).
+#pragma once
+
+#include "spheremix/metrics/retrieval.hpp"
+#include "spheremix/metrics/whole_rows.hpp"
+
+namespace spheremix::metrics {
+
+/// x_to_y: images ask, captions answer; y_to_x: captions ask.
+template <class X, class Y>
+[[nodiscard]] RetrievalBothResult caption_retrieval(const Eigen::MatrixBase<X>& x,
+                                                    const Eigen::MatrixBase<Y>& y,
+                                                    const std::vector<Index>& image_of,
+                                                    const RetrievalOptions& options = {}) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "caption_retrieval";
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  const auto images = rows_x.view(), captions = rows_y.view();
+  detail::check_query(name, images, captions);
+  detail::check_indices(name, "image_of", image_of, captions.rows, images.rows);
+  for (const Index k : options.k)
+    core::expects(k >= 1, name, "k is ", k, ", which must be at least 1");
+  std::vector<Index> to_text(static_cast<std::size_t>(images.rows)),
+      to_image(static_cast<std::size_t>(captions.rows), 1);
+  std::vector<T> own(static_cast<std::size_t>(captions.rows));
+  const auto is_own = [&](Index i, Index c) { return image_of[std::size_t(c)] == i; };
+  detail::for_whole_rows(images, captions, [&](Index i, T* s) {
+    T best = -core::infinity<T>;
+    for (Index c = 0; c < captions.rows; ++c)
+      if (is_own(i, c)) best = std::max(best, s[c]), own[std::size_t(c)] = s[c];
+    core::expects(best > -core::infinity<T>, name, "image ", i, " has no caption");
+    Index rank = 1;
+    for (Index c = 0; c < captions.rows; ++c) rank += !is_own(i, c) && s[c] >= best;
+    to_text[std::size_t(i)] = rank;
+  });
+  // The same products again, bit for bit, now that every caption knows its own image's.
+  detail::for_whole_rows(images, captions, [&](Index i, T* s) {
+    for (Index c = 0; c < captions.rows; ++c)
+      if (!is_own(i, c) && s[c] >= own[std::size_t(c)])
+        std::atomic_ref<Index>(to_image[std::size_t(c)]).fetch_add(1, std::memory_order_relaxed);
+  });
+  return {detail::summary_of(to_text, options.k), detail::summary_of(to_image, options.k)};
+}
+
+}  // namespace spheremix::metrics

@@ -1,0 +1,77 @@
+// Embedding arithmetic: does an image plus the difference of two words find the image changed so?
+//
+//   q_i = v_query(i) + scale (target_i - source_i)
+//   right where the image nearest to q_i by q_i . v_j / |v_j|, the query image left out, has the
+//   wanted label
+//
+// embedding_arithmetic gives the share of right ones and the nearest images. Ties go to the lower
+// row.
+//
+// Shapes   images: N x d, N >= 2, with N labels; query: Q images; source, target: Q x d; wanted: Q
+//          labels.
+// Errors   shapes, query outside [0, N), scale not finite, an image that is 0, a row with NaN or
+//          infinity (named): std::invalid_argument.
+// Source   Couairon et al. 2022, "Embedding Arithmetic of Multimodal Queries for Image Retrieval"
+//          (SIMAT), arXiv 2112.03162, section 3.
+#pragma once
+
+#include "spheremix/metrics/whole_rows.hpp"
+
+namespace spheremix::metrics {
+
+struct EmbeddingArithmeticOptions {
+  double scale = 1;  ///< lambda, length of the step from source to target
+};
+
+struct EmbeddingArithmeticResult {
+  double accuracy = 0;         ///< in [0, 1]
+  std::vector<Index> nearest;  ///< image found for each query
+};
+
+template <class V, class S, class W>
+[[nodiscard]] EmbeddingArithmeticResult embedding_arithmetic(
+    const Eigen::MatrixBase<V>& images, const std::vector<Index>& labels,
+    const std::vector<Index>& query, const Eigen::MatrixBase<S>& source,
+    const Eigen::MatrixBase<W>& target, const std::vector<Index>& wanted,
+    const EmbeddingArithmeticOptions& options = {}) {
+  using T = typename V::Scalar;
+  constexpr auto* name = "embedding_arithmetic";
+  const core::InputRows<T> rows(images), from(source), to(target);
+  const Index n = images.rows(), count = Index(query.size()), d = images.cols();
+  core::expects(n >= 2, name, "there are ", n, " images, and none but the query's own");
+  core::expects(count >= 1, name, "there are no queries");
+  core::expects_same_shape(name, "source", source.rows(), source.cols(), "the queries", count, d);
+  core::expects_same_shape(name, "target", target.rows(), target.cols(), "the queries", count, d);
+  core::expects_size(name, "labels", Index(labels.size()), n);
+  core::expects_size(name, "wanted", Index(wanted.size()), count);
+  detail::check_indices(name, "query", query, count, n);
+  core::expects(std::isfinite(options.scale), name, "scale is ", options.scale);
+  detail::finite_norm(name, "the images", rows.view());
+  RowMatrix<T> unit(n, d), asked(count, d);
+  for (Index i = 0; i < n; ++i) {
+    const T* row = rows.view().row(i);
+    const double norm = std::sqrt(
+        detail::sum_in_lanes(d, [=](Index k) { return double(row[k]) * double(row[k]); }));
+    core::expects(norm > 0, name, "image ", i, " is 0");
+    for (Index k = 0; k < d; ++k) unit(i, k) = T(double(row[k]) / norm);
+  }
+  for (Index i = 0; i < count; ++i)
+    for (Index k = 0; k < d; ++k)
+      asked(i, k) = T(double(rows.view()(query[std::size_t(i)], k)) +
+                      options.scale * (double(to.view()(i, k)) - double(from.view()(i, k))));
+  const core::MatrixView<const T> questions{asked.data(), count, d, d},
+      answers{unit.data(), n, d, d};
+  detail::check_query(name, questions, answers);
+  EmbeddingArithmeticResult result{0, std::vector<Index>(static_cast<std::size_t>(count))};
+  detail::for_whole_rows(questions, answers, [&](Index i, T* s) {
+    s[query[std::size_t(i)]] = -core::infinity<T>;
+    result.nearest[std::size_t(i)] = std::max_element(s, s + n) - s;
+  });
+  Index right = 0;
+  for (Index i = 0; i < count; ++i)
+    right += labels[std::size_t(result.nearest[std::size_t(i)])] == wanted[std::size_t(i)];
+  result.accuracy = double(right) / double(count);
+  return result;
+}
+
+}  // namespace spheremix::metrics

@@ -1,0 +1,82 @@
+// Hubs: rows that are among the k nearest of far more rows than others.
+//
+//   O_j = #{ i : y_j is among the k rows of Y with the largest x_i . y_j }
+//   skewness = mean (O - mean O)^3 / (mean (O - mean O)^2)^(3/2)        0 where all O are equal
+//
+// hubness(X) asks within one batch and leaves i = j out; hubness(X, Y) asks Y for every row of X.
+// Of equal products the lower row comes first.
+//
+// Shapes   X: N x d, Y: M x d. 1 <= k <= M (k < N within one batch).
+// Errors   widths, k, a row with NaN or infinity (named): std::invalid_argument.
+// Cost     2 N M d flops and a selection a row; memory O(M) a thread.
+// Source   Radovanovic et al. 2010, "Hubs in Space", JMLR 11, equation 1.
+#pragma once
+
+#include <atomic>
+#include <numeric>
+
+#include "spheremix/metrics/whole_rows.hpp"
+
+namespace spheremix::metrics {
+
+struct HubnessOptions {
+  Index k = 10;
+};
+
+struct HubnessResult {
+  double skewness = 0;
+  std::vector<Index> occurrences;  ///< O_j
+};
+
+namespace detail {
+
+template <class T>
+HubnessResult hubness(const char* function, core::MatrixView<const T> x,
+                      core::MatrixView<const T> y, Index k, bool within) {
+  check_query(function, x, y);
+  const Index m = y.rows;
+  core::expects(k >= 1 && k <= m - (within ? 1 : 0), function, "k is ", k, " among ",
+                m - (within ? 1 : 0), " rows");
+  HubnessResult result{0, std::vector<Index>(static_cast<std::size_t>(m))};
+  for_whole_rows(x, y, [&](Index i, T* s) {
+    std::vector<Index> order;
+    order.reserve(std::size_t(m));
+    for (Index j = 0; j < m; ++j)
+      if (!within || j != i) order.push_back(j);
+    std::nth_element(order.begin(), order.begin() + (k - 1), order.end(),
+                     [s](Index a, Index b) { return s[a] > s[b] || (s[a] == s[b] && a < b); });
+    for (Index j = 0; j < k; ++j)
+      std::atomic_ref<Index>(result.occurrences[std::size_t(order[std::size_t(j)])])
+          .fetch_add(1, std::memory_order_relaxed);
+  });
+  const double mean = double(x.rows) * double(k) / double(m);
+  double second = 0, third = 0;
+  for (const Index o : result.occurrences) {
+    const double away = double(o) - mean;
+    second += away * away / double(m);
+    third += away * away * away / double(m);
+  }
+  result.skewness = second > 0 ? third / std::pow(second, 1.5) : 0;
+  return result;
+}
+
+}  // namespace detail
+
+/// Within one batch.
+template <class X>
+[[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x,
+                                    const HubnessOptions& options = {}) {
+  const core::InputRows<typename X::Scalar> rows(x);
+  return detail::hubness("hubness", rows.view(), rows.view(), options.k, true);
+}
+
+/// Rows of X ask, rows of Y answer.
+template <class X, class Y>
+[[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                    const HubnessOptions& options = {}) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  return detail::hubness("hubness", rows_x.view(), rows_y.view(), options.k, false);
+}
+
+}  // namespace spheremix::metrics

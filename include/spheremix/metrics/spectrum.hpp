@@ -1,0 +1,167 @@
+// How many dimensions a batch uses, and how evenly.
+//
+//   sigma            singular values of X, or of X - 1 mean^T (centred)
+//   effective_rank   exp H(p), H = -sum p log p, p = sigma / sum sigma (+ epsilon)
+//                    centred = false, epsilon = 1e-7 on unit rows: RankMe
+//   isotropy         IsoScore: 1 for equal variance along every axis, 0 for one axis alone. With v
+//   the
+//                    variances of the principal axes, w = sqrt(d) v / |v|, e = |w - 1| / sqrt(2 (d
+//                    - sqrt d)):
+//                    ((d - e^2 (d - sqrt d))^2 / d - 1) / (d - 1)
+//   anisotropy       mean cosine of pairs i < j: (|sum u_i|^2 - N) / (N (N - 1)), u_i = x_i / |x_i|
+//
+// Shapes     X: N x d. effective_rank: N >= 1; isotropy: N >= 2, d >= 2; anisotropy: N >= 2.
+// Accuracy   from second moments in double, min(N, d) squared of them: singular values below 2e-8
+//            sqrt(min) of the largest count as 0.
+// Errors     too few rows, a row with NaN or infinity (named), all values 0 (no share to speak of):
+//            std::invalid_argument.
+// Cost       2 N d min(N, d) flops; memory N d doubles.
+// Source     Roy and Vetterli 2007, "The effective rank"; Garrido et al. 2023, "RankMe", arXiv
+//            2210.02885; Rudman et al. 2022, "IsoScore", arXiv 2108.07344; Ethayarajh 2019, arXiv
+//            1909.00512.
+#pragma once
+
+#include <Eigen/Eigenvalues>
+#include <cmath>
+#include <vector>
+
+#include "spheremix/metrics/modality_gap.hpp"
+#include "spheremix/metrics/tiles.hpp"
+#include "spheremix/pairwise/dense_products.hpp"
+
+namespace spheremix::metrics {
+
+struct SpectrumOptions {
+  bool centred = false;
+};
+
+struct EffectiveRankOptions {
+  double epsilon = 0;  ///< added to every share
+  bool centred = false;
+};
+
+namespace detail {
+
+/// The rows in double, less their mean where wanted.
+template <class T>
+RowMatrix<double> wide_rows(core::MatrixView<const T> x, bool centred) {
+  const std::vector<double> mean =
+      centred ? mean_row(x) : std::vector<double>(static_cast<std::size_t>(x.cols));
+  RowMatrix<double> wide(x.rows, x.cols);
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = 0; k < x.cols; ++k) wide(i, k) = double(x(i, k)) - mean[std::size_t(k)];
+  return wide;
+}
+
+/// X^T Y of two matrices of doubles, or X Y^T.
+inline RowMatrix<double> wide_product(const RowMatrix<double>& x, const RowMatrix<double>& y,
+                                      bool inner) {
+  using core::MatrixView;
+  const MatrixView<const double> a{x.data(), x.rows(), x.cols(), x.cols()},
+      b{y.data(), y.rows(), y.cols(), y.cols()};
+  RowMatrix<double> c(inner ? x.cols() : x.rows(), inner ? y.cols() : y.rows());
+  const MatrixView<double> to{c.data(), c.rows(), c.cols(), c.cols()};
+  using Products = pairwise::DenseProducts<double>;
+  const int threads =
+      Products::threads_for(2.0 * double(c.size()) * double(inner ? x.rows() : x.cols()));
+  core::Workspace workspace;
+  auto frame = workspace.frame(Products::bytes(threads));
+  Products products(threads, frame);
+  if (inner)
+    products.transposed_times(to, a, b, false);
+  else
+    products.times_transposed(to, a, b, false);
+  return c;
+}
+
+template <class T>
+std::vector<double> singular_values(const char* function, core::MatrixView<const T> x,
+                                    bool centred) {
+  core::expects(x.rows >= 1 && x.cols >= 1, function, "X is ", x.rows, " x ", x.cols);
+  finite_norm(function, "X", x);
+  const RowMatrix<double> wide = wide_rows(x, centred);
+  const Eigen::MatrixXd moment = wide_product(wide, wide, x.cols <= x.rows);
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(moment, Eigen::EigenvaluesOnly);
+  const double noise =
+      4e-16 * double(moment.rows()) * std::max(0.0, solver.eigenvalues().maxCoeff());
+  std::vector<double> sigma;
+  for (Index k = moment.rows() - 1; k >= 0; --k) {
+    const double square = solver.eigenvalues()[k];
+    sigma.push_back(square > noise ? std::sqrt(square) : 0);
+  }
+  return sigma;
+}
+
+}  // namespace detail
+
+/// Singular values, largest first: min(N, d) of them.
+template <class X>
+[[nodiscard]] std::vector<double> singular_values(const Eigen::MatrixBase<X>& x,
+                                                  const SpectrumOptions& options = {}) {
+  const core::InputRows<typename X::Scalar> rows(x);
+  return detail::singular_values("singular_values", rows.view(), options.centred);
+}
+
+/// Between 1 and min(N, d).
+template <class X>
+[[nodiscard]] double effective_rank(const Eigen::MatrixBase<X>& x,
+                                    const EffectiveRankOptions& options = {}) {
+  core::expects(options.epsilon >= 0 && std::isfinite(options.epsilon), "effective_rank",
+                "epsilon is ", options.epsilon, ", not a finite number >= 0");
+  const core::InputRows<typename X::Scalar> rows(x);
+  const std::vector<double> sigma =
+      detail::singular_values("effective_rank", rows.view(), options.centred);
+  double sum = 0, entropy = 0;
+  for (const double s : sigma) sum += s;
+  core::expects(sum > 0, "effective_rank", "all singular values are 0");
+  for (const double s : sigma) {
+    const double p = s / sum + options.epsilon;
+    if (p > 0) entropy -= p * std::log(p);
+  }
+  return std::exp(entropy);
+}
+
+/// IsoScore, in [0, 1].
+template <class X>
+[[nodiscard]] double isotropy(const Eigen::MatrixBase<X>& x) {
+  const core::InputRows<typename X::Scalar> rows(x);
+  core::expects(x.rows() >= 2 && x.cols() >= 2, "isotropy", "X is ", x.rows(), " x ", x.cols(),
+                ": at least two rows and two columns are needed");
+  const std::vector<double> sigma = detail::singular_values("isotropy", rows.view(), true);
+  double fourth = 0;
+  for (const double s : sigma) fourth += s * s * s * s;
+  core::expects(fourth > 0, "isotropy", "all rows are equal");
+  const double d = double(x.cols()), slack = d - std::sqrt(d);
+  double off = (d - double(sigma.size()));  // axes without variance: w = 0
+  for (const double s : sigma) {
+    const double w = std::sqrt(d) * s * s / std::sqrt(fourth);
+    off += (w - 1) * (w - 1);
+  }
+  const double defect = off / (2 * slack);  // e^2
+  const double kept = d - defect * slack;
+  return (kept * kept / d - 1) / (d - 1);
+}
+
+/// Mean cosine of pairs, in [-1/(N - 1), 1].
+template <class X>
+[[nodiscard]] double anisotropy(const Eigen::MatrixBase<X>& x) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "anisotropy";
+  const core::InputRows<T> rows(x);
+  core::expects(x.rows() >= 2, name, "X has ", x.rows(), " rows, and no pair of them");
+  detail::finite_norm(name, "X", rows.view());
+  std::vector<double> sum(static_cast<std::size_t>(x.cols()));
+  for (Index i = 0; i < x.rows(); ++i) {
+    const T* row = rows.view().row(i);
+    const double norm = std::sqrt(
+        detail::sum_in_lanes(x.cols(), [=](Index k) { return double(row[k]) * double(row[k]); }));
+    core::expects(norm > 0, name, "row ", i, " of X is 0");
+    for (Index k = 0; k < x.cols(); ++k) sum[std::size_t(k)] += double(row[k]) / norm;
+  }
+  double square = 0;
+  for (const double s : sum) square += s * s;
+  const double n = double(x.rows());
+  return (square - n) / (n * (n - 1));
+}
+
+}  // namespace spheremix::metrics

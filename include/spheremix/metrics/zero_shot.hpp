@@ -1,0 +1,68 @@
+// Zero-shot classification: an image is of the class whose prompt it is nearest to.
+//
+//   rank_i = 1 + #{ c != label_i : x_i . p_c >= x_i . p_label }      accuracy@k = share of rank <=
+//   k class_prototypes: p_c = unit( mean of the prompts of class c )
+//
+// Ties count against.
+//
+// Shapes   X: N x d, prototypes: C x d, labels in [0, C); prompts: M x d with M classes.
+// Errors   widths, labels, k < 1, a class without a prompt or whose prompts add up to 0, a row with
+//          NaN or infinity (named): std::invalid_argument.
+// Source   Radford et al. 2021, arXiv 2103.00020, section 3.1 (prompt ensembles: 3.1.4).
+#pragma once
+
+#include "spheremix/metrics/retrieval.hpp"
+#include "spheremix/metrics/whole_rows.hpp"
+
+namespace spheremix::metrics {
+
+struct ZeroShotOptions {
+  std::vector<Index> k = {1, 5};
+};
+
+/// Accuracy at each k, in [0, 1].
+template <class X, class P>
+[[nodiscard]] std::vector<double> zero_shot_accuracy(const Eigen::MatrixBase<X>& x,
+                                                     const Eigen::MatrixBase<P>& prototypes,
+                                                     const std::vector<Index>& labels,
+                                                     const ZeroShotOptions& options = {}) {
+  using T = typename X::Scalar;
+  constexpr auto* name = "zero_shot_accuracy";
+  const core::InputRows<T> rows_x(x), rows_p(prototypes);
+  detail::check_query(name, rows_x.view(), rows_p.view());
+  detail::check_indices(name, "labels", labels, x.rows(), prototypes.rows());
+  for (const Index k : options.k)
+    core::expects(k >= 1, name, "k is ", k, ", which must be at least 1");
+  std::vector<Index> ranks(static_cast<std::size_t>(x.rows()));
+  detail::for_whole_rows(rows_x.view(), rows_p.view(), [&](Index i, T* s) {
+    const T own = s[labels[std::size_t(i)]];
+    Index rank = 0;  // the class itself is one of them
+    for (Index c = 0; c < prototypes.rows(); ++c) rank += s[c] >= own;
+    ranks[std::size_t(i)] = rank;
+  });
+  return detail::summary_of(ranks, options.k).recall;
+}
+
+/// The unit mean of each class's prompts, C x d.
+template <class P>
+[[nodiscard]] RowMatrix<typename P::Scalar> class_prototypes(const Eigen::MatrixBase<P>& prompts,
+                                                             const std::vector<Index>& classes,
+                                                             Index count) {
+  using T = typename P::Scalar;
+  constexpr auto* name = "class_prototypes";
+  const core::InputRows<T> rows(prompts);
+  detail::finite_norm(name, "the prompts", rows.view());
+  detail::check_indices(name, "classes", classes, prompts.rows(), count);
+  RowMatrix<double> sum = RowMatrix<double>::Zero(count, prompts.cols());
+  for (Index i = 0; i < prompts.rows(); ++i)
+    for (Index k = 0; k < prompts.cols(); ++k)
+      sum(classes[std::size_t(i)], k) += double(rows.view()(i, k));
+  for (Index c = 0; c < count; ++c) {
+    const double norm = sum.row(c).norm();
+    core::expects(norm > 0, name, "class ", c, " has no prompt, or prompts that add up to 0");
+    sum.row(c) /= norm;
+  }
+  return sum.template cast<T>();
+}
+
+}  // namespace spheremix::metrics
