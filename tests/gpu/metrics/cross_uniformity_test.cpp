@@ -1,7 +1,7 @@
 // cross_uniformity and joint_uniformity on the device against their definitions in long double.
 #include "support/gpu.hpp"
 
-#include "spheremix/gpu/metrics/cross_uniformity.cuh"
+#include "spheremix/gpu/metrics/joint_uniformity.cuh"
 
 namespace {
 

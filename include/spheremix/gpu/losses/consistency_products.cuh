@@ -10,6 +10,7 @@
 // form, which cancels. Scratch: 16 N D and 16 D^2 bytes (twice that for double rows).
 #pragma once
 
+#include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/core/view.cuh"
 #include "spheremix/gpu/pairwise/products.cuh"
 #include "spheremix/gpu/pairwise/rows.cuh"

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "spheremix/gpu/core/scratch.cuh"
+#include "spheremix/gpu/pairwise/merge.cuh"
 #include "spheremix/gpu/pairwise/products.cuh"
 #include "spheremix/gpu/pairwise/rows.cuh"
 #include "spheremix/gpu/pairwise/statistics.cuh"

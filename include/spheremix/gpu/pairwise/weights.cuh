@@ -13,6 +13,7 @@
 // bytes a store.
 #pragma once
 
+#include "spheremix/core/view.hpp"
 #include "spheremix/gpu/pairwise/kernel.cuh"
 
 namespace spheremix::gpu::pairwise {
