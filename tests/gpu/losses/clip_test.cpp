@@ -210,3 +210,16 @@ TEST_CASE("what is refused") {
   CHECK(
       refused(gpu::losses::clip<float>(empty, empty, {}, loss.data(), scratch.scratch(), nullptr)));
 }
+
+#if defined(SPHEREMIX_EMULATOR)
+TEST_CASE("nine kernels for one range, seven where the rows are operands already") {
+  const Index n = 130, d = 16;
+  const auto x = unit_rows<gpu::Half>(n, d, 1), y = unit_rows<gpu::Half>(n, d, 2);
+  std::size_t before = emulator::launches;
+  run_clip<float>(x, y, n, d, true, 0.05, Precision::fast, 0);
+  CHECK(emulator::launches - before == 9);
+  before = emulator::launches;
+  run_clip<gpu::Half>(x, y, n, d, true, 0.05, Precision::fast, 0);
+  CHECK(emulator::launches - before == 7);
+}
+#endif

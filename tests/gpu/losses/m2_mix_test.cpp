@@ -132,3 +132,17 @@ TEST_CASE("m2_mix: lambda 0 and 1, equal rows, and what is undefined") {
   for (Index k = 0; k < d; ++k) y[std::size_t(9 * d + k)] = -x[std::size_t(9 * d + k)];
   CHECK(std::isnan(run()));
 }
+
+TEST_CASE("m2_mix: scratch stays within 64 MiB + 16 N bytes, and 4 N D where rows are not fp16") {
+  for (const Index n : {1, 1000, 32768, 262144})
+    for (const Index d : {64, 512, 4096}) {
+      CAPTURE(n);
+      CAPTURE(d);
+      const std::size_t most = (std::size_t(64) << 20) + 16 * std::size_t(n);
+      alignas(16) char rows[16] = {};
+      const core::MatrixView<const float> f{reinterpret_cast<float*>(rows), n, d, d};
+      const core::MatrixView<const gpu::Half> h{reinterpret_cast<gpu::Half*>(rows), n, d, d};
+      CHECK(gpu::losses::clip_m2_mix_bytes<gpu::Half>(h, h) <= most);
+      CHECK(gpu::losses::clip_m2_mix_bytes<float>(f, f) <= most + 4 * std::size_t(n * d));
+    }
+}
