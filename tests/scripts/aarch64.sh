@@ -1,0 +1,41 @@
+#!/bin/sh
+# The product engine and the losses on another processor: tests/pairwise and tests/losses, built for aarch64 (static, no
+# OpenMP, the portable kernels on NEON) and run under qemu. Usage: aarch64.sh [BUILD_FOLDER]
+# Says "skipped" and ends with 77 where the cross-compiler or qemu-user is missing and cannot be installed.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/scripts/check.sh
+out=${1:-build/tests/aarch64}
+mkdir -p "$out/include"
+compiler=aarch64-linux-gnu-g++
+qemu=qemu-aarch64
+if ! command -v $compiler >/dev/null || ! command -v $qemu >/dev/null; then
+  as_root=
+  [ "$(id -u)" -eq 0 ] || as_root=sudo
+  { $as_root apt-get -qq update &&
+    $as_root apt-get -qq -y --no-install-recommends install g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user; } \
+    >"$out/apt.log" 2>&1
+  if ! command -v $compiler >/dev/null || ! command -v $qemu >/dev/null; then
+    echo "skipped: aarch64 (no g++-aarch64-linux-gnu or no qemu-user here, and they could not be installed)"
+    exit 77
+  fi
+fi
+# Headers without code of their own may come from this machine; its /usr/include as a whole may not.
+doctest=$(printf '#include <doctest/doctest.h>\n' | g++ -M -x c++ - 2>/dev/null | tr ' ' '\n' | grep 'doctest/doctest.h$' | head -n 1)
+ln -sfn "$(dirname "${doctest:-/usr/include/doctest/doctest.h}")" "$out/include/doctest"
+ln -sfn "$eigen" "$out/include/eigen3"
+build() { # source, object
+  $compiler -std=c++20 -O1 -Wall -Wextra -Iinclude -Itests -isystem "$out/include" -isystem "$out/include/eigen3" \
+    -DSPHEREMIX_SOURCE_DIR="\"$PWD\"" -c "$1" -o "$2"
+}
+check "aarch64: tests/main.cpp compiles" build tests/main.cpp "$out/main.o" || exit 1
+for folder in pairwise losses; do
+  objects=
+  for source in tests/$folder/*_test.cpp; do
+    object=$out/${folder}_$(basename "$source" .cpp).o
+    check "aarch64: $source compiles" build "$source" "$object" && objects="$objects $object"
+  done
+  check "aarch64: $folder links" $compiler -static "$out/main.o" $objects -o "$out/${folder}_tests" &&
+    check "aarch64: $folder passes" $qemu "$out/${folder}_tests" &&
+    echo "$output" | sed -n 's/^\[doctest\] test cases:/note: '"$folder"':/p'
+done
+exit $status
