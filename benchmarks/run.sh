@@ -89,6 +89,7 @@ if wanted programs; then
       bench products pairwise_products_bench . --n=96 --d=32 --dtype=f32,f64
       bench losses losses_losses_bench . --n=96 --d=32 --dtype=f32,f64 --threads=1,2
       bench losses-by-d losses_losses_bench '^clip/' --n=96 --d=32,64
+      bench metrics-by-d metrics_metrics_bench '^uniformity_with_gradient/spheremix' --n=96 --d=32,64
       bench losses-memory losses_losses_bench '^clip/(spheremix|eigen)/' --n=64,128,256 --d=32 --budget=4MiB,1GiB
       bench metrics metrics_metrics_bench . --n=96 --d=32 --dtype=f32,f64
       bench rows sphere_rows_bench . --n=96 --d=32 --dtype=f32,f64
@@ -100,6 +101,7 @@ if wanted programs; then
       bench losses losses_losses_bench . --n=256,1024 --error-n=1024
       bench losses-large losses_losses_bench '/(spheremix|products)/' --n=4096 --threads=1,2 --error-n=0
       bench losses-by-d losses_losses_bench '^clip/(spheremix|products|eigen)/' --n=1024 --d=64,128,256,512,768,1024
+      bench metrics-by-d metrics_metrics_bench '^uniformity_with_gradient/spheremix' --n=1024 --d=64,128,256,512,768,1024
       bench losses-memory losses_losses_bench '^clip/(spheremix|eigen)/' --n=256,1024,4096,16384 --d=32 --budget=64MiB,1GiB --error-n=0
       bench metrics metrics_metrics_bench . --n=1024,4096 --error-n=1024
       bench rows sphere_rows_bench 'rows' --n=65536 --threads=1,2 --error-n=0
@@ -111,6 +113,7 @@ if wanted programs; then
       bench losses-large losses_losses_bench '^clip/|^info_nce/|mix/' --n=4096,8192 --threads=1,2 --error-n=0
       bench losses-ragged losses_losses_bench '/spheremix/' --n=1000,4099 --d=511,768
       bench losses-by-d losses_losses_bench '^clip/' --n=2048 --d=64,128,256,512,768,1024
+      bench metrics-by-d metrics_metrics_bench '^uniformity_with_gradient/spheremix' --n=2048 --d=64,128,256,512,768,1024
       repeats=1
       bench losses-memory losses_losses_bench '^clip/(spheremix|eigen)/' --n=256,1024,4096,16384,65536 --d=32 \
         --budget=24MiB,256MiB,1GiB --error-n=0

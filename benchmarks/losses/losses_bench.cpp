@@ -153,7 +153,8 @@ void enter(const Sweep& sweep) {
         out.y = clip.y + T(kWeight) * out.y;
       }));
 
-  add(sweep, "nt_xent", ours, true, cost(16),  // Z Z^T and (G + G^T) Z over 2 n rows
+  add(sweep, "nt_xent", ours, true,
+      cost(12),  // 3 (2n)^2 d: one triangle of Z Z^T, then (G + G^T) Z
       pair_loss<losses::ContrastiveGradient>(
           losses::NtXentOptions{}, [](auto&&... a) { losses::nt_xent_with_gradient(a...); }));
   add(sweep, "siglip", ours, true, cost(6),

@@ -2,6 +2,9 @@
 // cotangent.
 #pragma once
 
+#include <map>
+#include <utility>
+
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/sphere/normalize.hpp"
 #include "spheremix/sphere/sampling.hpp"
@@ -23,18 +26,19 @@ struct Batch {
   }
 };
 
-/// The last batch asked for is kept.
+/// Made once for each shape.
 template <class T>
 const Batch<T>& batch(Index n, Index d) {
-  static Batch<T> kept;
-  if (kept.x.rows() != n || kept.x.cols() != d) {
+  static std::map<std::pair<Index, Index>, Batch<T>> made;
+  Batch<T>& b = made[{n, d}];
+  if (b.x.rows() != n) {
     spheremix::core::Philox rng(1);
-    kept.x = spheremix::sphere::sample_uniform<T>(n, d, rng);
-    kept.g = spheremix::sphere::sample_uniform<T>(n, d, rng);
+    b.x = spheremix::sphere::sample_uniform<T>(n, d, rng);
+    b.g = spheremix::sphere::sample_uniform<T>(n, d, rng);
     const RowMatrix<T> apart = spheremix::sphere::sample_uniform<T>(n, d, rng);
-    kept.y = spheremix::sphere::normalize_rows(T(0.58) * kept.x + apart);
+    b.y = spheremix::sphere::normalize_rows(T(0.58) * b.x + apart);
   }
-  return kept;
+  return b;
 }
 
 }  // namespace bench
