@@ -91,18 +91,9 @@ struct DclLoss {
           loss[i] = line * (double(top) + std::log(sum));
           moment[i] = 0;
           if (!gradients) return;
-          const double factor = line / (sum * options.temperature);
-          double mean = 0;
-          for (Index j = 0; j < m; ++j) {
-            if (j == i || j == p) {
-              s[j] = 0;
-              continue;
-            }
-            const double g = factor * double(e[j]);
-            mean += g * double(s[j]);
-            s[j] = T(g);
-          }
-          moment[i] = mean;
+          // e is 0 at i and p, so their entries of G are.
+          moment[i] =
+              SPHEREMIX_DISPATCH(row_weights<T>)(s, e, T(line / (sum * options.temperature)), m);
         },
         stacked.gradients());
     if (gradients) stacked.unstack(out);

@@ -72,27 +72,21 @@ ContrastResult printed_contrast(const char* function, MatrixView<const T> x, Mat
   const auto other = gradients ? take_rows<T>(frame, n, d) : MatrixView<T>{};
   const T scale = T(1 / temperature);
   const double line = weight / double(n);
-  pairwise::row_sweep<T>(x, x, plan, frame,
-                         [&](const pairwise::PairRow<T>& row) {
-                           const double positive =
-                               row_product(x.row(row.i), p.row(row.i), d) / temperature;
-                           const T top = scale * SPHEREMIX_DISPATCH(row_largest<T>)(row.s, n);
-                           const double sum = SPHEREMIX_DISPATCH(row_exponential<T>)(
-                               row.s, scale, top, gradients ? row.scratch : nullptr, n);
-                           loss[row.i] = double(top) + std::log(sum) - positive;
-                           double mean = 0;
-                           if (gradients) {
-                             const T factor = T(line / sum / temperature);
-                             for (Index k = 0; k < n; ++k) {
-                               const T g = factor * row.scratch[k];
-                               mean += double(g) * double(row.s[k]);
-                               row.s[k] = g;
-                             }
-                           }
-                           moment[row.i] = mean - line * positive;
-                           pair[row.i] = -line / temperature;
-                         },
-                         {dx, other, true, false});
+  pairwise::row_sweep<T>(
+      x, x, plan, frame,
+      [&](const pairwise::PairRow<T>& row) {
+        const double positive = row_product(x.row(row.i), p.row(row.i), d) / temperature;
+        const T top = scale * SPHEREMIX_DISPATCH(row_largest<T>)(row.s, n);
+        const double sum = SPHEREMIX_DISPATCH(row_exponential<T>)(
+            row.s, scale, top, gradients ? row.scratch : nullptr, n);
+        loss[row.i] = double(top) + std::log(sum) - positive;
+        const double mean = gradients ? SPHEREMIX_DISPATCH(row_weights<T>)(
+                                            row.s, row.scratch, T(line / sum / temperature), n)
+                                      : 0;
+        moment[row.i] = mean - line * positive;
+        pair[row.i] = -line / temperature;
+      },
+      {dx, other, true, false});
   if (gradients) {
     put_rows<T>(dx, other, true);
     add_pairs<T>(dx, dp, x, p, pair);

@@ -108,15 +108,11 @@ struct HardNegativeLoss {
           loss[i] = line * term.loss;
           if (!gradients) return;
           const double own = -line * (term.pull + term.at_floor) / o.temperature;
-          double mean = own * double(positive) - line * term.at_floor / o.temperature;
-          const double first = line * term.pull * (1 + o.beta) / (sum * o.temperature),
-                       second = line * term.pull * o.beta / (weights * o.temperature);
-          for (Index j = 0; j < m; ++j) {
-            if (j == i || j == p) continue;
-            const double g = first * double(e[j]) - second * double(f[j]);
-            mean += g * double(s[j]);
-            s[j] = T(g);
-          }
+          const T first = T(line * term.pull * (1 + o.beta) / (sum * o.temperature)),
+                  second = T(line * term.pull * o.beta / (weights * o.temperature));
+          for (Index j = 0; j < m; ++j) e[j] = first * e[j] - second * f[j];
+          const double mean = SPHEREMIX_DISPATCH(row_weights<T>)(s, e, T(1), m) +
+                              own * double(positive) - line * term.at_floor / o.temperature;
           s[i] = 0;
           s[p] = T(own);
           moment[i] = mean;

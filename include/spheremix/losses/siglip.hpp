@@ -71,15 +71,8 @@ struct SiglipLoss {
           loss[row.i] = SPHEREMIX_DISPATCH(row_softplus<T>)(u, n);
           if (!gradients) return;
           u[row.i] = -u[row.i];
-          double m = 0, b = 0;
-          for (Index j = 0; j < n; ++j) {
-            const T g = factor * u[j];
-            m += double(g) * double(s[j]);
-            b += double(u[j]);
-            s[j] = g;
-          }
-          moment[row.i] = m;
-          shift[row.i] = b;
+          shift[row.i] = SPHEREMIX_DISPATCH(row_sum<T>)(u, n);
+          moment[row.i] = SPHEREMIX_DISPATCH(row_weights<T>)(row.s, u, factor, n);
         },
         out);
     SiglipResult result{0, 0, 0};

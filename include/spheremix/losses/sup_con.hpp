@@ -59,8 +59,9 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
   const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-  const auto plan = pairwise::make_row_plan<T>(function, n, n, d, 1, false, o.memory_budget,
-                                               2 * each + (gradients ? rows_bytes<T>(n, d) : 0));
+  const auto plan =
+      pairwise::make_row_plan<T>(function, n, n, d, 1, false, o.memory_budget,
+                                 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};
@@ -74,53 +75,51 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
   Workspace::Frame frame = workspace.frame(plan.bytes);
   double* const loss = frame.take<double>(std::size_t(n));
   double* const moment = frame.take<double>(std::size_t(n));
-  const auto other = gradients ? take_rows<T>(frame, n, d) : MatrixView<T>{};
+  const auto sorted = take_rows<T>(frame, n, d);  // positives are neighbours
+  gather_rows(x, order.place, sorted);
+  pairwise::PairGradients<T> to{};
+  if (gradients) to = {take_rows<T>(frame, n, d), take_rows<T>(frame, n, d), false, false};
   const T scale = T(1 / o.temperature);
   const double line = anchors > 0 ? 1 / double(anchors) : 0;
-  pairwise::row_sweep<T>(x, x, plan, frame,
-                         [&](const pairwise::PairRow<T>& row) {
-                           const Index i = row.i;
-                           T *const s = row.s, *const e = row.scratch;
-                           const auto positive = [&](Index j) {
-                             return std::abs(labels[std::size_t(j)] - labels[std::size_t(i)]) <=
-                                    o.label_tolerance;
-                           };
-                           Index count = -1;  // without i itself
-                           for (Index j = 0; j < n; ++j) count += positive(j);
-                           loss[i] = moment[i] = 0;
-                           if (count == 0) {
-                             std::fill_n(s, n, T(0));
-                             return;
-                           }
-                           s[i] = -core::infinity<T>;
-                           const SoftmaxRow<T> soft = softmax_row(s, n, scale, e);
-                           e[soft.best] = 1;
-                           double below = 0;  // sum of top - z over the positives
-                           for (Index j = 0; j < n; ++j)
-                             if (j != i && positive(j))
-                               below += double(soft.top) - double(scale * s[j]);
-                           loss[i] = below / double(count) + soft.log_total();
-                           if (!gradients) return;
-                           const double share = 1 / double(count), total = soft.total();
-                           for (Index j = 0; j < n; ++j) {
-                             if (j == i) {
-                               s[j] = 0;
-                               continue;
-                             }
-                             const bool is_positive = positive(j);
-                             const double p = double(e[j]) / total;
-                             // p - 1 of a sole positive that dominates is minus the sum of the
-                             // others.
-                             const double c = !is_positive                   ? p
-                                              : count == 1 && j == soft.best ? -soft.others / total
-                                                                             : p - share;
-                             const double g = line * c / o.temperature;
-                             moment[i] += g * double(s[j]);
-                             s[j] = T(g);
-                           }
-                         },
-                         {dx, other, false, false});
-  if (gradients) put_rows<T>(dx, other, true);
+  pairwise::row_sweep<T>(
+      sorted, sorted, plan, frame,
+      [&](const pairwise::PairRow<T>& row) {
+        const Index i = row.i, first = order.first[std::size_t(i)],
+                    last = order.last[std::size_t(i)], count = last - first - 1;
+        T *const s = row.s, *const e = row.scratch;
+        loss[i] = moment[i] = 0;
+        if (count == 0) {
+          std::fill_n(s, n, T(0));
+          return;
+        }
+        s[i] = -core::infinity<T>;
+        const SoftmaxRow<T> soft = softmax_row(s, n, scale, e);
+        double below = 0, wanted = 0;  // sums of top - z and of the cosines of the positives
+        for (Index j = first; j < last; ++j) {
+          if (j == i) continue;
+          below += double(soft.top) - double(scale * s[j]);
+          wanted += double(s[j]);
+        }
+        loss[i] = below / double(count) + soft.log_total();
+        if (!gradients) return;
+        const double unit = line / o.temperature, total = soft.total();
+        // p - 1 of a sole positive that dominates is minus the sum of the others.
+        const bool sole = count == 1 && soft.best >= first && soft.best < last;
+        const double own = -unit * soft.others / total, cosine = double(s[soft.best]);
+        e[soft.best] = sole ? T(0) : T(1);
+        moment[i] = SPHEREMIX_DISPATCH(row_weights<T>)(s, e, T(unit / total), n);
+        if (sole) {
+          s[soft.best] = T(own);
+          moment[i] += own * cosine;
+          return;
+        }
+        const double share = unit / double(count);
+        moment[i] -= share * wanted;
+        for (Index j = first; j < last; ++j)
+          if (j != i) s[j] = T(double(s[j]) - share);
+      },
+      to);
+  if (gradients) scatter_sum<T>(to.dx, to.dy, order.place, dx);
   for (Index i = 0; i < n; ++i) {
     result.loss += line * loss[i];
     result.log_temperature -= moment[i];
