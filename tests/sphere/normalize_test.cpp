@@ -34,6 +34,20 @@ TEST_CASE_TEMPLATE("denormal and largest components", T, float, double) {
   CHECK(sphere::normalize(x)(2) == 1);
 }
 
+TEST_CASE_TEMPLATE("the gradient at a denormal row is finite wherever T holds it", T, float,
+                   double) {
+  const T least = std::numeric_limits<T>::denorm_min(),
+          small = sizeof(T) == 4 ? T(1e-10) : T(1e-30);
+  RowMatrix<T> x(1, 3), g(1, 3);
+  x << 3 * least, 0, 4 * least;  // 1 / |x| alone is beyond T
+  g << 0, small, 0;
+  const RowMatrix<T> dx = sphere::normalize_rows_vjp(x, g);
+  const long double want = (long double)(small) / (5 * (long double)(least));
+  CHECK(dx(0, 0) == 0);
+  CHECK(relative_error((long double)(dx(0, 1)), want) < 4 * core::epsilon<T>);
+  CHECK(dx(0, 2) == 0);
+}
+
 TEST_CASE("control: x / max(|x|, eps) shrinks a short vector, ours does not") {
   const Vector<float> x = gaussian<float>(8, 1) * 1e-30f;
   CHECK((x / std::max(x.norm(), 1e-12f)).norm() < 0.1f);

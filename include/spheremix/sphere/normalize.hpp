@@ -126,11 +126,11 @@ template <class T>
       std::fill_n(to, d, T(0));
       return true;
     }
-    const T inverse = 1 / norm, c = along * inverse * inverse, by = scale * inverse;
+    const T inverse = 1 / norm, c = along * inverse * inverse;
     over_row<T>(d, [=](auto at) {
       using V = typename decltype(at)::Value;
       const V y = scale * at(xi), z = at(gi);
-      at.put(to, V((z - c * y) * by));
+      at.put(to, V((z - c * y) * inverse * scale));  // scale / norm alone may overflow
     });
     return true;
   });
