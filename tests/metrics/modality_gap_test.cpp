@@ -89,6 +89,19 @@ TEST_CASE("the gap at its edges") {
   CHECK(metrics::modality_gap_with_gradient(tiny, zero).x(0, 0) == 1);
 }
 
+TEST_CASE("the gap vector goes into rows and columns") {
+  const RowMatrix<float> x = unit_rows<float>(3, 4, 1), y = unit_rows<float>(5, 4, 2);
+  const Vector<float> want = metrics::modality_gap_vector(x, y);
+  Eigen::RowVectorXf row;
+  metrics::modality_gap_vector(x, y, row);
+  CHECK(row.transpose() == want);
+  RowMatrix<float> rows = RowMatrix<float>::Zero(2, 4), any;
+  metrics::modality_gap_vector(x, y, rows.row(1));
+  CHECK(rows.row(1).transpose() == want);
+  metrics::modality_gap_vector(x, y, any);
+  CHECK((any.cols() == 1 && any == want));
+}
+
 TEST_CASE("the gap has the same bits for every number of threads") {
   const RowMatrix<float> x = unit_rows<float>(9000, 5, 1), y = unit_rows<float>(9000, 5, 2);
   const int before = omp_get_max_threads();

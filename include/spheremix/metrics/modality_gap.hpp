@@ -8,11 +8,13 @@
 // infinity. [Liang et al. 2022, "Mind the gap", arXiv 2203.02053, section 4.2]
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/metrics/sums.hpp"
+#include "spheremix/sphere/arguments.hpp"
 
 namespace spheremix::metrics {
 
@@ -93,15 +95,13 @@ template <class X, class Y>
   return Eigen::Map<const Vector<double>>(gap.data(), Index(gap.size())).template cast<T>();
 }
 
-/// The same into `out`, a column of d numbers.
+/// The same into `out`, a vector of d numbers, row or column.
 template <class X, class Y, class Out>
 void modality_gap_vector(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, Out&& out) {
   const auto gap = modality_gap_vector(x, y);
-  using Target = std::remove_reference_t<Out>;
-  if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Target>, Target>)
-    out.resize(gap.size(), 1);
-  core::expects_size("modality_gap_vector", "out", out.size(), gap.size());
-  out = gap;
+  sphere::detail::OutputVector to("modality_gap_vector", "out", out, gap.size(), 1);
+  std::copy(gap.data(), gap.data() + gap.size(), to.data());
+  to.commit();
 }
 
 /// |mean(x) - mean(y)|.
