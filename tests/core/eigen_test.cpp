@@ -118,6 +118,25 @@ TEST_CASE("OutputRows writes straight into row-major targets and commits to the 
   CHECK_THROWS_AS(core::OutputRows<Fixed>("f", "out", fixed, 3, 4), std::invalid_argument);
 }
 
+TEST_CASE("OutputRows replaces a matrix of another shape only once the result is complete") {
+  RowMatrix<double> all = RowMatrix<double>::Random(6, 4);
+  const RowMatrix<double> want = all.topRows(3) * 2;
+  {
+    const core::InputRows<double> in(all.topRows(3));
+    core::OutputRows<RowMatrix<double>> target("f", "out", all, 3, 4);
+    for (Index i = 0; i < 3; ++i)
+      for (Index k = 0; k < 4; ++k) target.view()(i, k) = 2 * in.view()(i, k);
+    target.commit();
+  }
+  CHECK(all == want);
+  Eigen::Matrix<double, Eigen::Dynamic, 4, Eigen::RowMajor> width;
+  core::OutputRows<decltype(width)> narrow("f", "out", width, 3, 4);
+  CHECK(narrow.view().rows == 3);
+  CHECK(width.rows() == 3);
+  CHECK_THROWS_AS(core::OutputRows<decltype(width)>("f", "out", width, 3, 5),
+                  std::invalid_argument);
+}
+
 TEST_CASE("OutputRows gives a column its shape") {
   Vector<double> column(5);
   core::OutputRows<Vector<double>> target("f", "out", column, 5, 1);

@@ -160,3 +160,17 @@ TEST_CASE("the bits do not depend on the number of threads") {
   omp_set_num_threads(before);
 }
 #endif
+
+TEST_CASE("an out that has to change its shape may hold the inputs") {
+  const RowMatrix<double> u = unit_rows<double>(40, 9, 1), v = unit_rows<double>(40, 9, 2);
+  const RowMatrix<double> want = sphere::slerp_rows(u, v, 0.3);
+  RowMatrix<double> both(80, 9);
+  both << u, v;
+  sphere::slerp_rows(both.topRows(40), both.bottomRows(40), 0.3, both);
+  CHECK(same_bits(both, want));
+  const Vector<double> t = Vector<double>::Constant(40, 0.3);
+  sphere::SlerpGradient<RowMatrix<double>, Vector<double>> out;
+  out.t = Vector<double>::Constant(90, 0.3);
+  sphere::slerp_rows_vjp(u, v, out.t.head(40), u, out);
+  CHECK(same_bits(out.t, sphere::slerp_rows_vjp(u, v, t, u).t));
+}

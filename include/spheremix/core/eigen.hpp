@@ -97,7 +97,8 @@ class InputVector {
 
 /// Where a matrix result goes: straight into `out` when it is row-major with contiguous rows, else
 /// into a temporary that commit() copies over. A resizable `out` gets the shape; any other must
-/// have it already.
+/// have it already. One that holds numbers and has another shape is replaced by commit() and not
+/// before: an input may be a block of it.
 template <class Out>
 class OutputRows {
  public:
@@ -105,16 +106,17 @@ class OutputRows {
 
   OutputRows(const char* function, const char* name, Out& out, Index rows, Index cols) : out_(out) {
     if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
-      if (out.rows() != rows || out.cols() != cols) {
-        if constexpr (Out::RowsAtCompileTime == Eigen::Dynamic &&
-                      Out::ColsAtCompileTime == Eigen::Dynamic)
-          out.resize(rows, cols);
+      const bool fits = (Out::RowsAtCompileTime == Eigen::Dynamic || out.rows() == rows) &&
+                        (Out::ColsAtCompileTime == Eigen::Dynamic || out.cols() == cols);
+      if (fits && (out.rows() != rows || out.cols() != cols)) {
+        replaces_ = out.size() > 0;
+        if (!replaces_) out.resize(rows, cols);
       }
     }
-    expects(out.rows() == rows && out.cols() == cols, function, name, " is ", out.rows(), " x ",
-            out.cols(), " but the result is ", rows, " x ", cols);
+    expects(replaces_ || (out.rows() == rows && out.cols() == cols), function, name, " is ",
+            out.rows(), " x ", out.cols(), " but the result is ", rows, " x ", cols);
     if constexpr (direct) {
-      if (out.innerStride() == 1 || cols <= 1) {
+      if (!replaces_ && (out.innerStride() == 1 || cols <= 1)) {
         // A column stored as such goes from row to row by its inner stride.
         view_ = {out.data(), rows, cols, Out::IsRowMajor ? out.outerStride() : out.innerStride()};
         return;
@@ -130,7 +132,11 @@ class OutputRows {
 
   /// Call once the result is complete.
   void commit() {
-    if (temporary_.size() > 0) out_ = temporary_;
+    if constexpr (std::is_same_v<Out, RowMatrix<T>>) {
+      if (replaces_) out_.swap(temporary_);
+    } else {
+      if (replaces_ || temporary_.size() > 0) out_ = temporary_;
+    }
   }
 
  private:
@@ -138,6 +144,7 @@ class OutputRows {
                                  (bool(Out::IsRowMajor) || Out::ColsAtCompileTime == 1);
 
   Out& out_;
+  bool replaces_ = false;
   RowMatrix<T> temporary_;
   MatrixView<T> view_;
 };

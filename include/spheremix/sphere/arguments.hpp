@@ -50,28 +50,27 @@ void expects_same_shape(const char* function, const char* a, core::MatrixView<A>
 
 /// Where a vector result goes: `out` itself where its elements are next to each other, else a
 /// temporary. A resizable vector gets the size, a resizable matrix gets the shape rows x cols, any
-/// other must have it.
+/// other must have it. One that holds another number of elements is replaced by commit() and not
+/// before: an input may be a part of it.
 template <class Out>
 class OutputVector {
  public:
   using T = typename Out::Scalar;
 
   OutputVector(const char* function, const char* name, Out& out, Index rows, Index cols)
-      : out_(out) {
+      : out_(out), rows_(rows), cols_(cols) {
     const Index size = rows * cols;
-    if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
-      if constexpr (Out::RowsAtCompileTime == Eigen::Dynamic &&
-                    Out::ColsAtCompileTime == Eigen::Dynamic)
-        out.resize(rows, cols);
-      else if constexpr (Out::SizeAtCompileTime == Eigen::Dynamic && Out::IsVectorAtCompileTime)
-        out.resize(size);
+    if constexpr (resizable) {
+      replaces_ = out.size() > 0 && out.size() != size;
+      if (!replaces_) give_shape();
     }
-    core::expects(out.size() == size && (out.rows() == 1 || out.cols() == 1 || size == 0), function,
-                  name, " is ", out.rows(), " x ", out.cols(), " but the result has ", size,
-                  " elements");
+    core::expects(
+        replaces_ || (out.size() == size && (out.rows() == 1 || out.cols() == 1 || size == 0)),
+        function, name, " is ", out.rows(), " x ", out.cols(), " but the result has ", size,
+        " elements");
     if constexpr (bool(Out::Flags & Eigen::DirectAccessBit)) {
       const bool along_inner = (out.rows() == 1) == bool(Out::IsRowMajor);
-      if (size <= 1 || (along_inner ? out.innerStride() : out.outerStride()) == 1) {
+      if (!replaces_ && (size <= 1 || (along_inner ? out.innerStride() : out.outerStride()) == 1)) {
         data_ = out.data();
         size_ = size;
         return;
@@ -90,6 +89,9 @@ class OutputVector {
 
   /// Call once the result is complete.
   void commit() {
+    if constexpr (resizable) {
+      if (replaces_) give_shape();
+    }
     if (temporary_.size() == 0) return;
     if (out_.cols() == 1)
       for (Index i = 0; i < size_; ++i) out_(i, 0) = temporary_[i];
@@ -98,7 +100,22 @@ class OutputVector {
   }
 
  private:
+  static constexpr bool plain = std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>;
+  static constexpr bool any_shape =
+      Out::RowsAtCompileTime == Eigen::Dynamic && Out::ColsAtCompileTime == Eigen::Dynamic;
+  static constexpr bool resizable = plain && Out::SizeAtCompileTime == Eigen::Dynamic &&
+                                    (any_shape || Out::IsVectorAtCompileTime);
+
+  void give_shape() {
+    if constexpr (any_shape)
+      out_.resize(rows_, cols_);
+    else
+      out_.resize(rows_ * cols_);
+  }
+
   Out& out_;
+  Index rows_, cols_;
+  bool replaces_ = false;
   Vector<T> temporary_;
   T* data_ = nullptr;
   Index size_ = 0;
