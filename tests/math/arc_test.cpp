@@ -63,6 +63,23 @@ TEST_CASE_TEMPLATE(
   CHECK(!arc(a, Vector<T>(-b)).antipodal);
 }
 
+TEST_CASE_TEMPLATE("parallel rows stay coincident where the projection leaves rounding noise", T,
+                   float, double) {
+  // Few bits in every component, so that b = a (1 + 2^-k) is exact and D - shift S is not.
+  const T longer = 1 + (sizeof(T) == 4 ? T(0x1p-12) : T(0x1p-40));
+  for (int seed = 1; seed <= 50; ++seed) {
+    CAPTURE(seed);
+    const Vector<T> noise = unit<T>(7, std::uint32_t(seed));
+    Vector<T> a(7);
+    for (Index k = 0; k < 7; ++k) a[k] = std::round(noise[k] * 1024) / 1024;
+    const Vector<T> b = a * longer;
+    const auto same = arc(a, b);
+    CHECK(same.coincident);
+    CHECK(same.theta == 0);
+    CHECK(arc(a, Vector<T>(-b)).antipodal);
+  }
+}
+
 TEST_CASE_TEMPLATE("slerp weights: sum rule, ends, and their meaning", T, float, double) {
   const Vector<T> a = unit<T>(5, 1), b = unit<T>(5, 2);
   const auto f = arc(a, b);
