@@ -6,7 +6,7 @@
 #
 # Stages   floors     no upward include, with planted faults that must be found
 #          units      unit tests and examples: g++, Release
-#          sanitized  the same tests: clang++, ASan + UBSan, warnings are errors
+#          sanitized  the same tests but the slow ones: clang++, ASan + UBSan, warnings are errors
 #          headers    each header compiles alone, g++ and clang++
 #          two_units  two translation units link and agree, with one and with different -march
 #          budget     compile time of a program that uses one loss
@@ -15,7 +15,9 @@
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          cuda       device headers and tests under nvcc, where there is one
-#          faults     every barrier of the device kernels deleted once: a test must fail (only when asked for)
+# Only when asked for
+#          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
+#          faults     every barrier of the device kernels deleted once: a test must fail
 # Logs and builds go to build/tests (or $SPHEREMIX_TEST_BUILD). Works without apt where nothing is missing.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -147,7 +149,8 @@ stage_floors() {
   script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && exit $first'
 }
 stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ -DSPHEREMIX_WERROR=ON; }
-stage_sanitized() { preset dev; }
+stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;memory;gpu"; }
+stage_sanitized_gpu() { preset dev "-DSPHEREMIX_SKIP_TESTS="; }
 stage_headers() { script sh tests/scripts/headers_alone.sh; }
 stage_two_units() { script sh tests/scripts/two_units.sh "$out/two_units"; }
 stage_budget() {
@@ -172,7 +175,8 @@ stage_faults() {
 [ $# -gt 0 ] || set -- $default_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | budget | consumers | readme | compile_fail | fuzz | cuda | faults) ;;
+    floors | units | sanitized | headers | two_units | budget | consumers | readme | compile_fail | fuzz | cuda | \
+      sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2
