@@ -8,6 +8,10 @@
 //
 // Shapes   u, v, g: d numbers, rows or columns; the result is shaped as u. Batches: slerp_rows.hpp.
 // Accuracy 8 eps per component; gradients 16 eps |g| max(1, 1/sin theta); times max(1, d/64).
+//          Rows a few units in the last place from equal or antipodal, most of that along the
+//          radius: near pi times |h| / |h'|, h the shorter of v - u and u + v, h' its part across.
+//          Closer to pi than 1e-19 (float) or 1e-154 (double) the gradients, of size 1/sin theta,
+//          may be infinite or NaN: their coefficients go with its square.
 // Errors   std::invalid_argument: sizes, t not finite, antipodal points (no unique arc).
 //          NaN or infinity gives NaN. Writing in place is right, any other overlap of out and
 //          inputs is an error. After an error the contents of out are unspecified.
