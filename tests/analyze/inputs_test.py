@@ -1,0 +1,196 @@
+"""Formats give the same figures; every wrong input is one sentence and exit status 2, nothing written."""
+import json
+import os
+import random
+import struct
+import tempfile
+import unittest
+from pathlib import Path
+
+import support
+
+DRAW = random.Random(1)
+ROWS = [[struct.unpack("<e", struct.pack("<e", DRAW.gauss(0.2, 1)))[0] for _ in range(12)] for _ in range(60)]
+OTHER = [[struct.unpack("<e", struct.pack("<e", x + DRAW.gauss(0, 0.5)))[0] for x in row] for row in ROWS]
+
+
+def fvecs(rows):
+    return b"".join(struct.pack(f"<i{len(r)}f", len(r), *r) for r in rows)
+
+
+def fbin(rows):
+    return struct.pack("<II", len(rows), len(rows[0])) + support.numbers(rows)
+
+
+def safetensors(tensors):
+    header, body = {"__metadata__": {"format": "pt"}}, b""
+    for name, (dtype, rows) in tensors.items():
+        raw = support.numbers(rows, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[dtype])
+        header[name] = {"dtype": dtype, "shape": [len(rows), len(rows[0])], "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+class Inputs(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+        self.image = self.put("image.npy", support.header("<f4", 60, 12) + support.numbers(ROWS))
+        self.text = self.put("text.npy", support.header("<f4", 60, 12) + support.numbers(OTHER))
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def put(self, name, content):
+        path = self.path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def figures(self, *arguments):
+        return [(m["scope"], m["key"], m["value"]) for m in support.report(*arguments)[0]["metrics"]]
+
+    def test_every_format_gives_the_same_figures(self):
+        expected = self.figures("--image", self.image, "--text", self.text)
+        others = {
+            "half": self.put("h.npy", support.header("<f2", 60, 12) + support.numbers(ROWS, "<f2")),
+            "double": self.put("d.npy", support.header("<f8", 60, 12) + support.numbers(ROWS, "<f8")),
+            "fvecs": self.put("x.fvecs", fvecs(ROWS)),
+            "fbin": self.put("x.fbin", fbin(ROWS)),
+            "one tensor": self.put("one.safetensors", safetensors({"a": ("F16", ROWS)})),
+            "named tensor": str(self.put("two.safetensors", safetensors({"a": ("F32", OTHER), "b": ("F64", ROWS)}))) + ":b",
+        }
+        for i, (first, last) in enumerate(((0, 25), (25, 26), (26, 60)), 9):  # part_9, part_10, part_11
+            self.put(f"part_{i}.npy", support.header("<f4", last - first, 12) + support.numbers(ROWS[first:last]))
+        others["shards"] = self.path / "part_*.npy"
+        for name, file in others.items():
+            with self.subTest(name):
+                self.assertEqual(self.figures("--image", file, "--text", self.text), expected)
+
+    def test_threads_change_no_figure(self):
+        self.assertEqual(self.figures("--image", self.image, "--text", self.text, "--threads", 1),
+                         self.figures("--image", self.image, "--text", self.text, "--threads", 3))
+
+    def test_one_file_three_modalities_and_augmented_pairs(self):
+        single, _ = support.report("--image", self.image)
+        self.assertEqual(single["pairs"], [])
+        three, _ = support.report("--modality", f"a={self.image}", "--modality", f"b={self.text}", "--modality", f"c={self.image}")
+        self.assertEqual([(p["x"], p["y"]) for p in three["pairs"]], [("a", "b"), ("a", "c"), ("b", "c")])
+        self.assertEqual(support.value(three, "recall1", "a-c"), 1)
+        both = [row for pair in zip(ROWS, OTHER) for row in pair]
+        file = self.put("both.npy", support.header("<f4", 120, 12) + support.numbers(both))
+        augmented, _ = support.report("--image", file, "--augmented")
+        plain, _ = support.report("--image", self.image, "--text", self.text)
+        for key in ("alignment", "gap", "recall1", "mrr", "uniformity_joint", "cka", "ece", "hardness"):
+            self.assertEqual(support.value(augmented, key, "first-second"), support.value(plain, key, "image-text"))
+
+    def test_several_captions_a_picture(self):
+        owner = [i // 2 for i in range(60)]
+        index = self.put("index.txt", "".join(f"{i}\n" for i in owner))
+        few = self.put("few.npy", support.header("<f4", 30, 12) + support.numbers(ROWS[:30]))
+        document, _ = support.report("--image", few, "--text", self.text, "--index", index)
+
+        def unit(row):
+            length = sum(x * x for x in row) ** 0.5
+            return [x / length for x in row]
+
+        v, t = [unit(r) for r in ROWS[:30]], [unit(r) for r in OTHER]
+        s = [[sum(a * b for a, b in zip(x, y)) for y in t] for x in v]
+        forward = [1 + sum(s[i][j] >= max(s[i][2 * i], s[i][2 * i + 1]) for j in range(60) if owner[j] != i) for i in range(30)]
+        back = [1 + sum(s[i][j] >= s[owner[j]][j] for i in range(30) if i != owner[j]) for j in range(60)]
+        for scope, ranks in (("image-text", forward), ("text-image", back)):
+            self.assertAlmostEqual(support.value(document, "mrr", scope), sum(1 / r for r in ranks) / len(ranks), places=12)
+            self.assertAlmostEqual(support.value(document, "recall5", scope), sum(r <= 5 for r in ranks) / len(ranks), places=12)
+        alignment = sum(sum((a - b) ** 2 for a, b in zip(v[owner[j]], t[j])) for j in range(60)) / 60
+        self.assertAlmostEqual(support.value(document, "alignment", "image-text"), alignment, places=12)
+
+    def test_sample_beyond_exact_rows_has_intervals(self):
+        rows = [[DRAW.gauss(0, 1) for _ in range(4)] for _ in range(3000)]
+        big = self.put("big.npy", support.header("<f4", 3000, 4) + support.numbers(rows))
+        exact, _ = support.report("--image", big)
+        sampled, _ = support.report("--image", big, "--exact-rows", 1000, "--sample", 500)
+        found = next(m for m in sampled["metrics"] if m["key"] == "uniformity")
+        self.assertEqual(found["how"], "seeded sample of 500 of 3,000 rows")
+        low, high = found["interval"]
+        self.assertTrue(low <= support.value(exact, "uniformity", "image") <= high, f"{found}")
+        self.assertLess(high - low, 0.2)
+        self.assertEqual(support.value(exact, "effective_rank", "image"), support.value(sampled, "effective_rank", "image"))
+
+    def test_wrong_inputs(self):
+        image, text = self.image, self.text
+        narrow = self.put("narrow.npy", support.header("<f4", 60, 2) + support.numbers([r[:2] for r in ROWS]))
+        short = self.put("short.npy", support.header("<f4", 59, 12) + support.numbers(ROWS[:59]))
+        nothing = self.put("nothing.npy", support.header("<f4", 0, 12))
+        zero = self.put("zero.npy", support.header("<f4", 60, 12) + bytes(60 * 12 * 4))
+        words = self.put("words.npy", "these are words\n")
+        cut = self.put("cut.npy", image.read_bytes()[:-5])
+        whole = self.put("whole.npy", support.header("<i4", 60, 12).replace(b"f", b"f") + bytes(60 * 12 * 4))
+        one = self.put("one.npy", support.header("<f4", 1, 12) + support.numbers(ROWS[:1]))
+        nan = self.put("nan.npy", support.header("<f4", 60, 12) + support.numbers([[float("nan")] * 12] * 60))
+        huge = self.put("huge.npy", support.header("<f8", 9000, 1) + support.numbers([[1e200]] * 9000, "<f8"))
+        table = self.put("items.tsv", "id\tname\n" + "".join(f"{i}\tx\n" for i in range(59)))
+        ragged = self.put("ragged.tsv", "id\tname\n" + "".join(f"{i}\n" for i in range(60)))
+        index = self.put("index.txt", "0\n" * 59 + "60\n")
+        tensors = self.put("two.safetensors", safetensors({"a": ("F16", ROWS), "b": ("F32", ROWS)}))
+        broken = self.put("broken.safetensors", struct.pack("<Q", 1 << 40) + b"{}")
+        picture = self.put("tiny.png", b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 48, 48) + bytes(5))
+        other = self.put("other.json", "{}")
+        cases = [
+            ((), "no embeddings given"),
+            (("--image", self.path / "absent.npy"), "cannot be opened"),
+            (("--image", self.path), "ends with none of .npy"),
+            (("--image", self.path / "none_*.npy"), "no file matches"),
+            (("--image", image, "--text", narrow), "image.npy is 60 x 12 but"),
+            (("--image", image, "--text", short), "pairs need as many rows"),
+            (("--image", words), "is not an .npy file"),
+            (("--image", cut), "the file is cut off"),
+            (("--image", whole), "holds whole numbers"),
+            (("--image", nothing), "has no rows"),
+            (("--image", zero), "all 60 rows are zero"),
+            (("--image", one), "1 of 1 rows can be used"),
+            (("--image", nan), "0 of 60 rows can be used"),
+            (("--image", huge), "beyond the range of f4"),
+            (("--image", image, "--no-such-option"), "--no-such-option"),
+            (("--image", image, "--sample", "many"), "--sample"),
+            (("--image", image, "--labels", f"{table}:id"), "has 59 values for 60 rows"),
+            (("--image", image, "--labels", f"{table}:size"), 'has no column "size"; it has id, name'),
+            (("--image", image, "--labels", f"{ragged}:name"), "line 2 has 1 cells"),
+            (("--image", image, "--names", self.path / "no.tsv"), "cannot be opened"),
+            (("--image", image, "--text", text, "--index", index), 'line 60 is "60"'),
+            (("--image", image, "--index", index), "takes two modalities"),
+            (("--image", image, "--text", text, "--augmented"), "--augmented takes one modality"),
+            (("--image", short, "--augmented"), "59 rows, which are not pairs"),
+            (("--image", tensors), "holds 2 tensors (a, b)"),
+            (("--image", f"{tensors}:c"), 'has no tensor "c"'),
+            (("--image", broken), "is not a safetensors file"),
+            (("--image", image, "--pictures", picture), "FILE.png:WIDTHxHEIGHT"),
+            (("--image", image, "--pictures", f"{picture}:48x48"), "room for 1 pictures"),
+            (("--image", image, "--pictures", f"{words}:48x48"), "is not a PNG file"),
+            (("--modality", "image"), "NAME=FILE is expected"),
+            (("--modality", f"a={image}", "--modality", f"a={text}"), "two modalities are called a"),
+            (("--image", image, "--fail-if", "gap>"), "a metric, one of"),
+            (("--image", image, "--fail-if", "beauty>1"), "there is no metric beauty"),
+            (("--image", image, "--fail-if", "gap>1"), "no such figure"),
+            (("--image", image, "--report", self.path / "no/out.html"), "there is no folder"),
+            (("--compare", other, other), "is not a JSON report"),
+            (("--compare", other), "two JSON reports"),
+            (("slerp-path", "--image", image, "--from", "image:60", "--to", "image:1"), "a row of image from 0 to 59"),
+            (("slerp-path", "--image", image, "--from", "sound:1", "--to", "image:1"), "there is no modality sound"),
+            (("fix", "--input", image, "--output", self.path / "out.txt", "--repair", "centre"), "must end with .npy"),
+            (("fix", "--input", image, "--output", self.path / "out.npy", "--repair", "polish"), "polish"),
+        ]
+        before = sorted(os.listdir(self.path))
+        for arguments, sentence in cases:
+            with self.subTest(sentence):
+                out = [] if arguments and arguments[0] in ("slerp-path", "fix") else ["--json", self.path / "out.json"]
+                done = support.run(*arguments, *([] if "--report" in arguments else out))
+                self.assertEqual(done.returncode, 2, done.stderr)
+                lines = [line for line in done.stderr.splitlines() if line.startswith("spheremix-analyze: ")]
+                self.assertEqual(len(lines), 1, done.stderr)
+                self.assertIn(sentence, lines[0])
+                self.assertEqual(done.stdout, "")
+                self.assertEqual(sorted(os.listdir(self.path)), before, "something was written")
+
+
+if __name__ == "__main__":
+    support.main()

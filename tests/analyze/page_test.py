@@ -1,0 +1,119 @@
+"""The pages in headless Chromium: no console error, no network, every plot drawn, hover and drag work.
+Screenshots at two widths go to $SPHEREMIX_SCREENSHOTS, if set. Without chromedriver: status 77, skipped."""
+import os
+import re
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import browser
+import support
+
+DATA = support.ROOT / "examples/data"
+EMOJI = ("--image", DATA / "image_feat_256_f16.npy", "--text", DATA / "text_feat_256_f16.npy", "--labels", f"{DATA / 'items.tsv'}:group",
+         "--names", f"{DATA / 'items.tsv'}:name_en", "--pictures", f"{DATA / 'atlas_48px_55x34.png'}:48x48")
+DRAWN = """
+return [...document.querySelectorAll("svg.plot")].map((s) => [s.getAttribute("aria-label"), s.querySelectorAll("path.series, rect").length,
+  s.closest("figure").querySelectorAll("details table tbody tr").length, s.getBoundingClientRect().width]);"""
+# Colours on the canvas other than the ball's own.
+INK = """
+const c = document.getElementById("sphere"), p = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, seen = new Set();
+let hash = 0;
+for (let i = 0; i < p.length; i += 4) { seen.add(p[i] << 16 | p[i + 1] << 8 | p[i + 2]); hash = (hash * 31 + p[i] + p[i + 1] * 3 + p[i + 2] * 7) | 0; }
+return [seen.size, hash];"""
+
+
+class Pages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = Path(cls.folder.name)
+        cls.shots = os.environ.get("SPHEREMIX_SCREENSHOTS")
+        for name, arguments in (("emoji", EMOJI), ("clipart", ("--image", support.IMAGE, "--text", support.TEXT))):
+            done = support.run(*arguments, "--report", cls.path / f"{name}.html", "--json", cls.path / f"{name}.json")
+            assert done.returncode == 0, done.stderr
+        done = support.run("--compare", cls.path / "emoji.json", cls.path / "clipart.json", "--report", cls.path / "compare.html")
+        assert done.returncode == 0, done.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def shot(self, b, name):
+        if self.shots:
+            Path(self.shots).mkdir(parents=True, exist_ok=True)
+            b.screenshot(Path(self.shots) / name)
+
+    def sound(self, b, least):
+        self.assertEqual(b.console(), [])
+        plots = b.script(DRAWN)
+        self.assertGreaterEqual(len(plots), least)
+        for label, marks, rows, width in plots:
+            self.assertTrue(label, "a plot without a text alternative")
+            self.assertGreater(marks, 0, label)
+            self.assertGreater(rows, 1, label)
+            self.assertGreater(width, 200, label)
+        text = b.script("return document.body.innerText")
+        self.assertNotRegex(text, r"\bNaN\b(?! or)|undefined|\[object")
+
+    def test_report(self):
+        for width, dark in ((1200, False), (400, False), (1200, True)):
+            with self.subTest(width=width, dark=dark), browser.Browser(width, 900, dark) as b:
+                b.open(self.path / "emoji.html")
+                self.sound(b, 7)
+                self.assertLessEqual(b.script("return document.documentElement.scrollWidth"), width, "the page scrolls sideways")
+                self.assertEqual(b.script("return performance.getEntriesByType('resource').filter((e) => !/^(blob|data|file):/.test(e.name)).length"), 0)
+                b.script("document.getElementById('sphere').scrollIntoView({block: 'center'})")
+                colours, before = b.script(INK)
+                self.assertGreater(colours, 20, "the sphere is not drawn")
+                box = b.script("const r = document.getElementById('sphere').getBoundingClientRect(); return [r.left, r.top, r.width]")
+                x, y = box[0] + box[2] / 2, box[1] + box[2] / 2
+                # Hover: the nearest mark that faces the reader shows its name and picture.
+                mark = b.script("const m = ball.place().marks.filter((q) => q.z > 0.3)[5]; return [m.x, m.y]")
+                b.pointer(("move", box[0] + mark[0], box[1] + mark[1]))
+                tip = b.script("return [document.getElementById('tip').hidden, document.getElementById('tip').innerText, document.querySelectorAll('#tip .picture').length]")
+                self.assertFalse(tip[0], "no tip at a mark")
+                self.assertRegex(tip[1], r"(?s)\S.*(image|text) \d+")
+                self.assertEqual(tip[2], 1)
+                b.pointer(("move", x, y), ("down", 0, 0), ("move", x + 40, y + 10), ("move", x + 70, y + 20), ("up", 0, 0))
+                self.assertNotEqual(b.script(INK)[1], before, "dragging does not turn the sphere")
+                turned = b.script("return [...ball.view]")
+                b.script("document.getElementById('sphere').focus(); document.getElementById('sphere').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}))")
+                self.assertNotEqual(b.script("return [...ball.view]"), turned, "the arrow keys do not turn the sphere")
+                # Hover over a plot: its numbers.
+                b.script("document.querySelector('svg.plot').scrollIntoView({block: 'center'})")
+                box = b.script("const r = document.querySelector('svg.plot').getBoundingClientRect(); return [r.left + r.width / 2, r.top + r.height / 2]")
+                b.pointer(("move", *box))
+                self.assertRegex(b.script("return document.getElementById('tip').innerText"), r"(?s)cosine.*own pair")
+                b.pointer(("move", 2, 2))
+                self.assertEqual(b.script("return [...document.querySelectorAll('.picture')].filter((p) => !/blob:/.test(p.style.backgroundImage)).length"), 0)
+                # Reading the canvas twice, as this test does, makes Chromium say so.
+                self.assertEqual([m for m in b.console() if "Multiple readback" not in m["message"]], [])
+                self.shot(b, f"report_{width}{'_dark' if dark else ''}.png")
+
+    def test_report_without_names_and_comparison(self):
+        with browser.Browser(1200, 900) as b:
+            b.open(self.path / "clipart.html")
+            self.sound(b, 7)
+            self.shot(b, "clipart_1200.png")
+            b.open(self.path / "compare.html")
+            self.sound(b, 6)
+            self.assertIn("gap", b.script("return document.querySelector('table').innerText").lower())
+            self.shot(b, "compare_1200.png")
+
+    def test_size_and_no_network(self):
+        page = (self.path / "clipart.html").read_text()
+        self.assertLess(len(page), 3_000_000)
+        self.assertNotRegex(page, r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//")
+        self.assertNotIn("@@", page)
+        emoji = (self.path / "emoji.html").read_text()
+        pictures = len(re.search(r"data:image/png;base64,[A-Za-z0-9+/=]*", emoji)[0])
+        self.assertLess(len(emoji) - pictures, 3_000_000)
+
+
+if __name__ == "__main__":
+    if not browser.available():
+        print("skipped: chromedriver and chromium are not installed")
+        sys.exit(77)
+    support.main()
