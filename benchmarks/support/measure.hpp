@@ -11,6 +11,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <map>
