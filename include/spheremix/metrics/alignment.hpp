@@ -1,14 +1,15 @@
 // How close the two halves of each pair lie.
 //
-//   alignment(X, Y) = mean_i |x_i - y_i|^alpha          (0 is perfect; alpha = 2: mean of 2 - 2 cos
-//   for unit rows) dx_i = (alpha / N) |x_i - y_i|^(alpha - 2) (x_i - y_i) = -dy_i, and 0 where x_i
-//   = y_i
+//   alignment(X, Y) = mean_i |x_i - y_i|^alpha
+//   dx_i = (alpha / N) |x_i - y_i|^(alpha - 2) (x_i - y_i) = -dy_i, and 0 where x_i = y_i
+//
+// 0 is perfect. alpha = 2: the mean of 2 - 2 cos for unit rows. The difference form is right to a
+// few eps also for near-duplicates, where 2 - 2 x.y has no digits left.
 //
 // Shapes  X, Y: N x d, row i of one belongs to row i of the other.
 // Errors  shapes that differ, N = 0, alpha not positive and finite: std::invalid_argument.
 //         NaN or infinity in a row gives NaN or infinity.
-// The difference form is right to a few eps also for near-duplicates, where 2 - 2 x.y has no digits
-// left. [Wang, Isola 2020, "Understanding contrastive representation learning through alignment and
+// [Wang, Isola 2020, "Understanding contrastive representation learning through alignment and
 // uniformity on the hypersphere", arXiv 2005.10242, equation 1]
 #pragma once
 
@@ -118,8 +119,8 @@ void alignment_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
   dy.commit();
 }
 
-/// Value and gradients. With r = |x - y|: d(r^alpha)/dx = alpha r^(alpha-1) dr/dx and dr/dx = (x -
-/// y)/r.
+/// Value and gradients. With r = |x - y|: d(r^alpha)/dx = alpha r^(alpha-1) dr/dx and
+/// dr/dx = (x - y)/r.
 template <class X, class Y>
 [[nodiscard]] AlignmentGradient<RowMatrix<typename X::Scalar>> alignment_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,

@@ -5,10 +5,11 @@
 // n_b, accuracy_b and confidence_b are the number, the share that is right and the mean confidence
 // of the predictions in bin b. 0 is perfect. A confidence of exactly 0 counts in the first bin.
 //
-// Shapes  confidence, correct: N numbers each, row or column; correct is a bool, or any number (0:
-// wrong). Errors  sizes that differ, N = 0, a confidence outside [0, 1] or NaN, bins < 1:
-// std::invalid_argument. [Guo et al. 2017, "On calibration of modern neural networks", arXiv
-// 1706.04599, equation 3]
+// Shapes  confidence, correct: N numbers each, row or column; correct is a bool, or any number
+//         (0: wrong).
+// Errors  sizes that differ, N = 0, a confidence outside [0, 1] or NaN, bins < 1:
+//         std::invalid_argument.
+// [Guo et al. 2017, "On calibration of modern neural networks", arXiv 1706.04599, equation 3]
 #pragma once
 
 #include <cmath>

@@ -1,7 +1,8 @@
 // Retrieval where an image has several captions.
 //
-//   image to text   rank_i = 1 + #{ captions c of other images : x_i . y_c >= max over own captions
-//   } text to image   rank_c = 1 + #{ other images j : x_j . y_c >= x_image(c) . y_c }
+//   image to text   rank_i = 1 + #{ captions c of other images :
+//                                   x_i . y_c >= max over own captions }
+//   text to image   rank_c = 1 + #{ other images j : x_j . y_c >= x_image(c) . y_c }
 //
 // Ties count against, as in retrieval. One caption each, in order: retrieval_both.
 //

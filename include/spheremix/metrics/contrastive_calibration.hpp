@@ -1,13 +1,15 @@
-// Calibration of retrieval read as classification: row i of X picks its partner among all rows of
-// Y.
+// Calibration of retrieval read as classification: row i of X picks its partner among all rows
+// of Y.
 //
-//   p_ij = softmax_j(x_i . y_j / tau)    confidence_i = max_j p_ij    right: the pair's rank is 1
-//   (retrieval.hpp) ECE of these N predictions (calibration.hpp), for X asking Y and for Y asking X
+//   p_ij = softmax_j(x_i . y_j / tau)
+//   confidence_i = max_j p_ij
+//   right: the pair's rank is 1 (retrieval.hpp)
+//
+// ECE of these N predictions (calibration.hpp), for X asking Y and for Y asking X.
 //
 // Shapes  X, Y: N x d, row i of one belongs to row i of the other.
 // Errors  shapes that differ, N = 0, temperature not positive and finite, bins < 1, a row with NaN
-// or infinity
-//         (named), logits that overflow: std::invalid_argument.
+//         or infinity (named), logits that overflow: std::invalid_argument.
 #pragma once
 
 #include <algorithm>

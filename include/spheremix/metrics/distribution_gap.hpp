@@ -1,9 +1,9 @@
 // How far apart two batches lie as distributions: the squared maximum mean discrepancy under the
 // Gaussian potential, without bias.
 //
-//   distribution_gap(X, Y) = mean_{i != j} K(x_i, x_j) + mean_{i != j} K(y_i, y_j) - 2 mean_{i, j}
-//   K(x_i, y_j) K(x, y) = e^(-t |x - y|^2)                = e^uniformity(X) + e^uniformity(Y) - 2
-//   e^cross_uniformity(X, Y)
+//   distribution_gap(X, Y) = mean_{i != j} K(x_i, x_j) + mean_{i != j} K(y_i, y_j)
+//                            - 2 mean_{i, j} K(x_i, y_j),         K(x, y) = e^(-t |x - y|^2)
+//                          = e^uniformity(X) + e^uniformity(Y) - 2 e^cross_uniformity(X, Y)
 //
 // 0 in the mean for batches of one distribution (and below it for half of them), up to 2 for
 // batches far apart. The modality gap sees centres alone: two batches with one centre may be far

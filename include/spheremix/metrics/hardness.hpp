@@ -4,12 +4,14 @@
 //
 // M: row j is a mixture of x_j and y_j, the geodesic one m_lambda(x_j, y_j) when lambda is given
 // (weight lambda on x_j). For the other anchors: hardness(Y, X, M). For unit rows and the geodesic
-// mixture the pair is harder exactly when x_i . x_j >= kappa x_i . y_j with kappa = cos((1 -
-// lambda/2) theta_j) / cos(lambda theta_j / 2).
+// mixture the pair is harder exactly when
+//
+//   x_i . x_j >= kappa x_i . y_j,   kappa = cos((1 - lambda/2) theta_j) / cos(lambda theta_j / 2)
+//
+// One product: the sign of x_i . (m_j - y_j), with the difference taken first.
 //
 // Shapes  X, Y, M: N x d, N >= 2.
 // Errors  shapes that differ, N < 2, a row with NaN or infinity (named): std::invalid_argument.
-// One product: the sign of x_i . (m_j - y_j), with the difference taken first.
 // [Oh et al. 2023, arXiv 2203.03897]
 #pragma once
 

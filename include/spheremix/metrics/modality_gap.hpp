@@ -5,7 +5,8 @@
 //
 // Shapes  X: N x d, Y: M x d; the rows need not be pairs.   g: a column of length d.
 // Errors  widths that differ, no rows: std::invalid_argument. NaN or infinity in a row gives NaN or
-// infinity. [Liang et al. 2022, "Mind the gap", arXiv 2203.02053, section 4.2]
+//         infinity.
+// [Liang et al. 2022, "Mind the gap", arXiv 2203.02053, section 4.2]
 #pragma once
 
 #include <algorithm>

@@ -3,13 +3,13 @@
 //   relative_alignment(X, Y) = mean_i ( |x_i - y_i|^2 - min_{k != i} |x_i - y_k|^2 )
 //
 // For unit rows 2 mean_i ( max_{k != i} x_i . y_k - x_i . y_i ). Negative: on average the own
-// partner is nearest.
+// partner is nearest. The nearest is looked for among products of centred rows in T; the two
+// distances are then taken in double.
 //
 // Shapes  X, Y: N x d, row i of one belongs to row i of the other, N >= 2.
 // Errors  shapes that differ, N < 2, a row with NaN or infinity (named): std::invalid_argument.
-// The nearest is looked for among products of centred rows in T; the two distances are then taken
-// in double. [Oh et al. 2022, "Geodesic multi-modal mixup for robust fine-tuning", arXiv
-// 2203.03897, section 3]
+// [Oh et al. 2022, "Geodesic multi-modal mixup for robust fine-tuning", arXiv 2203.03897,
+// section 3]
 #pragma once
 
 #include <vector>

@@ -1,13 +1,17 @@
 // How well each row of X finds its own row of Y among all rows of Y.
 //
-//   rank_i   = 1 + #{ j != i : x_i . y_j >= x_i . y_i }      ties count against: collapsed rows
-//   score nothing recall@k = share of rows with rank <= k      mrr = mean of 1 / rank median_rank =
-//   their median
+//   rank_i      = 1 + #{ j != i : x_i . y_j >= x_i . y_i }
+//   recall@k    = share of rows with rank <= k
+//   mrr         = mean of 1 / rank
+//   median_rank = their median
+//
+// Ties count against: collapsed rows score nothing.
 //
 // Shapes  X, Y: N x d; row i's answer is Y's row i. Rows are used as they are: unit rows rank by
-// cosine. Errors  shapes that differ, N = 0, k < 1, a row with NaN or infinity (named):
-// std::invalid_argument. Cost    2 N^2 d flops for one direction, and no more for both; memory
-// O(N).
+//         cosine.
+// Errors  shapes that differ, N = 0, k < 1, a row with NaN or infinity (named):
+//         std::invalid_argument.
+// Cost    2 N^2 d flops for one direction, and no more for both; memory O(N).
 #pragma once
 
 #include <algorithm>

@@ -3,11 +3,9 @@
 //   sigma            singular values of X, or of X - 1 mean^T (centred)
 //   effective_rank   exp H(p), H = -sum p log p, p = sigma / sum sigma (+ epsilon)
 //                    centred = false, epsilon = 1e-7 on unit rows: RankMe
-//   isotropy         IsoScore: 1 for equal variance along every axis, 0 for one axis alone. With v
-//   the
-//                    variances of the principal axes, w = sqrt(d) v / |v|, e = |w - 1| / sqrt(2 (d
-//                    - sqrt d)):
-//                    ((d - e^2 (d - sqrt d))^2 / d - 1) / (d - 1)
+//   isotropy         IsoScore: 1 for equal variance along every axis, 0 for one axis alone:
+//                    ((d - e^2 (d - sqrt d))^2 / d - 1) / (d - 1), with v the variances of the
+//                    principal axes, w = sqrt(d) v / |v|, e = |w - 1| / sqrt(2 (d - sqrt d))
 //   anisotropy       mean cosine of pairs i < j: (|sum u_i|^2 - N) / (N (N - 1)), u_i = x_i / |x_i|
 //
 // Shapes     X: N x d. effective_rank: N >= 1; isotropy: N >= 2, d >= 2; anisotropy: N >= 2.

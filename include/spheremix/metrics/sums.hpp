@@ -1,8 +1,8 @@
 // Sums over rows in double, with the rounding error of every addition carried along: the result is
 // right to about one eps whatever the number of rows. The rows are cut into at most 64 pieces by
 // their number alone and the pieces merged in order, so the bits do not depend on the number of
-// threads. [Neumaier 1974, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher
-// Summen"]
+// threads.
+// [Neumaier 1974, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen"]
 #pragma once
 
 #include <algorithm>

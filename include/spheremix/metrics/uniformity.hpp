@@ -1,21 +1,22 @@
 // How evenly points cover the sphere: the logarithm of the mean Gaussian potential of pairs.
 //
-//   uniformity(X)          = log mean_{i<j} e^(-t |x_i - x_j|^2)           0: all points equal;
-//   lower is more even cross_uniformity(X, Y) = log mean_{i,j} e^(-t |x_i - y_j|^2)
+//   uniformity(X)          = log mean_{i<j} e^(-t |x_i - x_j|^2)
+//   cross_uniformity(X, Y) = log mean_{i,j} e^(-t |x_i - y_j|^2)
 //   joint_uniformity(X, Y) = uniformity of the rows of X and Y together
-//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{k != l} K_kl,  K_ij = e^(-t |x_i -
-//   x_j|^2)
+//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{k != l} K_kl,
+//                                         K_ij = e^(-t |x_i - x_j|^2)
 //
-// Known values, unit rows: points drawn evenly on the sphere tend to -2 t + log 0F1(; d/2; t^2);
-// the simplex of d + 1 points has -2 t (1 + 1/d).
+// 0: all points equal; lower is more even. Known values, unit rows: points drawn evenly on the
+// sphere tend to -2 t + log 0F1(; d/2; t^2); the simplex of d + 1 points has -2 t (1 + 1/d).
 //
 // Shapes    X: N x d, Y: M x d, used as they are (normalise with sphere::normalize_rows).
 // Errors    N < 2 (cross: no rows), widths that differ, t not positive and finite:
-// std::invalid_argument.
-//           NaN or infinity in a row gives NaN.
+//           std::invalid_argument. NaN or infinity in a row gives NaN.
 // Accuracy  16 eps relative (times max(1, d / 64)), near-duplicates included; equal rows give
-// exactly 0. Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and a
-// strip of 252 rows. [Wang, Isola 2020, arXiv 2005.10242, equation 2]
+//           exactly 0.
+// Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and a strip of
+//           252 rows.
+// [Wang, Isola 2020, arXiv 2005.10242, equation 2]
 #pragma once
 
 #include <cmath>
@@ -112,8 +113,8 @@ void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOpt
   dx.commit();
 }
 
-/// Value and gradient. d log mean K = sum w_ij d log K_ij over ordered pairs / 2, d log K_ij = -2 t
-/// (x_i - x_j).(dx_i - dx_j).
+/// Value and gradient. d log mean K = sum w_ij d log K_ij over ordered pairs / 2,
+/// d log K_ij = -2 t (x_i - x_j).(dx_i - dx_j).
 template <class X>
 [[nodiscard]] UniformityGradient<RowMatrix<typename X::Scalar>> uniformity_with_gradient(
     const Eigen::MatrixBase<X>& x, const UniformityOptions& options = {}) {

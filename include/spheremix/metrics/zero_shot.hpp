@@ -1,7 +1,8 @@
 // Zero-shot classification: an image is of the class whose prompt it is nearest to.
 //
-//   rank_i = 1 + #{ c != label_i : x_i . p_c >= x_i . p_label }      accuracy@k = share of rank <=
-//   k class_prototypes: p_c = unit( mean of the prompts of class c )
+//   rank_i = 1 + #{ c != label_i : x_i . p_c >= x_i . p_label }
+//   accuracy@k = share of rank <= k
+//   class_prototypes: p_c = unit( mean of the prompts of class c )
 //
 // Ties count against.
 //
