@@ -1,7 +1,7 @@
 // Alignment plus uniformity as a loss.
 //
-//   L = align_weight alignment_alpha(X, Y) + uniform_weight ( uniformity_t(X) + uniformity_t(Y) ) /
-//   2
+//   L = align_weight alignment_alpha(X, Y)
+//       + uniform_weight ( uniformity_t(X) + uniformity_t(Y) ) / 2
 //
 // Shapes     X, Y: n x d, n >= 2; rows as they are. Gradient, accuracy and cost are those of
 //            metrics::alignment and metrics::uniformity.

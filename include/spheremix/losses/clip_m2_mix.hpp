@@ -2,9 +2,10 @@
 //
 //   L = clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix)
 //
-// Shapes, units, errors: as clip and m2_mix. Gradients are the sums; log_temperature and
-// log_mix_temperature belong to the two temperatures. Cost       18 n^2 d flops where clip's table
-// fits into memory_budget, 20 otherwise. Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
+// Shapes, units, errors: as clip and m2_mix.
+// Gradient   the sums; log_temperature and log_mix_temperature belong to the two temperatures.
+// Cost       18 n^2 d flops where clip's table fits into memory_budget, 20 otherwise.
+// Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
 #pragma once
 
 #include "spheremix/losses/m2_mix.hpp"

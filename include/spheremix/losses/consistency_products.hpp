@@ -3,10 +3,12 @@
 //   A_jk = x_j.y_k - x_k.y_j     B_jk = x_j.x_k - y_j.y_k     F = a sum A^2 + b sum B^2
 //
 // With S = X + Y and D = X - Y (n x d): K = D S^T = B + A, A antisymmetric, B symmetric, so
+//
 //   F = alpha |K|^2 + beta <K, K^T>,     alpha = (a + b) / 2, beta = (b - a) / 2
 //   d < n    |K|^2 = tr(P Q), <K, K^T> = tr(R R),  P = S^T S, Q = D^T D, R = S^T D   (d x d)
 //            dS = 2 (alpha S Q + beta D R), dD = 2 (alpha D P + beta S R^T): time linear in n
 //   d >= n   K itself (n x n):  M = 2 (alpha K + beta K^T), dD = M S, dS = M^T D
+//
 // and dX = dS + dD, dY = dS - dD. D is formed before any product, so nothing cancels where X is
 // close to Y: the expanded form tr(X^T X X^T X) - ... loses everything there. Computed in double.
 #pragma once

@@ -2,8 +2,9 @@
 // gradients small in small batches. DCLW weights the positives.
 //
 //   Z = [X; Y],  L = (1/2n) sum_i ( -w_i z_i.z_p(i)/tau + log sum_{j != i, p(i)} e^(z_i.z_j/tau) )
-//   w = 1 (DclWeighting::none), or 2 - n softmax over the pairs of (x_i.y_i / sigma)
-//   (DclWeighting::von_mises_fisher; the weights are differentiated, as released)
+//   w = 1 (DclWeighting::none), or
+//       2 - n softmax over the pairs of (x_i.y_i / sigma) (DclWeighting::von_mises_fisher; the
+//       weights are differentiated, as released)
 //
 // Shapes     X, Y: n x d, n >= 2: one pair alone has no negatives.
 // Units      nats; may be negative.
@@ -12,7 +13,7 @@
 // Cost       24 n^2 d flops in O(strip x n) memory.
 // Errors     shapes, n < 2, tau, sigma, memory_budget too small. NaN gives NaN.
 // Source     Yeh et al. 2022, "Decoupled Contrastive Learning", arXiv 2110.06848, equations 3
-// and 6.
+//            and 6.
 #pragma once
 
 #include "spheremix/losses/stacked.hpp"

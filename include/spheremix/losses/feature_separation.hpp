@@ -10,8 +10,7 @@
 //   L = ortho_weight ortho + contrast_weight contrast + uniformity_weight uniformity
 //
 // Shapes     X, Y shared features, Xi, Yi independent ones, Xa, Ya independent ones of the
-// augmented
-//            views: n x d each, n >= 1.
+//            augmented views: n x d each, n >= 1.
 // Gradient   the sum of the parts'. ortho: 2 (x.xi) xi / n. printed contrast: P / (n tau) over all
 //            pairs less 1 / (n tau) of each positive. uniformity from metrics::uniformity u:
 //            sum_jk = n + n (n - 1) e^u.

@@ -1,10 +1,9 @@
 // Large batches with little memory: encode chunk by chunk, take one loss over all embeddings,
 // encode again with gradients.
 //
-//   pass 1   for each chunk:  E[chunk] = forward(first, count)            nothing is kept but E
-//   loss     L and dL/dE of the whole batch                               any loss of this library
-//   pass 2   for each chunk:  backward(first, count, dL/dE[chunk])        forward again, then
-//   backprop
+//   pass 1   for each chunk:  E[chunk] = forward(first, count)       nothing is kept but E
+//   loss     L and dL/dE of the whole batch                          any loss of this library
+//   pass 2   for each chunk:  backward(first, count, dL/dE[chunk])   forward again, then backprop
 //
 // The gradient of the parameters is that of the full batch: L reaches them through E alone, and the
 // chunks' contributions add. The encoder must give the same rows in both passes (same dropout

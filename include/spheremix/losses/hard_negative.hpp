@@ -11,13 +11,14 @@
 //
 // Shapes     X, Y: n x d, n >= 1; n = 1 has no negatives and loss 0.
 // Units      nats.
-// Gradient   where V is above its floor, k = (V (1 - tau_plus) + tau_plus N e^a) / ((1 -
-// tau_plus)(V +
-//            e^a)): dL/db_j = k ((1 + beta) p_j - beta q_j) / 2n, p, q the two softmaxes, dL/da =
-//            -k / 2n. At the floor: dL/da = -V / (V + e^a) / 2n alone.
+// Gradient   where V is above its floor, with p, q the two softmaxes and
+//            k = (V (1 - tau_plus) + tau_plus N e^a) / ((1 - tau_plus) (V + e^a)):
+//            dL/db_j = k ((1 + beta) p_j - beta q_j) / 2n, dL/da = -k / 2n.
+//            At the floor: dL/da = -V / (V + e^a) / 2n alone.
 // Cost       24 n^2 d flops in O(strip x n) memory.
 // Errors     shapes, tau, beta < 0, tau_plus outside [0, 1), memory_budget too small. NaN gives
-// NaN. Source     Robinson et al. 2021, "Contrastive Learning with Hard Negative Samples", arXiv
+//            NaN.
+// Source     Robinson et al. 2021, "Contrastive Learning with Hard Negative Samples", arXiv
 //            2010.04592, equation 4, with its code's importance weights; tau_plus: Chuang et al.
 //            2020, arXiv 2007.00224.
 #pragma once

@@ -3,16 +3,15 @@
 //   L = (1/n) sum_i ( log sum_j e^(x_i . y_j / tau) - x_i . y_i / tau )
 //
 // Shapes     X, Y: n x d, n >= 1; rows are used as they are (normalise with
-// sphere::normalize_rows). Units      nats. L = 0 exactly for n = 1. Gradient   with P = softmax
-// over each row, G = (P - I) / (n tau): dX = G Y, dY = G^T X, and
+//            sphere::normalize_rows).
+// Units      nats. L = 0 exactly for n = 1.
+// Gradient   with P = softmax over each row, G = (P - I) / (n tau): dX = G Y, dY = G^T X, and
 //            dL/d ln(tau) = -sum_ij G_ij x_i . y_j = -sum_i x_i . dX_i.
 // Accuracy   exact maxima; the positive is never subtracted from a sum that it dominates, so
-// saturated losses
-//            and gradients keep their digits (down to tau = .001 and below).
+//            saturated losses and gradients keep their digits (down to tau = .001 and below).
 // Memory     O(strip x n): 6 n^2 d flops without an n x n matrix.
 // Errors     throws for different shapes, no rows, tau not positive, memory_budget too small. A NaN
-// or infinite
-//            component gives NaN throughout.
+//            or infinite component gives NaN throughout.
 // Source     van den Oord, Li, Vinyals 2018, arXiv 1807.03748, equation 4.
 #pragma once
 

@@ -1,10 +1,13 @@
 // m2-Mix: hard negatives made by mixing each image-text pair along the great circle between them.
 //
 //   m_j = geodesic mix of x_j and y_j with weight lambda on x_j (lambda = 1 gives x_j)
-//   x finds y:  -(1/n) sum_i log e^(x_i.y_i/tau) / ( e^(x_i.y_i/tau) + sum_{j != i} e^(x_i.m_j/tau)
-//   ) y finds x:  the same with anchors y_i and the same m_j.   L = their sum (Reduction::sum) or
-//   half of it. Negatives::append keeps the ordinary negatives sum_{j != i} e^(x_i.y_j/tau) in the
-//   denominator too.
+//   x finds y:  -(1/n) sum_i log e^(x_i.y_i/tau) / ( e^(x_i.y_i/tau)
+//                                                    + sum_{j != i} e^(x_i.m_j/tau) )
+//   y finds x:  the same with anchors y_i and the same m_j
+//   L = their sum (Reduction::sum) or half of it
+//
+// Negatives::append keeps the ordinary negatives sum_{j != i} e^(x_i.y_j/tau) in the denominator
+// too.
 //
 // Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row.
 // Units      nats. L = 0 exactly for n = 1.
@@ -14,11 +17,10 @@
 //            tangent through the mixing.
 // Cost       12 n^2 d flops in O(strip x n) memory, and the mixed rows with their gradient.
 // Errors     throws for different shapes, no rows, lambda outside [0, 1], an antipodal pair (the
-// mix is
-//            undefined), tau not positive, memory_budget too small. A NaN component gives NaN
-//            throughout.
+//            mix is undefined), tau not positive, memory_budget too small. A NaN component gives
+//            NaN throughout.
 // Source     Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897,
-// equation 4.
+//            equation 4.
 #pragma once
 
 #include "spheremix/losses/m2_tables.hpp"

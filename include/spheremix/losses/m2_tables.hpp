@@ -61,8 +61,8 @@ pairwise::Plan<T> m2_plan(const M2Call<T>& call, bool gradients, std::size_t bud
 /// Value, and with out.dx gradients; dL/dlambda of each row is added to out_lambda.
 /// Each direction: anchors A, positives p_i = a_i . b_i, keys M (or [B; M]), both diagonals out of
 /// the table.
-///   dA = E M, dM = E^T A, and p's part e_i: dA += e_i b_i, dB += e_i a_i; then dM through the
-///   mixing.
+///   dA = E M, dM = E^T A, and p's part e_i: dA += e_i b_i, dB += e_i a_i;
+///   then dM through the mixing.
 template <class T>
 ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Workspace::Frame frame,
                       const pairwise::PairGradients<T>& out, double* out_lambda) {

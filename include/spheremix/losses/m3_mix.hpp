@@ -1,14 +1,14 @@
 // m3-Mix: m2-Mix and the mixes inside each modality, to be added to the CLIP loss.
 //
-//   L = w_m2 m2_mix(X, Y, lambda.m2; tau_mix) + w_v v_mix(X, Y, lambda.v; tau) + w_l l_mix(X, Y,
-//   lambda.l; tau)
-//       + w_vl vl_mix(X, Y, lambda.vl; tau)
+//   L = w_m2 m2_mix(X, Y, lambda.m2; tau_mix) + w_v v_mix(X, Y, lambda.v; tau)
+//       + w_l l_mix(X, Y, lambda.l; tau) + w_vl vl_mix(X, Y, lambda.vl; tau)
 //
 // with m2_mix as Reduction::sum, Negatives::replace and vl_mix with identity targets. Each lambda
-// is one number or one a row. Shapes, units, errors: as the four losses. A weight of 0 leaves its
-// loss out. Gradient   the weighted sums; lambda's has the same four fields; log_temperature
-// gathers V, L and VL,
-//            log_mix_temperature m2.
+// is one number or one a row. A weight of 0 leaves its loss out.
+//
+// Shapes, units, errors: as the four losses.
+// Gradient   the weighted sums; lambda's has the same four fields; log_temperature gathers V, L
+//            and VL, log_mix_temperature m2.
 // Source     Oh et al. 2023, arXiv 2203.03897, section 3.3; weights and settings: docs/formulas.md.
 #pragma once
 

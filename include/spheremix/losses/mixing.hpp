@@ -1,8 +1,9 @@
 // What the losses with mixed rows share: the lambda argument, partners, rows mixed along the sphere
 // and the way back through them.
 //
-//   m_i = slerp from b_i (lambda = 0) to a_i (lambda = 1): lambda is the weight of the FIRST
-//   argument
+//   m_i = slerp from b_i (lambda = 0) to a_i (lambda = 1)
+//
+// lambda is the weight of the FIRST argument.
 //
 // Gradients are ambient through the dot products and tangent through the mixing map: what autograd
 // gives after the tangent projection, or with the normalisation inside the graph.

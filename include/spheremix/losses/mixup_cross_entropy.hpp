@@ -7,10 +7,11 @@
 //
 // Shapes     Z (logits): n x classes, n >= 1; a, b: n labels in [0, classes); lambda: one number in
 //            [0, 1] or one a row. c, w: n x k, weights >= 0 used as they are.
-// Gradient   dZ_ij = (r_i p_ij - w_ij) / n, r_i the sum of the row's weights; dL/dlambda_i =
-//            (log p_i(b_i) - log p_i(a_i)) / n.
+// Gradient   dZ_ij = (r_i p_ij - w_ij) / n, r_i the sum of the row's weights;
+//            dL/dlambda_i = (log p_i(b_i) - log p_i(a_i)) / n.
 // Accuracy   in double, maxima subtracted, log1p for a dominant class: finite for any finite
-// logits. Errors     shapes, labels outside, lambda outside [0, 1], weights negative or not finite.
+//            logits.
+// Errors     shapes, labels outside, lambda outside [0, 1], weights negative or not finite.
 //            NaN or infinity in a row gives NaN.
 // Source     Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412.
 #pragma once

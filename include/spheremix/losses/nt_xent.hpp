@@ -1,13 +1,14 @@
 // NT-Xent, the loss of SimCLR: each of 2 n stacked views finds its other view among all but itself.
 //
-//   Z = [X; Y],  L = -(1/2n) sum_i log e^(z_i.z_p(i)/tau) / sum_{j != i} e^(z_i.z_j/tau),  p(i) = i
-//   +- n
+//   Z = [X; Y],  p(i) = i +- n
+//   L = -(1/2n) sum_i log e^(z_i.z_p(i)/tau) / sum_{j != i} e^(z_i.z_j/tau)
 //
 // Shapes     X, Y: n x d, n >= 1; rows as they are. L = 0 exactly for n = 1.
 // Units      nats.
 // Gradient   G = (P - J) / (2 n tau) with P the softmax without the diagonal, J the pairs:
 //            dZ = (G + G^T) Z, dL/d ln(tau) = -sum G o Z Z^T.
-// Cost       24 n^2 d flops (a 2n x 2n table) in O(strip x n) memory. Accuracy, errors as info_nce.
+// Cost       24 n^2 d flops (a 2n x 2n table) in O(strip x n) memory.
+// Accuracy, errors as info_nce.
 // Source     Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
 //            Representations", arXiv 2002.05709, equation 1.
 #pragma once

@@ -1,9 +1,15 @@
 // SupReMix's options and rows, and its route for renormalised mixtures: S = X X^T whole, in double.
 //
-// A renormalised mixture of rows j and k has the logit u / |m| / tau, u = l S_ij + (1 - l) S_ik,
-// |m|^2 = l^2 S_jj + (1 - l)^2 S_kk + 2 l (1 - l) S_jk: still a function of S alone. Attached, c =
-// dL/dlogit reaches S_jk with -c u l (1 - l) / (|m|^3 tau), S_jj with -c u l^2 / (2 |m|^3 tau). One
-// thread and 2 or 3 n^2 doubles: for batches, not for data sets.
+// A renormalised mixture of rows j and k has the logit
+//
+//   u / |m| / tau,   u = l S_ij + (1 - l) S_ik,
+//                    |m|^2 = l^2 S_jj + (1 - l)^2 S_kk + 2 l (1 - l) S_jk
+//
+// still a function of S alone. Attached, c = dL/dlogit reaches
+//
+//   S_jk with -c u l (1 - l) / (|m|^3 tau),   S_jj with -c u l^2 / (2 |m|^3 tau)
+//
+// One thread and 2 or 3 n^2 doubles: for batches, not for data sets.
 #pragma once
 
 #include "spheremix/losses/remix_lambda.hpp"

@@ -18,8 +18,8 @@ struct RemixLambda {
   double a = 0, b = 0;
   Index n = 0;
 
-  /// The weight of anchor i in its mixture with row k; draw (i, k) depends on (seed, step, i n +
-  /// k).
+  /// The weight of anchor i in its mixture with row k; draw (i, k) depends on
+  /// (seed, step, i n + k).
   double operator()(Index i, Index k) const {
     if (each.data) return double(each(i, k));
     if (!drawn) return one;

@@ -1,16 +1,20 @@
 // Cross entropy of softmax rows or columns against few targets a line: the step between the two
 // sweeps.
 //
-// A line is a row (or a column) of the table of logits z. Its special pairs c carry targets w_c >=
-// 0 and their own logits z_c; (m, s) are the largest logit and the sum of e^(z - m) of all its
-// other pairs. With
+// A line is a row (or a column) of the table of logits z. Its special pairs c carry targets
+// w_c >= 0 and their own logits z_c; (m, s) are the largest logit and the sum of e^(z - m) of all
+// its other pairs. With
+//
 //   M = max(m, z_c),  R = s e^(m - M) + sum_c e^(z_c - M),  p_c = e^(z_c - M) / R,  r = sum_c w_c :
-//   loss       sum_c w_c (M + log R - z_c); where c is the largest of the line, log1p(rest / e^(z_c
-//   - M)) dL/dz_c    r p_c - w_c = (r - w_c) p_c - w_c (1 - p_c),  1 - p_c = rest / R, dL/dz      r
-//   e^(z - M) / R  of every other pair,
+//
+//   loss       sum_c w_c (M + log R - z_c); where c is the largest of the line,
+//              log1p(rest / e^(z_c - M))
+//   dL/dz_c    r p_c - w_c = (r - w_c) p_c - w_c (1 - p_c),  1 - p_c = rest / R
+//   dL/dz      r e^(z - M) / R  of every other pair
+//
 // rest being R without the term of c, summed and never subtracted from a number near it: a
-// saturated loss keeps all its digits. [formulas of the softmax cross entropy; every loss of CLIP's
-// kind is a case]
+// saturated loss keeps all its digits.
+// [formulas of the softmax cross entropy; every loss of CLIP's kind is a case]
 #pragma once
 
 #include <cmath>

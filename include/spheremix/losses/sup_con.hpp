@@ -1,12 +1,11 @@
 // Supervised contrast: every row finds the rows of its own label among all others.
 //
 //   P(i) = { p != i : |y_p - y_i| <= tolerance }      n_a = anchors with a positive
-//   L = (1/n_a) sum_i -(1/|P(i)|) sum_{p in P(i)} log e^(x_i.x_p/tau) / sum_{q != i}
-//   e^(x_i.x_q/tau)
+//   L = (1/n_a) sum_i -(1/|P(i)|) sum_{p in P(i)}
+//                        log e^(x_i.x_p/tau) / sum_{q != i} e^(x_i.x_q/tau)
 //
 // Shapes     X: n x d, n >= 1; labels: n finite numbers. Anchors without a positive are left out
-// and
-//            counted (skipped); a batch of such anchors alone has loss 0 and no gradient.
+//            and counted (skipped); a batch of such anchors alone has loss 0 and no gradient.
 // Units      nats.
 // Gradient   c_iq = (p_iq - [q in P(i)]/|P(i)|) / (n_a tau), p_i the softmax without i:
 //            dX = (C + C^T) X, dL/d ln(tau) = -sum C o X X^T.

@@ -1,8 +1,9 @@
 // SupReMix: supervised contrast for regression, with mixtures as harder negatives and positives.
 //
-//   real      every q != i                      weight w(y_i - y_q); positives, |y_q - y_i| <=
-//   tolerance: 1 Mix-neg   every k of another label:         m = lambda x_i + (1 - lambda) x_k,
-//   weight w((1 - lambda)(y_i - y_k)) Mix-pos   every (j, k), y_i - g < y_j < y_i < y_k < y_i + g:
+//   real      every q != i: weight w(y_i - y_q); positives, |y_q - y_i| <= tolerance: weight 1
+//   Mix-neg   every k of another label: m = lambda x_i + (1 - lambda) x_k,
+//             weight w((1 - lambda)(y_i - y_k))
+//   Mix-pos   every (j, k), y_i - g < y_j < y_i < y_k < y_i + g:
 //             m = l x_j + (1 - l) x_k, l = (y_k - y_i)/(y_k - y_j): its label is y_i, weight 1
 //   P_i = real positives and Mix-pos of i,  n_a = anchors that have any
 //   L = (1/n_a) sum_i -(1/|P_i|) sum_{p in P_i} log e^(s_p) / sum_q w_q e^(s_q),   s = x_i.m / tau
@@ -14,8 +15,7 @@
 // How        only S = X X^T is needed: a mixture's logit is the mixture of logits. Rows are put in
 //            the order of their labels, so that Mix-pos are two ranges of a row. No n^3 d tensor.
 // Gradient   c_q = (w_q e^(s_q) / sum - [q in P_i]/|P_i|) / (n_a tau): dx_i += sum c_q m_q, and to
-// a
-//            real key c_q x_i; attached mixtures pass their weights' share of c x_i to their
+//            a real key c_q x_i; attached mixtures pass their weights' share of c x_i to their
 //            parents.
 // Cost       6 n^2 d flops and sum_i |L_i| |R_i| exponentials; memory O(strip x n) and 3 n d.
 //            renormalise: the whole of S and of dL/dS in double, and one thread (remix_dense.hpp).

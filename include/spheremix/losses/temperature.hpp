@@ -16,8 +16,8 @@ struct ClampedLogScale {
 /// Keeps a learned log logit scale, ln(1 / tau), in [0, ln 100] (CLIP's range). Outside the range
 /// the gradient is 0, as for torch.clamp: a scale that has run out stays where it is until
 /// something else moves it, so clamp the *parameter* after each step if it should come back at
-/// once. Since log_temperature is dL/d ln(tau), dL/d log_scale = -log_temperature * gradient. NaN
-/// stays NaN.
+/// once. Since log_temperature is dL/d ln(tau), dL/d log_scale = -log_temperature * gradient.
+/// NaN stays NaN.
 inline ClampedLogScale clamp_log_scale(double log_scale, double low = 0,
                                        double high = 4.605170185988092) {
   core::expects(low <= high, "clamp_log_scale", "the range is [", low, ", ", high, "]");

@@ -5,21 +5,18 @@
 //   L = (1/2n) [ sum_i sum_j w_ij (lse_j' z_ij' - z_ij) + sum_j sum_i w_ij (lse_i' z_i'j - z_ij) ]
 //
 // Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row. partners: J, n
-// indices; empty is
-//            the flip J(i) = n - 1 - i (an odd n has a row that is its own partner: it stays as it
-//            is).
+//            indices; empty is the flip J(i) = n - 1 - i (an odd n has a row that is its own
+//            partner: it stays as it is).
 // Units      nats.
 // Gradient   G = ((W 1) P - W + Q (1^T W) - W) / (2 n tau) over rows and columns, then through the
-// mixing
-//            (slerp's pullback); dL/dlambda includes the targets, -log p_ii + log p_iJ(i) per line.
-//            A map J that is no involution, or lambda per row, makes W's columns sum to other than
-//            1: the column direction takes them as they are.
+//            mixing (slerp's pullback); dL/dlambda includes the targets, -log p_ii + log p_iJ(i)
+//            per line. A map J that is no involution, or lambda per row, makes W's columns sum to
+//            other than 1: the column direction takes them as they are.
 // Errors     throws for different shapes, no rows, lambda outside [0, 1], partners out of range,
-// antipodal
-//            partners, tau not positive, memory_budget too small. A NaN component gives NaN
-//            throughout.
+//            antipodal partners, tau not positive, memory_budget too small. A NaN component gives
+//            NaN throughout.
 // Source     Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897,
-// section 3.3.
+//            section 3.3.
 #pragma once
 
 #include "spheremix/losses/side_entry.hpp"

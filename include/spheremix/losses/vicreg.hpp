@@ -11,8 +11,7 @@
 // Cost       4 n d^2 flops a view, in double; memory 2 n d + d^2 doubles.
 // Errors     shapes, n < 2, weights negative, epsilon or gamma not positive. NaN gives NaN.
 // Source     Bardes et al. 2022, "VICReg", arXiv 2105.04906, equations 1 to 6, halved and added as
-// in
-//            the released code.
+//            in the released code.
 #pragma once
 
 #include "spheremix/losses/geometric_consistency.hpp"
