@@ -144,28 +144,44 @@ def time_figure(about, runs, rivals):
 
 
 def memory_figure(about, runs, rivals):
+    """From the benchmark programs where they ran, else from the comparison with PyTorch; PyTorch's curve goes on as N^2."""
     mine = [r for r in runs if r["work"] == "clip" and r["file"] == "losses-memory" and r.get("extra_bytes", 0) > 0]
-    if not mine:
-        return None
-    curves = []
-    for budget in sorted({r["budget"] for r in mine if r["who"] == "spheremix"}, key=lambda b: int(b[:-3])):
-        curves.append(curve(f"spheremix, {budget.replace('MiB', ' MiB')} budget",
-                            [(r["n"], r["extra_bytes"]) for r in mine if r["budget"] == budget]))
-    eigen = curve("Eigen, tables made whole", [(r["n"], r["extra_bytes"]) for r in mine if r["who"] == "eigen"])
-    torch = [(v, r) for v, r in rivals if r["workload"] == f"clip-{r['n']}" and r["threads"] == 1 and r["peak_bytes"]["torch"]]
+    peaks = [(v, r) for v, r in rivals if r["workload"].startswith(f"clip-{r['n']}") and "f64" not in r["workload"]
+             and r["d"] == 512 and all(r["peak_bytes"].values())]
+    curves, threads = [], {r["t"] for r in mine} or {r["threads"] for _, r in peaks}
+    if mine:
+        for budget in sorted({r["budget"] for r in mine if r["who"] == "spheremix"}, key=lambda b: int(b[:-3])):
+            curves.append(curve(f"spheremix, {budget.replace('MiB', ' MiB')} budget",
+                                [(r["n"], r["extra_bytes"]) for r in mine if r["budget"] == budget]))
+        eigen = curve("Eigen, tables made whole", [(r["n"], r["extra_bytes"]) for r in mine if r["who"] == "eigen"])
+        if eigen[1]:
+            curves.append(eigen)
+    else:
+        for name, ending in (("spheremix, 1 GiB budget", ""), ("spheremix, 24 MiB budget", "-24MiB")):
+            points = [(r["n"], r["peak_bytes"]["spheremix"]) for _, r in peaks if r["workload"] == f"clip-{r['n']}{ending}"]
+            if ending and points:  # up to where the default needs no more, the small budget changes nothing
+                points += [(r["n"], r["peak_bytes"]["spheremix"]) for _, r in peaks
+                           if r["workload"] == f"clip-{r['n']}" and r["peak_bytes"]["spheremix"] <= 24 << 20]
+            if points:
+                curves.append(curve(name, points))
+    torch = [(v, r) for v, r in peaks if v == peaks[-1][0]]
     if torch:
-        curves.append(curve(f"PyTorch {torch[0][0]}", [(r["n"], r["peak_bytes"]["torch"]) for v, r in torch if v == torch[0][0]]))
+        curves.append(curve(f"PyTorch {torch[0][0]}", [(r["n"], r["peak_bytes"]["torch"]) for _, r in torch]))
+    if not curves:
+        return None
     mark, limit, end = None, None, 65536
-    if eigen[1]:
-        n, size = eigen[1][-1]
-        curves += [eigen, curve(eigen[0], [(n, size), (end, size * (end / n) ** 2)], True)]
+    whole = curves[-1]
+    if whole[1]:
+        n, size = whole[1][-1]
+        curves.append(curve(whole[0], [(n, size), (end, size * (end / n) ** 2)], True))
         if about.get("memory_bytes"):
             limit = (about["memory_bytes"], f"all memory of this machine, {about['memory_bytes'] / 1e9:.0f} GB")
             dies = n * math.sqrt(limit[0] / size)
             mark = (dies, limit[0], f"N\u00b2 ends at N = {dies:.0f}") if n < dies < end else None
     ticks = sorted({x for c in curves for x, _ in c[1]})
-    return svg("CLIP loss and gradients: memory against N", "f32, one thread; bytes beyond inputs and outputs; dashed: N\u00b2 from the"
-               " last point measured", "N, pairs in the batch", curves, ticks, bytes_text, limit=limit, mark=mark)
+    return svg("CLIP loss and gradients: memory against N", f"f32, D = 512, {'/'.join(map(str, sorted(threads)))} threads; bytes beyond"
+               " inputs and outputs; dashed: N\u00b2 from the last point measured", "N, pairs in the batch", curves, ticks, bytes_text,
+               limit=limit, mark=mark)
 
 
 def peak_figure(about, runs, _):

@@ -136,9 +136,11 @@ Health inspect(const Source& source, Progress& progress) {
           sum.mean[k] += u;
         }
       }
-      product.setZero();
-      product.template selfadjointView<Eigen::Lower>().rankUpdate(unit.topRows(kept).transpose());
-      sum.moment.template triangularView<Eigen::Lower>() += product.template cast<double>();
+      if (kept > 0) {  // Eigen divides by the depth of a product
+        product.setZero();
+        product.template selfadjointView<Eigen::Lower>().rankUpdate(unit.topRows(kept).transpose());
+        sum.moment.template triangularView<Eigen::Lower>() += product.template cast<double>();
+      }
       progress.add(double(count));
     }
   });

@@ -116,6 +116,14 @@ class Inputs(unittest.TestCase):
         self.assertLess(high - low, 0.2)
         self.assertEqual(support.value(exact, "effective_rank", "image"), support.value(sampled, "effective_rank", "image"))
 
+    def test_a_block_of_zero_rows(self):
+        wide = lambda i: [1 + (i * (k + 3)) % 7 for k in range(64)]  # Eigen's large products fail on depth 0
+        rows = [wide(i) for i in range(100)] + [[0] * 64] * 9000 + [wide(i) for i in range(100)]
+        file = self.put("holes.npy", support.header("<f4", 9200, 64) + support.numbers(rows))
+        document, said = support.report("--image", file)
+        self.assertIn("image: 9,000 rows are all zero (first: rows 100, 101, 102, 103, 104)", said)
+        self.assertEqual(document["modalities"][0]["usable"], 200)
+
     def test_wrong_inputs(self):
         image, text = self.image, self.text
         narrow = self.put("narrow.npy", support.header("<f4", 60, 2) + support.numbers([r[:2] for r in ROWS]))
