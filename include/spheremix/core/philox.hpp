@@ -1,8 +1,8 @@
 // Philox4x32-10: a counter-based random generator. Ten rounds of multiply and xor turn a 128-bit
 // counter and a 64-bit key into 128 random bits, so draw i of step s under seed k is a function of
 // (k, s, i) alone: the same number whatever the thread count, the order of the draws, or the
-// processor. [Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3",
-// SC'11]
+// processor.
+// [Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", SC'11]
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 // Read here: f2, f4 and f8 in either byte order, C or Fortran order, one or two dimensions. A
 // one-dimensional array of N numbers is a column: N x 1. Refused with a sentence: everything else,
 // and any file whose length is not exactly what its header says. Every length is checked against
-// the file before it is used. [NumPy, "A simple file format for NumPy arrays", NEP 1 and
-// numpy.lib.format]
+// the file before it is used.
+// [NumPy, "A simple file format for NumPy arrays", NEP 1 and numpy.lib.format]
 #pragma once
 
 #include <cstdint>

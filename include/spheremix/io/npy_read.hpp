@@ -1,7 +1,8 @@
 // Reading .npy files: the whole array, or rows of it through a memory map.
 //
 //   RowMatrix<float> X = io::load_npy<float>("image.npy");
-//   io::NpyFile file("image.npy");  file.rows<float>(first, count)
+//   io::NpyFile file("image.npy");
+//   file.rows<float>(first, count)
 //
 // Numbers are converted to T: f2 -> float or double and f4 -> double exactly, f8 -> float by
 // rounding to nearest. A finite number beyond T's range is an io::Error naming its place, not an

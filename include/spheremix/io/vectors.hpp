@@ -5,9 +5,11 @@
 //
 //   io::FvecsFile file("base.fvecs");  file.rows<float>(first, count)      FbinFile: the same
 //
-// Little-endian. Numbers are converted as by NpyFile. Errors: io::Error for a file whose length
-// does not fit its header, a row whose d differs (found when that row is read), d = 0; a range of
-// rows outside the file is std::invalid_argument. Memory of the map is given back after each read.
+// Little-endian. Numbers are converted as by NpyFile. Memory of the map is given back after each
+// read.
+//
+// Errors  io::Error: a length that does not fit the header, a row whose d differs (found when that
+//         row is read), d = 0. std::invalid_argument: a range of rows outside the file.
 // [Jégou, Douze, Schmid 2011, corpus-texmex.irisa.fr; big-ann-benchmarks.com]
 #pragma once
 

@@ -76,8 +76,8 @@ struct ArcGradient {
   T t;
 };
 
-/// Gradient of L through gamma(t) for g = dL/dgamma, from gs = g.S and gd = g.D. With k =
-/// g.gamma'(t) and gp the part of g outside the plane of a and b:
+/// Gradient of L through gamma(t) for g = dL/dgamma, from gs = g.S and gd = g.D. With
+/// k = g.gamma'(t) and gp the part of g outside the plane of a and b:
 ///   dL/da = w_a gp + (1-t) k gamma'(0),   dL/db = w_b gp + t k gamma'(1),   dL/dt = theta k
 /// because a displacement out of the plane is carried with weight w, and one along the arc in
 /// proportion.

@@ -1,6 +1,8 @@
 // Beta(a, b) draws in log space, right for every a, b > 0:
+//
 //   lambda = 1 / (1 + exp(log B - log A)),   A ~ Gamma(a), B ~ Gamma(b)
 //   for a < 1:  log Gamma(a) = log Gamma(a + 1) + log(U) / a, which cannot underflow
+//
 // Where a and b are so small that both logarithms overflow (below 3e-103) the law is
 // Bernoulli(a / (a + b)) to the last digit. lambda may be exactly 0 or 1: 9 in 100 draws of
 // Beta(.1, .1) round to 1 in float. In double whatever the result's type.
@@ -45,8 +47,8 @@ SPHEREMIX_HD inline double log_gamma_draw(double shape, core::PhiloxStream& stre
   return shape < 1 ? value + std::log(stream.uniform<double>()) / shape : value;
 }
 
-/// log(B / A) for A ~ Gamma(a), B ~ Gamma(b): Z = 1/(1 + e^r) is Beta(a, b) and 1 - Z = 1/(1 +
-/// e^-r).
+/// log(B / A) for A ~ Gamma(a), B ~ Gamma(b): Z = 1/(1 + e^r) is Beta(a, b) and
+/// 1 - Z = 1/(1 + e^-r).
 SPHEREMIX_HD inline double beta_log_odds(double a, double b, core::PhiloxStream& stream) {
   if (a < 3e-103 && b < 3e-103) {
     const double larger = a > b ? a : b;  // a + b may be denormal

@@ -1,5 +1,7 @@
 // Standard normal numbers, two at a time, from four random words (Box and Muller 1958):
-//   r = sqrt(-2 log u1),  x = r cos(2 pi u2),  y = r sin(2 pi u2).
+//
+//   r = sqrt(-2 log u1),  x = r cos(2 pi u2),  y = r sin(2 pi u2)
+//
 // A fixed number of words for each pair, no rejection: pair p of an item is a function of
 // (seed, step, item) alone, so rows of normals can be drawn in any order.
 // In double whatever the result's type; the largest value is 8.6.

@@ -1,12 +1,16 @@
-// Pair policies: all that a contrastive loss has to say about one pair (i, j) of rows with cosine s = x_i . y_j.
-// The engines (pairwise/ on the CPU, gpu/pairwise/ on the device) do the rest, tile by tile.
+// Pair policies: all that a contrastive loss has to say about one pair (i, j) of rows with cosine
+// s = x_i . y_j. The engines (pairwise/ on the CPU, gpu/pairwise/ on the device) do the rest, tile
+// by tile.
 //
-//   logit(s, i, j)             z_ij, what the softmax statistics are taken of; -infinity leaves the pair out
-//   gradient(s, p, q, i, j)    dL/ds_ij of the softmax part, p = e^(z_ij - lse_row_i), q = e^(z_ij - lse_col_j)
-//   kRows, kCols               which statistics are kept; p or q is 0 where one is not
+//   logit(s, i, j)            z_ij, what the softmax statistics are taken of; -infinity leaves the
+//                             pair out
+//   gradient(s, p, q, i, j)   dL/ds_ij of the softmax part, p = e^(z_ij - lse_row_i),
+//                             q = e^(z_ij - lse_col_j)
+//   kRows, kCols              which statistics are kept; p or q is 0 where one is not
 //
-// The positives (the diagonal of CLIP, the overridden diagonal of m2-Mix) are not the policy's business: there
-// the sums cancel, and the losses treat them from the statistics of the other pairs.
+// The positives (the diagonal of CLIP, the overridden diagonal of m2-Mix) are not the policy's
+// business: there the sums cancel, and the losses treat them from the statistics of the other
+// pairs.
 //
 // Host-device scalar code, one source for CPU lanes and GPU threads.
 #pragma once
@@ -16,8 +20,8 @@
 
 namespace spheremix::math {
 
-/// z = s / tau with softmax statistics over rows, columns or both (InfoNCE, CLIP, m2-Mix and its family).
-/// Loss sum_i row_weight lse_row_i + sum_j col_weight lse_col_j, so
+/// z = s / tau with softmax statistics over rows, columns or both (InfoNCE, CLIP, m2-Mix and its
+/// family). Loss sum_i row_weight lse_row_i + sum_j col_weight lse_col_j, so
 ///   dL/ds_ij = (row_weight p_ij + col_weight q_ij) / tau.
 template <class T, bool Rows, bool Cols>
 struct SoftmaxPair {

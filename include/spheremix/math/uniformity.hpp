@@ -5,7 +5,8 @@
 // Rows that are centred first (any common vector may be subtracted) keep z right to a few eps of
 // t (|x_i|^2 + |y_j|^2), however far from the origin the batch lies. Pairs much closer to each
 // other than to the centre lose their digits here: close() finds them, and the caller takes their
-// difference. [Wang, Isola 2020, arXiv 2005.10242, equation 2]
+// difference.
+// [Wang, Isola 2020, arXiv 2005.10242, equation 2]
 #pragma once
 
 #include "spheremix/core/constants.hpp"

@@ -6,15 +6,14 @@
 //
 // Shapes     X: N x d, unit rows; members: n x k rows of X (one may come twice); weights: n x k,
 //            >= 0, used up to their sum. Result: n x d. A lone weight gives its row's very bits.
-// Gradient   implicit: with u_j, theta_j the direction and angle of x_j from m, c_j = theta_j cot
-// theta_j,
+// Gradient   implicit: with u_j, theta_j the direction and angle of x_j from m,
+//            c_j = theta_j cot theta_j,
 //            H = sum w_j (u_j u_j^T + c_j (P_m - u_j u_j^T)) and H y = P_m g (conjugate gradients),
 //            dx_j = w_j ( (y.u_j) e_j + theta_j/sin theta_j (y - (y.u_j) u_j) ), e_j the direction
 //            of arrival at x_j;  dw_j = y.log_m(x_j).  Tangent at m and at x_j.
 // Errors     std::invalid_argument: shapes, members outside, weights negative, not finite or all
-// zero
-//            in a row; points that are in no open half sphere: an antipode met, no convergence, no
-//            minimum. NaN rows give NaN.
+//            zero in a row; points that are in no open half sphere: an antipode met, no
+//            convergence, no minimum. NaN rows give NaN.
 // Source     Buss and Fillmore 2001, "Spherical averages and applications to spherical splines".
 #pragma once
 

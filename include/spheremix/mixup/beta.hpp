@@ -2,6 +2,7 @@
 //
 // Takes one step of the generator; number i depends on (seed, step, i) only. Drawn in double,
 // rounded to T: exact 0 and 1 do occur for small a and b (9 in 100 floats of Beta(.1, .1) are 1).
+//
 // Errors   std::invalid_argument: n < 0, a or b not positive and finite.
 #pragma once
 

@@ -4,8 +4,10 @@
 //
 // k = 2 is Beta(alpha, alpha) with its complement. Takes one step of the generator; row i depends
 // on (seed, step, i) only. Rows are >= 0 and add up to 1 to a few eps; exact 0 and 1 occur for
-// small alpha. Shapes   result: n x k. Errors   std::invalid_argument: n < 0, k < 1, alpha below
-// 1e-100 or not finite.
+// small alpha.
+//
+// Shapes   result: n x k.
+// Errors   std::invalid_argument: n < 0, k < 1, alpha below 1e-100 or not finite.
 #pragma once
 
 #include <algorithm>

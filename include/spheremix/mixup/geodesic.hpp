@@ -5,6 +5,7 @@
 //
 // lambda is the weight of the FIRST argument: 1 gives X, bit for bit, and 0 gives Y. Gradients are
 // tangent.
+//
 // Shapes   X, Y, G: n x d unit rows. lambda in [0, 1]: one number, or one a row (row or column).
 // Accuracy as sphere/slerp.hpp: 8 eps per component, gradients 16 eps |g| max(1, 1/sin theta).
 // Errors   std::invalid_argument: sizes, lambda outside [0, 1], antipodal rows. A row that is its

@@ -1,7 +1,9 @@
 // Linear mixup: m = lambda x + (1 - lambda) y, row by row. Mixtures of unit rows are not unit.
 //
+//   dL/dx = lambda g,   dL/dy = (1 - lambda) g,   dL/dlambda = g.(x - y)
+//
 // lambda is the weight of the FIRST argument: 1 gives X, bit for bit, and 0 gives Y; x = y gives x.
-// Gradients: dL/dx = lambda g, dL/dy = (1 - lambda) g, dL/dlambda = g.(x - y).
+//
 // Shapes   X, Y, G: n x d, any rows. lambda in [0, 1]: one number, or one a row (row or column).
 // Accuracy 2 eps (|x| + |y|) per component.
 // Errors   std::invalid_argument: sizes, lambda outside [0, 1]. NaN and infinity in either row give

@@ -5,6 +5,7 @@
 //   derangement      a uniform permutation without fixed points
 //
 // The random ones sort Philox keys (math/permutation.hpp) and take one step of the generator each.
+//
 // Errors   std::invalid_argument: n < 0; derangement of one row (n = 0 gives an empty one).
 #pragma once
 

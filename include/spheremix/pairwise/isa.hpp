@@ -110,8 +110,8 @@ inline const char* isa_name() {
 
 }  // namespace spheremix::pairwise
 
-/// The name `kernel` of the copy in use, as a value: SPHEREMIX_DISPATCH(register_tile<float,
-/// true>).
+/// The name `kernel` of the copy in use, as a value:
+/// SPHEREMIX_DISPATCH(register_tile<float, true>).
 #if defined(__x86_64__)
 #define SPHEREMIX_DISPATCH(...)                                       \
   (::spheremix::pairwise::isa() == ::spheremix::pairwise::Isa::avx512 \

@@ -3,7 +3,7 @@
 //
 //   tile    the unit of work: at most 504 x 512 pairs
 //   strip   504 rows of the N x M table (or all of them when the whole table fits): what is in
-//   memory at once
+//           memory at once
 //
 // Strips that fit into the budget are kept from the first sweep for the second; the others are
 // computed again. Only the number of threads depends on the machine, and no result depends on it.
@@ -105,7 +105,8 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   p.col_tile = even_tile(m, 512, kChunk);
   p.product_tile = even_tile(n, n >= 2048 ? 504 : n >= 512 ? 252 : 84, 84);
   p.stride = (m + 15) / 16 * 16 + 16;
-  // What is kept must not depend on the threads at hand: a nominal number of them has its memory set aside.
+  // What is kept must not depend on the threads at hand: a nominal number of them has its memory
+  // set aside.
   const std::size_t each = detail::thread_bytes(p, keep);
   const auto total = [&] {
     return other_bytes + std::size_t(p.threads) * each + detail::partial_bytes(p) +

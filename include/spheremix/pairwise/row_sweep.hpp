@@ -1,7 +1,8 @@
 // One sweep over all pairs of rows of X (n x d) and Y (m x d) for losses that are a function of
 // each whole row of S = X Y^T: strip by strip
 //
-//   S = X Y^T of the strip     body(row i of S): the loss of row i, and dL/dS_i. in place of S_i.
+//   S = X Y^T of the strip
+//   body(row i of S): the loss of row i, and dL/dS_i in place of S_i
 //   dX = G Y, dY += G^T X
 //
 // 6 n m d flops in O(strip x m) memory: nothing is computed twice, and the body may ask anything of

@@ -1,8 +1,9 @@
 // The two sweeps of a softmax loss over all pairs of rows of X (n x d) and Y (m x d), tile by tile.
 //
-//   sweep 1   tiles of S = X Y^T; per row (and column) the largest logit and the sum of e^(logit -
-//   largest) between   the loss turns statistics into shift and scale of every row and column
-//   (finish) sweep 2   G = dL/dS in place of S, dX = G Y, dY = G^T X
+//   sweep 1   tiles of S = X Y^T; per row (and column) the largest logit and the sum of
+//             e^(logit - largest)
+//   between   the loss turns statistics into shift and scale of every row and column (finish)
+//   sweep 2   G = dL/dS in place of S, dX = G Y, dY = G^T X
 //
 // A loss over rows alone needs one strip at a time and both sweeps run strip by strip: 6 n m d
 // flops in O(strip) memory. With columns too, strips kept from the first sweep cost 6 n m d in all,

@@ -29,8 +29,8 @@ inline constexpr T kModerate = T(0.85);
 
 /// angle_k = acos(c_k) for |c_k| <= 0.85, k in [0, kAngles): with s^2 = c^2, or (1 - |c|)/2 where
 /// |c| > 1/2,
-///   acos c = pi/2 - asin c   or   2 asin s (c > 0),  pi - 2 asin s (c < 0);   asin s = s + s z
-///   P(z)/Q(z), z = s^2.
+///   acos c = pi/2 - asin c (|c| <= 1/2), else 2 asin s (c > 0), pi - 2 asin s (c < 0)
+///   asin s = s + s z P(z)/Q(z), z = s^2
 /// Within 3 eps. P and Q are the rational approximation of fdlibm's asin (Sun Microsystems 1993),
 /// |s| <= 1/2.
 template <class T>

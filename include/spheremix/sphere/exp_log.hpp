@@ -7,6 +7,7 @@
 //
 // exp and transport project v on the tangent space at x first. log and transport use the midpoint
 // frame (math/arc.hpp): right from equal to nearly antipodal points.
+//
 // Shapes   x, y, v, g: d numbers, rows or columns, mixed as you like; the result is shaped as x.
 // Accuracy exp 8 eps max(1, |v|); log 8 eps relative; transport 8 eps |v| max(1, 1/sin theta);
 //          all times max(1, d/64).

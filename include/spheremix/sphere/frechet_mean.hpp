@@ -4,6 +4,7 @@
 //
 // started at the normalised Euclidean mean. Converges for points in an open half sphere, the faster
 // the closer they are. Computed in double whatever T.
+//
 // Shapes   X: n x d, weights: n. mean: a column of d.
 // Options  tolerance: stop once |step| is not above it (0, the default: 4 eps of T);
 //          max_iterations. Not converging is no error: compare residual with the tolerance.

@@ -4,6 +4,7 @@
 //
 // Right for every finite non-zero row: where squares would underflow or overflow the row is first
 // scaled by a power of two (denormal and huge components keep their digits).
+//
 // Shapes   x: d numbers, row or column; the result is shaped as x. X, G: n x d.
 // Accuracy 4 eps per component, times max(1, d/64).
 // Errors   a zero vector is std::invalid_argument naming the row, or with ZeroPolicy::zero stays

@@ -7,6 +7,7 @@
 // Each call takes one step of the generator; row i depends on (seed, step, i) only: the same
 // numbers whatever the thread count, and a longer batch begins with the rows of a shorter one.
 // Numbers are drawn in double and rounded to T.
+//
 // Errors   std::invalid_argument: d = 0, n < 0, kappa negative or not finite, out overlapping mean.
 // [Muller 1959; Marsaglia 1972; Wood 1994, "Simulation of the von Mises Fisher distribution"]
 #pragma once
