@@ -1,12 +1,16 @@
 // Sums over the rows of a batch, column by column, in double and in an order that depends on the
 // shape alone.
 //
-//   phase 1   group g adds the contributions of rows g, g + G, g + 2 G, ... in registers     G x
-//   cols partials phase 2   a block adds the partials of 32 columns, slice by slice cols sums
+//   phase 1   group g adds the contributions of rows g, g + G, g + 2 G, ... in registers:
+//             G x cols partials
+//   phase 2   a block adds the partials of 32 columns, slice by slice: cols sums
 //
-// A body gives a row's contribution:  template <class Group> __device__ void operator()(const
-// Group&, Index row, typename Group::Values& out) const, and  __device__ bool active() const: false
-// leaves the sums as they are.
+// A body gives a row's contribution, and says whether there is work (false leaves the sums as they
+// are):
+//
+//   template <class Group>
+//   __device__ void operator()(const Group&, Index row, typename Group::Values& out) const
+//   __device__ bool active() const
 #pragma once
 
 #include "spheremix/gpu/core/row_group.cuh"

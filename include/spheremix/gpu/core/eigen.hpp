@@ -1,8 +1,9 @@
 // Between Eigen and the device: a header of its own, because no Eigen belongs under nvcc. Include
 // it from code that the host compiler builds, with the CUDA toolkit's include folder.
 //
-//   gpu::Matrix<float> x = gpu::to_device(X);      gpu::Matrix<gpu::Half> h =
-//   gpu::to_device_as<gpu::Half>(X); RowMatrix<float> back = gpu::to_host(x);
+//   gpu::Matrix<float> x = gpu::to_device(X);
+//   gpu::Matrix<gpu::Half> h = gpu::to_device_as<gpu::Half>(X);
+//   RowMatrix<float> back = gpu::to_host(x);
 #pragma once
 
 #include <vector>

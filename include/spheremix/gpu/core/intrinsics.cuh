@@ -25,7 +25,7 @@ __device__ __forceinline__ unsigned char* shared_memory() {
 #endif
 }
 
-// ---- Meeting points ----
+// ---- Meeting points -----------------------------------------------------------------------------
 
 __device__ __forceinline__ void block_barrier() { __syncthreads(); }
 __device__ __forceinline__ void warp_barrier() { __syncwarp(); }
@@ -58,7 +58,7 @@ __device__ __forceinline__ T warp_max(T value) {
   return value;
 }
 
-// ---- Memory ----
+// ---- Memory -------------------------------------------------------------------------------------
 
 /// 16 bytes that move with one instruction.
 struct alignas(16) Bytes16 {
@@ -130,7 +130,8 @@ __device__ __forceinline__ void copies_wait() {
 #endif
 }
 
-// ---- Tensor cores: one warp, thread 4 g + t holds rows g and g + 8 of A and D, column g of B ----
+// ---- Tensor cores -------------------------------------------------------------------------------
+// One warp; thread 4 g + t holds rows g and g + 8 of A and D, column g of B:
 //   a[0] (g, 2t), (g, 2t+1)   a[1] row g+8   a[2] columns 2t+8, 2t+9   a[3] both
 //   b[0] (2t, g), (2t+1, g)   b[1] rows 2t+8, 2t+9
 //   d[0] (g, 2t)  d[1] (g, 2t+1)  d[2], d[3] row g+8
@@ -157,7 +158,7 @@ __device__ __forceinline__ void mma_m16n8k16(float (&d)[4], const std::uint32_t 
 }
 
 /// d += A B for a 16 x 8 A and an 8 x 8 B of tf32 (f32 bit patterns, low 13 bits ignored):
-/// a[0] (g, t)  a[1] (g+8, t)  a[2] (g, t+4)  a[3] (g+8, t+4)   b[0] (t, g)  b[1] (t+4, g).
+///   a[0] (g, t)  a[1] (g+8, t)  a[2] (g, t+4)  a[3] (g+8, t+4)   b[0] (t, g)  b[1] (t+4, g)
 __device__ __forceinline__ void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4],
                                                  const std::uint32_t (&b)[2]) {
 #if defined(SPHEREMIX_EMULATOR)
@@ -192,7 +193,8 @@ __device__ __forceinline__ void load_matrices(std::uint32_t (&to)[4], const void
 #endif
 }
 
-// ---- Fast functions: their error is a few ulp of f32, stated where they are used ----
+// ---- Fast functions -----------------------------------------------------------------------------
+// Their error is a few ulp of f32, stated where they are used.
 
 /// 2^x to about 2 ulp, 0 below the normal range.
 __device__ __forceinline__ float fast_exp2(float x) {

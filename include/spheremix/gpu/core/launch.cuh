@@ -1,5 +1,5 @@
-// The one place where kernels are started: gpu::launch(kernel, grid, block, shared bytes, stream,
-// arguments...).
+// The one place where kernels are started:
+// gpu::launch(kernel, grid, block, shared bytes, stream, arguments...).
 #pragma once
 
 #include <cstddef>

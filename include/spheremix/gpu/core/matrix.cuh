@@ -2,9 +2,12 @@
 // eigen.hpp, the backend allocates, copies, waits, and throws (std::runtime_error with CUDA's
 // text).
 //
-//   gpu::Matrix<float> x(n, d);   x.upload(host, stride);   slerp_rows(x.view(), ..., m.view(),
-//   stream);   m.download(host); gpu::Memory scratch(alignment_bytes(n)); alignment(...,
-//   scratch.scratch(), stream);
+//   gpu::Matrix<float> x(n, d);
+//   x.upload(host, stride);
+//   slerp_rows(x.view(), ..., m.view(), stream);
+//   m.download(host);
+//   gpu::Memory scratch(alignment_bytes(n));
+//   alignment(..., scratch.scratch(), stream);
 #pragma once
 
 #include <stdexcept>

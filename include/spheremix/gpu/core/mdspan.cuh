@@ -1,5 +1,8 @@
-// Views from libcu++'s mdspan: slerp_rows(view(u), view(v), 0.3, view(out)) with u, v, out of type
-// ::cuda::std::mdspan<T, extents of rank 2, layout_right or layout_stride>.
+// Views from libcu++'s mdspan:
+//
+//   slerp_rows(view(u), view(v), 0.3, view(out))
+//
+// with u, v, out of type ::cuda::std::mdspan<T, extents of rank 2, layout_right or layout_stride>.
 #pragma once
 
 #include <cuda/std/mdspan>

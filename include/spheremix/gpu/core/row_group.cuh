@@ -9,9 +9,11 @@
 //   columns   <= 256   <= 512   <= 1024   <= 2048   <= 8192
 //   threads     32        32        64       128       512        slots 8, then 16
 //
-// A body is a small struct of views with   template <class Group> __device__ void
-// operator()(Group&, Index row) const. What a body stores may be what it loaded from the same
-// columns: in place is right.
+// A body is a small struct of views with
+//
+//   template <class Group> __device__ void operator()(Group&, Index row) const
+//
+// What a body stores may be what it loaded from the same columns: in place is right.
 #pragma once
 
 #include <cstring>

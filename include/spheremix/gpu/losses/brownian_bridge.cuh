@@ -4,9 +4,10 @@
 //   m_i = r x_i + (1 - r) y_i      mu_i = m_i / |m_i|      L = (1/N) sum_i |a_i - mu_i|^2
 //   g = 2 (mu - a) / N:  dA = -g,  h = (g - (g.mu) mu) / |m|,  dX = r h,  dY = (1 - r) h
 //
-// A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are; one pass, a warp a
-// row. Errors: shapes, no rows, r outside [0, 1]; a row with m = 0 gives NaN. [Jiang et al. 2023,
-// arXiv 2303.05952, section 4.2]
+// Shapes   A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are.
+// Cost     one pass, a warp a row.
+// Errors   shapes, no rows, r outside [0, 1]; a row with m = 0 gives NaN.
+// [Jiang et al. 2023, arXiv 2303.05952, section 4.2]
 #pragma once
 
 #include "spheremix/gpu/core/view.cuh"

@@ -1,12 +1,13 @@
 // CLIP's loss on the device: symmetric InfoNCE over N pairs of rows.
 //
 //   loss = (1 / 2N) sum_i [ lse_j L_ij + lse_j L_ji - 2 L_ii ],   L = X Y^T / tau        (nats)
-//   dX = G Y,  dY = G^T X,  G = (1 / 2 N tau) [(P_row - I) + (P_col - I)],  dL/d log tau = -sum_i
-//   x_i . dX_i
+//   dX = G Y,  dY = G^T X,  G = (1 / 2 N tau) [(P_row - I) + (P_col - I)]
+//   dL/d log tau = -sum_i x_i . dX_i
 //
-// X, Y: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant). [Radford et
-// al. 2021] Errors: shapes, an empty batch, a temperature that is not positive, too small a
-// scratch: a Status, nothing is enqueued. NaN or infinity in a row gives a NaN loss.
+// Shapes   X, Y: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant).
+// Errors   shapes, an empty batch, a temperature that is not positive, too small a scratch: a
+//          Status, nothing is enqueued. NaN or infinity in a row gives a NaN loss.
+// [Radford et al. 2021]
 #pragma once
 
 #include "spheremix/gpu/losses/contrastive.cuh"

@@ -1,4 +1,6 @@
-// CLIP and m2-Mix together on the device:  clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix).
+// CLIP and m2-Mix together on the device.
+//
+//   L = clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix)
 //
 // The formulas, gradients, types and errors are those of clip.cuh and m2_mix.cuh; one pass after
 // the other into the same gradients, 24 N^2 D flops. Memory as m2_mix.cuh.

@@ -1,13 +1,16 @@
-// The N x N sums of geometric consistency by D x D products, linear in N. With S = X + Y, E = X -
-// Y:
+// The N x N sums of geometric consistency by D x D products, linear in N. With S = X + Y and
+// E = X - Y:
 //
 //   P = S^T S,  Q = E^T E,  R = S^T E
-//   sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2  =  ((c + w) tr PQ + (w - c) tr RR) /
-//   2 dS = (c + w) S Q + (w - c) E R,   dE = (c + w) E P + (w - c) S R^T,   dX = dS + dE,  dY = dS
-//   - dE
+//   sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
+//           = ((c + w) tr PQ + (w - c) tr RR) / 2
+//   dS = (c + w) S Q + (w - c) E R,   dE = (c + w) E P + (w - c) S R^T
+//   dX = dS + dE,  dY = dS - dE
 //
 // Products in f32 (f64 for double rows) without tensor cores, traces in double; never the expanded
-// form, which cancels. Scratch: 16 N D and 16 D^2 bytes (twice that for double rows).
+// form, which cancels.
+//
+// Memory   scratch: 16 N D and 16 D^2 bytes (twice that for double rows).
 #pragma once
 
 #include "spheremix/gpu/core/scratch.cuh"

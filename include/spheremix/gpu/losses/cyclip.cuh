@@ -1,11 +1,12 @@
 // CyCLIP on the device: CLIP with the similarities made symmetric across and alike within the
 // modalities.
 //
-//   L = clip(X, Y; tau) + (1/N) sum_jk  cross_weight (x_j.y_k - x_k.y_j)^2 + in_modal_weight
-//   (x_j.x_k - y_j.y_k)^2
+//   L = clip(X, Y; tau) + (1/N) sum_jk  cross_weight (x_j.y_k - x_k.y_j)^2
+//                                     + in_modal_weight (x_j.x_k - y_j.y_k)^2
 //
 // The squares are of cosines, without the temperature. Types, memory and errors as clip.cuh and
-// geometric_consistency.cuh. [Goel et al. 2022, arXiv 2205.14459, equations 2 to 4]
+// geometric_consistency.cuh.
+// [Goel et al. 2022, arXiv 2205.14459, equations 2 to 4]
 #pragma once
 
 #include "spheremix/gpu/losses/clip.cuh"

@@ -1,10 +1,11 @@
 // DCL on the device: NT-Xent without the positive in the denominator. The unweighted form.
 //
-//   Z = [X; Y],  L = (1/2N) sum_i ( log sum_{j != i, p(i)} e^(z_i.z_j/tau) - z_i.z_p(i)/tau ), p(i)
-//   = i +- N      (nats)
+//   Z = [X; Y],  p(i) = i +- N
+//   L = (1/2N) sum_i ( log sum_{j != i, p(i)} e^(z_i.z_j/tau) - z_i.z_p(i)/tau )      (nats)
 //
 // May be negative. Gradients, cost, memory: stacked.cuh. Types and errors as in clip.cuh; N = 1 is
-// an error. [Yeh et al. 2022, arXiv 2110.06848, equation 3]
+// an error.
+// [Yeh et al. 2022, arXiv 2110.06848, equation 3]
 #pragma once
 
 #include "spheremix/gpu/losses/stacked.cuh"

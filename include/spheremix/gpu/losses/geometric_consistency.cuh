@@ -1,13 +1,16 @@
 // Geometric consistency on the device: similarities within one modality, and across, look the same
 // from both sides.
 //
-//   L = (1/N) sum_jk  cross_weight (x_j.y_k - x_k.y_j)^2 + in_modal_weight (x_j.x_k - y_j.y_k)^2
+//   L = (1/N) sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
 //   dX = (4/N) (c A Y + w B X),  dY = -(4/N) (c A X + w B Y),  A, B the two differences
 //
-// X, Y: N x D, float, double, Half or Bfloat16, rows as they are. N D^2 flops, see
-// consistency_products.cuh. The sum over pairs over N, not N^2, grows with N (as published). [Jiang
-// et al. 2023, arXiv 2303.05952, section 4.3] Errors: shapes, no rows, weights negative or not
-// finite, too small a scratch.
+// c is cross_weight, w in_modal_weight. The sum over pairs over N, not N^2, grows with N (as
+// published).
+//
+// Shapes   X, Y: N x D, float, double, Half or Bfloat16, rows as they are.
+// Cost     N D^2 flops, see consistency_products.cuh.
+// Errors   shapes, no rows, weights negative or not finite, too small a scratch.
+// [Jiang et al. 2023, arXiv 2303.05952, section 4.3]
 #pragma once
 
 #include "spheremix/gpu/losses/consistency_products.cuh"

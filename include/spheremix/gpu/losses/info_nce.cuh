@@ -3,7 +3,8 @@
 //   loss = (1 / N) sum_i [ lse_j L_ij - L_ii ],   L = X Y^T / tau        (nats)
 //   dX = G Y,  dY = G^T X,  G = (1 / N tau) (P - I),  dL/d log tau = -sum_i x_i . dX_i
 //
-// Shapes, types and errors as in clip.cuh. [van den Oord et al. 2018]
+// Shapes, types and errors as in clip.cuh.
+// [van den Oord et al. 2018]
 #pragma once
 
 #include "spheremix/gpu/losses/contrastive.cuh"

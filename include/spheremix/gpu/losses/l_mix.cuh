@@ -1,14 +1,18 @@
 // L-Mix on the device: the rows of Y mixed with their partners' rows, against soft targets; X as it
 // is.
 //
-//   t_i = geodesic mix of y_i and y_J(i) with weight lambda on y_i;   V-Mix with the two sides
-//   exchanged: logits z_ij = t_i . x_j / tau, targets w_ii = lambda_i, w_iJ(i) = 1 - lambda_i L =
-//   (1/2N) [ sum_ij w_ij (lse_j' z_ij' - z_ij) + sum_ij w_ij (lse_i' z_i'j - z_ij) ]     (nats)
+//   t_i = geodesic mix of y_i and y_J(i) with weight lambda on y_i;   logits z_ij = t_i . x_j / tau
+//   targets w_ii = lambda_i, w_iJ(i) = 1 - lambda_i
+//   L = (1/2N) [ sum_ij w_ij (lse_j' z_ij' - z_ij) + sum_ij w_ij (lse_i' z_i'j - z_ij) ]     (nats)
 //
-// X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row in device
-// memory. partners: J, a permutation in device memory; null is the flip J(i) = N - 1 - i. Memory:
-// side_tables.cuh. Errors as in m2_mix.cuh; partners that are no permutation, and antipodal
-// partners, give NaN. [Oh et al. 2023, arXiv 2203.03897, section 3.3]
+// V-Mix with the two sides exchanged.
+//
+// Shapes   X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row
+//          in device memory. partners: J, a permutation in device memory; null is the flip
+//          J(i) = N - 1 - i.
+// Memory   side_tables.cuh.
+// Errors   as in m2_mix.cuh; partners that are no permutation, and antipodal partners, give NaN.
+// [Oh et al. 2023, arXiv 2203.03897, section 3.3]
 #pragma once
 
 #include "spheremix/gpu/losses/side_tables.cuh"

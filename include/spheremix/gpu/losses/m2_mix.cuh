@@ -2,17 +2,21 @@
 // between them.
 //
 //   m_j = geodesic mix of x_j and y_j with weight lambda on x_j (lambda = 1 gives x_j)
-//   x finds y:  -(1/N) sum_i log e^(x_i.y_i/tau) / ( e^(x_i.y_i/tau) + sum_{j != i} e^(x_i.m_j/tau)
-//   ) y finds x:  the same with anchors y_i and the same m_j.   L = their sum (Reduction::sum) or
-//   half of it. Negatives::append keeps the ordinary negatives sum_{j != i} e^(x_i.y_j/tau) in the
-//   denominator too.
+//   x finds y:  -(1/N) sum_i log e^(x_i.y_i/tau) / ( e^(x_i.y_i/tau)
+//                                                    + sum_{j != i} e^(x_i.m_j/tau) )
+//   y finds x:  the same with anchors y_i and the same m_j
+//   L = their sum (Reduction::sum) or half of it
 //
-// Gradients: ambient through the dot products, tangent through the mixing. X, Y: N x D unit rows,
-// float, double, Half or Bfloat16; lambda one number, or one a row in device memory (f32; f64 for
-// double rows). Memory: the operands (4 N D bytes unless fp16 and aligned), 31 N bytes and at most
-// 50 MiB (D up to 4096). Errors as in clip.cuh; one lambda outside [0, 1] is a Status, one in
-// device memory gives NaN, as does an antipodal pair. [Oh et al. 2023, arXiv 2203.03897, equation
-// 4]
+// Negatives::append keeps the ordinary negatives sum_{j != i} e^(x_i.y_j/tau) in the denominator
+// too. Gradients: ambient through the dot products, tangent through the mixing.
+//
+// Shapes   X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row
+//          in device memory (f32; f64 for double rows).
+// Memory   the operands (4 N D bytes unless fp16 and aligned), 31 N bytes and at most 50 MiB
+//          (D up to 4096).
+// Errors   as in clip.cuh; one lambda outside [0, 1] is a Status, one in device memory gives NaN,
+//          as does an antipodal pair.
+// [Oh et al. 2023, arXiv 2203.03897, equation 4]
 #pragma once
 
 #include "spheremix/gpu/losses/m2_tables.cuh"

@@ -1,11 +1,12 @@
 // m3-Mix on the device: weighted sum of m2-Mix, V-Mix, L-Mix and VL-Mix, each with its own lambda,
 // without CLIP.
 //
-//   L = weight_m2 m2_mix(tau_mix) + weight_v v_mix(tau) + weight_l l_mix(tau) + weight_vl
-//   vl_mix(tau)
+//   L = weight_m2 m2_mix(tau_mix) + weight_v v_mix(tau) + weight_l l_mix(tau)
+//       + weight_vl vl_mix(tau)
 //
 // Formulas, types, errors and memory as in the four; one after the other into the same gradients. A
-// weight of 0 leaves its loss out. [Oh et al. 2023, arXiv 2203.03897, section 3.3]
+// weight of 0 leaves its loss out.
+// [Oh et al. 2023, arXiv 2203.03897, section 3.3]
 #pragma once
 
 #include "spheremix/gpu/losses/l_mix.cuh"

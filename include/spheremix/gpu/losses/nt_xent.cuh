@@ -1,11 +1,11 @@
 // NT-Xent on the device, the loss of SimCLR: each of 2 N stacked views finds its other view among
 // all but itself.
 //
-//   Z = [X; Y],  L = -(1/2N) sum_i log e^(z_i.z_p(i)/tau) / sum_{j != i} e^(z_i.z_j/tau),  p(i) = i
-//   +- N      (nats)
+//   Z = [X; Y],  p(i) = i +- N
+//   L = -(1/2N) sum_i log e^(z_i.z_p(i)/tau) / sum_{j != i} e^(z_i.z_j/tau)      (nats)
 //
-// Gradients, cost, memory: stacked.cuh. Types and errors as in clip.cuh. L = 0 for N = 1. [Chen et
-// al. 2020, arXiv 2002.05709]
+// Gradients, cost, memory: stacked.cuh. Types and errors as in clip.cuh. L = 0 for N = 1.
+// [Chen et al. 2020, arXiv 2002.05709]
 #pragma once
 
 #include "spheremix/gpu/losses/stacked.cuh"

@@ -2,9 +2,10 @@
 // table of the mixed sides, soft targets (pairwise/soft_targets.cuh). What v_mix.cuh, l_mix.cuh,
 // vl_mix.cuh and m3_mix.cuh call.
 //
-// Memory for any N: the operands of both sides (4 N D bytes; 2 N D where a side that is not mixed
-// is aligned fp16 rows), 4 N D bytes for each mixed side's gradient (8 for double rows), 76 N bytes
-// and at most 33 MiB. 8 N^2 D flops.
+// Memory   for any N: the operands of both sides (4 N D bytes; 2 N D where a side that is not mixed
+//          is aligned fp16 rows), 4 N D bytes for each mixed side's gradient (8 for double rows),
+//          76 N bytes and at most 33 MiB.
+// Cost     8 N^2 D flops.
 #pragma once
 
 #include "spheremix/gpu/losses/m2_mix.cuh"

@@ -1,12 +1,14 @@
 // SigLIP on the device: every pair of rows a binary decision, one sweep.
 //
-//   loss = (1 / N) sum_ij softplus(-z_ij (s_ij / tau + bias)),   z_ii = 1, z_ij = -1 off the
-//   diagonal     (nats) dL/ds_ij = -z_ij sigmoid(-z_ij (s_ij / tau + bias)) / (N tau),  dX = G Y,
-//   dY = G^T X dL/d log tau = -sum_i x_i . dX_i,   dL/d bias = tau sum_ij dL/ds_ij
+//   loss = (1 / N) sum_ij softplus(-z_ij (s_ij / tau + bias)),   z_ii = 1, else z_ij = -1    (nats)
+//   dL/ds_ij = -z_ij sigmoid(-z_ij (s_ij / tau + bias)) / (N tau),  dX = G Y,  dY = G^T X
+//   dL/d log tau = -sum_i x_i . dX_i,   dL/d bias = tau sum_ij dL/ds_ij
 //
-// X, Y: N x D, float, double, Half or Bfloat16. 6 N^2 D flops. Memory: the operands (as clip.cuh),
-// 2 N bytes and at most 33 MiB. Errors as in clip.cuh, and a bias that is not finite. [Zhai et al.
-// 2023, arXiv 2303.15343]
+// Shapes   X, Y: N x D, float, double, Half or Bfloat16.
+// Cost     6 N^2 D flops.
+// Memory   the operands (as clip.cuh), 2 N bytes and at most 33 MiB.
+// Errors   as in clip.cuh, and a bias that is not finite.
+// [Zhai et al. 2023, arXiv 2303.15343]
 #pragma once
 
 #include "spheremix/gpu/losses/contrastive.cuh"

@@ -4,10 +4,13 @@
 // Two tables against the keys Z: anchors X (pairs j - i = 0 and N left out: itself and its
 // positive) and anchors Y (the same two differences). Z Z^T is symmetric, so G + G^T has weights
 // p_ij + p_ji and one product gives all of dZ:
-//   dX = (P + P^T) Z over X's rows, and the positives in f32;   dL/d log tau = -(1/2) sum_i z_i .
-//   dZ_i
-// 24 N^2 D flops. Memory: the stacked operand (4 N D bytes; 8 or 16 N D in f32 or f64), 28 N bytes
-// and at most 33 MiB.
+//
+//   dX = (P + P^T) Z over X's rows, and the positives in f32
+//   dL/d log tau = -(1/2) sum_i z_i . dZ_i
+//
+// Cost     24 N^2 D flops.
+// Memory   the stacked operand (4 N D bytes; 8 or 16 N D in f32 or f64), 28 N bytes and at most
+//          33 MiB.
 #pragma once
 
 #include "spheremix/gpu/losses/contrastive.cuh"

@@ -3,10 +3,13 @@
 //   alignment(X, Y) = mean_i |x_i - y_i|^alpha
 //   dx_i = (alpha / N) |x_i - y_i|^(alpha - 2) (x_i - y_i) = -dy_i, and 0 where x_i = y_i
 //
+// Distances are summed from differences in double, so near-duplicates keep all digits.
+//
 // Shapes   X, Y, gradients: N x d of one storage type, d <= 8192. The value is one double in device
-// memory. Errors   shapes, N = 0, alpha not positive and finite. NaN in a row gives a NaN value and
-// a NaN gradient row. Distances are summed from differences in double, so near-duplicates keep all
-// digits. [Wang, Isola 2020, arXiv 2005.10242, equation 1]
+//          memory.
+// Errors   shapes, N = 0, alpha not positive and finite. NaN in a row gives a NaN value and a NaN
+//          gradient row.
+// [Wang, Isola 2020, arXiv 2005.10242, equation 1]
 #pragma once
 
 #include <cmath>

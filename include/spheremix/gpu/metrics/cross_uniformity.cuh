@@ -1,10 +1,11 @@
 // Cross uniformity on the device: how far the rows of X lie from those of Y.
 //
 //   cross_uniformity(X, Y) = log mean_{i, j} exp(-t |x_i - y_j|^2)           N rows of X, M of Y
-//     dx_i = -2 t sum_j w_ij (x_i - y_j),  dy_j = 2 t sum_i w_ij (x_i - y_j),  w = K / sum K
+//   dx_i = -2 t sum_j w_ij (x_i - y_j),  dy_j = 2 t sum_i w_ij (x_i - y_j),  w = K / sum K
 //
-// Types, accuracy and errors as uniformity.cuh. 6 N M D flops (t > 3: 8); memory 2 (N + M) D bytes
-// at most for operands, 24 bytes a row and 38 MiB.
+// Types, accuracy and errors as uniformity.cuh.
+// Cost     6 N M D flops (t > 3: 8).
+// Memory   2 (N + M) D bytes at most for operands, 24 bytes a row and 38 MiB.
 #pragma once
 
 #include "spheremix/gpu/metrics/uniformity.cuh"

@@ -8,8 +8,8 @@
 
 namespace spheremix::gpu::metrics::detail {
 
-/// K in base 2 relative to *shift: 2^(min(0, 2 c s - c |x_i|^2 - c |x_j|^2) - shift), c = t
-/// log2(e).
+/// K in base 2 relative to *shift:
+///   2^(min(0, 2 c s - c |x_i|^2 - c |x_j|^2) - shift), c = t log2(e).
 template <class T>
 struct UniformityPair {
   static constexpr bool kRows = true, kCols = false;

@@ -2,9 +2,10 @@
 //
 //   joint_uniformity(X, Y) = log mean_{i < j} exp(-t |z_i - z_j|^2),   Z = [X; Y]
 //
-// Types, accuracy and errors as uniformity.cuh. 3 (N + M)^2 D flops with gradient; memory: Z and
-// its gradient, 6 (N + M) D bytes (8 exact, 16 for double rows), and what uniformity.cuh takes for
-// Z.
+// Types, accuracy and errors as uniformity.cuh.
+// Cost     3 (N + M)^2 D flops with gradient.
+// Memory   Z and its gradient, 6 (N + M) D bytes (8 exact, 16 for double rows), and what
+//          uniformity.cuh takes for Z.
 #pragma once
 
 #include "spheremix/gpu/metrics/cross_uniformity.cuh"

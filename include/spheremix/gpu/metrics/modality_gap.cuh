@@ -1,11 +1,14 @@
 // The distance between the centres of two batches, column means, and centring, on the device.
 //
-//   modality_gap(X, Y) = |mean x - mean y|,   its vector mean x - mean y;   center_rows: x_i - mean
+//   modality_gap(X, Y) = |mean x - mean y|,   its vector mean x - mean y
+//   center_rows: x_i - mean
+//
+// Sums run in double in a fixed order: the same bits every run. Gradient of centring: center_rows
+// of the cotangent with its own column means (the map is symmetric).
 //
 // Shapes   X: N x d and Y: M x d of one storage type, d <= 8192. Means, vector and gap are doubles
-// in device memory. Errors   N = 0 or M = 0. Sums run in double in a fixed order: the same bits
-// every run. Gradient of centring: center_rows of the cotangent with its own column means (the map
-// is symmetric).
+//          in device memory.
+// Errors   N = 0 or M = 0.
 #pragma once
 
 #include <cmath>

@@ -7,8 +7,9 @@
 //
 // A block sweeps 64 queries over a stretch of candidates in 64 x 64 tiles from shared memory, sums
 // in the arithmetic type in one order for every pair: an equal pair of rows gives an equal score,
-// bit for bit. Counts and maxima are merged by integer atomics, which no order changes. NaN: a NaN
-// own score gives rank M; NaN candidates count against the answer and make best NaN.
+// bit for bit. Counts and maxima are merged by integer atomics, which no order changes.
+//
+// Edges    a NaN own score gives rank M; NaN candidates count against the answer and make best NaN.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +52,8 @@ struct Ranks {
 template <class A>
 inline constexpr std::size_t rank_shared_bytes = 2 * std::size_t(kDepth) * kPitch * sizeof(A);
 
-/// The scores of a thread's 4 x 4 pairs: queries first_i + 4 ty + r, candidates first_j + tx + 16
-/// c.
+/// The scores of a thread's 4 x 4 pairs: queries first_i + 4 ty + r, candidates
+/// first_j + tx + 16 c.
 template <class T>
 __device__ void tile_scores(View<const T> x, View<const T> y, const Arithmetic<T>* bias,
                             Index first_i, Index first_j, Arithmetic<T> (&score)[4][4]) {

@@ -1,14 +1,19 @@
 // Cross-modal retrieval and relative alignment on the device.
 //
-//   rank_i = 1 + #{ j != i : x_i . y_j >= x_i . y_i }       row i's answer is Y's row i; ties count
-//   against it recall@k = share of ranks <= k,   mrr = mean of 1 / rank,   median rank (mean of the
-//   middle two) relative_alignment = mean_i ( |x_i - y_i|^2 - min_{j != i} |x_i - y_j|^2 )
+//   rank_i      = 1 + #{ j != i : x_i . y_j >= x_i . y_i }       row i's answer is Y's row i
+//   recall@k    = share of ranks <= k
+//   mrr         = mean of 1 / rank
+//   median rank = mean of the middle two
+//   relative_alignment = mean_i ( |x_i - y_i|^2 - min_{j != i} |x_i - y_j|^2 )
+//
+// Ties count against the answer.
 //
 // Shapes   X: n x d queries, Y: m x d candidates, n <= m (relative alignment: n = m >= 2), one
-// storage type. Errors   n = 0, shapes, more than 8 values of k or one below 1. A NaN row has rank
-// m + 1. Scores run in the arithmetic type (f32: about d eps absolute for unit rows): relative
-// alignment of rows closer than that to each other is noise in f32. 2 n m d operations on the
-// ordinary units; nothing n x m is stored.
+//          storage type.
+// Errors   n = 0, shapes, more than 8 values of k or one below 1. A NaN row has rank m + 1.
+// Accuracy scores run in the arithmetic type (f32: about d eps absolute for unit rows): relative
+//          alignment of rows closer than that to each other is noise in f32.
+// Cost     2 n m d operations on the ordinary units; nothing n x m is stored.
 #pragma once
 
 #include "spheremix/gpu/core/device_sum.cuh"

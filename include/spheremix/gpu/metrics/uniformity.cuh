@@ -1,16 +1,18 @@
 // Uniformity on the device: how evenly rows cover the sphere.
 //
 //   uniformity = log mean_{i < j} exp(-t |x_i - x_j|^2)                               (t = 2)
-//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{a != b} K_ab,   K = exp(-t |x_i -
-//   x_j|^2)
+//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{a != b} K_ab,
+//                                         K_ij = exp(-t |x_i - x_j|^2)
 //
-// X: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant). [Wang, Isola
-// 2020] Squares of distances come from |x_i|^2 + |x_j|^2 - 2 x_i . x_j: an absolute error of about
-// 1e-6 t in the value at the least, so near-duplicates are seen as equal. Ranges above the diagonal
-// only: about 3 N^2 D flops with gradient. For t > 3 the kernel may underflow: then a first sweep
-// (2 N^2 D) finds its maximum. Memory: the operand (2 N D bytes unless X is fp16 rows on 16-byte
-// boundaries), 24 N bytes and at most 38 MiB. Errors: fewer than two rows, t not positive and
-// finite, too small a scratch.
+// Shapes   X: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant).
+// Accuracy squares of distances come from |x_i|^2 + |x_j|^2 - 2 x_i . x_j: an absolute error of
+//          about 1e-6 t in the value at the least, so near-duplicates are seen as equal.
+// Cost     ranges above the diagonal only: about 3 N^2 D flops with gradient. For t > 3 the kernel
+//          may underflow: then a first sweep (2 N^2 D) finds its maximum.
+// Memory   the operand (2 N D bytes unless X is fp16 rows on 16-byte boundaries), 24 N bytes and at
+//          most 38 MiB.
+// Errors   fewer than two rows, t not positive and finite, too small a scratch.
+// [Wang, Isola 2020]
 #pragma once
 
 #include "spheremix/gpu/metrics/gaussian_pairs.cuh"

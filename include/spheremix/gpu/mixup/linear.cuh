@@ -1,12 +1,11 @@
 // Linear mixup of the rows of two matrices on the device, and its gradient.
 //
-//   m_i = lambda_i x_i + (1 - lambda_i) y_i,   dx = lambda g,  dy = (1 - lambda) g,  dlambda = g.(x
-//   - y)
+//   m_i = lambda_i x_i + (1 - lambda_i) y_i
+//   dx = lambda g,  dy = (1 - lambda) g,  dlambda = g.(x - y)
 //
 // Shapes   as mixup/geodesic.cuh. Rows of any length.
 // Edges    lambda = 0 and 1 give the input's bits. A lambda outside [0, 1] gives NaN in its row;
-// one lambda for all
-//          outside [0, 1] is an error. NaN stays in its row.
+//          one lambda for all outside [0, 1] is an error. NaN stays in its row.
 #pragma once
 
 #include "spheremix/gpu/core/rows.cuh"

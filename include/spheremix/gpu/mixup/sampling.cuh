@@ -1,14 +1,17 @@
 // The random parts of a mixup batch on the device: lambda ~ Beta(a, b), partner maps, and rows by
 // partner.
 //
-//   flip_partners: i -> n - 1 - i.   random_partners: a uniform permutation, the order of Philox
-//   keys (equal keys by index), sorted by CUB: the same integers as the CPU's. gather_rows: out_i =
-//   x_{partner_i}.
+//   flip_partners     i -> n - 1 - i
+//   random_partners   a uniform permutation, the order of Philox keys (equal keys by index), sorted
+//                     by CUB: the same integers as the CPU's
+//   gather_rows       out_i = x_{partner_i}
 //
 // Draw i depends on (seed, step, i) only; each random call takes one step of `rng` on the host, so
 // a captured graph draws the same numbers at every replay. Beta's random integers are the CPU's;
 // its value differs by the rounding of log, exp, sin and cos in double (a few ulp of the odds) and
-// is then rounded to A. Errors   a, b not positive and finite, null pointers, scratch too small.
+// is then rounded to A.
+//
+// Errors   a, b not positive and finite, null pointers, scratch too small.
 #pragma once
 
 #include <cmath>

@@ -2,8 +2,8 @@
 // scratch, twice.
 //
 //   sweep 1   statistics of each range (statistics.cuh), merged into one (maximum, sum) a row and a
-//   column sweep 2   weights G of each range (weights.cuh), then dX += G Y and dY += G^T X
-//   (products.cuh)
+//             column
+//   sweep 2   weights G of each range (weights.cuh), then dX += G Y and dY += G^T X (products.cuh)
 //
 // The table itself never exists: 8 N M D flops in all, and memory for one range. Ranges of sweep 1
 // are bounded by their partial results (R C / 16 to R C / 8 bytes), those of sweep 2 by G (2 R C

@@ -2,8 +2,8 @@
 // the way back of their gradient. One warp a row; math/arc.hpp's passes over rows that stay in the
 // caches.
 //
-//   m = slerp(x, y, 1 - lambda);   dx += slerp's pullback of dm at x, dy likewise, dlambda = -theta
-//   k
+//   m = slerp(x, y, 1 - lambda)
+//   dx += slerp's pullback of dm at x, dy likewise, dlambda = -theta k
 //
 // lambda 0 and 1 and x = y give the input's own bits; antipodal rows and lambda outside [0, 1] give
 // NaN. Rows of 16 bits are made unit in f32 first.

@@ -1,8 +1,9 @@
 // Losses whose pairs need no statistics (SigLIP, uniformity): value and weight of every pair in one
 // sweep.
 //
-//   policy.pair(s, i, j) -> {value, gradient}    gradient scaled into the tile's Weight type by the
-//   policy
+//   policy.pair(s, i, j) -> {value, gradient}
+//
+// with the gradient scaled into the tile's Weight type by the policy.
 //
 // A tile gives the sums of its values and gradients (double, one a tile), sums of the gradients by
 // row and by column where asked for, and G. Sums of gradients are of the rounded weights: what the

@@ -1,9 +1,11 @@
 // What is done once a row, before, between and after the sweeps. All sums in a fixed order.
 //
 //   ToHalfKernel      rows in the operand type of the tensor cores, columns padded with zeros to a
-//   multiple of 8 FinishKernel      statistics -> log-sum-exps, weights of the positives, the loss
-//   PositivesKernel   adds the positives' part to the gradients; sum_i x_i . dX_i = -dL/d log
-//   temperature ReduceKernel      adds up partial sums
+//                     multiple of 8
+//   FinishKernel      statistics -> log-sum-exps, weights of the positives, the loss
+//   PositivesKernel   adds the positives' part to the gradients;
+//                     sum_i x_i . dX_i = -dL/d log temperature
+//   ReduceKernel      adds up partial sums
 //
 // With u_i = lse_{others of i} - z_i, z_i the positive's logit, a row's loss is softplus(u_i), its
 // log-sum-exp z_i + softplus(u_i), and the weight of its positive -(sum of the others' weights) =

@@ -2,10 +2,15 @@
 // and w2_i at (i, J(i)), J a permutation; a column has what falls into it. The statistics leave
 // both special pairs out.
 //
-// With (m, s) of a line's other pairs, M = max(m, z_1, z_2), R = s 2^(m - M) + sum_c 2^(z_c - M),
-// p_c = 2^(z_c - M) / R, r = w_1 + w_2:
-//   loss = -sum_c w_c log p_c,   dL/dz_c = (r - w_c) p_c - w_c (1 - p_c),   dL/dz = r p of every
-//   other pair,
+// With (m, s) of a line's other pairs and
+//
+//   M = max(m, z_1, z_2),   R = s 2^(m - M) + sum_c 2^(z_c - M)
+//   p_c = 2^(z_c - M) / R,  r = w_1 + w_2 :
+//
+//   loss    = -sum_c w_c log p_c
+//   dL/dz_c = (r - w_c) p_c - w_c (1 - p_c)
+//   dL/dz   = r p of every other pair
+//
 // 1 - p_c summed from the terms without c, never subtracted from a number near it. r is folded into
 // the log-sum-exp that the weights are formed with. dL/dw_c = -log p_c.
 #pragma once

@@ -1,13 +1,14 @@
 // The second sweep's first half: G = dL/dS of a range of the table, from cosines formed anew and
 // the row and column log-sum-exps of the first sweep. Excluded pairs get 0; what they weigh is
-// added in f32 by finish.cuh.
+// added in f32 by rows.cuh.
 //
-//   p_ij = 2^(z_ij - lse_row_i),  q_ij = 2^(z_ij - lse_col_j),  G_ij = policy.gradient(s_ij, p_ij,
-//   q_ij)
+//   p_ij = 2^(z_ij - lse_row_i),  q_ij = 2^(z_ij - lse_col_j)
+//   G_ij = policy.gradient(s_ij, p_ij, q_ij)
 //
-// One exponential a pair where the tile's log-sum-exps lie within 60 of each other: e = 2^(z -
-// rho), rho the least of them, p = e 2^(rho - lse_i). e cannot overflow, because no logit exceeds
-// its own log-sum-exp, and the factors are at least 2^-60. Elsewhere two exponentials.
+// One exponential a pair where the tile's log-sum-exps lie within 60 of each other:
+// e = 2^(z - rho), rho the least of them, p = e 2^(rho - lse_i). e cannot overflow, because no
+// logit exceeds its own log-sum-exp, and the factors are at least 2^-60. Elsewhere two
+// exponentials.
 //
 // G goes out in the tile's Weight type, in rows of `stride`, whole tiles (0 outside the range), 16
 // bytes a store.

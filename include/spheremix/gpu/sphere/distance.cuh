@@ -4,10 +4,9 @@
 //   dtheta/du = -(unit direction of v from u), 0 where theta is 0 or pi
 //
 // Shapes   U, V and the gradients: n x d of one storage type, d <= 8192. The angles and g: n
-// numbers of
-//          Arithmetic<T>, in device memory.
+//          numbers of Arithmetic<T>, in device memory.
 // Inputs   unit rows; rows of 16-bit numbers are made unit in f32 first. NaN gives NaN in its row
-// only.
+//          only.
 #pragma once
 
 #include "spheremix/gpu/core/rows.cuh"

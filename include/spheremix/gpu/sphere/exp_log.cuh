@@ -1,8 +1,9 @@
 // Tangent vectors and the sphere, row by row on the device.
 //
-//   tangent(x, g) = g - (x.g) x                     exp_x(v) = cos|v| x + sinc(|v|) v, v projected
-//   on T_x first log_x(y) = theta (unit direction of y from x)   transport of v along x -> y: v - 2
-//   (e.v) e, e = (x+y)/|x+y|
+//   tangent(x, g) = g - (x.g) x
+//   exp_x(v)      = cos|v| x + sinc(|v|) v, v projected on T_x first
+//   log_x(y)      = theta (unit direction of y from x)
+//   transport of v along x -> y:  v - 2 (e.v) e,  e = (x + y)/|x + y|
 //
 // Shapes   all n x d of one storage type, d <= 8192.
 // Edges    antipodal rows give NaN in log and transport; NaN stays in its row. In place is right.

@@ -2,16 +2,15 @@
 //
 //   m <- exp_m( sum_i w_i log_m(x_i) / sum_i w_i ),   residual = |step| at the last m
 //
-// started at the normalised Euclidean mean. `max_iterations` steps are enqueued; once a step is not
-// above the tolerance the rest return at once, so nothing is read back and the call can be
-// captured.
+// started at the normalised Euclidean mean. Converges for points in an open half sphere.
+// `max_iterations` steps are enqueued; once a step is not above the tolerance the rest return at
+// once, so nothing is read back and the call can be captured.
 //
 // Shapes   X: n x d of one storage type; weights: n doubles in device memory, or null for ones;
-// mean: d numbers of
-//          Arithmetic<T>; report: one FrechetMeanReport in device memory.
+//          mean: d numbers of Arithmetic<T>; report: one FrechetMeanReport in device memory.
 // Edges    a row antipodal to the current mean, a NaN row, all weights zero, balanced points
-// (Euclidean mean 0): NaN. Converges for points in an open half sphere. [Karcher 1977; Buss and
-// Fillmore 2001, "Spherical averages"]
+//          (Euclidean mean 0): NaN.
+// [Karcher 1977; Buss and Fillmore 2001, "Spherical averages"]
 #pragma once
 
 #include "spheremix/gpu/core/column_sums.cuh"

@@ -1,8 +1,8 @@
 // Random points on the sphere on the device: uniform, and von Mises-Fisher around a mean direction.
 //
-//   uniform: z / |z|, z standard normal.     vMF: cos(theta) mean + sin(theta) xi, theta by Wood's
-//   rejection (math/von_mises_fisher.hpp), xi uniform among the unit vectors orthogonal to the
-//   mean.
+//   uniform:  z / |z|, z standard normal
+//   vMF:      cos(theta) mean + sin(theta) xi, theta by Wood's rejection
+//             (math/von_mises_fisher.hpp), xi uniform among the unit vectors orthogonal to the mean
 //
 // The same Philox streams as the CPU: row i depends on (seed, step, i) only, the random integers
 // are the CPU's bit for bit, the numbers differ from the CPU's by the rounding of log, sin and cos.
@@ -10,7 +10,9 @@
 // replay.
 //
 // Shapes   out: n x d of one storage type, d in 1 .. 8192. mean: d numbers of Arithmetic<T> in
-// device memory. Errors   d = 0, kappa negative or not finite. [Muller 1959; Wood 1994]
+//          device memory.
+// Errors   d = 0, kappa negative or not finite.
+// [Muller 1959; Wood 1994]
 #pragma once
 
 #include "spheremix/core/philox.hpp"
