@@ -94,8 +94,8 @@ template <class T>
   return out;
 }
 
-/// n draws of the von Mises-Fisher law with the given unit mean and concentration kappa >= 0 (0:
-/// uniform).
+/// n draws of the von Mises-Fisher law with the given unit mean and concentration kappa >= 0
+/// (0: uniform).
 template <class M, class Out>
 requires detail::Writable<Out>
 void sample_von_mises_fisher(const Eigen::MatrixBase<M>& mean, double kappa, Index n,

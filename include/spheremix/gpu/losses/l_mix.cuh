@@ -1,5 +1,5 @@
-// L-Mix on the device: the rows of Y mixed with their partners' rows, against soft targets; X as it
-// is.
+// L-Mix on the device: the rows of Y mixed with their partners' rows, against soft targets;
+// X as it is.
 //
 //   t_i = geodesic mix of y_i and y_J(i) with weight lambda on y_i;   logits z_ij = t_i . x_j / tau
 //   targets w_ii = lambda_i, w_iJ(i) = 1 - lambda_i

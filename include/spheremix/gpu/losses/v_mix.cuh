@@ -1,5 +1,5 @@
-// V-Mix on the device: the rows of X mixed with their partners' rows, against soft targets; Y as it
-// is.
+// V-Mix on the device: the rows of X mixed with their partners' rows, against soft targets;
+// Y as it is.
 //
 //   v_i = geodesic mix of x_i and x_J(i) with weight lambda on x_i;   logits z_ij = v_i . y_j / tau
 //   targets w_ii = lambda_i, w_iJ(i) = 1 - lambda_i

@@ -7,9 +7,13 @@
 //                     sum_i x_i . dX_i = -dL/d log temperature
 //   ReduceKernel      adds up partial sums
 //
-// With u_i = lse_{others of i} - z_i, z_i the positive's logit, a row's loss is softplus(u_i), its
-// log-sum-exp z_i + softplus(u_i), and the weight of its positive -(sum of the others' weights) =
-// -sigmoid(u_i): nothing cancels however small the loss.
+// With u_i = lse_{others of i} - z_i, z_i the positive's logit,
+//
+//   loss of the row          softplus(u_i)
+//   log-sum-exp              z_i + softplus(u_i)
+//   weight of the positive   -(sum of the others' weights) = -sigmoid(u_i)
+//
+// Nothing cancels however small the loss.
 #pragma once
 
 #include <cmath>

@@ -117,8 +117,8 @@ Status sample_uniform(core::Philox& rng, View<T> out, cudaStream_t stream = null
       .template run<T>(detail::UniformRow<T>{rng.seed(), step, out}, stream);
 }
 
-/// Enqueues n draws of the von Mises-Fisher law with the given unit mean and concentration kappa >=
-/// 0.
+/// Enqueues n draws of the von Mises-Fisher law with the given unit mean and concentration
+/// kappa >= 0.
 template <class T>
 Status sample_von_mises_fisher(const Arithmetic<T>* mean, double kappa, core::Philox& rng,
                                View<T> out, cudaStream_t stream = nullptr) {
