@@ -73,7 +73,8 @@ Status m3_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
     using Sum = Arithmetic<T>;
     Status status = pairwise::fill(out.x, Sum(0), stream);
     if (status) status = pairwise::fill(out.y, Sum(0), stream);
-    for (double* p : {out.loss, out.log_temperature})
+    double* const numbers[] = {out.loss, out.log_temperature};
+    for (double* p : numbers)
       if (status && p) status = pairwise::fill(core::MatrixView<double>{p, 1, 1, 1}, 0.0, stream);
     if (status && options.weight_m2 != 0)
       status = detail::m2_tables<Tile>(
