@@ -43,8 +43,10 @@ double within() {
 
 TEST_CASE_TEMPLATE("geometric_consistency and cyclip equal the sums over pairs, both routes", T,
                    float, double) {
-  for (const auto& [n, d] : {std::pair<Index, Index>{9, 4}, {4, 9}, {5, 5}, {1, 3}, {6, 1}})
-    for (const auto& [c, w] : {std::pair<double, double>{1, 1}, {0.3, 2}, {0, 1}, {1, 0}}) {
+  for (const auto& shape : {std::pair<Index, Index>{9, 4}, {4, 9}, {5, 5}, {1, 3}, {6, 1}})
+    for (const auto& weights : {std::pair<double, double>{1, 1}, {0.3, 2}, {0, 1}, {1, 0}}) {
+      const Index n = shape.first, d = shape.second;  // clang++ 14 captures no structured bindings
+      const double c = weights.first, w = weights.second;
       CAPTURE(n);
       CAPTURE(c);
       const RowMatrix<T> x = unit_rows<T>(n, d, 3), y = unit_rows<T>(n, d, 4);

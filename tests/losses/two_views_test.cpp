@@ -92,7 +92,8 @@ double within(double tau) {
 
 TEST_CASE_TEMPLATE("losses of two views equal their references with gradients", T, float, double) {
   for (const double tau : {1.0, 0.2})
-    for (const auto& [n, d] : {std::pair<Index, Index>{2, 3}, {6, 4}, {5, 1}}) {
+    for (const auto& shape : {std::pair<Index, Index>{2, 3}, {6, 4}, {5, 1}}) {
+      const Index n = shape.first, d = shape.second;  // clang++ 14 captures no structured bindings
       CAPTURE(n);
       CAPTURE(tau);
       const RowMatrix<T> x = unit_rows<T>(n, d, 3);
