@@ -12,6 +12,7 @@
 #include <array>
 #include <tuple>
 
+#include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/pairwise/gemm.cuh"
 
 namespace spheremix::gpu::pairwise {
