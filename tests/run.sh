@@ -6,7 +6,7 @@
 #
 # Stages   floors     no upward include, with planted faults that must be found
 #          units      unit tests and examples: g++, Release
-#          sanitized  the same tests but the slow ones: clang++, ASan + UBSan, warnings are errors
+#          sanitized  core, io, math, pairwise, sphere and mixup: clang++, ASan + UBSan, warnings are errors
 #          headers    each header compiles alone, g++ and clang++
 #          two_units  two translation units link and agree, with one and with different -march
 #          budget     compile time of a program that uses one loss
@@ -16,6 +16,7 @@
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          cuda       each device header under nvcc for sm_80 and sm_90, where there is one
 # Only when asked for
+#          sanitized_more  losses, metrics and the contract as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          cuda_tests every device test under nvcc for sm_80 and sm_90: long
 #          faults     every barrier of the device kernels deleted once: a test must fail
@@ -150,7 +151,8 @@ stage_floors() {
   script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && exit $first'
 }
 stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ -DSPHEREMIX_WERROR=ON; }
-stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;memory;gpu"; }
+stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;contract;gpu;losses;memory;metrics"; }
+stage_sanitized_more() { preset dev; }
 stage_sanitized_gpu() { preset dev "-DSPHEREMIX_SKIP_TESTS="; }
 stage_headers() { script sh tests/scripts/headers_alone.sh; }
 stage_two_units() { script sh tests/scripts/two_units.sh "$out/two_units"; }
@@ -178,7 +180,7 @@ stage_faults() {
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | budget | consumers | readme | compile_fail | fuzz | cuda | \
-      sanitized_gpu | faults | cuda_tests) ;;
+      sanitized_more | sanitized_gpu | faults | cuda_tests) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2
