@@ -67,7 +67,7 @@ void each_isa(const Body& body) {
 TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T, float, double) {
   each_isa([]<class K>() {
     CAPTURE(std::string(K::name));
-    for (const auto& [m, n, d] : {std::array<Index, 3>{1, 1, 1},
+    for (const auto& shape : {std::array<Index, 3>{1, 1, 1},
                                   {1, 64, 3},
                                   {14, 32, 16},
                                   {13, 33, 17},
@@ -76,6 +76,7 @@ TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T
                                   {253, 65, 40},
                                   {60, 514, 20},
                                   {5, 7, 1030}}) {
+      const Index m = shape[0], n = shape[1], d = shape[2];
       CAPTURE(m);
       CAPTURE(n);
       CAPTURE(d);
@@ -109,8 +110,9 @@ TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T
 TEST_CASE_TEMPLATE("softmax statistics and weights of ragged tiles", T, float, double) {
   each_isa([]<class K>() {
     CAPTURE(std::string(K::name));
-    for (const auto& [m, n] : {std::pair<Index, Index>{1, 1}, {3, 64}, {5, 63}, {2, 65}, {7, 200}})
+    for (const auto& shape : {std::pair<Index, Index>{1, 1}, {3, 64}, {5, 63}, {2, 65}, {7, 200}})
       for (const T scale : {T(1), T(100)}) {
+        const Index m = shape.first, n = shape.second;
         CAPTURE(m);
         CAPTURE(n);
         RowMatrix<T> s = gaussian_rows<T>(m, n, 4) / T(3);
