@@ -4,29 +4,12 @@
 // difference counts when its mean is more than two standard errors from 0.
 #pragma once
 
-#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "results.hpp"
 
 namespace demo {
-
-/// A number as the table writes it: ".069", "-3.81".
-inline std::string figure(double value, int digits) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  std::string s = text;
-  const bool negative = s[0] == '-';
-  if (negative) s.erase(0, 1);
-  if (s.find_first_not_of("0.") == std::string::npos) return s.substr(1);  // no sign on zero
-  if (s.size() > 1 && s[0] == '0') s.erase(0, 1);
-  return (negative ? "-" : "") + s;
-}
-
-inline std::string figure(Estimate e, int digits) {
-  return figure(e.mean, digits) + " ± " + figure(e.standard_error, digits);
-}
 
 /// R@1, mean of both directions, one a split.
 inline std::vector<double> recall1(const Row& row) {
@@ -35,25 +18,6 @@ inline std::vector<double> recall1(const Row& row) {
     all.push_back(
         (s[metric_index("recall1_image_to_text")] + s[metric_index("recall1_text_to_image")]) / 2);
   return all;
-}
-
-/// a - b, split by split.
-inline Estimate difference(std::vector<double> a, const std::vector<double>& b) {
-  for (std::size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
-  return estimate(a);
-}
-
-/// -1, 0 or 1: below, within or above two standard errors of 0.
-inline int direction(Estimate e) {
-  return e.mean > 2 * e.standard_error ? 1 : e.mean < -2 * e.standard_error ? -1 : 0;
-}
-
-/// "+.021 ± .004" for a difference in recall, with a remark where the splits do not tell it from
-/// none.
-inline std::string signed_figure(Estimate e) {
-  const std::string text =
-      (e.mean < 0 ? "−" : "+") + figure({std::abs(e.mean), e.standard_error}, 3);
-  return direction(e) == 0 ? text + " (not told from none)" : text;
 }
 
 inline std::string short_name(Loss loss) {

@@ -1,26 +1,13 @@
 // Everything the runs gave, by temperature and loss, and the means over splits.
 #pragma once
 
-#include <cmath>
 #include <vector>
 
+#include "estimate.hpp"
 #include "experiment.hpp"
 #include "pictures.hpp"
 
 namespace demo {
-
-/// Mean over splits and its standard error, sd / sqrt(splits).
-struct Estimate {
-  double mean, standard_error;
-};
-
-inline Estimate estimate(const std::vector<double>& values) {
-  const auto n = double(values.size());
-  double mean = 0, squares = 0;
-  for (const double v : values) mean += v / n;
-  for (const double v : values) squares += (v - mean) * (v - mean);
-  return {mean, std::sqrt(squares / (n - 1) / n)};
-}
 
 /// All splits of one loss at one temperature.
 struct Row {
