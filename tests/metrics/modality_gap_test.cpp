@@ -42,6 +42,10 @@ TEST_CASE("a planted gap is found exactly, also under large sums") {
   CHECK(std::abs(gap(5) + 1e-12) < 2e-17);  // y's own rounding; a plain sum would be off by 1e-16
   CHECK(metrics::modality_gap(x, x) == 0);
   CHECK(metrics::modality_gap(x, y) == metrics::modality_gap(y, x));
+  // A plain sum of the column would be 0: the 1 is lost beside 1e16.
+  RowMatrix<double> large(3, 1), zero = RowMatrix<double>::Zero(3, 1);
+  large << 1e16, 1, -1e16;
+  CHECK(relative_error(metrics::modality_gap(large, zero), 1.0L / 3) < 1e-15);
 }
 
 TEST_CASE_TEMPLATE("the gap's gradient agrees with long double differences", T, float, double) {
