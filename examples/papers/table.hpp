@@ -75,6 +75,20 @@ class Table {
     return demo::signed_figure(change(row, base, column), digits);
   }
 
+  /// The same rows with some of the columns.
+  Table part(std::string title, std::vector<Column> columns) const {
+    Table some(std::move(title), std::move(columns), {}, seeds_);
+    for (const Row& r : rows_) {
+      some.rows_.push_back({r.name, std::vector<std::vector<double>>(std::size_t(seeds_))});
+      for (const Column& c : some.columns_) {
+        const std::vector<double> all = values(r.name, c.name);
+        for (std::size_t seed = 0; seed < all.size(); ++seed)
+          some.rows_.back().runs[seed].push_back(all[seed]);
+      }
+    }
+    return some;
+  }
+
   /// On standard output, as Markdown.
   void print() const {
     std::vector<std::vector<std::string>> cells(1, {title_});

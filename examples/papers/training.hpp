@@ -1,34 +1,26 @@
-// What the papers' programs share: rows and splits, batches, a hidden layer, a linear probe, all
-// runs over methods and seeds, and the command line. Heads, AdamW, reading and progress are the
-// demo's.
+// What the papers' programs share in training: rows and splits, batches, a hidden layer, a linear
+// probe. Heads, AdamW and reading are the demo's.
 //
 // Everything random of a run follows from its seed alone, so methods are compared on the same
 // splits, first weights and batches, whatever the number of threads.
 #pragma once
 
-#include <cstdlib>
-#include <exception>
-#include <filesystem>
-#include <fstream>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "../demo/adamw.hpp"
 #include "../demo/pairs.hpp"
-#include "../demo/progress.hpp"
-#include "spheremix/core/parallel.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
 #include "spheremix/mixup/partners.hpp"
 
 namespace papers {
 
 using demo::AdamW;
-using demo::Column;
 using demo::cosine_rate;
 using demo::Head;
 using demo::Index;
-using demo::Progress;
 using demo::Rows;
 using spheremix::core::Philox;
 using Indices = std::vector<Index>;
@@ -156,71 +148,6 @@ inline double linear_probe(const Rows& x, const Indices& y, const Rows& test, co
     optimizer.step(cosine_rate(rate, step, steps));
   }
   return share_equal(largest_of(test * weight), truth);
-}
-
-/// run(method, seed) for every method and seed, several at once, the seeds of a method in order:
-/// result[method][seed]. Each run makes one step of the progress, whose lines name what is done.
-template <class Run>
-auto run_all(const std::vector<std::string>& methods, int seeds, const std::string& what,
-             const Run& run) {
-  using Result = decltype(run(std::size_t(0), 0));
-  std::vector<std::vector<Result>> results(methods.size());
-  for (auto& row : results) row.resize(std::size_t(seeds));
-  std::vector<int> left(methods.size(), seeds);
-  std::mutex mutex;
-  Progress progress(long(methods.size()) * seeds, "runs");
-  spheremix::core::parallel_for(
-      Index(methods.size()) * seeds, spheremix::core::max_threads(), [&](Index task, int) {
-        const auto method = std::size_t(task / seeds), seed = std::size_t(task % seeds);
-        Result result = run(method, int(seed));
-        progress.step();
-        const std::lock_guard lock(mutex);
-        results[method][seed] = std::move(result);
-        if (--left[method] == 0) progress.line(what + ": " + methods[method] + " done");
-      });
-  return results;
-}
-
-struct Arguments {
-  std::filesystem::path data, out;
-  int seeds = 8;
-};
-
-/// The program `name [DATA_FOLDER [OUT.json [seeds]]]`: prepare(arguments) reads the data, run(data,
-/// arguments) does the rest. Exit status: what run returns, 1 failed on the way, 2 a wrong path or
-/// number (one sentence, nothing written).
-template <class Prepare, class Run>
-int program(const char* name, int argc, char** argv, const std::filesystem::path& data,
-            const Prepare& prepare, const Run& run) {
-  const auto complain = [&](const std::exception& error, int status) {
-    std::fprintf(stderr, "%s: %s\n", name, error.what());
-    return status;
-  };
-  Arguments a{argc > 1 ? argv[1] : data, argc > 2 ? argv[2] : std::string(name) + ".json"};
-  using Data = decltype(prepare(a));
-  std::vector<Data> read;
-  try {
-    if (argc > 4 || (argc > 1 && argv[1][0] == '-'))
-      throw std::runtime_error("the arguments are [DATA_FOLDER [OUT.json [seeds]]]");
-    if (argc > 3) {
-      char* end = nullptr;
-      a.seeds = int(std::strtol(argv[3], &end, 10));
-      if (*end != 0 || a.seeds < 2 || a.seeds > 1000)
-        throw std::runtime_error(std::string("seeds is ") + argv[3] + ", outside [2, 1000]");
-    }
-    if (!std::filesystem::is_directory(a.data))
-      throw std::runtime_error("no folder " + a.data.string());
-    read.push_back(prepare(a));
-    if (!std::ofstream(a.out, std::ios::app))  // or it fails now, not after the training
-      throw std::runtime_error("cannot write " + a.out.string());
-  } catch (const std::exception& error) {
-    return complain(error, 2);
-  }
-  try {
-    return run(read.front(), a);
-  } catch (const std::exception& error) {
-    return complain(error, 1);
-  }
 }
 
 }  // namespace papers
