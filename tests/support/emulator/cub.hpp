@@ -59,4 +59,23 @@ struct DeviceRadixSort {
   }
 };
 
+struct DeviceSegmentedRadixSort {
+  template <class Key, class Value, class Offset>
+  static cudaError_t SortPairs(void* storage, std::size_t& bytes, const Key* keys, Key* sorted_keys,
+                               const Value* values, Value* sorted_values, int n, int segments,
+                               const Offset* first, const Offset* last, int = 0,
+                               int = 8 * sizeof(Key), cudaStream_t stream = nullptr) {
+    if (detail_emulated::only_size(storage, bytes, 1)) return cudaSuccess;
+    for (int s = 0; s < segments; ++s) {
+      const Offset at = first[s], count = last[s] - at;
+      if (count < 0 || last[s] > n) emulator::fail("cub: a segment lies outside the items");
+      const cudaError_t status =
+          DeviceRadixSort::SortPairs(storage, bytes, keys + at, sorted_keys + at, values + at,
+                                     sorted_values + at, count, 0, 8 * int(sizeof(Key)), stream);
+      if (status != cudaSuccess) return status;
+    }
+    return cudaSuccess;
+  }
+};
+
 }  // namespace cub

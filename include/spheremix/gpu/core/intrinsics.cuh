@@ -39,6 +39,11 @@ __device__ __forceinline__ T shuffle_xor(T value, unsigned lane_bits) {
   return __shfl_xor_sync(kAllLanes, value, int(lane_bits));
 }
 
+/// Bit l is set where lane l's predicate holds.
+__device__ __forceinline__ unsigned ballot(bool predicate) {
+  return __ballot_sync(kAllLanes, int(predicate));
+}
+
 /// The sum over the warp, the same bits in every lane.
 template <class T>
 __device__ __forceinline__ T warp_sum(T value) {

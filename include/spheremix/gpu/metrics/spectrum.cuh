@@ -1,0 +1,198 @@
+// How many dimensions a batch uses, and how evenly, on the device.
+//
+//   sigma            singular values of X, or of X - 1 mean^T (centred), largest first
+//   effective_rank   exp H(p), H = -sum p log p, p = sigma / sum sigma (+ epsilon)
+//   isotropy         IsoScore: ((d - e^2 (d - sqrt d))^2 / d - 1) / (d - 1), with v the variances of
+//                    the principal axes, w = sqrt(d) v / |v|, e^2 = |w - 1|^2 / (2 (d - sqrt d))
+//   anisotropy       mean cosine of pairs i < j: (|sum u_i|^2 - N) / (N (N - 1)), u_i = x_i / |x_i|
+//
+// Shapes   X: N x D of one storage type, D <= 8192. sigma: min(N, D) doubles, a value: one double,
+//          in device memory. isotropy: N, D >= 2; anisotropy: N >= 2.
+// Accuracy from the D x D second moments in double: singular values below 2e-8 sqrt(D) of the
+//          largest count as 0.
+// Edges    a row with NaN or infinity, and a batch of zeros (effective_rank, isotropy) give NaN;
+//          anisotropy also where a row is zero.
+// Cost     N D^2 + (4/3) D^3 flops in double, 3 D launches; memory 8 D^2 bytes (gram.cuh) and
+//          columns sums.
+// Source   Roy and Vetterli 2007; Garrido et al. 2023, arXiv 2210.02885; Rudman et al. 2022, arXiv
+//          2108.07344; Ethayarajh 2019, arXiv 1909.00512.
+#pragma once
+
+#include "spheremix/gpu/metrics/eigenvalues.cuh"
+#include "spheremix/gpu/metrics/gram.cuh"
+#include "spheremix/gpu/metrics/modality_gap.cuh"
+#include "spheremix/gpu/sphere/normalize.cuh"
+
+namespace spheremix::gpu::metrics {
+
+struct SpectrumOptions {
+  bool centred = false;
+};
+
+struct EffectiveRankOptions {
+  double epsilon = 0;  ///< added to every share
+  bool centred = false;
+};
+
+namespace detail {
+
+enum class SpectrumValue { none, effective_rank, isotropy };
+
+/// One block: sigma from the eigenvalues, and a value of them.
+template <int>
+__global__ void __launch_bounds__(kEigenThreads)
+    summarise_spectrum(const double* eigenvalues, Index d, Index count, double* sigma,
+                       SpectrumValue what, double epsilon, double* value) {
+  const double top = eigenvalues[d - 1], noise = 4e-16 * double(d) * (top > 0 ? top : 0.0);
+  double sum = 0;
+  for (Index k = threadIdx.x; k < count; k += kEigenThreads) {
+    const double square = eigenvalues[d - 1 - k];
+    const double s = square > noise ? std::sqrt(square) : square == square ? 0.0 : square;
+    sigma[k] = s;
+    sum += what == SpectrumValue::isotropy ? s * s * s * s : s;
+  }
+  if (what == SpectrumValue::none) return;
+  sum = eigen_sum(sum);
+  block_barrier();  // the first sum's shared memory is free again
+  double part = 0;
+  const double size = double(d);
+  for (Index k = threadIdx.x; k < count; k += kEigenThreads) {
+    if (what == SpectrumValue::effective_rank) {
+      const double p = sigma[k] / sum + epsilon;
+      part -= p > 0 ? p * std::log(p) : p == 0 ? 0.0 : p;
+    } else {
+      const double off = std::sqrt(size) * sigma[k] * sigma[k] / std::sqrt(sum) - 1;
+      part += off * off;
+    }
+  }
+  part = eigen_sum(part);
+  if (threadIdx.x != 0) return;
+  if (what == SpectrumValue::effective_rank) {
+    *value = std::exp(part);
+    return;
+  }
+  const double slack = size - std::sqrt(size),
+               defect = (part + (size - double(count))) / (2 * slack);
+  const double kept = size - defect * slack;
+  *value = (kept * kept / size - 1) / (size - 1);
+}
+
+template <class T>
+Status spectrum(gpu::detail::RowTexts texts, View<const T> x, bool centred, double* sigma,
+                SpectrumValue what, double epsilon, double* value, Scratch scratch,
+                cudaStream_t stream) {
+  gpu::detail::RowCheck check(texts, x.rows, x.cols);
+  check.input(x).vector(what == SpectrumValue::none ? sigma : value);
+  if (!check.status().ok()) return check.status();
+  if (x.cols > kMostColumns) return invalid("spheremix::gpu: rows of more than 8192 columns");
+  const Index d = x.cols, count = x.rows < d ? x.rows : d;
+  ScratchFrame frame(scratch);
+  double* const gram = frame.take<double>(std::size_t(d * d));
+  double* const mean = frame.take<double>(std::size_t(d));
+  double* const values = frame.take<double>(std::size_t(d));
+  double* const kept = frame.take<double>(std::size_t(d));
+  const Scratch rest = frame.rest();
+  if (!kept || rest.bytes < eigenvalues_bytes(d))
+    return invalid("spectrum: the scratch is too small");
+  Status status;
+  if (centred) status = column_means(x, mean, rest, stream);
+  if (status.ok()) status = second_moments<T>(x, centred ? mean : nullptr, gram, rest, stream);
+  if (status.ok()) status = eigenvalues(gram, d, values, rest, stream);
+  if (!status.ok()) return status;
+  return launch(summarise_spectrum<0>, 1, kEigenThreads, kEigenShared, stream, values, d, count,
+                what == SpectrumValue::none ? sigma : kept, what, epsilon, value);
+}
+
+/// The rows made unit.
+template <class T>
+struct UnitRows {
+  View<const T> x;
+  __device__ bool active() const { return true; }
+  template <class Group>
+  __device__ void operator()(const Group& group, Index row, typename Group::Values& out) const {
+    group.load(x, row, out);
+    const Arithmetic<T> inverse = 1 / sphere::detail::row_norm(group, out).norm;
+    SPHEREMIX_UNROLL
+    for (int k = 0; k < Group::slots; ++k) out[k] *= inverse;
+  }
+};
+
+/// One block: (|sum|^2 - n) / (n (n - 1)).
+template <int>
+__global__ void __launch_bounds__(kEigenThreads)
+    mean_cosine(const double* sum, Index d, double n, double* value) {
+  double squares = 0;
+  for (Index k = threadIdx.x; k < d; k += kEigenThreads) squares += sum[k] * sum[k];
+  squares = eigen_sum(squares);
+  if (threadIdx.x == 0) *value = (squares - n) / (n * (n - 1));
+}
+
+}  // namespace detail
+
+/// Scratch that singular_values, effective_rank and isotropy need.
+inline std::size_t spectrum_bytes(Index rows, Index cols) {
+  const std::size_t steps[] = {column_means_bytes(rows, cols),
+                               detail::second_moments_bytes(rows, cols),
+                               detail::eigenvalues_bytes(cols)};
+  std::size_t most = 0;
+  for (const std::size_t step : steps) most = step > most ? step : most;
+  return scratch_bytes<double>(std::size_t(cols * cols)) +
+         3 * scratch_bytes<double>(std::size_t(cols)) + most;
+}
+
+/// Enqueues sigma[0] >= ... >= sigma[min(N, D) - 1].
+template <class E>
+Status singular_values(View<E> x, SpectrumOptions options, double* sigma, Scratch scratch,
+                       cudaStream_t stream = nullptr) {
+  if (x.rows < 1 || x.cols < 1) return invalid("singular_values: there are no values");
+  return detail::spectrum<std::remove_const_t<E>>(
+      SPHEREMIX_ROW_TEXTS("singular_values"), x, options.centred, sigma,
+      detail::SpectrumValue::none, 0, nullptr, scratch, stream);
+}
+
+/// Enqueues *value, between 1 and min(N, D).
+template <class E>
+Status effective_rank(View<E> x, EffectiveRankOptions options, double* value, Scratch scratch,
+                      cudaStream_t stream = nullptr) {
+  if (x.rows < 1 || x.cols < 1) return invalid("effective_rank: there are no values");
+  if (!(options.epsilon >= 0 && options.epsilon <= core::largest<double>))
+    return invalid("effective_rank: epsilon must be finite and not negative");
+  return detail::spectrum<std::remove_const_t<E>>(
+      SPHEREMIX_ROW_TEXTS("effective_rank"), x, options.centred, nullptr,
+      detail::SpectrumValue::effective_rank, options.epsilon, value, scratch, stream);
+}
+
+/// Enqueues *value, the IsoScore, in [0, 1].
+template <class E>
+Status isotropy(View<E> x, double* value, Scratch scratch, cudaStream_t stream = nullptr) {
+  if (x.rows < 2 || x.cols < 2)
+    return invalid("isotropy: at least two rows and two columns are needed");
+  return detail::spectrum<std::remove_const_t<E>>(SPHEREMIX_ROW_TEXTS("isotropy"), x, true, nullptr,
+                                                  detail::SpectrumValue::isotropy, 0, value,
+                                                  scratch, stream);
+}
+
+/// Scratch that anisotropy needs.
+inline std::size_t anisotropy_bytes(Index rows, Index cols) {
+  return column_sums_bytes(rows, cols) + scratch_bytes<double>(std::size_t(cols));
+}
+
+/// Enqueues *value, the mean cosine of pairs, in [-1/(N - 1), 1].
+template <class E>
+Status anisotropy(View<E> x, double* value, Scratch scratch, cudaStream_t stream = nullptr) {
+  using T = std::remove_const_t<E>;
+  if (x.rows < 2 || x.cols < 1) return invalid("anisotropy: there is no pair of rows");
+  gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("anisotropy"), x.rows, x.cols);
+  if (const Status bad = check.input(x).vector(value).status(); !bad.ok()) return bad;
+  ScratchFrame frame(scratch);
+  double* const sum = frame.take<double>(std::size_t(x.cols));
+  double* const partials = frame.take<double>(std::size_t(column_sum_groups(x.rows) * x.cols));
+  if (!sum || !partials) return invalid("anisotropy: the scratch is too small");
+  const Status status = column_sums<T>(detail::UnitRows<T>{x}, x.rows, x.cols, check.wide(), 1.0,
+                                       partials, sum, stream);
+  if (!status.ok()) return status;
+  return launch(detail::mean_cosine<0>, 1, detail::kEigenThreads, detail::kEigenShared, stream, sum,
+                x.cols, double(x.rows), value);
+}
+
+}  // namespace spheremix::gpu::metrics
