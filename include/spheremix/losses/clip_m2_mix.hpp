@@ -4,11 +4,13 @@
 //
 // Shapes, units, errors: as clip and m2_mix.
 // Gradient   the sums; log_temperature and log_mix_temperature belong to the two temperatures.
-// Cost       18 n^2 d flops where clip's table fits into memory_budget, 20 otherwise.
+// Cost       with gradients 12 n^2 d flops in 2 n^2 numbers of memory, where memory_budget has them and
+//            Negatives::replace is asked for (m2_shared.hpp); else 18 where clip's table fits, 20 otherwise.
 // Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
 #pragma once
 
 #include "spheremix/losses/m2_mix.hpp"
+#include "spheremix/losses/m2_shared.hpp"
 #include "spheremix/losses/pairs.hpp"
 
 namespace spheremix::losses {
@@ -49,6 +51,23 @@ struct ClipM2Loss {
         function, x, y, lambda, options.mix_temperature, options.weight * half, options.negatives};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
+    if (int threads = 1;
+        gradients && options.negatives == Negatives::replace &&
+        shared_fits<T>(x.rows, less(options.memory_budget, lambda_bytes), threads)) {
+      expects_temperature<T>(function, "temperature", options.temperature);
+      if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
+        return not_a_number(out);
+      Workspace::Frame frame = workspace.frame(shared_bytes<T>(x.rows, threads) + lambda_bytes);
+      MixResult result{zeros(frame, x.rows)};
+      SharedResult both;
+      if (run_shared(call, options.temperature, threads, frame, out.dx, out.dy, result.lambda,
+                     both)) {
+        result.loss = both.loss;
+        result.log_temperature = both.log_temperature;
+        result.log_mix_temperature = both.log_mix_temperature;
+        return result;
+      }
+    }
     const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
     const ContrastResult clip = pair_loss_on_views<true, T>(function, x, y, options.temperature,
                                                             options.memory_budget, workspace, out);

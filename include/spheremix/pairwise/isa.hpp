@@ -14,6 +14,7 @@
 
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/view.hpp"
+#include "spheremix/pairwise/mix_block.hpp"
 
 namespace spheremix::pairwise {
 

@@ -16,13 +16,15 @@ namespace spheremix::pairwise {
 
 /// A thread's packing buffers: kPackA<T> and kPackB<T> values. times_transposed remembers which B
 /// it packed last, so a loop over blocks of A against one block of B packs B once: B must not
-/// change meanwhile.
+/// change meanwhile. With keep_rows the other two remember theirs as well.
 template <class T>
 struct PackBuffers {
   T* a;
   T* b;
   const T* packed = nullptr;
   Index packed_rows = 0;
+  bool packed_transposed = false;
+  bool keep_rows = false;
 };
 
 namespace detail {
@@ -30,12 +32,16 @@ namespace detail {
 template <class T, bool TransposedA, bool TransposedB>
 void product(core::MatrixView<T> c, Index depth, core::MatrixView<const T> a,
              core::MatrixView<const T> b, bool add, PackBuffers<T>& pack) {
-  const bool one_block = TransposedB && depth <= kDepth<T> && b.rows <= kPackCols;
-  const bool packed = one_block && pack.packed == b.data && pack.packed_rows == b.rows;
+  const Index wide = TransposedB ? b.rows : c.cols;
+  const bool one_block =
+      (TransposedB || pack.keep_rows) && depth <= kDepth<T> && wide <= kPackCols;
+  const bool packed = one_block && pack.packed == b.data && pack.packed_rows == b.rows &&
+                      pack.packed_transposed == TransposedB;
   SPHEREMIX_DISPATCH(product<T, TransposedA, TransposedB>)
   (c, depth, a.data, a.stride, b.data, b.stride, add, pack.a, pack.b, packed);
   pack.packed = one_block ? b.data : nullptr;
   pack.packed_rows = b.rows;
+  pack.packed_transposed = TransposedB;
 }
 
 }  // namespace detail

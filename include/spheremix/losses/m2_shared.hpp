@@ -1,0 +1,160 @@
+// CLIP + m2-Mix with gradients from shared tables of cosines (pairwise/mix_sweeps.hpp): 12 n^2 d flops
+// for both instead of 18.
+//
+// With the slerp weights A_j, B_j of pair j the mixed row is m_j = A_j v_j + B_j t_j, so
+//
+//   v_i . m_j = A_j v_i.v_j + B_j v_i.t_j        t_i . m_j = A_j t_i.v_j + B_j t_i.t_j
+//
+// and the pullback through the mixing needs no dL/dm_j: its part w g along the weights is in the
+// gradients of the tables, the rest takes g . v_j = dL/dA_j and g . t_j = dL/dB_j only
+// (math::arc_slerp_vjp).
+//
+// Not for every batch: the closer a pair is to equal or antipodal, the more dL/dA - dL/dB or their sum
+// cancels, and near pi the weights grow. The direct route (m2_tables.hpp) has no such limits.
+#pragma once
+
+#include "spheremix/losses/m2_tables.hpp"
+#include "spheremix/pairwise/mix_sweeps.hpp"
+
+namespace spheremix::losses::detail {
+
+inline constexpr double kSharedNearest = 0.02,
+                        kSharedFarthest = 2.6;  ///< angles of a pair: A, B < 2
+inline constexpr Index kSharedRows = 64;        ///< fewer rows are not worth it
+
+template <class T>
+std::size_t shared_bytes(Index n, int threads) {
+  const auto rows = std::size_t(n);
+  return pairwise::MixSweeps<T>::bytes(n, threads) + Workspace::bytes_for<math::Arc<T>>(rows) +
+         2 * Workspace::bytes_for<T>(rows) +
+         pairwise::kMixLines * (3 * Workspace::bytes_for<T>(rows)) +
+         pairwise::kMixLines * (2 * Workspace::bytes_for<double>(rows)) +
+         Workspace::bytes_for<T>(rows) + 2 * Workspace::bytes_for<Index>(rows) +
+         Workspace::bytes_for<ColumnLine<T>>(rows) + 2 * Workspace::bytes_for<double>(rows);
+}
+
+/// Can the batch take this route in `budget` bytes? Sets the threads that fit.
+template <class T>
+bool shared_fits(Index n, std::size_t budget, int& threads) {
+  for (threads = core::max_threads(); threads > 1 && shared_bytes<T>(n, threads) > budget;)
+    --threads;
+  return n >= kSharedRows && shared_bytes<T>(n, threads) <= budget;
+}
+
+/// Arcs from t_j to v_j and the weights of both. False where the route is not for this batch.
+template <class T>
+bool mix_weights(MatrixView<const T> v, MatrixView<const T> t, RowParameter<T> lambda,
+                 math::Arc<T>* arc, T* a, T* b) {
+  return sphere::detail::first_undefined(v.rows, v.cols, [=](Index i) {
+           new (arc + i) math::Arc<T>(sphere::detail::arc_between(t.row(i), v.row(i), v.cols));
+           const double theta = double(arc[i].theta);
+           if (!(theta >= kSharedNearest && theta <= kSharedFarthest)) return false;
+           const math::ArcWeights<T> w = math::arc_weights(arc[i], lambda[i]);
+           a[i] = w.b;
+           b[i] = w.a;
+           return true;
+         }) < 0;
+}
+
+/// What clip_m2_mix needs of both losses.
+struct SharedResult {
+  double loss = 0, log_temperature = 0, log_mix_temperature = 0;
+};
+
+/// Value and gradients (set, not added) of clip + call's m2-Mix with Negatives::replace; dL/dlambda is
+/// added to out_lambda. False, with nothing done, where the route is not for this batch.
+template <class T>
+bool run_shared(const M2Call<T>& call, double temperature, int threads, Workspace::Frame frame,
+                MatrixView<T> dx, MatrixView<T> dy, double* out_lambda, SharedResult& result) {
+  using namespace pairwise;
+  const MatrixView<const T> v = call.x, t = call.y;
+  const Index n = v.rows, d = v.cols;
+  const auto rows = std::size_t(n);
+  auto* const arc = frame.take<math::Arc<T>>(rows);
+  T* const a = frame.take<T>(rows);
+  T* const b = frame.take<T>(rows);
+  if (!mix_weights(v, t, call.lambda, arc, a, b)) return false;
+
+  MixLines<T> lines{};
+  lines.positive = frame.take<T>(rows);
+  T *shift[kMixLines], *factor[kMixLines];
+  double* special[kMixLines];
+  for (int k = 0; k < kMixLines; ++k) {
+    lines.top[k] = frame.take<T>(rows);
+    lines.sum[k] = frame.take<double>(rows);
+    shift[k] = frame.take<T>(rows);
+    factor[k] = frame.take<T>(rows);
+    special[k] = frame.take<double>(rows);
+  }
+  auto* const diagonal = frame.take<Index>(rows);
+  auto* const outside = frame.take<Index>(rows);
+  auto* const columns = frame.take<ColumnLine<T>>(rows);
+  double* const da = frame.take<double>(rows);
+  double* const db = frame.take<double>(rows);
+  for (Index i = 0; i < n; ++i) diagonal[i] = i, outside[i] = kOutside;
+
+  MixSweeps<T> sweeps(v, t, a, b, threads, frame);
+  const T scale = T(1 / temperature), mix_scale = T(1 / call.temperature);
+  sweeps.statistics(scale, mix_scale, lines);
+
+  // Between the sweeps: CLIP over rows and columns of V T^T, m2-Mix over two sets of rows whose positive
+  // is not among their keys.
+  const double clip_weight = 0.5 / double(n), mix_weight = call.weight / double(n);
+  {
+    const PairTable<T> table{v, t, 1, diagonal};
+    const Targets<T> targets{table, nullptr, -1, scale};
+    const SoftmaxStatistics<T> stats{lines.top[kClipOfV], lines.sum[kClipOfV], lines.top[kClipOfT],
+                                     lines.sum[kClipOfT], lines.positive};
+    const SoftmaxWeights<T> to{shift[kClipOfV], factor[kClipOfV], shift[kClipOfT], factor[kClipOfT],
+                               special[kClipOfV]};
+    SoftTargetLines<T> clip(targets, clip_weight, stats, to, columns);
+    clip.rows(0, n);
+    clip.cols();
+    result.loss = clip.loss();
+  }
+  for (const int k : {kMixOfV, kMixOfT}) {
+    const PairTable<T> table{v, t, 1, outside};
+    const Targets<T> targets{table, nullptr, -1, mix_scale};
+    const SoftmaxStatistics<T> stats{lines.top[k], lines.sum[k], nullptr, nullptr, lines.positive};
+    const SoftmaxWeights<T> to{shift[k], factor[k], nullptr, nullptr, special[k]};
+    SoftTargetRows<T> mix(targets, mix_weight, stats, to);
+    mix.rows(0, n);
+    result.loss += mix.loss();
+  }
+  double moment = 0, mix_moment = 0;
+  for (Index i = 0; i < n; ++i) {
+    const double mixed = special[kMixOfV][i] + special[kMixOfT][i], clip = special[kClipOfV][i];
+    moment += clip * double(lines.positive[i]);
+    mix_moment += mixed * double(lines.positive[i]);
+    special[kClipOfV][i] = clip + mixed;
+    for (const int k : {kClipOfV, kClipOfT}) factor[k][i] *= scale * T(clip_weight);
+    for (const int k : {kMixOfV, kMixOfT}) factor[k][i] *= mix_scale * T(mix_weight);
+  }
+
+  moment += sweeps.gradients(scale, mix_scale, shift, factor, da, db);
+  sweeps.products(dx, dy);
+  add_pairs<T>(dx, dy, v, t, special[kClipOfV]);
+  for (Index i = 0; i < n; ++i) mix_moment += double(a[i]) * da[i] + double(b[i]) * db[i];
+  result.log_temperature = -moment;
+  result.log_mix_temperature = -mix_moment;
+
+  // The rest of the pullback, in the plane of t_i and v_i: g.S = dA + dB, g.D = dA - dB for the arc from
+  // t to v.
+  over_row_chunks(n, d, [&](Index first, Index count) {
+    for (Index i = first; i < first + count; ++i) {
+      const T gs = T(da[i] + db[i]), gd = T(da[i] - db[i]);
+      const math::ArcGradient<T> w = math::arc_slerp_vjp(arc[i], call.lambda[i], gs, gd);
+      out_lambda[i] += double(w.t);
+      const T *x = v.row(i), *y = t.row(i);
+      T *to_x = dx.row(i), *to_y = dy.row(i);
+      for (Index k = 0; k < d; ++k) {
+        const T sum = x[k] + y[k], difference = x[k] - y[k];
+        to_y[k] += w.s_a * sum + w.d_a * difference;
+        to_x[k] += w.s_b * sum + w.d_b * difference;
+      }
+    }
+  });
+  return true;
+}
+
+}  // namespace spheremix::losses::detail
