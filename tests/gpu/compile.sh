@@ -1,12 +1,20 @@
 #!/bin/sh
-# nvcc compiles every device header alone and every device test for sm_80 and sm_90 with warnings as errors.
-# Needs a CUDA toolkit and no GPU.   compile.sh [--headers | --tests] [file ...]
+# nvcc compiles every device header alone and every device test for sm_80 and sm_90 with warnings as errors, down
+# to machine code. Needs a CUDA toolkit and no GPU.   compile.sh [--headers | --tests] [file ...]
+#
+# What is looked for are errors and warnings, so nvcc optimises as little as it can (--Ofast-compile, toolkit 12.9
+# and later): a third of the time. SPHEREMIX_NVCC_FLAGS=--Ofast-compile=0 compiles as a program would.
 cd "$(dirname "$0")/../.." || exit 1
 if ! command -v nvcc >/dev/null; then
   echo "skipped: device headers and tests under nvcc (no CUDA toolkit here)"
   exit 0
 fi
-flags="-std=c++20 -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -Werror all-warnings -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
+fast=
+case "${SPHEREMIX_NVCC_FLAGS:-}" in
+  *Ofast-compile*) ;;
+  *) ! nvcc --help | grep -q -e --Ofast-compile || fast=--Ofast-compile=max ;;
+esac
+flags="-std=c++20 $fast -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -Werror all-warnings -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
 
 compile_one() {
   unit=$1
@@ -36,8 +44,10 @@ if [ $# -eq 0 ]; then
   [ "$what" = --tests ] || set -- "$@" $(find include/spheremix/gpu -name '*.cuh' | sort)
 fi
 log=$(mktemp)
+started=$(date +%s)
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh "$0" --one | tee "$log"
 ! grep -q '^failed' "$log"
 status=$?
+echo "note: $(grep -c '^passed' "$log") of $# compiled in $(($(date +%s) - started)) s"
 rm -f "$log"
 exit $status
