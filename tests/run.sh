@@ -19,7 +19,8 @@
 #          sanitized_more  losses, metrics and the contract as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          cuda_tests every device test under nvcc for sm_80 and sm_90: long
-#          faults     every barrier of the device kernels deleted once: a test must fail
+#          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
+#                     a test must fail; about an hour
 # Logs and builds go to build/tests (or $SPHEREMIX_TEST_BUILD). Works without apt where nothing is missing.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -173,7 +174,8 @@ stage_cuda() {
 }
 stage_cuda_tests() { script sh tests/gpu/compile.sh --tests; }
 stage_faults() {
-  script sh -c "python3 tests/gpu/plant_faults.py | sed 's/^killed: /passed: killed /; s/^SURVIVED: /failed: survived /'"
+  script sh -c "{ python3 tests/scripts/plant_faults.py -j $jobs; python3 tests/gpu/plant_faults.py; } |
+    sed 's/^killed: /passed: killed /; s/^SURVIVED: /failed: survived /; s/^NOT FOUND: \|^DOES NOT BUILD/failed: &/'"
 }
 
 [ $# -gt 0 ] || set -- $default_stages
