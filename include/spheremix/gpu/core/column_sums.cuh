@@ -79,7 +79,7 @@ Status column_sums(Body body, Index rows, Index cols, bool wide, double scale, d
                    double* out, cudaStream_t stream) {
   if (cols == 0) return {};
   const Index groups = column_sum_groups(rows);
-  const Status status = with_row_shape(cols, wide, [&]<class Shape>() {
+  const Status status = with_row_shape<T>(cols, wide, [&]<class Shape>() {
     return launch(detail::column_partials<T, Shape, Body>, blocks_for(groups, Shape::groups),
                   Shape::block, Shape::shared_bytes, stream, body, rows, cols, groups, partials);
   });

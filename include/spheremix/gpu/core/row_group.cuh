@@ -8,6 +8,7 @@
 //
 //   columns   <= 256   <= 512   <= 1024   <= 2048   <= 8192
 //   threads     32        32        64       128       512        slots 8, then 16
+//                                            double 2049 .. 4096: 512 threads, 8 slots
 //
 // A body is a small struct of views with
 //
@@ -35,6 +36,7 @@ struct RowShape {
   static constexpr int block = Threads == 32 ? 128 : Threads;
   static constexpr int groups = block / Threads;  ///< in a block
   static constexpr std::size_t shared_bytes = Threads > 32 ? 8 * 8 * (Threads / 32) : 0;
+  static constexpr int resident = block >= 512 ? 1 : 0;  ///< blocks an SM; 0: the compiler's choice
 };
 
 template <class T, class Shape>
@@ -156,7 +158,8 @@ class RowGroup {
 namespace detail {
 
 template <class T, class Shape, class Body>
-__global__ void __launch_bounds__(Shape::block) row_kernel(Body body, Index rows, Index cols) {
+__global__ void __launch_bounds__(Shape::block, Shape::resident)
+    row_kernel(Body body, Index rows, Index cols) {
   RowGroup<T, Shape> group(cols);
   for (Index row = group.first_row(); row < rows; row += group.row_step()) body(group, row);
 }
@@ -164,8 +167,9 @@ __global__ void __launch_bounds__(Shape::block) row_kernel(Body body, Index rows
 }  // namespace detail
 
 /// Calls enqueue.template operator()<Shape>() with the shape for rows of `cols` columns. `wide`:
-/// every matrix touched has rows on 16 bytes.
-template <class Enqueue>
+/// every matrix touched has rows on 16 bytes. A double takes two registers, so long rows of them are
+/// split finer where they can be.
+template <class T, class Enqueue>
 Status with_row_shape(Index cols, bool wide, Enqueue enqueue) {
   if (cols > kMostColumns) return invalid("spheremix::gpu: rows of more than 8192 columns");
   if (!wide)
@@ -175,6 +179,8 @@ Status with_row_shape(Index cols, bool wide, Enqueue enqueue) {
   if (cols <= 512) return enqueue.template operator()<RowShape<32, 16, true>>();
   if (cols <= 1024) return enqueue.template operator()<RowShape<64, 16, true>>();
   if (cols <= 2048) return enqueue.template operator()<RowShape<128, 16, true>>();
+  if constexpr (sizeof(T) == 8)
+    if (cols <= 4096) return enqueue.template operator()<RowShape<512, 8, true>>();
   return enqueue.template operator()<RowShape<512, 16, true>>();
 }
 
@@ -182,7 +188,7 @@ Status with_row_shape(Index cols, bool wide, Enqueue enqueue) {
 template <class T, class Body>
 Status for_each_row(Body body, Index rows, Index cols, bool wide, cudaStream_t stream) {
   if (rows == 0) return {};
-  return with_row_shape(cols, wide, [&]<class Shape>() {
+  return with_row_shape<T>(cols, wide, [&]<class Shape>() {
     return launch(detail::row_kernel<T, Shape, Body>, blocks_for(rows, Shape::groups), Shape::block,
                   Shape::shared_bytes, stream, body, rows, cols);
   });
