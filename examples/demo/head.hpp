@@ -47,6 +47,9 @@ struct Head {
     bias_gradient.noalias() = linear_gradient_.colwise().sum().transpose();
   }
 
+  /// dL/dX of the last backward().
+  Rows input_gradient() const { return linear_gradient_ * weight; }
+
  private:
   static void fill(float* out, Index n, float bound, spheremix::core::Philox& rng) {
     const auto step = rng.take_step();

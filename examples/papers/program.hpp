@@ -1,6 +1,6 @@
 // What the papers' programs share: the command line, the exit status, and where the JSON goes.
 //
-//   spheremix-papers-NAME [--data DIR] [--out DIR] [--seeds N] [--threads N]
+//   spheremix-papers-NAME [--data DIR] [--out DIR] [--seeds N] [--epochs N] [--threads N]
 //
 // Exit status: 0 done, 1 failed on the way, 2 a wrong option or path (one sentence, nothing
 // written).
@@ -16,7 +16,7 @@ namespace papers {
 
 struct Options {
   std::string data = SPHEREMIX_EXAMPLES_DIR "/data", out = "out";
-  int seeds = 8, threads = spheremix::core::max_threads();
+  int seeds = 8, epochs = 0, threads = spheremix::core::max_threads();
 };
 
 /// Prints the sentences, one a line, and returns them for the JSON.
@@ -27,18 +27,24 @@ inline Json conclude(const std::vector<std::string>& sentences) {
 }
 
 /// The whole program `name`: run(load(data folder), options) -> JSON, written to out/name.json.
-/// What load throws is a wrong path (2), what run throws a failure (1).
+/// What load throws is a wrong path (2), what run throws a failure (1). `epochs` is the default of
+/// --epochs, which is not offered for 0.
 template <class Load, class Run>
 int program(int argc, char** argv, const std::string& name, const std::string& summary,
-            const Load& load, const Run& run) {
+            const Load& load, const Run& run, int epochs = 0) {
   namespace fs = std::filesystem;
   Options o;
+  o.epochs = epochs;
   CLI::App app(summary);
   app.add_option("--data", o.data, "folder with the arrays")->capture_default_str();
   app.add_option("--out", o.out, "folder for " + name + ".json")->capture_default_str();
   app.add_option("--seeds", o.seeds, "random splits, first weights and batches")
       ->check(CLI::Range(2, 1000))
       ->capture_default_str();
+  if (epochs > 0)
+    app.add_option("--epochs", o.epochs, "epochs a run")
+        ->check(CLI::Range(1, 100000))
+        ->capture_default_str();
   app.add_option("--threads", o.threads, "runs at the same time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
