@@ -112,6 +112,28 @@ TEST_CASE("rows far below their neighbours keep every digit: the tile's second w
   });
 }
 
+TEST_CASE("one row far below all others is found, whichever warp sees it") {
+  // All rows lean towards (1, ..., 1) but one, which points away: its sum underflows next to the
+  // tile's largest logit, and only the threads that look at this row know that it must be done
+  // again. Positive entries, so that operands left in shared memory never look like a small sum.
+  const Index n = 128, d = 32;
+  auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
+  for (auto* rows : {&x, &y})
+    for (double& v : *rows) v = stored<float>(0.2 * std::abs(v) + 0.95 / std::sqrt(double(d)));
+  for (const Index away : {5, 40, 70, 120}) {
+    auto turned = x;
+    for (Index k = 0; k < d; ++k) turned[std::size_t(away * d + k)] *= -1;
+    const Reference rows = reference(turned, y, n, d, true, 0.01),
+                    cols = reference(y, turned, n, d, true, 0.01);
+    in_every_order([&] {
+      for (const Precision precision : {Precision::fast, Precision::exact}) {
+        check(run_clip<float>(turned, y, n, d, true, 0.01, precision, 128), rows, 2e-2, 2e-3);
+        check(run_clip<float>(y, turned, n, d, true, 0.01, precision, 128), cols, 2e-2, 2e-3);
+      }
+    });
+  }
+}
+
 TEST_CASE("accuracy promised: 5e-4 at scale 20, 3e-3 at 100, 1e-5 exact") {
   const Index n = 256, d = 256;
   const auto x = unit_rows<float>(n, d, 1);

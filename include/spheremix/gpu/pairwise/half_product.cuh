@@ -86,7 +86,6 @@ struct HalfProduct {
         else
           multiply_step<false>(sums, stage, k);
     }
-    copies_wait<0>();
 #pragma unroll
     for (int r = 0; r < HalfTile::kRows; ++r)
 #pragma unroll

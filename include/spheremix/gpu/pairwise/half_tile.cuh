@@ -95,8 +95,7 @@ struct HalfTile {
 #pragma unroll
       for (unsigned k = 0; k < kDepth / 16; ++k) multiply_step(stage, k);
     }
-    copies_wait<0>();
-    block_barrier();
+    block_barrier();  // shared memory is the caller's: every group with copies was waited for above
   }
 
  private:
