@@ -1,7 +1,11 @@
 # spheremix::cuda: the headers under spheremix/gpu/ with the CUDA runtime, and cuBLASLt where the toolkit has
 # it. Read by the source tree and, as component `cuda`, by the installed package. It brings no Eigen (those
-# headers need none) and no flag: a program's architectures are its own choice, and so is -std=c++20, which
-# device code needs (CMake sets it by CUDA_STANDARD 20 from version 3.26).
+# headers need none) and no flag: a program's architectures are its own choice (8.0 at least;
+# SPHEREMIX_CUDA_ARCHITECTURES holds what the library is compiled for in its own tests), and so is -std=c++20,
+# which device code needs (CMake sets it by CUDA_STANDARD 20 from version 3.26).
+if(NOT DEFINED SPHEREMIX_CUDA_ARCHITECTURES)
+  set(SPHEREMIX_CUDA_ARCHITECTURES 80-real 90)  # 90: machine code, and PTX for what comes later
+endif()
 if(NOT TARGET spheremix::cuda)
   find_package(CUDAToolkit 12 QUIET GLOBAL)
   if(CUDAToolkit_FOUND)

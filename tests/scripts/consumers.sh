@@ -56,5 +56,28 @@ check "package: an unknown component is refused" says "REQUIRED COMPONENTS sycl"
 check "package: component openmp is found" find_package_script "0.1 REQUIRED COMPONENTS openmp"
 if command -v nvcc >/dev/null; then
   check "package: component cuda is found" find_package_script "0.1 REQUIRED COMPONENTS cuda"
+  consumer cuda -DCMAKE_PREFIX_PATH="$out/prefix" # without a GPU the program says "skipped"
+fi
+
+# Without a toolkit there is no device target, and nothing else of the library changes.
+target_of() { # cmake arguments: what the CPU target brings, and whether spheremix::cuda is there
+  mkdir -p "$out/target"
+  rm -rf "$out/target/build"
+  printf '%s\n' 'cmake_minimum_required(VERSION 3.24)' 'project(target LANGUAGES CXX)' \
+    "add_subdirectory($root spheremix)" 'foreach(p LINK_LIBRARIES INCLUDE_DIRECTORIES COMPILE_DEFINITIONS COMPILE_OPTIONS)' \
+    '  get_target_property(v spheremix::spheremix INTERFACE_${p})' '  message(STATUS "brings ${p} ${v}")' 'endforeach()' \
+    'if(TARGET spheremix::cuda)' '  message(STATUS "device yes")' 'else()' '  message(STATUS "device no")' 'endif()' \
+    >"$out/target/CMakeLists.txt"
+  cmake -G Ninja -S "$out/target" -B "$out/target/build" "$@"
+}
+target_of -DSPHEREMIX_CUDA=AUTO -DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON >"$out/without.log" 2>&1
+check "without a toolkit: no device target" grep -q 'device no' "$out/without.log"
+check "without a toolkit: asking for it is refused" sh -c "! cmake -G Ninja -S '$root' -B '$out/target/on' \
+  -DSPHEREMIX_TESTS=OFF -DSPHEREMIX_CUDA=ON -DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON"
+if command -v nvcc >/dev/null; then
+  target_of -DSPHEREMIX_CUDA=ON >"$out/with.log" 2>&1
+  check "with a toolkit: a device target" grep -q 'device yes' "$out/with.log"
+  check "with a toolkit: the CPU library is the same" sh -c \
+    "grep brings '$out/with.log' >'$out/with.txt'; grep brings '$out/without.log' | cmp - '$out/with.txt'"
 fi
 exit $status

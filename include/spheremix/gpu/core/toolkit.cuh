@@ -9,6 +9,12 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
+#if CUDART_VERSION < 12000
+#error "spheremix/gpu needs a CUDA toolkit of version 12 or later"
+#endif
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "spheremix/gpu needs compute capability 8.0 or later: compile for sm_80 or above"
+#endif
 #endif
 
 // Before a loop over registers: its indices must be known to the compiler.
