@@ -383,9 +383,9 @@ std::vector<std::string> sentences(const Table& table, const Theorem& theorem) {
   std::snprintf(text, sizeof text,
                 "Theorem 3.1 on %td random joints: the left side less the right is at least %.1e "
                 "nats, %.1e for "
-                "coarser features, and at most %g from 0 where one modality is the shared part "
-                "alone; features "
-                "that need not agree fall below the bound in %.0f %%.",
+                "coarser features; where one modality is the shared part alone they differ by %g "
+                "at most; features "
+                "that keep everything, and so do not agree, fall below the bound in %.0f %%.",
                 kJoints, theorem.least, theorem.least_coarse, theorem.widest_bare,
                 100 * theorem.fails_apart);
   return {std::string("Zero-shot into 9 groups against CLIP: ") + against_clip(target, 3) +
