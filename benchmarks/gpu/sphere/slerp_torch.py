@@ -54,7 +54,7 @@ def measure(name, f, n, d, repeats=30):
         torch.manual_seed(seed)
         rows = [torch.nn.functional.normalize(torch.randn(n, d, device="cuda")) for _ in range(3)]
         sets.append((rows[0].requires_grad_(), rows[1].requires_grad_(), rows[2]))
-    flush = torch.empty(4 * torch.cuda.get_device_properties(0).L2_cache_size, dtype=torch.uint8, device="cuda")
+    flush = torch.empty(4 * getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 64 << 20), dtype=torch.uint8, device="cuda")
     times = []
     for round in range(-5, repeats):
         u, v, g = sets[round % 3]

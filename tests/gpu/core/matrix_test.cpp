@@ -2,9 +2,15 @@
 // graph.
 #include "support/gpu.hpp"
 
+#include <algorithm>
+
 #include "spheremix/gpu/core/matrix.cuh"
 #include "spheremix/gpu/metrics/alignment.cuh"
+#include "spheremix/gpu/metrics/hubness.cuh"
+#include "spheremix/gpu/metrics/spectrum.cuh"
+#include "spheremix/gpu/mixup/derangement.cuh"
 #include "spheremix/gpu/mixup/geodesic.cuh"
+#include "spheremix/gpu/sphere/frechet_mean.cuh"
 #if !defined(__CUDACC__)
 #include "spheremix/gpu/core/eigen.hpp"
 #endif
@@ -70,19 +76,44 @@ TEST_CASE("a captured graph replays to the bits of direct calls; 100 runs agree 
       g(n, d, gaussian(n, d, 3)), m(n, d), dx(n, d), dy(n, d);
   const Buffer<float> dl(n);
   const Buffer<double> value(1);
-  const Buffer<char> scratch(gpu::metrics::alignment_bytes(n));
+  const Buffer<Index> partners(n), none_fixed(n);
+  const Buffer<int> hubs(n);
+  const Buffer<float> mean(d);
+  const Buffer<gpu::sphere::FrechetMeanReport> report(1);
+  const Buffer<double> rank(1), skewness(1);
+  std::size_t most = gpu::metrics::alignment_bytes(n);
+  for (const std::size_t bytes :
+       {gpu::mixup::random_partners_bytes(n), gpu::mixup::derangement_bytes(n),
+        gpu::metrics::hubness_bytes<float>(n, n), gpu::metrics::spectrum_bytes(n, d),
+        gpu::sphere::frechet_mean_bytes(n, d)})
+    most = std::max(most, bytes);
+  const Buffer<char> scratch(most);
   const auto step = [&](cudaStream_t stream) {
     gpu::expect(gpu::mixup::geodesic(x.view(), y.view(), 0.3, m.view(), stream));
     gpu::expect(gpu::mixup::geodesic_vjp<float>(x.view(), y.view(), 0.3, g.view(),
                                                 {dx.view(), dy.view(), dl.data()}, stream));
     gpu::expect(gpu::metrics::alignment(m.view(), x.view(), {1.5}, value.data(), scratch.scratch(),
                                         stream));
+    core::Philox rng(7);  // the captured steps are part of the graph
+    gpu::expect(gpu::mixup::random_partners(rng, partners.data(), n, scratch.scratch(), stream));
+    gpu::expect(gpu::mixup::derangement(rng, none_fixed.data(), n, scratch.scratch(), stream));
+    gpu::expect(gpu::metrics::hubness(x.view(), {10}, {hubs.data(), skewness.data()},
+                                      scratch.scratch(), stream));
+    gpu::expect(gpu::metrics::effective_rank(x.view(), {}, rank.data(), scratch.scratch(), stream));
+    gpu::expect(gpu::sphere::frechet_mean(x.view(), nullptr, {0, 4}, mean.data(), report.data(),
+                                          scratch.scratch(), stream));
   };
   const auto everything = [&] {
     std::vector<double> all = m.values();
     for (const std::vector<double>& part : {dx.values(), dy.values(), value.values()})
       all.insert(all.end(), part.begin(), part.end());
     for (const float v : dl.values()) all.push_back(double(v));
+    for (const float v : mean.values()) all.push_back(double(v));
+    for (const Index p : partners.values()) all.push_back(double(p));
+    for (const Index p : none_fixed.values()) all.push_back(double(p));
+    for (const int o : hubs.values()) all.push_back(double(o));
+    all.push_back(rank.values()[0]);
+    all.push_back(skewness.values()[0]);
     return all;
   };
   cudaStream_t stream;
