@@ -169,6 +169,7 @@ TEST_CASE_TEMPLATE("decoupled_mixup of k labels: the pair is a case, equal label
   }
   // Three distinct labels: sum over S of softplus(R_S - z_c).
   triples.col(2) << 3, 0, 5, 4;
+  w3.col(2).setConstant(T(0.5));  // weights are used as they are: these add up to more than 1
   const auto got = decoupled_mixup_k_with_gradient(z, triples, w3, {.weight = 0.7});
   check_loss_of_batches(
       "k",

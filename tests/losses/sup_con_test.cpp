@@ -162,7 +162,7 @@ TEST_CASE_TEMPLATE("sup_remix equals the dense formula, every switch", T, float,
     for (const bool renormalise : {false, true})
       for (const auto weighting :
            {RemixWeighting::absolute, RemixWeighting::squared, RemixWeighting::none})
-        for (const double tolerance : {0.0, 0.3})
+        for (const double tolerance : {0.0, 0.5})  // 2, 2.5 and 3 are equal in pairs
           for (const int mixtures : {3, 1, 2}) {
             CAPTURE(detach);
             CAPTURE(renormalise);

@@ -182,8 +182,9 @@ TEST_CASE_TEMPLATE("losses of two views: identities", T, float, double) {
                        -1 + 3 * std::exp(-60.0)) < eps);
   for (const double tau : {0.01, 0.001}) {
     CHECK(std::isfinite(nt_xent_with_gradient(x, minus, {.temperature = tau}).loss));
-    const auto h = hard_negative_with_gradient(x, minus, {.temperature = tau});
-    CHECK(std::isfinite(h.loss));
+    const HardNegativeOptions o{.temperature = tau};
+    const auto h = hard_negative_with_gradient(x, minus, o);
+    CHECK(relative_error(h.loss, hard_oracle(widened(x, minus), LongReal(tau), o)) < eps);
     CHECK(h.x.allFinite());
     CHECK(std::isfinite(decoupled_contrastive_with_gradient(x, minus, {.temperature = tau}).loss));
   }

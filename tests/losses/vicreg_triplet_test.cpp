@@ -110,6 +110,19 @@ TEST_CASE_TEMPLATE("triplet equals exhaustive mining with gradients", T, float, 
       }
 }
 
+TEST_CASE("triplet: a semi-hard negative lies strictly beyond the positive") {
+  RowMatrix<double> x(4, 2);
+  x << 0, 0, 1, 0, 0, 1, 0, 2;
+  const std::vector<int> labels{0, 0, 1, 2};
+  const Eigen::Map<const Eigen::VectorXi> y(labels.data(), 4);
+  const TripletOptions o{.mining = TripletMining::semi_hard};
+  // Row 0: its positive and row 2 are 1 away, row 3 is the one beyond. Row 1: sqrt(2) and more.
+  const auto got = triplet_with_gradient(x, y, o);
+  CHECK(got.loss == 0);
+  CHECK(got.active == 0);
+  CHECK(got.skipped == 2);
+}
+
 TEST_CASE("triplet: collapse costs the margin, separated classes nothing; errors") {
   const Index n = 6;
   const Eigen::VectorXi y = (Eigen::VectorXi(n) << 0, 0, 0, 1, 1, 1).finished();

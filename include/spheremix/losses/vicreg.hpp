@@ -60,10 +60,10 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
       variance += lack;
       pull[k] = -o.variance_weight / (2 * double(d) * double(n - 1) * spread);
     }
-    c(k, k) = 0;
+    c(k, k) = 0;  // what is left is the covariance
     for (Index l = 0; l < d; ++l) {
       const double e = c(k, l) / double(n - 1);
-      if (l != k) covariance += e * e;
+      covariance += e * e;
     }
   }
   if (dx.data) {
