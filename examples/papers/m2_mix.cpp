@@ -1,7 +1,8 @@
 // Geodesic multi-modal mixup on real pairs, arXiv 2203.03897: what the paper measures, on emoji
 // pictures and their names.
 //
-//   spheremix-papers-m2_mix [--data DIR] [--out DIR] [--seeds N] [--threads N]
+//   spheremix-papers-m2_mix [--data DIR] [--out DIR] [--seeds N] [--epochs N]
+//                          [--threads N]
 //
 // 1. Trained on clip art, tested on emoji: another style of picture.
 // 2. The CLIP heads of 1 fine-tuned on three quarters of the emoji: retrieval and its calibration,
@@ -144,7 +145,6 @@ const std::vector<Column> retrieval_columns{{"R@1"}, {"R@10"}, {"ECE"}, {"ECE re
     arithmetic_columns{{"gender"}, {"gender, no step"}, {"hair"}, {"hair, no step"}},
     shift_columns{{"R@1"}, {"R@10"}, {"9 groups"}, {"99 subgroups"}, {"gap", 2}};
 const std::vector<double> hardness_at{0.1, 0.25, 0.5, 0.75, 0.9};
-const std::vector<int> epochs_shown{0, 10, 20, 30};
 
 std::string numbered(const char* what, double number) {
   char text[40];
@@ -172,11 +172,18 @@ std::vector<double> shifted(const Task& task, Heads& heads, const Indices& rows)
           zero_shot(heads, task.subgroup, e.image, rows), metrics::modality_gap(e.image, e.text)};
 }
 
-constexpr TrainingPlan plan;
 constexpr auto nothing = [](int) {};
 
+/// 0, a third, two thirds, all of them.
+std::vector<int> epochs_shown(int epochs) {
+  std::vector<int> shown{0, epochs / 3, 2 * epochs / 3, epochs};
+  shown.erase(std::unique(shown.begin(), shown.end()), shown.end());
+  return shown;
+}
+
 /// Experiment 1; hands the heads over.
-std::vector<double> trained_on_art(const Task& task, const MixMethod& method, std::uint64_t seed,
+std::vector<double> trained_on_art(const Task& task, const MixMethod& method,
+                                   const TrainingPlan& plan, std::uint64_t seed,
                                    std::vector<Heads>& to) {
   Philox rng(seed);
   const Split art = make_split(task.art.image.rows(), rng);
@@ -189,14 +196,15 @@ std::vector<double> trained_on_art(const Task& task, const MixMethod& method, st
 }
 
 /// Experiment 2. No method: the heads as they are.
-std::vector<double> fine_tuned(const Task& task, const MixMethod* method, Heads heads,
-                               std::uint64_t seed) {
+std::vector<double> fine_tuned(const Task& task, const MixMethod* method, const TrainingPlan& plan,
+                               Heads heads, std::uint64_t seed) {
   Philox rng(seed);
   const Split art = make_split(task.art.image.rows(), rng);  // as experiment 1 held it out
   const Split split = make_split(task.emoji.image.rows(), rng);
   std::vector<double> align, uniform;
+  const std::vector<int> shown = epochs_shown(plan.epochs);
   const auto glance = [&](int epoch) {
-    if (std::find(epochs_shown.begin(), epochs_shown.end(), epoch) == epochs_shown.end()) return;
+    if (std::find(shown.begin(), shown.end(), epoch) == shown.end()) return;
     const Rows v = heads.image.forward(rows_of(task.emoji.image, split.held_out)),
                t = heads.text.forward(rows_of(task.emoji.text, split.held_out));
     align.push_back(metrics::alignment(v, t));
@@ -206,7 +214,7 @@ std::vector<double> fine_tuned(const Task& task, const MixMethod* method, Heads 
     train_heads(heads, task.emoji, split.train, *method, plan, seed + 700, glance);
     glance(plan.epochs);
   } else {
-    for (const int epoch : epochs_shown) glance(epoch);
+    for (const int epoch : shown) glance(epoch);
   }
 
   const Embedded all = embed(heads, task.emoji), held = all.of(split.held_out);
@@ -236,8 +244,8 @@ std::vector<double> fine_tuned(const Task& task, const MixMethod* method, Heads 
 }
 
 /// Experiment 3: groups in random order are trained on until they hold half of the pairs.
-std::vector<double> new_groups(const Task& task, const MixMethod* method, Heads heads,
-                               std::uint64_t seed) {
+std::vector<double> new_groups(const Task& task, const MixMethod* method, const TrainingPlan& plan,
+                               Heads heads, std::uint64_t seed) {
   Philox rng(seed + 900);
   const Indices order = spheremix::mixup::random_partners(task.group.prompts.rows(), rng);
   Split split;
@@ -313,17 +321,20 @@ Json run(const Task& task, const Options& o) {
     few.push_back(name);
     from_art.push_back(name);
   }
+  const TrainingPlan plan{.epochs = o.epochs};
+  const std::vector<int> epochs = epochs_shown(plan.epochs);
   const Column art_left{"art R@1"};
   const auto hardness_columns = numbered_columns("λ", hardness_at, 2),
-             align_columns = numbered_columns("align @", epochs_shown, 2),
-             uniform_columns = numbered_columns("unif @", epochs_shown, 2);
-  Table art("trained on clip art, all emoji", joined(shift_columns, std::vector{art_left}),
+             align_columns = numbered_columns("align @", epochs, 2),
+             uniform_columns = numbered_columns("unif @", epochs, 2);
+  Table art("trained on clip art, tested on emoji", joined(shift_columns, std::vector{art_left}),
             from_art, o.seeds);
   Table tuned("fine-tuned on emoji, held-out quarter",
               joined(retrieval_columns, shape_columns, class_columns, arithmetic_columns,
                      std::vector{art_left}, hardness_columns, align_columns, uniform_columns),
               all, o.seeds);
-  Table groups("fine-tuned on half of the groups, the others", shift_columns, few, o.seeds);
+  Table groups("fine-tuned on half of the groups, tested on the others", shift_columns, few,
+               o.seeds);
   demo::Progress progress(art.runs() + tuned.runs() + groups.runs(), "runs");
 
   std::vector<std::vector<Heads>> start(std::size_t(o.seeds));  // CLIP's, one a seed
@@ -333,15 +344,15 @@ Json run(const Task& task, const Options& o) {
   };
   art.fill(o.threads, progress, [&](std::size_t r, int seed) {
     std::vector<Heads> heads;
-    auto values = trained_on_art(task, *method(from_art[r]), seed_of(seed), heads);
+    auto values = trained_on_art(task, *method(from_art[r]), plan, seed_of(seed), heads);
     if (r == 0) start[std::size_t(seed)] = std::move(heads);
     return values;
   });
   tuned.fill(o.threads, progress, [&](std::size_t r, int seed) {
-    return fine_tuned(task, method(all[r]), start[std::size_t(seed)][0], seed_of(seed));
+    return fine_tuned(task, method(all[r]), plan, start[std::size_t(seed)][0], seed_of(seed));
   });
   groups.fill(o.threads, progress, [&](std::size_t r, int seed) {
-    return new_groups(task, method(few[r]), start[std::size_t(seed)][0], seed_of(seed));
+    return new_groups(task, method(few[r]), plan, start[std::size_t(seed)][0], seed_of(seed));
   });
 
   std::printf("mean ± standard error over %d seeds; τ .01 unless said, τ₂ .07, %d epochs\n",
@@ -367,5 +378,5 @@ Json run(const Task& task, const Options& o) {
 
 int main(int argc, char** argv) {
   return program(argc, argv, "m2_mix",
-                 "Geodesic multi-modal mixup: emoji pictures and their names.", load, run);
+                 "Geodesic multi-modal mixup: emoji pictures and their names.", load, run, 30);
 }

@@ -104,6 +104,8 @@ class Network {
     return output_;
   }
 
+  const Rows& output() const { return output_; }  ///< of the last forward()
+
   /// The gradients of both layers, given x of the last forward() and dL/dU.
   void backward(const Rows& x, const Rows& output_gradient) {
     second_.weight_gradient.noalias() = output_gradient.transpose() * hidden_;
