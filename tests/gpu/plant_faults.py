@@ -3,7 +3,7 @@
 
   plant_faults.py [part of a header's path ...]     all of include/spheremix/gpu by default; one line a fault, then killed / planted
 
-Faults: block_barrier(), warp_barrier() and copies_wait<n>() calls outside intrinsics.cuh. A fault that survives is printed with its line and
+Faults: block_barrier(), warp_barrier(), copies_wait<n>() and __syncthreads_or(...) calls outside intrinsics.cuh. A fault that survives is printed with its line and
 makes the exit status 1. Needs g++ and doctest, no GPU and no CUDA toolkit.
 """
 import os
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FAULT = re.compile(r"^\s*(?:gpu::)?(block_barrier\(\)|warp_barrier\(\)|copies_wait<[^>]*>\(\));")
+FAULT = re.compile(r"^\s*(?:gpu::)?(block_barrier\(\)|warp_barrier\(\)|copies_wait<[^>]*>\(\));|(__syncthreads_or)\(")
 EIGEN = ["-isystem", os.environ.get("EIGEN_INCLUDE", "/usr/include/eigen3")]
 
 
@@ -57,17 +57,18 @@ def main():
             lines = header.read_text().splitlines(keepends=True)
             order = [t for t in tests if header in reach[t]]  # what killed a neighbour goes first
             for number, line in enumerate(lines):
-                found = FAULT.match(line)
+                found = FAULT.search(line)
                 if not found:
                     continue
                 planted += 1
-                changed = line.replace(found.group(1), "(void)0", 1)
+                what = found.group(1) or found.group(2)
+                changed = line.replace(what, "(void)0" if found.group(1) else "bool", 1)
                 (folder / "include" / path).write_text("".join([*lines[:number], changed, *lines[number + 1 :]]))
                 by = next((t for t in order if kills(t, folder / "include", runner, folder)), None)
                 if by:
                     order.insert(0, order.pop(order.index(by)))
                 killed += by is not None
-                print(f"{'killed' if by else 'SURVIVED'}: {path}:{number + 1} {found.group(1)}" + (f" by {by.name}" if by else ""), flush=True)
+                print(f"{'killed' if by else 'SURVIVED'}: {path}:{number + 1} {what}" + (f" by {by.name}" if by else ""), flush=True)
             (folder / "include" / path).write_text("".join(lines))
     print(f"{killed} killed of {planted} planted")
     return killed != planted
