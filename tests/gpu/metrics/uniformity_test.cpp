@@ -39,11 +39,11 @@ Reference reference(const std::vector<double>& x, Index n, Index d, long double 
 }
 
 template <class T>
-void check(Index n, Index d, double t, gpu::Precision precision, Index block, double tolerance) {
+void check(const std::vector<double>& x, Index n, Index d, double t, gpu::Precision precision,
+           Index block, double tolerance) {
   CAPTURE(n);
   CAPTURE(d);
   CAPTURE(t);
-  const auto x = unit_rows<T>(n, d, 1);
   const Reference want = reference(x, n, d, t);
   const gpu::metrics::UniformityOptions options{t, precision, block};
   const Rows<T> dx(n, d, x);
@@ -65,6 +65,11 @@ void check(Index n, Index d, double t, gpu::Precision precision, Index block, do
   CHECK(double(std::sqrt(difference / size)) <= tolerance);
 }
 
+template <class T>
+void check(Index n, Index d, double t, gpu::Precision precision, Index block, double tolerance) {
+  check<T>(unit_rows<T>(n, d, 1), n, d, t, precision, block, tolerance);
+}
+
 }  // namespace
 
 TEST_CASE("uniformity: ragged sizes, ranges above the diagonal stand for both") {
@@ -80,4 +85,16 @@ TEST_CASE("uniformity: ragged sizes, ranges above the diagonal stand for both") 
 
 TEST_CASE("uniformity where every kernel value underflows") {
   check<double>(64, 8, 2000, gpu::Precision::exact, 64, 1e-9);
+}
+
+TEST_CASE("uniformity of orthogonal rows and one close pair, wherever the pair stands") {
+  const Index n = 60, d = 64;
+  for (const Index pair : {4, 44})
+    in_every_order([&] {
+      std::vector<double> x(std::size_t(n * d));
+      for (Index i = 0; i < n; ++i) x[std::size_t(i * d + i)] = 1;
+      x[std::size_t((pair + 1) * d + pair)] = std::cos(1e-3);
+      x[std::size_t((pair + 1) * d + pair + 1)] = std::sin(1e-3);
+      check<double>(x, n, d, 2000, gpu::Precision::exact, 64, 1e-9);
+    });
 }
