@@ -60,13 +60,6 @@ Task load(const std::filesystem::path& data) {
           emoji_questions(emoji.name)};
 }
 
-/// 0, 1, ..., n - 1.
-Indices all_rows(Index n) {
-  Indices rows(static_cast<std::size_t>(n));
-  for (Index i = 0; i < n; ++i) rows[std::size_t(i)] = i;
-  return rows;
-}
-
 /// Unit rows of pictures and texts.
 struct Embedded {
   Rows image, text;

@@ -19,10 +19,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "program.hpp"
 #include "spheremix/losses/sup_con.hpp"
+#include "spheremix/math/normal.hpp"
 #include "spheremix/mixup/beta.hpp"
 #include "spheremix/sphere/distance_matrix.hpp"
 #include "training.hpp"
@@ -71,7 +71,7 @@ double median(Labels y) {
 /// Ranks from 0; equal values share their mean rank.
 std::vector<double> ranks_of(const std::vector<double>& values) {
   std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t(0));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
   std::vector<double> ranks(values.size());
@@ -171,11 +171,6 @@ struct Data {
     for (Labels* part : {&y, &y_held}) *part = (part->array() - centre) / unit;
   }
 
-  Indices all() const {
-    Indices rows(std::size_t(x.rows()));
-    std::iota(rows.begin(), rows.end(), Index(0));
-    return rows;
-  }
   double error(const Labels& prediction) const {
     return unit * (prediction - y_held).array().abs().mean();
   }
@@ -240,9 +235,7 @@ Rows noisy(const Rows& x, float deviation, Philox& rng) {
   const auto step = rng.take_step();
   for (Index i = 0; i < x.size(); ++i) {
     auto stream = rng.stream(step, std::uint64_t(i));
-    const double radius = std::sqrt(-2 * std::log(stream.uniform<double>()));
-    noise.data()[i] =
-        float(radius * std::cos(2 * spheremix::core::pi<double> * stream.uniform<double>()));
+    noise.data()[i] = float(spheremix::math::normal_pair(stream).x);
   }
   return x + deviation * noise;
 }
@@ -266,7 +259,7 @@ void train_l1(Model& model, const Data& data, float noise, bool mixed, int epoch
   AdamW optimizer(kDecay);
   model.network.add_to(optimizer);
   model.last.add_to(optimizer);
-  const Indices all = data.all();
+  const Indices all = all_rows(data.x.rows());
   const int steps = batch_steps(all, kBatch, epochs);
   for_batches(all, kBatch, epochs, rng, [&](const Indices& chosen, int, int step) {
     Rows x = two_views(data.x, chosen, noise, rng);
@@ -291,7 +284,7 @@ void train_contrast(Model& model, const Data& data, float noise, const Method& m
                     Philox& rng) {
   AdamW optimizer(kDecay);
   model.network.add_to(optimizer);
-  const Indices all = data.all();
+  const Indices all = all_rows(data.x.rows());
   const int steps = batch_steps(all, kBatch, epochs);
   spheremix::core::Workspace workspace;
   losses::SupervisedGradient<Rows> out;

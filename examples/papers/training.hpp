@@ -32,6 +32,13 @@ inline Rows rows_of(const Rows& x, const Indices& rows) {
   return out;
 }
 
+/// 0, 1, ..., n - 1.
+inline Indices all_rows(Index n) {
+  Indices rows(static_cast<std::size_t>(n));
+  for (Index i = 0; i < n; ++i) rows[std::size_t(i)] = i;
+  return rows;
+}
+
 /// The chosen entries of a vector, in that order.
 template <class T>
 std::vector<T> entries_of(const std::vector<T>& values, const Indices& rows) {
