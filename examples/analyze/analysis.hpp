@@ -1,6 +1,7 @@
 // What the user asked for, and the whole analysis of it as one JSON document.
 #pragma once
 
+#include "input.hpp"
 #include "progress.hpp"
 #include "tables.hpp"
 
@@ -20,6 +21,15 @@ struct Analysis {
   Json document;
   Atlas atlas;
 };
+
+/// Everything measured goes into `document`. T is the working precision.
+template <class T>
+void run(const Request& request, std::vector<Source>& sources, const std::vector<Index>& index,
+         const std::vector<std::string>& labels, Json& document, Progress& progress);
+extern template void run<float>(const Request&, std::vector<Source>&, const std::vector<Index>&,
+                                const std::vector<std::string>&, Json&, Progress&);
+extern template void run<double>(const Request&, std::vector<Source>&, const std::vector<Index>&,
+                                 const std::vector<std::string>&, Json&, Progress&);
 
 Analysis analyse(const Request& request, Progress& progress);
 

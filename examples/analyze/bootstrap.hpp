@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "common.hpp"
+#include "spheremix/core/constants.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/philox.hpp"
 
@@ -18,39 +20,73 @@ struct Interval {
 
 inline constexpr std::uint64_t kBootstrapSeed = 20230427;
 
-inline Interval middle_95(std::vector<double> values) {
+/// About `centre` where it is a number: for statistics that resampling itself moves, as noise adds
+/// to a calibration error.
+inline Interval middle_95(std::vector<double> values, double centre) {
   std::sort(values.begin(), values.end());
   const double last = double(values.size() - 1);
-  return {values[std::size_t(std::lround(0.025 * last))],
-          values[std::size_t(std::lround(0.975 * last))]};
+  const double shift =
+      std::isnan(centre)
+          ? 0
+          : centre - std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
+  return {values[std::size_t(std::lround(0.025 * last))] + shift,
+          values[std::size_t(std::lround(0.975 * last))] + shift};
 }
 
-/// Intervals of `count` statistics at once: f(draw, out) for resampled row numbers in [0, n).
+/// Intervals of as many statistics as there are centres: f(draw, out) for resampled row numbers in
+/// [0, n). A centre is NaN or the number to put the interval about.
 template <class Statistics>
-std::vector<Interval> bootstrap(Index n, std::size_t count, const Statistics& f) {
+std::vector<Interval> bootstrap(Index n, const std::vector<double>& centres, const Statistics& f) {
   const Index resamples = n > 50000 ? 200 : 400;
-  std::vector<std::vector<double>> values(count, std::vector<double>(at(resamples)));
+  std::vector<std::vector<double>> values(centres.size(), std::vector<double>(at(resamples)));
   spheremix::core::parallel_for(resamples, spheremix::core::max_threads(), [&](Index b, int) {
     stop_if_asked();
     spheremix::core::PhiloxStream random(kBootstrapSeed, 0, std::uint64_t(b));
     std::vector<Index> draw(at(n));
     for (Index& i : draw) i = Index(std::uint64_t(random.next()) * std::uint64_t(n) >> 32);
-    std::vector<double> out(count);
+    std::vector<double> out(centres.size());
     f(draw, out);
-    for (std::size_t s = 0; s < count; ++s) values[s][at(b)] = out[s];
+    for (std::size_t s = 0; s < out.size(); ++s) values[s][at(b)] = out[s];
   });
   std::vector<Interval> all;
-  for (auto& v : values) all.push_back(middle_95(std::move(v)));
+  for (std::size_t s = 0; s < values.size(); ++s)
+    all.push_back(middle_95(std::move(values[s]), centres[s]));
   return all;
 }
 
+inline constexpr double kAsDrawn = spheremix::core::nan<double>;  ///< no centre
+
 inline Interval bootstrap_mean(const std::vector<double>& x) {
-  return bootstrap(Index(x.size()), 1,
+  return bootstrap(Index(x.size()), {kAsDrawn},
                    [&](const std::vector<Index>& draw, std::vector<double>& out) {
                      double sum = 0;
                      for (const Index i : draw) sum += x[at(i)];
                      out[0] = sum / double(x.size());
                    })[0];
+}
+
+inline double mean_of(const std::vector<double>& x) {
+  double sum = 0;
+  for (const double v : x) sum += v;
+  return sum / double(x.size());
+}
+
+/// To first order: `value` when the rows behind it change, each row's part in it being x_i (and y_j
+/// of the rows of another batch). Parts may be off by one constant: only their differences count.
+inline Interval bootstrap_parts(double value, const std::vector<double>& x,
+                                const std::vector<double>& y = {}) {
+  const Interval a = bootstrap_mean(x);
+  double down = a.low - mean_of(x), up = a.high - mean_of(x);
+  if (!y.empty()) {
+    const Interval b = bootstrap_mean(y);
+    down = -std::hypot(down, b.low - mean_of(y)), up = std::hypot(up, b.high - mean_of(y));
+  }
+  return {value + down, value + up};
+}
+
+/// The interval of log(value).
+inline Interval log_of(const Interval& i) {
+  return {std::log(std::max(1e-300, i.low)), std::log(std::max(1e-300, i.high))};
 }
 
 /// `count` of n row numbers, ascending: a seeded sample without repetition, all where count >= n.

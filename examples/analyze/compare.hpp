@@ -1,8 +1,8 @@
 // --compare before.json after.json ...: differences of every figure that the runs share.
 //
 // A difference has an interval where both figures have one: half widths add in squares, the runs
-// being taken as independent. It counts as a change when that interval leaves out 0; exact figures
-// without an interval change when they differ.
+// being taken as independent. It counts as a change when that interval leaves out 0; figures
+// without an interval change when they differ in the digits shown.
 #pragma once
 
 #include "metric.hpp"
@@ -31,7 +31,8 @@ inline Json difference_of(const Json& a, const Json& b) {
     d["interval"] = {middle - down, middle + up};
     d["changed"] = middle - down > 0 || middle + up < 0;
   } else {
-    d["changed"] = numbers && d["difference"].get<double>() != 0;
+    const double unit = std::pow(10, -a.value("digits", 0));
+    d["changed"] = numbers && std::fabs(d["difference"].get<double>()) >= unit / 2;
   }
   return d;
 }

@@ -6,7 +6,7 @@ const runSeries = (r, points) => ({name: labels[r], colour: inks[r % 5], dash: d
 
 main.append(element("header", {}, element("h1", {}, document.title), element("p", {class: "lede"}, `${labels[0]} against ${labels.slice(1).join(", ")}.`)));
 const changed = data.rows.filter((row) => row.cells.slice(1).some((c) => c.change.changed));
-section("Differences", element("p", {class: "note"}, `${changed.length} of ${data.rows.length} figures changed. A difference with an interval counts when the interval leaves out 0 (the runs taken as independent); an exact figure when it differs.`),
+section("Differences", element("p", {class: "note"}, `${changed.length} of ${data.rows.length} figures changed. A difference with an interval counts when the interval leaves out 0 (the runs taken as independent); one without when it differs in the digits shown.`),
   element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Differences"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "figure"), element("th", {scope: "col"}, "of"),
     ...labels.flatMap((l, r) => [element("th", {scope: "col", class: "number"}, l), ...(r ? [element("th", {scope: "col", class: "number"}, "difference")] : [])]))),
   element("tbody", {}, ...data.rows.map((row) => element("tr", {}, element("th", {scope: "row", title: row.formula}, row.name), element("td", {}, row.scope), ...row.cells.flatMap((c, r) => {

@@ -3,7 +3,7 @@
 // more; docs/analyze.md lists the thresholds.
 #pragma once
 
-#include "metric.hpp"
+#include "remarks.hpp"
 
 namespace analyze {
 
@@ -28,17 +28,15 @@ class Judge {
   void run() {
     for (const Json& m : document_["modalities"]) modality(m);
     for (const Json& p : document_["pairs"]) pair(p);
+    const Remarks remarks(document_);
+    for (Json& m : document_["metrics"])
+      if (!m.contains("reading")) m["reading"] = remarks.about(m);
     auto& list = document_["readings"];
     std::stable_sort(list.begin(), list.end(),
                      [](const Json& a, const Json& b) { return place(a) < place(b); });
   }
 
  private:
-  /// With a real minus sign, as the page writes numbers.
-  static std::string shown(double value, int digits) {
-    const std::string s = fixed(value, digits);
-    return s[0] == '-' ? "\u2212" + s.substr(1) : s;
-  }
   static int place(const Json& reading) {
     const std::string level = reading["level"];
     return level == "fault" ? 0 : level == "look" ? 1 : 2;
@@ -95,7 +93,7 @@ class Judge {
     if (const Index c = count("near_duplicates"); c > 0)
       say("near_duplicates", s, "look",
           s + ": " + counted(c, "row") + has(c, " has", " have") +
-              " another row at a cosine of .999 or more that is not equal (" +
+              " another row at a cosine of 0.999 or more that is not equal (" +
               rows("near_duplicates") + ").");
     if (const Index c = count("constant_columns"); c > 0)
       say("constant_columns", s, "look",
@@ -190,6 +188,13 @@ class Judge {
                 : "Seen from " + from +
                       ", on average another row is nearer than the own partner (by " + shown(r, 2) +
                       " in squared distance).");
+    }
+    for (const auto& [s, asked] :
+         {std::pair(scope, x + " asks " + y), std::pair(back, y + " asks " + x)}) {
+      const double skew = get("hubness", s);
+      say("hubness", s, skew > threshold::skewed ? "look" : "fine",
+          asked + ": neighbour counts have a skewness of " + shown(skew, 1) +
+              (skew > threshold::skewed ? ", so some rows are neighbours of many." : "."));
     }
     hub("top_hub", scope, x, y, p["hubs"]["forward"]);
     hub("top_hub", back, y, x, p["hubs"]["back"]);

@@ -175,9 +175,9 @@ int run_fix(const Options& o) {
   expect_writable(o.fix.output);
   expect_writable(o.fix.kept);
   Progress progress;
-  const Json done = fix_file(o.fix, progress);
-  progress.clear();
   OutputFiles files;
+  const Json done = fix_file(o.fix, files, progress);
+  progress.clear();
   if (!o.json.empty()) files.write(o.json, dumped(done, 1) + "\n");
   files.commit();
   for (const auto& [key, before] : done["before"].items()) {
@@ -209,7 +209,7 @@ int run_analysis(Options& o) {
                                       analysis.atlas));
   }
   if (!o.csv.empty()) {
-    std::filesystem::create_directories(o.csv);
+    files.folder(o.csv);
     files.write(o.csv + "/metrics.csv", metrics_csv(document));
     files.write(o.csv + "/spectrum.csv", spectrum_csv(document));
     files.write(o.csv + "/hubs.csv", hubs_csv(document));
@@ -257,6 +257,9 @@ int main(int argc, char** argv) {
   } catch (const Interrupted&) {
     std::cerr << "spheremix-analyze: interrupted, nothing written\n";
     return 130;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "spheremix-analyze: not enough memory; --sample takes fewer rows at once\n";
+    return 1;
   } catch (const std::exception& error) {
     std::cerr << "spheremix-analyze: " << error.what() << "\n";
     return 1;

@@ -20,7 +20,7 @@ inline const std::vector<MetricInfo>& metric_table() {
       {"zero", "Zero rows", "count", "0", 0},
       {"duplicates", "Duplicated rows", "rows equal, number by number, to an earlier one", "0", 0},
       {"near_duplicates", "Near-duplicated rows",
-       "rows with another, not equal row at cosine ≥ .999", "0", 0},
+       "rows with another, not equal row at cosine ≥ 0.999", "0", 0},
       {"constant_columns", "Constant columns", "columns with one value in all usable rows", "0", 0},
       {"norm_mean", "Mean length", "mean |x| before normalising", "depends on the encoder", 3},
       {"norm_spread", "Spread of lengths", "(95 % point − 5 % point) / median of |x|",
@@ -39,7 +39,7 @@ inline const std::vector<MetricInfo>& metric_table() {
       {"rank_me", "RankMe", "the same uncentred, p_k + 10⁻⁷", "above half of the width", 1},
       {"full_rank", "Dimensions in use", "centred singular values above 10⁻⁶ of the greatest",
        "the width", 0},
-      {"iso_score", "IsoScore", "1: variance even over all dimensions; 0: all in one", "above .5",
+      {"iso_score", "IsoScore", "1: variance even over all dimensions; 0: all in one", "above 0.5",
        3},
       {"hubness", "Hubness", "skewness of how often a row is among the 10 nearest of others",
        "below 1", 2},
@@ -67,7 +67,11 @@ inline const std::vector<MetricInfo>& metric_table() {
        "near its floor", 3},
       {"uniformity_joint", "Joint uniformity", "uniformity of the rows of both together",
        "near its floor", 3},
-      {"gap", "Modality gap", "|mean x − mean y| of the unit rows", "below .1", 3},
+      {"gap", "Modality gap", "|mean x − mean y|: distance of the centroids of the unit rows",
+       "below 0.1", 3},
+      {"distribution_gap", "Distribution gap",
+       "e^uniformity(x) + e^uniformity(y) − 2 e^cross uniformity: squared mean discrepancy",
+       "near 0", 4},
       {"cone_distance", "Angle between the means", "angle of mean x and mean y in degrees",
        "below 15", 1},
       {"gap_share", "Share of variance along the gap",
@@ -79,7 +83,7 @@ inline const std::vector<MetricInfo>& metric_table() {
        "largest share of queries whose first hit lies the same number ≠ 0 of rows away",
        "below 10 %", 4},
       {"hardness", "Hardness of mixed negatives",
-       "share of i ≠ j with x_i·m_j ≥ x_i·y_j, m_j the geodesic mixture with λ = .5", "", 3},
+       "share of i ≠ j with x_i·m_j ≥ x_i·y_j, m_j the geodesic mixture with λ = 0.5", "", 3},
       {"ece", "Calibration error", "ECE of the retrieval softmax at the temperature given, 10 bins",
        "near 0", 4},
       {"best_temperature", "Best calibrated temperature",
@@ -99,23 +103,19 @@ inline const MetricInfo& info_of(const std::string& key) {
   throw std::logic_error("no metric " + key);
 }
 
+inline double six_digits(double x) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6g", x);
+  return std::strtod(text, nullptr);
+}
+
 /// A figure for the JSON list. `how`: "exact" or "sample of ...".
 inline Json metric(const std::string& key, const std::string& scope, std::optional<double> value,
                    const std::string& how, std::optional<Interval> interval = {}) {
   const MetricInfo& info = info_of(key);
   Json json{{"key", key}, {"scope", scope}, {"name", info.name}};
   json["value"] = value && std::isfinite(*value) ? Json(*value) : Json();
-  const auto rounded = [](double x) {
-    return std::strtod(
-        [&] {
-          char t[40];
-          std::snprintf(t, sizeof t, "%.6g", x);
-          return std::string(t);
-        }()
-            .c_str(),
-        nullptr);
-  };
-  if (interval) json["interval"] = {rounded(interval->low), rounded(interval->high)};
+  if (interval) json["interval"] = {six_digits(interval->low), six_digits(interval->high)};
   json["how"] = how;
   json["formula"] = info.formula;
   json["good"] = info.good;

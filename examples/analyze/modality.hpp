@@ -14,6 +14,7 @@ namespace analyze {
 inline constexpr double kSteepness = 2;       ///< t of uniformity
 inline constexpr double kNearCosine = 0.999;  ///< cosine from which rows count as near-duplicates
 inline constexpr Index kNeighbours = 10;      ///< of hubness
+inline constexpr Index kClassRows = 1000;     ///< rows of a class up to which all pairs are taken
 
 /// -2t + log 0F1(; d/2; t^2): the uniformity that points drawn evenly on the sphere tend to.
 inline double uniformity_floor(Index d) {
@@ -33,6 +34,19 @@ std::vector<double> occurrences(const TopList<T>& top, Index queries, Index n) {
   return count;
 }
 
+/// How many rows are neighbours 0, 1 to 2, 3 to 5, 6 to 10, 11 to 20, 21 to 50, ... times.
+inline Json occurrence_buckets(const std::vector<double>& count) {
+  std::vector<double> top = {0};
+  const double most = *std::max_element(count.begin(), count.end());
+  for (double decade = 1; top.back() < most; decade *= 10)
+    for (const double m : {2, 5, 10}) top.push_back(decade * m);
+  while (top.size() > 1 && top[top.size() - 2] >= most) top.pop_back();
+  std::vector<Index> rows(top.size());
+  for (const double c : count)
+    ++rows[std::size_t(std::lower_bound(top.begin(), top.end(), c) - top.begin())];
+  return {{"upto", top}, {"count", rows}};
+}
+
 /// Third central moment over the power 3/2 of the second; 0 where all are equal.
 template <class Get>
 double skewness(Index n, const Get& get) {
@@ -45,6 +59,47 @@ double skewness(Index n, const Get& get) {
   }
   return second > 0 ? third / std::pow(second, 1.5) : 0;
 }
+inline double skewness(const std::vector<double>& x) {
+  return skewness(Index(x.size()), [&](Index i) { return x[at(i)]; });
+}
+inline Interval bootstrap_skewness(const std::vector<double>& x) {
+  const Index n = Index(x.size());
+  return bootstrap(n, {skewness(x)}, [&](const std::vector<Index>& draw, std::vector<double>& out) {
+    out[0] = skewness(n, [&](Index i) { return x[at(draw[at(i)])]; });
+  })[0];
+}
+
+/// How often each of n rows is among the neighbours, over other asking rows: the interval of the
+/// row that is there most often.
+template <class T>
+Interval bootstrap_top_hub(const TopList<T>& top, Index asking, const std::vector<double>& count,
+                           double of) {
+  const Index hub = Index(std::max_element(count.begin(), count.end()) - count.begin());
+  std::vector<double> named(at(asking));
+  for (Index i = 0; i < asking; ++i)
+    for (Index p = 0; p < std::min(kNeighbours, top.k()); ++p)
+      if (top.id(i, p) == hub) named[at(i)] = double(asking) / of;
+  return bootstrap_mean(named);
+}
+
+/// Numbers for the JSON document, six digits each.
+inline Json rounded_list(const Eigen::VectorXd& v) {
+  Json list = Json::array();
+  for (const double x : v) list.push_back(six_digits(x));
+  return list;
+}
+
+/// The columns where v is greatest in size.
+inline std::vector<Index> greatest_columns(const Eigen::VectorXd& v, Index count) {
+  std::vector<Index> order(at(v.size()));
+  for (Index k = 0; k < v.size(); ++k) order[at(k)] = k;
+  count = std::min(count, Index(v.size()));
+  std::partial_sort(order.begin(), order.begin() + count, order.end(), [&](Index i, Index j) {
+    return std::fabs(v[i]) != std::fabs(v[j]) ? std::fabs(v[i]) > std::fabs(v[j]) : i < j;
+  });
+  order.resize(at(count));
+  return order;
+}
 
 template <class T>
 struct Modality {
@@ -56,7 +111,7 @@ struct Modality {
   std::string how;         ///< of figures over these rows' pairs: "exact" or "sample of ..."
   bool sampled = false;
   double potential = 0;
-  std::vector<double> potentials, occurrence;
+  std::vector<double> potentials;
   Json plots;
   const std::string& name() const { return source->name(); }
   Index n() const { return rows.rows(); }
@@ -97,10 +152,21 @@ void describe_health(const Modality<T>& m, Json& document) {
   const double length = h.mean.norm(), n = double(h.usable);
   list.push_back(metric("norm_mean", s, h.mean_norm, "exact"));
   list.push_back(metric("norm_spread", s, (h.norms[3] - h.norms[1]) / h.norms[2], "exact"));
-  list.push_back(metric("cone_angle", s,
-                        std::acos(std::min(1.0, length)) * 180 / spheremix::core::pi<double>,
-                        "exact"));
-  list.push_back(metric("mean_cosine", s, (n * length * length - 1) / (n - 1), "exact"));
+  const auto cone = [](double r) {
+    return std::acos(std::clamp(r, 0.0, 1.0)) * 180 / spheremix::core::pi<double>;
+  };
+  const auto cosine = [n](double r) { return (n * r * r - 1) / (n - 1); };
+  std::optional<Interval> of_cone, of_cosine;
+  if (!m.sampled && length > 0) {
+    std::vector<double> along(at(m.n()));
+    for (Index i = 0; i < m.n(); ++i)
+      along[at(i)] = m.rows.row(i).template cast<double>().dot(h.mean) / length;
+    const Interval of_length = bootstrap_parts(length, along);
+    of_cone = {cone(of_length.high), cone(of_length.low)};
+    of_cosine = {cosine(std::max(0.0, of_length.low)), cosine(of_length.high)};
+  }
+  list.push_back(metric("cone_angle", s, cone(length), "exact", of_cone));
+  list.push_back(metric("mean_cosine", s, cosine(length), "exact", of_cosine));
   list.push_back(metric("effective_rank", s, m.spectrum.effective_rank, "exact"));
   list.push_back(metric("rank_me", s, m.spectrum.rank_me, "exact"));
   list.push_back(metric("full_rank", s, double(m.spectrum.full_rank), "exact"));
@@ -108,7 +174,7 @@ void describe_health(const Modality<T>& m, Json& document) {
   list.push_back(metric("uniformity_floor", s, uniformity_floor(m.source->cols()), "exact"));
 }
 
-/// Uniformity of each of the largest classes.
+/// Uniformity of each of the largest classes, of a sample of kClassRows rows beyond as many.
 template <class T>
 Json class_uniformity(const Modality<T>& m, const std::vector<std::string>& labels,
                       std::uint64_t seed) {
@@ -120,13 +186,21 @@ Json class_uniformity(const Modality<T>& m, const std::vector<std::string>& labe
   std::sort(order.begin(), order.end());
   Json list = Json::array();
   for (std::size_t c = 0; c < std::min<std::size_t>(12, order.size()); ++c) {
-    const auto chosen = sample_rows(classes[order[c].second], 1000, seed);
-    RowMatrix<double> rows(Index(chosen.size()), m.rows.cols());
-    for (std::size_t i = 0; i < chosen.size(); ++i)
-      rows.row(Index(i)) = m.rows.row(chosen[i]).template cast<double>();
+    const auto chosen = sample_rows(classes[order[c].second], kClassRows, seed);
+    const Index n = Index(chosen.size());
+    RowMatrix<double> rows(n, m.rows.cols());
+    for (Index i = 0; i < n; ++i) rows.row(i) = m.rows.row(chosen[at(i)]).template cast<double>();
+    const double value = spheremix::metrics::uniformity(rows);
+    const Eigen::VectorXd sums =
+        (2 * kSteepness * ((rows * rows.transpose()).array() - 1)).exp().rowwise().sum();
+    std::vector<double> twice(at(n));
+    for (Index i = 0; i < n; ++i) twice[at(i)] = 2 * (sums[i] - 1) / double(n - 1);
+    const Interval interval = log_of(bootstrap_parts(std::exp(value), twice));
     list.push_back({{"label", order[c].second},
                     {"rows", -order[c].first},
-                    {"value", spheremix::metrics::uniformity(rows)}});
+                    {"value", value},
+                    {"interval", {six_digits(interval.low), six_digits(interval.high)}},
+                    {"sampled", n}});
   }
   return list;
 }
@@ -162,35 +236,32 @@ void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std:
   const double count = double(n) * double(n - 1) / 2, mean = pairs.potential / count;
   Json& list = document["metrics"];
 
-  std::optional<Interval> of_uniformity, of_hubness;
-  m.occurrence = occurrences(pairs.row_top, n, n);
-  if (m.sampled) {
-    const auto both =
-        bootstrap(n, 2, [&](const std::vector<Index>& draw, std::vector<double>& out) {
-          double sum = 0;
-          for (const Index i : draw) sum += pairs.potentials[at(i)] / double(n - 1);
-          out[0] = std::log(std::max(1e-300, 2 * sum / double(n) - mean));  // a pair has two rows
-          out[1] = skewness(n, [&](Index i) { return m.occurrence[at(draw[at(i)])]; });
-        });
-    of_uniformity = both[0], of_hubness = both[1];
-  }
-  list.push_back(metric("uniformity", s, std::log(mean), m.how, of_uniformity));
-  list.push_back(metric("hubness", s, skewness(n, [&](Index i) { return m.occurrence[at(i)]; }),
-                        m.how, of_hubness));
-  m.plots["hubs"] = hub_list(m.occurrence, m, n - 1);
-  list.push_back(metric("top_hub", s, m.plots["hubs"][0]["share"].template get<double>(), m.how));
+  std::vector<double> twice(at(n));  // a pair has two rows
+  for (Index i = 0; i < n; ++i) twice[at(i)] = 2 * pairs.potentials[at(i)] / double(n - 1);
+  list.push_back(
+      metric("uniformity", s, std::log(mean), m.how, log_of(bootstrap_parts(mean, twice))));
+  const std::vector<double> occurrence = occurrences(pairs.row_top, n, n);
+  list.push_back(metric("hubness", s, skewness(occurrence), m.how, bootstrap_skewness(occurrence)));
+  m.plots["hubs"] = hub_list(occurrence, m, n - 1);
+  m.plots["occurrences"] = occurrence_buckets(occurrence);
+  list.push_back(metric("top_hub", s, m.plots["hubs"][0]["share"].template get<double>(), m.how,
+                        bootstrap_top_hub(pairs.row_top, n, occurrence, double(n - 1))));
 
   Found near;
+  std::vector<double> is_near(at(n));
   for (Index i = 0; i < n; ++i) {
     const auto hash = [&](Index r) { return m.health.hashes[at(m.ids[at(r)])]; };
     for (Index p = 0; p < pairs.row_top.k() && double(pairs.row_top.value(i, p)) >= kNearCosine;
          ++p) {
       if (pairs.row_top.id(i, p) < 0 || hash(pairs.row_top.id(i, p)) == hash(i)) continue;
       near.add(m.ids[at(i)]);
+      is_near[at(i)] = double(n);
       break;
     }
   }
-  list.push_back(metric("near_duplicates", s, double(near.count), m.how));
+  std::optional<Interval> of_near;
+  if (m.sampled) of_near = bootstrap_mean(is_near);
+  list.push_back(metric("near_duplicates", s, double(near.count), m.how, of_near));
   m.plots["near_duplicates"] = found_json(near);
   if (!labels.empty()) {
     std::vector<double> match(at(n));
@@ -202,6 +273,7 @@ void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std:
     m.plots["classes"] = class_uniformity(m, labels, seed);
   }
   m.plots["histogram"] = pairs.histogram;
+  m.plots["histogram_step"] = pairs.histogram_step;
   m.potentials = std::move(pairs.potentials);
 }
 

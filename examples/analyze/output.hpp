@@ -20,18 +20,32 @@ class OutputFiles {
   OutputFiles(const OutputFiles&) = delete;
   OutputFiles& operator=(const OutputFiles&) = delete;
   ~OutputFiles() {
-    for (const auto& [temporary, path] : files_) std::remove(temporary.c_str());
+    std::error_code ignored;
+    for (const auto& [temporary, path] : files_) std::filesystem::remove(temporary, ignored);
+    for (const std::string& folder : folders_) std::filesystem::remove(folder, ignored);
+  }
+
+  /// The name under which the caller writes `path`.
+  const std::string& reserve(const std::string& path) {
+    files_.emplace_back(path + "." + std::to_string(::getpid()) + ".partial", path);
+    return files_.back().first;
   }
 
   void write(const std::string& path, const std::string& text) {
-    const std::string temporary = path + "." + std::to_string(::getpid()) + ".partial";
+    const std::string& temporary = reserve(path);
     std::FILE* file = std::fopen(temporary.c_str(), "wb");
     if (file == nullptr) wrong(path, ": cannot be written: ", std::strerror(errno));
-    files_.emplace_back(temporary, path);
     const bool whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
     const int error = errno;
     if (std::fclose(file) != 0 || !whole)
       throw std::runtime_error(path + ": cannot be written: " + std::strerror(error));
+  }
+
+  /// Makes a folder, which goes again where nothing is committed.
+  void folder(const std::string& path) {
+    if (std::filesystem::is_directory(path)) return;
+    std::filesystem::create_directory(path);
+    folders_.push_back(path);
   }
 
   void commit() {
@@ -40,10 +54,12 @@ class OutputFiles {
       std::filesystem::rename(files_.back().first, files_.back().second);
       files_.pop_back();
     }
+    folders_.clear();
   }
 
  private:
   std::vector<std::pair<std::string, std::string>> files_;
+  std::vector<std::string> folders_;
 };
 
 /// Fails before any work is done where `path` could not be written in the end.
@@ -55,21 +71,6 @@ inline void expect_writable(const std::string& path) {
   if (!fs::is_directory(folder)) wrong(path, ": there is no folder ", folder.string());
   if (::access(folder.c_str(), W_OK) != 0)
     wrong(path, ": cannot be written: ", std::strerror(errno));
-}
-
-inline std::string base64(const std::string& bytes) {
-  static constexpr char letters[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    unsigned group = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (std::size_t k = 0; k < 4; ++k)
-      out += i + k <= bytes.size() ? letters[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
 }
 
 }  // namespace analyze

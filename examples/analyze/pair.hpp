@@ -1,376 +1,291 @@
 // The figures of two modalities: how near pairs lie, how well each finds the other, how far apart
 // the two clouds are.
 //
-// y_j belongs to x_owner[j]; without --index owner[j] = j. A row x_i with several y is asked for
-// the best of them: rank 1 + the number of others at least as near.
+// y_j belongs to x_owner[j]; without --index owner[j] = j. An interval is that of other rows of the
+// same kind; where a figure is a mean over pairs of rows, to first order (see bootstrap_parts).
 #pragma once
 
+#include "cka.hpp"
 #include "curves.hpp"
-#include "modality.hpp"
+#include "ranks.hpp"
 #include "spheremix/metrics/alignment.hpp"
 
 namespace analyze {
 
-/// One direction of retrieval.
-struct Direction {
-  std::vector<Index> ranks, query, answer;  ///< of queries: rank, own row, the answer's row
-  Index gallery = 0;
-};
-
-inline double median(std::vector<Index> ranks) {
-  const std::size_t middle = ranks.size() / 2;
-  std::nth_element(ranks.begin(), ranks.begin() + Index(middle), ranks.end());
-  if (ranks.size() % 2 == 1) return double(ranks[middle]);
-  return (double(ranks[middle]) +
-          double(*std::max_element(ranks.begin(), ranks.begin() + Index(middle)))) /
-         2;
-}
-
-/// recall@1, 5, 10, median rank, MRR, with intervals over queries.
-inline void report_retrieval(const Direction& d, const std::string& scope, const std::string& how,
-                             Json& list) {
-  const Index n = Index(d.ranks.size());
-  const auto figures = [&](const auto& rank_of, std::vector<double>& out) {
-    std::vector<Index> ranks(at(n));
-    double hit[3] = {}, reciprocal = 0;
-    for (Index i = 0; i < n; ++i) {
-      const Index r = ranks[at(i)] = rank_of(i);
-      hit[0] += r <= 1, hit[1] += r <= 5, hit[2] += r <= 10;
-      reciprocal += 1 / double(r);
-    }
-    for (std::size_t k = 0; k < 3; ++k) out[k] = hit[k] / double(n);
-    out[3] = median(std::move(ranks));
-    out[4] = reciprocal / double(n);
-  };
-  std::vector<double> value(5);
-  figures([&](Index i) { return d.ranks[at(i)]; }, value);
-  const auto intervals =
-      bootstrap(n, 5, [&](const std::vector<Index>& draw, std::vector<double>& out) {
-        figures([&](Index i) { return d.ranks[at(draw[at(i)])]; }, out);
-      });
-  const char* const keys[] = {"recall1", "recall5", "recall10", "median_rank", "mrr"};
-  for (std::size_t k = 0; k < 5; ++k) {
-    list.push_back(metric(keys[k], scope, value[k], how, intervals[k]));
-    list.back()["chance"] = k < 3    ? Json(std::min(1.0, (k == 0   ? 1.0
-                                                           : k == 1 ? 5.0
-                                                                    : 10.0) /
-                                                              double(d.gallery)))
-                            : k == 3 ? Json(double(d.gallery + 1) / 2)
-                                     : Json();
-    list.back()["gallery"] = d.gallery;
-  }
-}
-
-/// Ranks in buckets 1, 2, 3-5, 6-10, 11-20, 21-50, 51-100, ...
-inline Json rank_buckets(const Direction& d) {
-  Json edges = Json::array(), counts = Json::array();
-  std::vector<Index> top;
-  for (Index decade = 1; top.empty() || top.back() < d.gallery; decade *= 10)
-    for (const Index m : {1, 2, 5}) top.push_back(decade * m);
-  std::vector<Index> count(top.size());
-  for (const Index r : d.ranks)
-    ++count[std::size_t(std::lower_bound(top.begin(), top.end(), r) - top.begin())];
-  while (top.size() > 1 && top[top.size() - 2] >= d.gallery) top.pop_back();
-  for (std::size_t b = 0; b < top.size(); ++b) edges.push_back(top[b]), counts.push_back(count[b]);
-  return {{"upto", edges}, {"count", counts}};
-}
-
-/// Eight queries: four that find their partner, four that do not (seeded).
 template <class T>
-Json retrieval_examples(const Direction& d, const TopList<T>& top, const Modality<T>& from,
-                        const Modality<T>& to, std::uint64_t seed) {
-  std::vector<Index> hits, misses;
-  for (std::size_t q = 0; q < d.ranks.size(); ++q)
-    (d.ranks[q] == 1 ? hits : misses).push_back(Index(q));
-  const Index wanted_hits = std::max<Index>(4, 8 - Index(misses.size()));
-  std::vector<Index> chosen = sample_rows(hits, wanted_hits, seed);
-  for (const Index q : sample_rows(misses, 8 - Index(chosen.size()), seed)) chosen.push_back(q);
-  Json list = Json::array();
-  for (const Index q : chosen) {
-    const Index row = d.query[at(q)];
-    Json first = Json::array();
-    for (Index p = 0; p < std::min<Index>(5, top.k()) && top.id(row, p) >= 0; ++p)
-      first.push_back({{"id", to.ids[at(top.id(row, p))]},
-                       {"cosine", std::round(double(top.value(row, p)) * 1e4) / 1e4}});
-    list.push_back({{"query", from.ids[at(row)]},
-                    {"answer", to.ids[at(d.answer[at(q)])]},
-                    {"rank", d.ranks[at(q)]},
-                    {"first", first}});
-  }
-  return list;
-}
-
-/// The largest share of queries whose first hit lies one and the same number of rows away, not 0.
-template <class T>
-std::pair<double, Index> common_offset(const TopList<T>& top, const std::vector<Index>& from,
-                                       const std::vector<Index>& to) {
-  std::map<Index, Index> count;
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const Index offset = to[at(top.id(Index(i), 0))] - from[i];
-    if (offset != 0) ++count[offset];
-  }
-  Index best = 0, offset = 0;
-  for (const auto& [o, c] : count)
-    if (c > best) best = c, offset = o;
-  return {double(best) / double(from.size()), offset};
-}
-
-/// |C_xy|^2 / (|C_xx| |C_yy|) of centred rows, C the cross products; `shift` pairs row i with row
-/// order[i]. [Kornblith et al. 2019, "Similarity of neural network representations revisited"]
-template <class T>
-class LinearCka {
+class PairFigures {
  public:
-  LinearCka(const RowMatrix<T>& x, const RowMatrix<T>& y) : x_(x), y_(y) {
-    mean_x_ = x.template cast<double>().colwise().mean();
-    mean_y_ = y.template cast<double>().colwise().mean();
-    scale_ = std::sqrt(products(x, x, mean_x_, mean_x_, nullptr) *
-                       products(y, y, mean_y_, mean_y_, nullptr));
+  PairFigures(const Modality<T>& a, const Modality<T>& b, const std::vector<Index>& owner,
+              std::uint64_t seed, Json& list, Progress& progress)
+      : a_(a),
+        b_(b),
+        owner_(owner),
+        seed_(seed),
+        list_(list),
+        n_(a.n()),
+        m_(b.n()),
+        scope_(a.name() + "-" + b.name()),
+        back_(b.name() + "-" + a.name()),
+        how_(a.sampled ? a.how : b.how),
+        captions_(at(n_)) {
+    for (Index j = 0; j < m_; ++j) captions_[at(owner[at(j)])].push_back(j);
+    for (const auto& c : captions_) most_ = std::max(most_, c.size());
+    plain_ = most_ == 1 && n_ == m_;
+    progress.stage("Pairs of " + a.name() + " and " + b.name(),
+                   sweep_work(n_, m_, a.rows.cols(), false), "Gflop");
+    own_ = own_cosines(a.rows, b.rows, owner);
+    best_.assign(at(n_), T(2));  // 2: a row without a partner, which asks nothing
+    for (Index i = 0; i < n_; ++i)
+      for (std::size_t c = 0; c < captions_[at(i)].size(); ++c)
+        best_[at(i)] = c == 0 ? own_[at(captions_[at(i)][0])]
+                              : std::max(best_[at(i)], own_[at(captions_[at(i)][c])]);
+    k_ = std::min<Index>(
+        {std::max<Index>(kNeighbours, Index(std::min<std::size_t>(most_, 100)) + 1), n_, m_});
+    pairs_.emplace(all_pairs<T>(a.rows, b.rows, false, k_, kSteepness, {&best_, &own_}, progress));
+    rank();
   }
-  double value(const std::vector<Index>* order = nullptr) const {
-    return scale_ > 0 ? products(x_, y_, mean_x_, mean_y_, order) / scale_ : 0;
+
+  /// Everything but the curves. Returns what the report draws.
+  Json report() {
+    Json plots{{"x", a_.name()}, {"y", b_.name()}};
+    report_retrieval(forward_, scope_, how_, list_);
+    report_retrieval(backward_, back_, how_, list_);
+    alignment();
+    spread();
+    gap(plots);
+    structure(plots);
+    hubs(plots);
+    auto others = pairs_->histogram;
+    for (Index j = 0; j < m_; ++j)
+      if (owner_[at(j)] % pairs_->histogram_step == 0)
+        --others[std::size_t(bin_of(double(own_[at(j)])))];
+    std::array<std::int64_t, kBins> positive{};
+    for (const T cosine : own_) ++positive[std::size_t(bin_of(double(cosine)))];
+    plots["histogram"] = {
+        {"positive", positive}, {"negative", others}, {"step", pairs_->histogram_step}};
+    plots["ranks"] = {{"forward", rank_buckets(forward_)}, {"back", rank_buckets(backward_)}};
+    plots["examples"] = {{"forward", retrieval_examples(forward_, pairs_->row_top, a_, b_, seed_)},
+                         {"back", retrieval_examples(backward_, pairs_->col_top, b_, a_, seed_)}};
+    return plots;
+  }
+
+  /// Rows for the curves: one partner a row, a sample beyond kCurveRows.
+  struct Chosen {
+    RowMatrix<double> x, y;
+    std::string how;
+  };
+  Chosen curve_rows() const {
+    std::vector<Index> chosen = forward_.query;
+    const Index had = Index(chosen.size());
+    if (had > kCurveRows) chosen = sample_rows(chosen, kCurveSample, seed_);
+    const Index count = Index(chosen.size());
+    Chosen rows{RowMatrix<double>(count, a_.rows.cols()), RowMatrix<double>(count, b_.rows.cols()),
+                "exact"};
+    for (Index i = 0; i < count; ++i) {
+      rows.x.row(i) = a_.rows.row(chosen[at(i)]).template cast<double>();
+      rows.y.row(i) = b_.rows.row(captions_[at(chosen[at(i)])][0]).template cast<double>();
+    }
+    if (had > kCurveRows || a_.sampled || b_.sampled)
+      rows.how = "seeded sample of " + with_commas(count) + " of " + with_commas(a_.health.usable) +
+                 " pairs";
+    return rows;
   }
 
  private:
-  static double products(const RowMatrix<T>& a, const RowMatrix<T>& b,
-                         const Eigen::RowVectorXd& mean_a, const Eigen::RowVectorXd& mean_b,
-                         const std::vector<Index>* order) {
-    constexpr Index block = 4096;
-    const Index n = a.rows(), parts = (n + block - 1) / block;
-    const int threads = spheremix::core::max_threads();
-    std::vector<Eigen::MatrixXd> sums(std::size_t(std::min<Index>(parts, 8)),
-                                      Eigen::MatrixXd::Zero(a.cols(), b.cols()));
-    const Index slices = Index(sums.size());
-    spheremix::core::parallel_for(slices, threads, [&](Index slice, int) {
-      for (Index p = slice; p < parts; p += slices) {
-        const Index first = p * block, count = std::min(block, n - first);
-        RowMatrix<T> u = a.middleRows(first, count), v(count, b.cols());
-        for (Index i = 0; i < count; ++i)
-          v.row(i) = b.row(order != nullptr ? (*order)[at(first + i)] : first + i);
-        u.rowwise() -= mean_a.template cast<T>();
-        v.rowwise() -= mean_b.template cast<T>();
-        sums[at(slice)] += (u.transpose() * v).template cast<double>();
+  /// In a row's count its own partners stand too: each at or above the best own cosine leaves.
+  void rank() {
+    forward_.gallery = m_, backward_.gallery = n_;
+    for (Index i = 0; i < n_; ++i) {
+      if (captions_[at(i)].empty()) continue;
+      Index mine = 0, answer = captions_[at(i)][0];
+      for (const Index j : captions_[at(i)]) {
+        mine += own_[at(j)] >= best_[at(i)];
+        if (own_[at(j)] > own_[at(answer)]) answer = j;
       }
-    });
-    for (std::size_t s = 1; s < sums.size(); ++s) sums[0] += sums[s];
-    return sums[0].squaredNorm();
+      forward_.ranks.push_back(pairs_->row_count[at(i)] - mine + 1);
+      forward_.query.push_back(i), forward_.answer.push_back(answer);
+    }
+    for (Index j = 0; j < m_; ++j) {
+      backward_.ranks.push_back(pairs_->col_count[at(j)]);
+      backward_.query.push_back(j), backward_.answer.push_back(owner_[at(j)]);
+    }
   }
 
-  const RowMatrix<T>&x_, &y_;
-  Eigen::RowVectorXd mean_x_, mean_y_;
-  double scale_ = 0;
+  void add(const char* key, const std::string& scope, double value, const Interval& interval) {
+    list_.push_back(metric(key, scope, value, how_, interval));
+  }
+
+  void alignment() {
+    std::vector<double> squared(at(m_)), own(own_.begin(), own_.end());
+    for (Index j = 0; j < m_; ++j)
+      squared[at(j)] = spheremix::metrics::alignment(a_.rows.row(owner_[at(j)]), b_.rows.row(j));
+    add("alignment", scope_,
+        plain_ ? spheremix::metrics::alignment(a_.rows, b_.rows) : mean_of(squared),
+        bootstrap_mean(squared));
+    add("positive_cosine", scope_, mean_of(own), bootstrap_mean(own));
+
+    const Eigen::VectorXd sum_a = a_.rows.template cast<double>().colwise().sum(),
+                          sum_b = b_.rows.template cast<double>().colwise().sum();
+    const double count = double(n_) * double(m_) - double(m_);
+    const double negative = (sum_a.dot(sum_b) - mean_of(own) * double(m_)) / count;
+    const double each = count / double(n_), other = count / double(m_);
+    std::vector<double> of_a(at(n_)), of_b(at(m_));
+    for (Index i = 0; i < n_; ++i) {
+      double sum = a_.rows.row(i).template cast<double>().dot(sum_b);
+      for (const Index j : captions_[at(i)]) sum -= own[at(j)];
+      of_a[at(i)] = sum / each;
+    }
+    for (Index j = 0; j < m_; ++j)
+      of_b[at(j)] = (b_.rows.row(j).template cast<double>().dot(sum_a) - own[at(j)]) / other;
+    add("negative_cosine", scope_, negative, both(negative, of_a, of_b));
+
+    std::vector<double> nearer;
+    for (const Index i : forward_.query)
+      for (Index p = 0; p < k_; ++p) {
+        if (owner_[at(pairs_->row_top.id(i, p))] == i) continue;
+        nearer.push_back(2 * (double(pairs_->row_top.value(i, p)) - double(best_[at(i)])));
+        break;
+      }
+    if (!nearer.empty()) add("relative_alignment", scope_, mean_of(nearer), bootstrap_mean(nearer));
+    nearer.clear();
+    for (Index j = 0; j < m_; ++j)
+      for (Index p = 0; p < k_; ++p) {
+        if (pairs_->col_top.id(j, p) == owner_[at(j)]) continue;
+        nearer.push_back(2 * (double(pairs_->col_top.value(j, p)) - own[at(j)]));
+        break;
+      }
+    if (!nearer.empty()) add("relative_alignment", back_, mean_of(nearer), bootstrap_mean(nearer));
+  }
+
+  /// The interval of a figure in which rows of a have the parts x and rows of b the parts y: rows
+  /// of plain pairs are drawn together.
+  Interval both(double value, std::vector<double> x, const std::vector<double>& y) const {
+    if (!plain_) return bootstrap_parts(value, x, y);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i];
+    return bootstrap_parts(value, x);
+  }
+
+  /// Across: the mean potential over all pairs (x_i, y_j). Joint: over all pairs of the rows of
+  /// both together. Distribution gap: within a + within b - 2 across.
+  void spread() {
+    const double n = double(n_), m = double(m_), total = n + m;
+    const double cross = pairs_->potential / (n * m);
+    const double joint =
+        (a_.potential + b_.potential + pairs_->potential) / (total * (total - 1) / 2);
+    const double within_a = a_.potential / (n * (n - 1) / 2),
+                 within_b = b_.potential / (m * (m - 1) / 2);
+    struct Parts {
+      std::vector<double> cross, joint, gap;
+    };
+    // A row's share of the mean counts twice within its own batch, once across.
+    const auto parts = [&](const std::vector<double>& own, const std::vector<double>& other,
+                           double rows, double others) {
+      Parts p;
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        const double across = other[i] / others, inside = own[i] / (rows - 1);
+        p.cross.push_back(across);
+        p.joint.push_back((own[i] + other[i]) * 2 * rows / (total * (total - 1)));
+        p.gap.push_back(2 * (inside - across));
+      }
+      return p;
+    };
+    const Parts x = parts(a_.potentials, pairs_->potentials, n, m),
+                y = parts(b_.potentials, pairs_->col_potentials, m, n);
+    add("uniformity_cross", scope_, std::log(cross), log_of(both(cross, x.cross, y.cross)));
+    add("uniformity_joint", scope_, std::log(joint), log_of(both(joint, x.joint, y.joint)));
+    const double gap = within_a + within_b - 2 * cross;
+    add("distribution_gap", scope_, gap, both(gap, x.gap, y.gap));
+  }
+
+  /// The vector from mean to mean: its length, its angle, its share of the variance.
+  void gap(Json& plots) {
+    const Eigen::VectorXd &p = a_.health.mean, &q = b_.health.mean, g = p - q;
+    const double length = g.norm(), lengths = p.norm() * q.norm();
+    std::optional<Interval> of_gap;
+    if (how_ == "exact" && length > 0) {
+      const Eigen::VectorXd along = g / length;
+      std::vector<double> x(at(n_)), y(at(m_));
+      for (Index i = 0; i < n_; ++i) x[at(i)] = a_.rows.row(i).template cast<double>().dot(along);
+      for (Index j = 0; j < m_; ++j) y[at(j)] = -b_.rows.row(j).template cast<double>().dot(along);
+      of_gap = both(length, x, y);
+      of_gap->low = std::max(0.0, of_gap->low);
+    }
+    list_.push_back(metric("gap", scope_, length, "exact", of_gap));
+    const double cosine = lengths > 0 ? p.dot(q) / lengths : 0;
+    list_.push_back(metric(
+        "cone_distance", scope_,
+        std::acos(std::clamp(cosine, -1.0, 1.0)) * 180 / spheremix::core::pi<double>, "exact"));
+    const Eigen::VectorXd middle = (p + q) / 2;
+    const Eigen::MatrixXd pooled =
+        (a_.health.moment + b_.health.moment) / 2 - middle * middle.transpose();
+    const double along = length > 0 ? g.dot(pooled * g) / (length * length) : 0;
+    list_.push_back(
+        metric("gap_share", scope_, pooled.trace() > 0 ? along / pooled.trace() : 0, "exact"));
+    plots["gap"] = {{"vector", rounded_list(g)}, {"columns", Json::array()}};
+    for (const Index k : greatest_columns(g, 3))
+      plots["gap"]["columns"].push_back(
+          {{"column", k}, {"share", length > 0 ? g[k] * g[k] / (length * length) : 0}});
+  }
+
+  /// The structure of the two clouds, whatever their places: CKA against the same after a shuffle.
+  void structure(Json& plots) {
+    RowMatrix<T> partners;
+    if (!plain_) {
+      partners.resize(m_, a_.rows.cols());
+      for (Index j = 0; j < m_; ++j) partners.row(j) = a_.rows.row(owner_[at(j)]);
+    }
+    const LinearCka<T> cka(plain_ ? a_.rows : partners, b_.rows);
+    const std::vector<Index> order = shuffled(m_, seed_);
+    const Similarity real = cka.measure(), chance = cka.measure(&order);
+    add("cka", scope_, real.value, real.interval);
+    add("cka_shuffled", scope_, chance.value, chance.interval);
+    if (!plain_) return;
+    const auto [share, offset] = common_offset(pairs_->row_top, a_.ids, b_.ids);
+    std::vector<double> there(at(n_));
+    for (Index i = 0; i < n_; ++i)
+      there[at(i)] = offset != 0 && b_.ids[at(pairs_->row_top.id(i, 0))] - a_.ids[at(i)] == offset;
+    add("offset_share", scope_, share, bootstrap_mean(there));
+    plots["offset"] = offset;
+  }
+
+  void hubs(Json& plots) {
+    const auto one = [&](const char* name, const std::string& scope, const TopList<T>& top,
+                         const Modality<T>& asked, const Modality<T>& owner) {
+      const std::vector<double> count = occurrences(top, asked.n(), owner.n());
+      add("hubness", scope, skewness(count), bootstrap_skewness(count));
+      plots["hubs"][name] = hub_list(count, owner, asked.n());
+      plots["occurrences"][name] = occurrence_buckets(count);
+      add("top_hub", scope, plots["hubs"][name][0]["share"].template get<double>(),
+          bootstrap_top_hub(top, asked.n(), count, double(asked.n())));
+    };
+    one("forward", scope_, pairs_->row_top, a_, b_);
+    one("back", back_, pairs_->col_top, b_, a_);
+  }
+
+  const Modality<T>&a_, &b_;
+  const std::vector<Index>& owner_;
+  const std::uint64_t seed_;
+  Json& list_;
+  const Index n_, m_;
+  const std::string scope_, back_, how_;
+  std::vector<std::vector<Index>> captions_;
+  std::size_t most_ = 1;
+  bool plain_ = true;
+  std::vector<T> own_, best_;
+  Index k_ = 0;
+  std::optional<AllPairs<T>> pairs_;
+  Direction forward_, backward_;
 };
-
-/// The same seeded shuffle for every pair of one size.
-inline std::vector<Index> shuffled(Index n, std::uint64_t seed) {
-  std::vector<Index> order(at(n));
-  for (Index i = 0; i < n; ++i) order[at(i)] = i;
-  spheremix::core::PhiloxStream random(seed, 2, 0);
-  for (Index i = n - 1; i > 0; --i)
-    std::swap(order[at(i)], order[at(Index(random.uniform<double>() * double(i + 1)))]);
-  return order;
-}
-
-/// gap, angle of the means, share of variance along the gap.
-template <class T>
-void report_gap(const Modality<T>& a, const Modality<T>& b, const std::string& scope, Json& list) {
-  const Eigen::VectorXd &p = a.health.mean, &q = b.health.mean, g = p - q;
-  const double both = p.norm() * q.norm();
-  list.push_back(metric("gap", scope, g.norm(), "exact"));
-  const double cosine = both > 0 ? p.dot(q) / both : 0;
-  list.push_back(metric(
-      "cone_distance", scope,
-      std::acos(std::clamp(cosine, -1.0, 1.0)) * 180 / spheremix::core::pi<double>, "exact"));
-  const Eigen::VectorXd middle = (p + q) / 2;
-  const Eigen::MatrixXd pooled =
-      (a.health.moment + b.health.moment) / 2 - middle * middle.transpose();
-  const double along = g.squaredNorm() > 0 ? g.dot(pooled * g) / g.squaredNorm() : 0;
-  list.push_back(
-      metric("gap_share", scope, pooled.trace() > 0 ? along / pooled.trace() : 0, "exact"));
-}
 
 template <class T>
 void measure_pair(const Modality<T>& a, const Modality<T>& b, const std::vector<Index>& owner,
                   double temperature, std::uint64_t seed, Json& document, Progress& progress) {
-  const Index n = a.n(), m = b.n();
-  const std::string scope = a.name() + "-" + b.name(), back = b.name() + "-" + a.name();
-  const std::string how = a.sampled ? a.how : b.how;
-  const bool sampled = a.sampled || b.sampled;
-  Json& list = document["metrics"];
-  Json plots{{"x", a.name()}, {"y", b.name()}};
-
-  std::vector<std::vector<Index>> captions(at(n));
-  for (Index j = 0; j < m; ++j) captions[at(owner[at(j)])].push_back(j);
-  std::size_t most = 1;
-  for (const auto& c : captions) most = std::max(most, c.size());
-  const bool plain = most == 1 && n == m;
-
-  progress.stage("Pairs of " + a.name() + " and " + b.name(),
-                 sweep_work(n, m, a.rows.cols(), false), "Gflop");
-  const std::vector<T> own = own_cosines(a.rows, b.rows, owner);
-  std::vector<T> best(at(n), T(2));  // 2: a row without a partner, which asks nothing
-  for (Index i = 0; i < n; ++i)
-    for (std::size_t c = 0; c < captions[at(i)].size(); ++c)
-      best[at(i)] =
-          c == 0 ? own[at(captions[at(i)][0])] : std::max(best[at(i)], own[at(captions[at(i)][c])]);
-  const Index k = std::min<Index>(
-      {std::max<Index>(kNeighbours, Index(std::min<std::size_t>(most, 100)) + 1), n, m});
-  const AllPairs<T> pairs =
-      all_pairs<T>(a.rows, b.rows, false, k, kSteepness, {&best, &own}, progress);
-
-  // Ranks. In a row's count its own partners stand too: each at or above the best own cosine
-  // leaves.
-  Direction forward, backward;
-  forward.gallery = m, backward.gallery = n;
-  for (Index i = 0; i < n; ++i) {
-    if (captions[at(i)].empty()) continue;
-    Index mine = 0, answer = captions[at(i)][0];
-    for (const Index j : captions[at(i)]) {
-      mine += own[at(j)] >= best[at(i)];
-      if (own[at(j)] > own[at(answer)]) answer = j;
-    }
-    forward.ranks.push_back(pairs.row_count[at(i)] - mine + 1);
-    forward.query.push_back(i), forward.answer.push_back(answer);
-  }
-  for (Index j = 0; j < m; ++j) {
-    backward.ranks.push_back(pairs.col_count[at(j)]);
-    backward.query.push_back(j), backward.answer.push_back(owner[at(j)]);
-  }
-  report_retrieval(forward, scope, how, list);
-  report_retrieval(backward, back, how, list);
-
-  // Pairs.
-  std::vector<double> squared(at(m)), nearer_ab, nearer_ba(at(m));
-  double own_sum = 0;
-  std::array<std::int64_t, kBins> positive{};
-  for (Index j = 0; j < m; ++j) {
-    squared[at(j)] = spheremix::metrics::alignment(a.rows.row(owner[at(j)]), b.rows.row(j));
-    own_sum += double(own[at(j)]);
-    ++positive[std::size_t(bin_of(double(own[at(j)])))];
-  }
-  double alignment = 0;
-  for (const double v : squared) alignment += v / double(m);
-  if (plain) alignment = spheremix::metrics::alignment(a.rows, b.rows);
-  std::optional<Interval> own_interval;
-  if (sampled) own_interval = bootstrap_mean(squared);
-  list.push_back(metric("alignment", scope, alignment, how, own_interval));
-  list.push_back(metric("positive_cosine", scope, own_sum / double(m), how));
-  const Eigen::VectorXd sum_a = a.rows.template cast<double>().colwise().sum(),
-                        sum_b = b.rows.template cast<double>().colwise().sum();
-  const double negative =
-      n * m > m ? (sum_a.dot(sum_b) - own_sum) / (double(n) * double(m) - double(m)) : 0;
-  list.push_back(metric("negative_cosine", scope, negative, how));
-
-  for (std::size_t q = 0; q < forward.query.size(); ++q) {
-    const Index i = forward.query[q];
-    for (Index p = 0; p < k; ++p) {
-      if (owner[at(pairs.row_top.id(i, p))] == i) continue;
-      nearer_ab.push_back(2 * (double(pairs.row_top.value(i, p)) - double(best[at(i)])));
-      break;
-    }
-  }
-  for (Index j = 0; j < m; ++j)
-    for (Index p = 0; p < k; ++p) {
-      if (pairs.col_top.id(j, p) == owner[at(j)]) continue;
-      nearer_ba[at(j)] = 2 * (double(pairs.col_top.value(j, p)) - double(own[at(j)]));
-      break;
-    }
-  const std::pair<const std::string*, const std::vector<double>*> both[] = {{&scope, &nearer_ab},
-                                                                            {&back, &nearer_ba}};
-  for (const auto& [s, values] : both) {
-    if (values->empty()) continue;
-    double mean = 0;
-    for (const double v : *values) mean += v / double(values->size());
-    std::optional<Interval> interval;
-    if (sampled) interval = bootstrap_mean(*values);
-    list.push_back(metric("relative_alignment", *s, mean, how, interval));
-  }
-
-  // Uniformity of both together: pairs i < j of each, and all pairs across.
-  const double cross = pairs.potential / (double(n) * double(m)), total = double(n + m);
-  std::optional<Interval> of_cross, of_joint;
-  const double joint = (a.potential + b.potential + pairs.potential) / (total * (total - 1) / 2);
-  if (sampled && plain) {
-    // To first order: a pair of rows changes the mean by its own share of it, counted twice.
-    std::vector<double> across(at(n)), all(at(n));
-    for (Index i = 0; i < n; ++i) {
-      across[at(i)] = (pairs.potentials[at(i)] + pairs.col_potentials[at(i)]) / double(n);
-      all[at(i)] =
-          (a.potentials[at(i)] + b.potentials[at(i)] + across[at(i)] * double(n)) / (total - 1);
-    }
-    const auto interval =
-        bootstrap(n, 2, [&](const std::vector<Index>& draw, std::vector<double>& out) {
-          double first = 0, second = 0;
-          for (const Index i : draw)
-            first += across[at(i)] / double(n), second += all[at(i)] / double(n);
-          out[0] = std::log(std::max(1e-300, first - cross));
-          out[1] = std::log(std::max(1e-300, second - joint));
-        });
-    of_cross = interval[0], of_joint = interval[1];
-  }
-  list.push_back(metric("uniformity_cross", scope, std::log(cross), how, of_cross));
-  list.push_back(metric("uniformity_joint", scope, std::log(joint), how, of_joint));
-  report_gap(a, b, scope, list);
-
-  // The structure of the two clouds, whatever their places: CKA against the same after a shuffle.
-  RowMatrix<T> partners;
-  if (!plain) {
-    partners.resize(m, a.rows.cols());
-    for (Index j = 0; j < m; ++j) partners.row(j) = a.rows.row(owner[at(j)]);
-  }
-  const LinearCka<T> cka(plain ? a.rows : partners, b.rows);
-  const std::vector<Index> order = shuffled(m, seed);
-  list.push_back(metric("cka", scope, cka.value(), how));
-  list.push_back(metric("cka_shuffled", scope, cka.value(&order), how));
-  const auto [share, offset] = common_offset(pairs.row_top, a.ids, b.ids);
-  if (plain) {
-    list.push_back(metric("offset_share", scope, share, how));
-    plots["offset"] = offset;
-  }
-
-  const auto in_b = occurrences(pairs.row_top, n, m), in_a = occurrences(pairs.col_top, m, n);
-  const auto report_hubness = [&](const std::string& s, const std::vector<double>& count) {
-    const Index rows = Index(count.size());
-    std::optional<Interval> interval;
-    if (sampled)
-      interval = bootstrap(rows, 1, [&](const std::vector<Index>& draw, std::vector<double>& out) {
-        out[0] = skewness(rows, [&](Index i) { return count[at(draw[at(i)])]; });
-      })[0];
-    list.push_back(
-        metric("hubness", s, skewness(rows, [&](Index i) { return count[at(i)]; }), how, interval));
-  };
-  report_hubness(scope, in_b);
-  report_hubness(back, in_a);
-  plots["hubs"] = {{"forward", hub_list(in_b, b, n)}, {"back", hub_list(in_a, a, m)}};
-  list.push_back(
-      metric("top_hub", scope, plots["hubs"]["forward"][0]["share"].template get<double>(), how));
-  list.push_back(
-      metric("top_hub", back, plots["hubs"]["back"][0]["share"].template get<double>(), how));
-
-  auto others = pairs.histogram;
-  const Index skip = std::max<Index>(1, n * m / 40'000'000);
-  for (Index j = 0; j < m; ++j)
-    if (owner[at(j)] % skip == 0) --others[std::size_t(bin_of(double(own[at(j)])))];
-  plots["histogram"] = {{"positive", positive}, {"negative", others}};
-  plots["ranks"] = {{"forward", rank_buckets(forward)}, {"back", rank_buckets(backward)}};
-  plots["examples"] = {{"forward", retrieval_examples(forward, pairs.row_top, a, b, seed)},
-                       {"back", retrieval_examples(backward, pairs.col_top, b, a, seed)}};
-
-  // Curves: one partner a row.
-  std::vector<Index> chosen = forward.query;
-  const Index had = Index(chosen.size());
-  if (had > kCurveRows) chosen = sample_rows(chosen, kCurveSample, seed);
-  RowMatrix<double> x(Index(chosen.size()), a.rows.cols()), y(Index(chosen.size()), b.rows.cols());
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    x.row(Index(i)) = a.rows.row(chosen[i]).template cast<double>();
-    y.row(Index(i)) = b.rows.row(captions[at(chosen[i])][0]).template cast<double>();
-  }
-  if (x.rows() >= 2)
-    measure_curves(x, y, scope,
-                   had > kCurveRows || sampled
-                       ? "seeded sample of " + with_commas(x.rows()) + " of " +
-                             with_commas(a.health.usable) + " pairs"
-                       : "exact",
-                   temperature, document, plots["curves"], progress);
+  PairFigures<T> figures(a, b, owner, seed, document["metrics"], progress);
+  Json plots = figures.report();
+  const auto rows = figures.curve_rows();
+  if (rows.x.rows() >= 2)
+    measure_curves(rows.x, rows.y, a.name() + "-" + b.name(), rows.how, temperature, document,
+                   plots["curves"], progress);
   document["pairs"].push_back(std::move(plots));
 }
 

@@ -18,10 +18,10 @@ function digits(x, n) {
   if (x === null || x === undefined) return "none";
   if (x === 0) return "0";
   if (n === 0) return (x < 0 ? "−" : "") + Math.abs(Math.round(x)).toLocaleString("en");
-  const text = Math.abs(x).toFixed(n).replace(/^0\./, ".");
+  const text = Math.abs(x).toFixed(n);
   return (x < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
-const short = (x) => Math.abs(x) >= 1000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(3))).replace(/^(-?)0\./, "$1.").replace("-", "−");
+const short = (x) => Math.abs(x) >= 1000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(3))).replace("-", "−");
 const percent = (x) => digits(100 * x, x < 0.1 ? 1 : 0) + " %";
 
 // ---- The tip ----

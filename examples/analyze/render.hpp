@@ -2,6 +2,7 @@
 // style, script, data and pictures written into it.
 #pragma once
 
+#include "../page.hpp"
 #include "metric.hpp"
 #include "output.hpp"
 #include "tables.hpp"
@@ -86,29 +87,22 @@ inline std::string hubs_csv(const Json& document) {
   return text;
 }
 
-/// The page `name`.html of the templates with every @@MARK@@ replaced.
+/// The page around `data`, drawn by `script`.
 inline std::string render_page(const std::string& folder, const std::string& script,
                                const std::string& title, const Json& data, const Atlas& atlas) {
-  std::string page = read_file(folder + "/report.html");
-  const auto put = [&page](const std::string& mark, const std::string& text) {
-    const auto place = page.find(mark);
-    if (place == std::string::npos) throw std::logic_error("the report's template has no " + mark);
-    page.replace(place, mark.size(), text);
-  };
-  std::string json;
-  for (const char c : dumped(data)) json += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  page::Template report(read_file(folder + "/report.html"));
   const Json pictures = {
       {"width", atlas.cell_width},
       {"height", atlas.cell_height},
       {"columns", atlas.columns},
-      {"url", atlas.png.empty() ? "" : "data:image/png;base64," + base64(atlas.png)}};
-  put("@@TITLE@@", title);
-  put("@@STYLE@@", read_file(folder + "/report.css"));
-  put("@@PLOTS@@", read_file(folder + "/plots.js"));
-  put("@@SCRIPT@@", read_file(folder + "/" + script));
-  put("@@PICTURES@@", dumped(pictures));
-  put("@@DATA@@", json);
-  return page;
+      {"url", atlas.png.empty() ? "" : "data:image/png;base64," + page::base64(atlas.png)}};
+  report.put("TITLE", page::escaped(title));
+  report.put("STYLE", read_file(folder + "/report.css"));
+  report.put("PLOTS", read_file(folder + "/plots.js"));
+  report.put("SCRIPT", read_file(folder + "/" + script));
+  report.put("PICTURES", dumped(pictures));
+  report.put("DATA", page::for_script(dumped(data)));
+  return report.text();
 }
 
 /// The readings on a terminal: faults first.

@@ -45,23 +45,36 @@ function summary() {
 
 function figures() {
   const scopes = [...new Set(data.metrics.map((m) => m.scope))];
-  const table = element("table", {}, element("thead", {}, element("tr", {}, ...["figure", "value", "95 % interval", "computed", "formula; what is good"].map((h, i) =>
+  const table = element("table", {class: "figures"}, element("thead", {}, element("tr", {}, ...["figure and its formula", "value", "95 % interval", "reading; what is good", "computed"].map((h, i) =>
     element("th", {scope: "col", class: i === 1 || i === 2 ? "number" : ""}, h)))));
   const body = element("tbody");
   for (const scope of scopes) {
     body.append(element("tr", {class: "group"}, element("th", {scope: "rowgroup", colspan: 5}, scopeText(scope))));
     for (const m of data.metrics.filter((q) => q.scope === scope)) {
       const chance = m.chance === undefined || m.chance === null ? "" : ` Chance ${short(m.chance)}, among ${m.gallery.toLocaleString("en")}.`;
-      body.append(element("tr", {}, element("th", {scope: "row"}, m.name), element("td", {class: "number"}, valueText(m)), element("td", {class: "number"}, intervalText(m)),
-        element("td", {}, m.how), element("td", {class: "formula"}, m.formula + "." + (m.good ? ` Good: ${m.good}.` : "") + chance)));
+      body.append(element("tr", {}, element("th", {scope: "row"}, m.name, element("small", {}, m.formula)), element("td", {class: "number"}, valueText(m)), element("td", {class: "number"}, intervalText(m)),
+        element("td", {class: "reading"}, m.reading, element("small", {}, (m.good ? `Good: ${m.good}.` : "") + chance)), element("td", {}, m.how)));
     }
   }
   table.append(body);
-  section("Figures", element("details", {}, element("summary", {}, `All ${data.metrics.length} figures, with formulas`),
-    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "All figures"}, table)));
+  section("Figures", element("p", {class: "note"}, "An interval is where the figure of other rows of the same kind would lie; figures of a sample say so."),
+    element("details", {}, element("summary", {}, `All ${data.metrics.length} figures, with formulas and readings`),
+      element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "All figures"}, table)));
 }
 
 // ---- Plots ----
+
+// How often rows are among the 10 nearest of others: [name, whose rows, buckets].
+function neighbourPlot(lists) {
+  const tops = lists.map(([, , o]) => o.upto).sort((a, b) => b.length - a.length)[0], f = frame(), width = (f.width - f.left - f.right) / (tops.length + 1) * 0.84 / lists.length;
+  const name = (b) => b === 0 ? "0" : `${tops[b - 1] + 1}–${tops[b].toLocaleString("en")}`;
+  const share = (o) => { const n = o.count.reduce((a, b) => a + b, 0) || 1; return tops.map((_, b) => [b, (o.count[b] || 0) / n]); };
+  return plot({title: "How often a row is a neighbour", note: "share of rows; a long tail to the right means hubs", x: {name: "times among the 10 nearest", min: -0.6, max: tops.length - 0.4, format: name, ticks: tops.map((t, b) => [b, b === 0 ? "0" : `≤${t >= 1000 ? t / 1000 + "k" : t}`])}, y: {}, format: percent,
+    label: "How often rows are among the 10 nearest of others. " + lists.map(([text, , o]) => `${text}: ${percent((o.count[0] || 0) / o.count.reduce((a, b) => a + b, 0))} of the rows never`).join("; "),
+    series: lists.map(([text, owner, o], i) => ({name: text, colour: colourOf(owner), bars: {width, shift: (i - lists.length / 2) * width}, points: share(o)}))});
+}
+
+const everyRow = (step) => step > 1 ? `, one row in ${step} of those used with all others` : "";
 
 function drawPlots() {
   const host = section("Distances and spectra"), box = panels();
@@ -70,7 +83,7 @@ function drawPlots() {
     const lists = [p.histogram.positive, p.histogram.negative, ...modalities.map((m) => m.histogram)], [low, high] = spanOf(lists);
     const cut = (counts) => density(counts).filter(([c]) => c >= low - 0.02 && c <= high + 0.02);
     const within = modalities.filter((m) => m.name === p.x || m.name === p.y);
-    box.append(plot({title: "Cosines", note: `${p.x} and ${p.y}; density of each kind of pair`, x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
+    box.append(plot({title: "Cosines", note: `${p.x} and ${p.y}; density of each kind of pair${everyRow(p.histogram.step)}`, x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
       label: `Densities of cosines. Own pairs have a mean of ${valueText(find("positive_cosine", `${p.x}-${p.y}`))}, other pairs of ${valueText(find("negative_cosine", `${p.x}-${p.y}`))}; ` +
         within.map((m) => `two of ${m.name} of ${valueText(find("mean_cosine", m.name))}`).join(", "),
       series: [{name: "own pair", colour: "c3", points: cut(p.histogram.positive), fill: true}, {name: "other pair", colour: "plain", dash: dashes[1], points: cut(p.histogram.negative)},
@@ -78,7 +91,7 @@ function drawPlots() {
   }
   if (!pairs.length) {
     const [low, high] = spanOf(modalities.map((m) => m.histogram));
-    box.append(plot({title: "Cosines", note: "density over pairs of rows", x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
+    box.append(plot({title: "Cosines", note: "density over pairs of rows" + everyRow(modalities[0].histogram_step), x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
       label: `Density of cosines; mean ${valueText(find("mean_cosine", modalities[0].name))}`,
       series: modalities.map((m) => ({name: m.name, colour: colourOf(m.name), points: density(m.histogram).filter(([c]) => c >= low && c <= high), fill: true}))}));
   }
@@ -94,7 +107,9 @@ function drawPlots() {
     box.append(plot({title: "Rank of the own partner", note: "share of queries; 1 is best", x: {name: "rank", min: -0.6, max: tops.length - 0.4, format: name, ticks: tops.map((t, b) => [b, t >= 1000 ? t / 1000 + "k" : String(t)])}, y: {}, format: percent,
       label: "Ranks of the own partner. " + sides.map(([side, text], i) => `${text}: R@1 ${valueText(find("recall1", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}, median rank ${valueText(find("median_rank", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}`).join("; "),
       series: sides.map(([side, text, , asked], i) => ({name: text, colour: colourOf(asked), bars: {width, shift: i ? 0 : -width}, points: share(side)}))}));
+    box.append(neighbourPlot([[`${p.y}, asked by ${p.x}`, p.y, p.occurrences.forward], [`${p.x}, asked by ${p.y}`, p.x, p.occurrences.back]]));
   }
+  if (!pairs.length) box.append(neighbourPlot(modalities.map((m) => [m.name, m.name, m.occurrences])));
 }
 
 function drawCurves() {
@@ -126,9 +141,9 @@ function drawClasses() {
     const c = m.classes.find((q) => q.label === label), floor = find("uniformity_floor", m.name).value;
     const bar = element("svg", {viewBox: "0 0 120 12", width: 120, height: 12, role: "img", "aria-label": c ? `${label}, ${m.name}: ${digits(c.value, 2)}` : "none"},
       element("rect", {x: 0, y: 1, width: 120, height: 10, fill: "var(--wash)"}), element("rect", {x: 0, y: 1, width: c ? Math.max(0, Math.min(120, 120 * c.value / floor)) : 0, height: 10, fill: `var(--${colourOf(m.name)})`}));
-    return [element("td", {class: "number"}, c ? c.rows.toLocaleString("en") : ""), element("td", {class: "number"}, c ? digits(c.value, 2) : ""), element("td", {}, bar)];
+    return [element("td", {class: "number"}, c ? c.rows.toLocaleString("en") : ""), element("td", {class: "number"}, c ? digits(c.value, 2) : "", c ? element("small", {}, ` [${digits(c.interval[0], 2)}, ${digits(c.interval[1], 2)}]`) : null), element("td", {}, bar)];
   }))));
-  section("Uniformity by class", element("p", {class: "note"}, `Lower is more even; a full bar is the floor ${digits(find("uniformity_floor", with_classes[0].name).value, 2)}. The ${labels.length} largest classes, at most 1,000 rows of each.`),
+  section("Uniformity by class", element("p", {class: "note"}, `Lower is more even; a full bar is the floor ${digits(find("uniformity_floor", with_classes[0].name).value, 2)}. The ${labels.length} largest classes with 95 % intervals, a seeded sample of 1,000 rows of larger ones.`),
     element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Uniformity by class"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "class"),
       ...with_classes.flatMap((m) => [element("th", {scope: "col", class: "number"}, "rows"), element("th", {scope: "col", class: "number"}, m.name), element("th", {"aria-label": "bar"})]))), body)));
 }
@@ -157,7 +172,9 @@ class Ball {
     });
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { this.drag = null; });
     canvas.addEventListener("pointerleave", () => { this.hover = null; hideTip(); this.draw(); });
+    canvas.addEventListener("blur", () => { this.hover = null; hideTip(); this.draw(); });
     canvas.addEventListener("keydown", (e) => {
+      if (e.key === "Enter") { e.preventDefault(); return this.next(e.shiftKey ? -1 : 1); }
       const step = {ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1]}[e.key];
       if (!step) return;
       e.preventDefault();
@@ -191,6 +208,17 @@ class Ball {
       const d = Math.hypot(mark.x - x, mark.y - y) - 4 * mark.z;
       if (mark.z > -0.1 && d < best) { best = d; found = mark; }
     }
+    this.show(found, e);
+  }
+  // Enter: the next mark on the side that faces the reader, left to right.
+  next(by) {
+    const seen = this.place().marks.filter((mark) => mark.z > 0.2).sort((a, b) => a.x - b.x || a.y - b.y), box = this.canvas.getBoundingClientRect();
+    if (!seen.length) return;
+    const now = this.hover ? seen.findIndex((mark) => mark.m === this.hover.m && mark.i === this.hover.i) : -1;
+    const mark = seen[now < 0 ? (by > 0 ? 0 : seen.length - 1) : (now + by + seen.length) % seen.length];
+    this.show(mark, {clientX: box.left + mark.x, clientY: box.top + mark.y});
+  }
+  show(found, e) {
     if ((found && found.m + ":" + found.i) !== (this.hover && this.hover.m + ":" + this.hover.i)) { this.hover = found; this.draw(); }
     if (!found) return hideTip();
     const owner = this.lists[found.m].name, item = named(owner) ? items[found.id] : null;
@@ -267,9 +295,9 @@ let ball = null;
 function drawSphere() {
   const shapes = ["circle", "diamond", "triangle", "square"], names = data.sphere.modalities.map((l) => l.name);
   const canvas = element("canvas", {id: "sphere", tabindex: 0, role: "img", "aria-label": `Sphere of ${data.sphere.modalities[0].ids.length} rows of ${names.join(" and ")} on their three leading directions, ` +
-    `which hold ${percent(data.sphere.share)} of the squared length. Arrow keys turn it.`});
+    `which hold ${percent(data.sphere.share)} of the squared length. Arrow keys turn it, Enter steps through its marks.`});
   section("On the sphere", element("p", {class: "note"}, `${data.sphere.modalities[0].ids.length} rows on the three leading directions of all modalities together (uncentred), brought back to length 1; these hold ${percent(data.sphere.share)} of the squared length. ` +
-    "Drag or use the arrow keys to turn; point at a mark to see its row."),
+    "Drag or use the arrow keys to turn; point at a mark, or press Enter, to see its row."),
   element("p", {class: "legend"}, ...names.map((name, m) => element("span", {class: "key"}, element("svg", {viewBox: "0 0 26 12", "aria-hidden": "true"},
     element("path", {fill: `var(--${colourOf(name)})`, d: m === 0 ? "M13 1a5 5 0 1 0 .01 0Z" : m === 1 ? "M13 0l6 6-6 6-6-6Z" : m === 2 ? "M13 1l6 10H7Z" : "M8 1h10v10H8Z"})), `${name} (${shapes[Math.min(m, 3)]})`))),
   element("div", {class: "ball"}, canvas));
@@ -294,16 +322,17 @@ function drawExamples() {
   if (!pairs.length) return;
   const host = section("Retrieval examples", element("p", {class: "note"}, "Queries drawn by chance, up to four that find their partner first and as many that do not: the query, its true match, the first five. The true match is framed where it is among them."));
   for (const p of pairs) for (const [side, asked, owner] of [["forward", p.x, p.y], ["back", p.y, p.x]]) {
-    const head = element("tr", {}, ...["query", "own partner", "rank", "1", "2", "3", "4", "5"].map((h) => element("th", {scope: "col"}, h)));
+    const head = element("tr", {}, ...["query", "own partner", "rank", "1", "2", "3", "4", "5"].map((h) => element("th", {scope: "col", class: h === "rank" ? "number" : ""}, h)));
     host.append(element("h3", {}, `${asked} asks ${owner}`), element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": `${asked} asks ${owner}`}, element("table", {class: "examples"}, element("thead", {}, head),
       element("tbody", {}, ...p.examples[side].map((x) => element("tr", {}, element("th", {scope: "row"}, itemNode(x.query, asked, 40)), element("td", {}, itemNode(x.answer, owner, 40)), element("td", {class: "number"}, x.rank.toLocaleString("en")),
-        ...x.first.map((f) => { const node = itemNode(f.id, owner, 40); if (f.id === x.answer) { node.classList.add("true"); node.append(element("small", {}, "own partner")); } return element("td", {}, node, element("br"), element("small", {}, digits(f.cosine, 3))); })))))));
+        ...x.first.map((f) => { const node = itemNode(f.id, owner, 40); node.append(element("small", {}, digits(f.cosine, 3))); if (f.id === x.answer) { node.classList.add("true"); node.append(element("small", {}, "own partner")); } return element("td", {}, node); })))))));
   }
 }
 
 function drawHealth() {
   const columns = [["rows", (m) => m.rows.toLocaleString("en")], ["usable", (m) => m.usable.toLocaleString("en")], ["in pairs", (m) => m.analysed.toLocaleString("en")], ["not finite", (m) => m.health.not_finite], ["zero", (m) => m.health.zero],
     ["duplicates", (m) => m.health.duplicates], ["near-duplicates", (m) => m.health.near_duplicates], ["constant columns", (m) => m.health.constant_columns],
+    ["mean row: length, cone", (m) => `${digits(m.mean.length, 3)}, ${valueText(find("cone_angle", m.name))}°`],
     ["length: least, median, greatest", (m) => `${short(m.norms.least)}, ${short(m.norms.median)}, ${short(m.norms.greatest)}`]];
   const cell = (v) => typeof v === "object" ? [v.count.toLocaleString("en"), v.count ? element("small", {}, ` first: ${v.first.slice(0, 5).join(", ")}`) : ""] : [String(v)];
   section("Health", element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Health"}, element("table", {}, element("thead", {}, element("tr", {}, element("td"), ...modalities.map((m) => element("th", {scope: "col"}, m.name)))),
@@ -329,4 +358,5 @@ function everything() {
 everything();
 let wide = window.innerWidth < 480;
 window.addEventListener("resize", () => { if (wide !== (window.innerWidth < 480)) { wide = !wide; everything(); } else ball.draw(); });
+window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { if (!d.closest("figure")) d.open = true; }));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => ball.draw());

@@ -69,6 +69,7 @@ struct AllPairs {
   std::vector<std::int32_t> row_count, col_count;  ///< cosines at least the own one
   TopList<T> row_top, col_top;                     ///< col_top is empty for a batch with itself
   std::array<std::int64_t, kBins> histogram{};
+  Index histogram_step = 1;  ///< rows 0, step, 2 step, ... are in the histogram
 };
 
 /// What to compare with: the cosine of each row's (column's) own partner. Null for a batch with
@@ -140,6 +141,26 @@ std::vector<T> own_cosines(const RowMatrix<T>& x, const RowMatrix<T>& y,
   return own;
 }
 
+/// x y^T; equal rows have equal bits in it.
+template <class T>
+RowMatrix<T> cosine_table(const RowMatrix<T>& x, const RowMatrix<T>& y) {
+  using Memory = detail::SweepMemory<T>;
+  RowMatrix<T> s(x.rows(), y.rows());
+  const int threads = spheremix::core::max_threads();
+  Memory memory(threads);
+  spheremix::core::parallel_for(
+      (y.rows() + Memory::kCols - 1) / Memory::kCols, threads, [&](Index task, int thread) {
+        const Index j = task * Memory::kCols, cols = std::min(Memory::kCols, y.rows() - j);
+        for (Index i = 0; i < x.rows(); i += Memory::kRows) {
+          const Index rows = std::min(Memory::kRows, x.rows() - i);
+          spheremix::pairwise::times_transposed<T>(
+              {s.data() + i * s.cols() + j, rows, cols, s.cols()}, detail::rows_of(x, i, rows),
+              detail::rows_of(y, j, cols), false, memory.pack(thread));
+        }
+      });
+  return s;
+}
+
 /// The sweep. `same`: x and y are one batch, and each pair counts once.
 template <class T>
 AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, Index k, double t,
@@ -153,8 +174,8 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
   const Index skip =
       std::max<Index>(1, n * m / 40'000'000);  // rows of the histogram: every skip-th
 
-  AllPairs<T> all{std::vector<double>(at(n)), std::vector<double>(at(same ? 0 : m)), 0, {}, {},
-                  TopList<T>(n, k),           TopList<T>(same ? 0 : m, k),           {}};
+  AllPairs<T> all{std::vector<double>(at(n)), std::vector<double>(at(same ? 0 : m)), 0,  {},  {},
+                  TopList<T>(n, k),           TopList<T>(same ? 0 : m, k),           {}, skip};
   if (ranks) all.col_count.resize(at(m));
   struct PerThread {
     std::vector<double> potentials;

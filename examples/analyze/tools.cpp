@@ -1,10 +1,14 @@
 #include "tools.hpp"
 
+#include <unistd.h>
+
+#include <Eigen/Eigenvalues>
 #include <map>
 
 #include "bootstrap.hpp"
+#include "input.hpp"
 #include "output.hpp"
-#include "spectrum.hpp"
+#include "spheremix/metrics/spectrum.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 #include "spheremix/sphere/distance.hpp"
 #include "spheremix/sphere/normalize.hpp"
@@ -34,12 +38,15 @@ Place place_of(const std::string& text, const std::vector<Source>& sources) {
   wrong("\"", text, "\": there is no modality ", name);
 }
 
+/// A square may be zero where its number is not.
+bool nonzero(const RowMatrix<double>& x, Index i) { return (x.row(i).array() != 0).any(); }
+
 /// Size, lengths, spread and rank of finite rows.
 Json summary(const RowMatrix<double>& x) {
   Json json{{"rows", x.rows()}, {"cols", x.cols()}};
   std::vector<Index> usable;
   for (Index i = 0; i < x.rows(); ++i)
-    if (x.row(i).allFinite() && x.row(i).squaredNorm() > 0) usable.push_back(i);
+    if (x.row(i).allFinite() && nonzero(x, i)) usable.push_back(i);
   json["usable"] = usable.size();
   if (usable.size() < 2) return json;
   RowMatrix<double> unit(Index(usable.size()), x.cols());
@@ -49,16 +56,12 @@ Json summary(const RowMatrix<double>& x) {
     length += x.row(usable[i]).norm() / double(usable.size());
   }
   spheremix::sphere::normalize_rows(unit, unit);
-  Health h;
-  h.usable = unit.rows();
-  h.mean = unit.colwise().mean().transpose();
-  h.moment = unit.transpose() * unit / double(unit.rows());
-  const Spectrum s = spectrum_of(h);
-  const double n = double(h.usable), r = h.mean.squaredNorm();
   json["norm_mean"] = length;
-  json["mean_cosine"] = (n * r - 1) / (n - 1);
-  json["effective_rank"] = s.effective_rank;
-  json["iso_score"] = s.iso_score;
+  json["mean_cosine"] = spheremix::metrics::anisotropy(unit);
+  if (!(unit.rowwise() - unit.row(0)).isZero(0)) {
+    json["effective_rank"] = spheremix::metrics::effective_rank(unit, {.centred = true});
+    if (unit.cols() > 1) json["iso_score"] = spheremix::metrics::isotropy(unit);
+  }
   const std::vector<Index> every = [&] {
     std::vector<Index> all(usable.size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = Index(i);
@@ -83,7 +86,7 @@ void keep(RowMatrix<double>& x, std::vector<Index>& ids, const std::vector<Index
 void expect_usable(const RowMatrix<double>& x, const std::string& repair,
                    const std::string& input) {
   for (Index i = 0; i < x.rows(); ++i)
-    if (!x.row(i).allFinite() || !(x.row(i).squaredNorm() > 0))
+    if (!x.row(i).allFinite() || !nonzero(x, i))
       wrong(input, ": row ", i, " is zero or not finite, which ", repair,
             " cannot take; put --repair drop-bad first");
 }
@@ -118,7 +121,7 @@ Json slerp_path(const PathRequest& r, Progress& progress) {
   spheremix::Vector<double> end[2];
   for (int e = 0; e < 2; ++e) {
     const RowMatrix<double> row = sources[ends[e].modality].gather<double>({ends[e].row});
-    if (!row.allFinite() || !(row.squaredNorm() > 0))
+    if (!row.allFinite() || !((row.array() != 0).any()))
       wrong("\"", e == 0 ? r.from : r.to, "\": the row is zero or not finite");
     end[e] = spheremix::sphere::normalize(row.transpose());
   }
@@ -147,9 +150,8 @@ Json slerp_path(const PathRequest& r, Progress& progress) {
       RowMatrix<double> rows(count, d);
       sources[m].read(first, count, rows.data());
       for (Index i = 0; i < count; ++i) {
-        const double length = rows.row(i).norm();
-        if (!std::isfinite(length) || !(length > 0)) continue;
-        rows.row(i) /= length;
+        if (!rows.row(i).allFinite() || !(rows.row(i).cwiseAbs().maxCoeff() > 0)) continue;
+        rows.row(i) = spheremix::sphere::normalize(rows.row(i).transpose()).transpose();
         const Eigen::VectorXd cosines = points * rows.row(i).transpose();
         for (int s = 0; s < r.steps; ++s) {
           auto& list = nearest[std::size_t(s)];
@@ -180,14 +182,23 @@ Json slerp_path(const PathRequest& r, Progress& progress) {
   return json;
 }
 
-Json fix_file(const FixRequest& r, Progress& progress) {
+Json fix_file(const FixRequest& r, OutputFiles& files, Progress& progress) {
   if (r.output.size() < 4 || r.output.substr(r.output.size() - 4) != ".npy")
     wrong(r.output, ": the output's name must end with .npy");
   const Source source("input", r.input);
+  // The array, the unit rows of a summary and what whitening keeps beside them.
+  const double bytes = 3 * 8 * double(source.rows()) * double(source.cols()),
+               memory = double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGE_SIZE));
+  if (bytes > memory)
+    wrong(r.input, ": fix works on the whole array, which needs ", fixed(bytes / 1e9, 1),
+          " GB of memory where there are ", fixed(memory / 1e9, 1));
   progress.stage("Reading", double(source.rows()), "rows");
   RowMatrix<double> x(source.rows(), source.cols());
-  source.read(0, source.rows(), x.data());
-  progress.add(double(source.rows()));
+  for (Index first = 0; first < x.rows(); first += 4096) {
+    const Index count = std::min<Index>(4096, x.rows() - first);
+    source.read(first, count, x.data() + first * x.cols());
+    progress.add(double(count));
+  }
   std::vector<Index> ids(at(x.rows()));
   for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = Index(i);
   Json json{
@@ -196,7 +207,7 @@ Json fix_file(const FixRequest& r, Progress& progress) {
     std::vector<Index> rows;
     if (repair == "drop-bad") {
       for (Index i = 0; i < x.rows(); ++i)
-        if (x.row(i).allFinite() && x.row(i).squaredNorm() > 0) rows.push_back(i);
+        if (x.row(i).allFinite() && nonzero(x, i)) rows.push_back(i);
       keep(x, ids, rows);
     } else if (repair == "drop-duplicates") {
       std::map<std::vector<double>, Index> seen;
@@ -231,14 +242,12 @@ Json fix_file(const FixRequest& r, Progress& progress) {
                      : source.dtype() == "f2" ? spheremix::io::Dtype::f2
                                               : spheremix::io::Dtype::f4;
   stop_if_asked();
-  OutputFiles files;
   if (!r.kept.empty()) {
     std::string text;
     for (const Index i : ids) text += std::to_string(i) + "\n";
     files.write(r.kept, text);
   }
-  spheremix::io::save_npy(r.output, x, {.dtype = dtype});
-  files.commit();
+  spheremix::io::save_npy(files.reserve(r.output), x, {.dtype = dtype});
   return json;
 }
 

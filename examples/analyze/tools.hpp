@@ -1,6 +1,7 @@
 // The two commands beside the report: a walk along a geodesic, and repairs of a file.
 #pragma once
 
+#include "output.hpp"
 #include "progress.hpp"
 #include "tables.hpp"
 
@@ -21,7 +22,8 @@ struct FixRequest {
   std::vector<std::string> repairs;  ///< drop-bad, drop-duplicates, normalise, centre, whiten
 };
 
-/// Applies the repairs in order and writes the result; returns what was before and after.
-Json fix_file(const FixRequest& request, Progress& progress);
+/// Applies the repairs in order and writes the result to `files`, not committed; returns what was
+/// before and after.
+Json fix_file(const FixRequest& request, OutputFiles& files, Progress& progress);
 
 }  // namespace analyze

@@ -6,28 +6,13 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
+#include "../page.hpp"
 #include "files.hpp"
 #include "findings.hpp"
 #include "spheremix/core/version.hpp"
 
 namespace demo {
-
-inline std::string base64(std::string_view bytes) {
-  static constexpr char letters[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    unsigned group = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (std::size_t k = 0; k < 4; ++k)
-      out += i + k <= bytes.size() ? letters[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
-}
 
 /// Thousandths as numbers of three digits.
 template <class Numbers>
@@ -157,28 +142,15 @@ inline Json to_json(const Results& r, const Pairs& pairs) {
   return json;
 }
 
-/// The template with every @@NAME@@ replaced.
+/// The page around the figures.
 inline std::string render(const std::filesystem::path& templates,
                           const std::filesystem::path& atlas, const std::string& json) {
-  std::string data;
-  data.reserve(json.size());
-  for (const char c : json)  // no "</script>" inside the data, whatever a name holds
-    if (c == '<')
-      data += "\\u003c";
-    else
-      data += c;
-  std::string page = read_file(templates / "report.html");
-  const auto put = [&page](std::string_view mark, const std::string& text) {
-    const auto at = page.find(mark);
-    if (at == std::string::npos)
-      throw std::runtime_error("the report's template has no " + std::string(mark));
-    page.replace(at, mark.size(), text);
-  };
-  put("@@STYLE@@", read_file(templates / "report.css"));
-  put("@@SCRIPT@@", read_file(templates / "report.js"));
-  put("@@ATLAS@@", base64(read_file(atlas)));
-  put("@@DATA@@", data);
-  return page;
+  page::Template report(read_file(templates / "report.html"));
+  report.put("STYLE", read_file(templates / "report.css"));
+  report.put("SCRIPT", read_file(templates / "report.js"));
+  report.put("ATLAS", page::base64(read_file(atlas)));
+  report.put("DATA", page::for_script(json));
+  return report.text();
 }
 
 }  // namespace demo

@@ -18,8 +18,18 @@ class Figures(unittest.TestCase):
                 error = abs(found - expected) / max(abs(expected), 1e-12) if expected else abs(found)
                 worst = max(worst, (error, f"{scope}.{key}: {found} where NumPy has {expected}"))
                 compared += 1
+        for m in document["metrics"]:
+            self.assertTrue(m["reading"].endswith("."), m)
+            self.assertTrue(m["formula"] and m["how"] == "exact", m)
+            if "interval" in m and m["value"] is not None:
+                low, high = m["interval"]
+                self.assertTrue(low <= m["value"] <= high, m)
+        shift = document["pairs"][0]["curves"]["shift"]
+        unmoved = sum(support.value(document, "recall1", s) for s in ("image-text", "text-image")) / 2
+        self.assertAlmostEqual(shift["recall1"][shift["alpha"].index(0)], unmoved, places=12)
+        self.assertAlmostEqual(shift["gap"][shift["alpha"].index(0)], support.value(document, "gap", "image-text"), places=9)
         print(f"{name}: {compared} figures, largest relative error {worst[0]:.2g} ({worst[1]})")
-        self.assertGreater(compared, 45)
+        self.assertGreater(compared, 46)
         self.assertLess(worst[0], TOLERANCE, worst[1])
 
     def test_emoji(self):

@@ -116,6 +116,45 @@ class Inputs(unittest.TestCase):
         self.assertLess(high - low, 0.2)
         self.assertEqual(support.value(exact, "effective_rank", "image"), support.value(sampled, "effective_rank", "image"))
 
+    def test_every_figure_of_a_sample_has_an_interval(self):
+        """Intervals of a sample against the figures of all rows: 95 % of them should hold it, most must."""
+        rows = [[DRAW.gauss(0.3, 1) for _ in range(8)] for _ in range(3000)]
+        others = [[x + DRAW.gauss(0, 0.7) for x in row] for row in rows]
+        files = [support.save(self.path / f"{name}.npy", r) for name, r in (("i", rows), ("t", others))]
+        labels = self.put("labels.txt", "".join(f"{i % 2}\n" for i in range(3000)))
+        arguments = ("--image", files[0], "--text", files[1], "--labels", labels)
+        exact, _ = support.report(*arguments)
+        sampled, _ = support.report(*arguments, "--exact-rows", 1000, "--sample", 900)
+        held, compared = [], 0
+        for m in sampled["metrics"]:
+            if m["how"] == "exact":
+                continue
+            self.assertRegex(m["how"], r"^seeded sample of 900 of 3,000 (rows|pairs)$")
+            low, high = m["interval"]
+            self.assertTrue(low <= (m["value"] or 0) <= high or m["key"] in ("hubness", "top_hub", "cka_shuffled"), m)
+            # Figures of order N over the sample's own number of rows: ranks, neighbours and hubs among 900 are others than among 3,000.
+            if m["key"] in ("uniformity", "uniformity_cross", "uniformity_joint", "alignment", "positive_cosine", "negative_cosine",
+                            "distribution_gap", "cka"):
+                whole, compared = support.value(exact, m["key"], m["scope"]), compared + 1
+                if not low <= whole <= high:
+                    held.append((m["scope"], m["key"], whole, m["interval"]))
+        self.assertEqual(compared, 9)
+        self.assertLessEqual(len(held), 1, held)
+
+    def test_intervals_narrow_with_the_sample(self):
+        rows = [[DRAW.gauss(0.3, 1) for _ in range(8)] for _ in range(2400)]
+        others = [[x + 1 + DRAW.gauss(0, 0.7) for x in row] for row in rows]  # without a gap its interval narrows faster
+        files = [support.save(self.path / f"{name}.npy", r) for name, r in (("i", rows), ("t", others))]
+        width = {}
+        for sample in (400, 1600):
+            document, _ = support.report("--image", files[0], "--text", files[1], "--exact-rows", 100, "--sample", sample)
+            for m in document["metrics"]:
+                if m["key"] in ("uniformity_cross", "distribution_gap", "cka", "alignment", "gap"):
+                    width.setdefault(m["key"], []).append(m["interval"][1] - m["interval"][0] if "interval" in m else None)
+        self.assertEqual(width.pop("gap"), [None, None], "the gap of all rows has no interval of a sample")
+        for key, (few, many) in width.items():
+            self.assertTrue(1.5 < few / many < 2.7, f"{key}: {few} of 400 rows, {many} of 1,600")  # 2: a root
+
     def test_a_block_of_zero_rows(self):
         wide = lambda i: [1 + (i * (k + 3)) % 7 for k in range(64)]  # Eigen's large products fail on depth 0
         rows = [wide(i) for i in range(100)] + [[0] * 64] * 9000 + [wide(i) for i in range(100)]
@@ -186,6 +225,7 @@ class Inputs(unittest.TestCase):
             (("slerp-path", "--image", image, "--from", "sound:1", "--to", "image:1"), "there is no modality sound"),
             (("fix", "--input", image, "--output", self.path / "out.txt", "--repair", "centre"), "must end with .npy"),
             (("fix", "--input", image, "--output", self.path / "out.npy", "--repair", "polish"), "polish"),
+            (("fix", "--input", nan, "--output", self.path / "out.npy", "--repair", "normalise"), "put --repair drop-bad first"),
         ]
         before = sorted(os.listdir(self.path))
         for arguments, sentence in cases:

@@ -81,6 +81,11 @@ class Pages(unittest.TestCase):
                 turned = b.script("return [...ball.view]")
                 b.script("document.getElementById('sphere').focus(); document.getElementById('sphere').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}))")
                 self.assertNotEqual(b.script("return [...ball.view]"), turned, "the arrow keys do not turn the sphere")
+                b.script("document.getElementById('sphere').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}))")
+                first = b.script("return document.getElementById('tip').hidden ? '' : document.getElementById('tip').innerText")
+                b.script("document.getElementById('sphere').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}))")
+                second = b.script("return document.getElementById('tip').innerText")
+                self.assertTrue(first and second and first != second, "Enter does not step through the marks")
                 # Hover over a plot: its numbers.
                 b.script("document.querySelector('svg.plot').scrollIntoView({block: 'center'})")
                 box = b.script("const r = document.querySelector('svg.plot').getBoundingClientRect(); return [r.left + r.width / 2, r.top + r.height / 2]")

@@ -137,12 +137,15 @@ def pair(v, t, tau=0.07):
     right = lambda q: (q >= np.diag(q)[:, None] - 1e-12).sum(1) == 1
     push = lambda q: 1 - np.diag(softmax(q, tau)).mean()
     joint = squared(w, w)[np.triu_indices(2 * n, 1)]
+    upper = np.triu_indices(n, 1)
+    mean_of = lambda d: np.exp(-2 * d).mean()
     return {
         "alignment": ((v - t) ** 2).sum(1).mean(),
         "positive_cosine": own.mean(),
         "negative_cosine": s[off].mean(),
         "uniformity_cross": np.log(np.exp(-2 * squared(v, t)).mean()),
         "uniformity_joint": np.log(np.exp(-2 * joint).mean()),
+        "distribution_gap": mean_of(squared(v, v)[upper]) + mean_of(squared(t, t)[upper]) - 2 * mean_of(squared(v, t)),
         "gap": np.linalg.norm(g),
         "cone_distance": np.degrees(np.arccos(v.mean(0) @ t.mean(0) / np.linalg.norm(v.mean(0)) / np.linalg.norm(t.mean(0)))),
         "gap_share": ((z @ (g / np.linalg.norm(g))) ** 2).sum() / (z**2).sum(),

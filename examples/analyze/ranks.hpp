@@ -1,0 +1,116 @@
+// Retrieval between two modalities: ranks, what follows from them, examples.
+//
+// A row with several answers is asked for the best of them: rank 1 + the number of others at least
+// as near.
+#pragma once
+
+#include "modality.hpp"
+
+namespace analyze {
+
+/// One direction of retrieval.
+struct Direction {
+  std::vector<Index> ranks, query, answer;  ///< of queries: rank, own row, the answer's row
+  Index gallery = 0;
+};
+
+inline double median(std::vector<Index> ranks) {
+  const std::size_t middle = ranks.size() / 2;
+  std::nth_element(ranks.begin(), ranks.begin() + Index(middle), ranks.end());
+  if (ranks.size() % 2 == 1) return double(ranks[middle]);
+  return (double(ranks[middle]) +
+          double(*std::max_element(ranks.begin(), ranks.begin() + Index(middle)))) /
+         2;
+}
+
+/// recall@1, 5, 10, median rank, MRR, with intervals over queries.
+inline void report_retrieval(const Direction& d, const std::string& scope, const std::string& how,
+                             Json& list) {
+  const Index n = Index(d.ranks.size());
+  const auto figures = [&](const auto& rank_of, std::vector<double>& out) {
+    std::vector<Index> ranks(at(n));
+    double hit[3] = {}, reciprocal = 0;
+    for (Index i = 0; i < n; ++i) {
+      const Index r = ranks[at(i)] = rank_of(i);
+      hit[0] += r <= 1, hit[1] += r <= 5, hit[2] += r <= 10;
+      reciprocal += 1 / double(r);
+    }
+    for (std::size_t k = 0; k < 3; ++k) out[k] = hit[k] / double(n);
+    out[3] = median(std::move(ranks));
+    out[4] = reciprocal / double(n);
+  };
+  std::vector<double> value(5);
+  figures([&](Index i) { return d.ranks[at(i)]; }, value);
+  const auto intervals =
+      bootstrap(n, std::vector<double>(5, kAsDrawn),
+                [&](const std::vector<Index>& draw, std::vector<double>& out) {
+                  figures([&](Index i) { return d.ranks[at(draw[at(i)])]; }, out);
+                });
+  const char* const keys[] = {"recall1", "recall5", "recall10", "median_rank", "mrr"};
+  for (std::size_t k = 0; k < 5; ++k) {
+    list.push_back(metric(keys[k], scope, value[k], how, intervals[k]));
+    list.back()["chance"] = k < 3    ? Json(std::min(1.0, (k == 0   ? 1.0
+                                                           : k == 1 ? 5.0
+                                                                    : 10.0) /
+                                                              double(d.gallery)))
+                            : k == 3 ? Json(double(d.gallery + 1) / 2)
+                                     : Json();
+    list.back()["gallery"] = d.gallery;
+  }
+}
+
+/// Ranks in buckets 1, 2, 3-5, 6-10, 11-20, 21-50, 51-100, ...
+inline Json rank_buckets(const Direction& d) {
+  Json edges = Json::array(), counts = Json::array();
+  std::vector<Index> top;
+  for (Index decade = 1; top.empty() || top.back() < d.gallery; decade *= 10)
+    for (const Index m : {1, 2, 5}) top.push_back(decade * m);
+  std::vector<Index> count(top.size());
+  for (const Index r : d.ranks)
+    ++count[std::size_t(std::lower_bound(top.begin(), top.end(), r) - top.begin())];
+  while (top.size() > 1 && top[top.size() - 2] >= d.gallery) top.pop_back();
+  for (std::size_t b = 0; b < top.size(); ++b) edges.push_back(top[b]), counts.push_back(count[b]);
+  return {{"upto", edges}, {"count", counts}};
+}
+
+/// Eight queries: four that find their partner, four that do not (seeded).
+template <class T>
+Json retrieval_examples(const Direction& d, const TopList<T>& top, const Modality<T>& from,
+                        const Modality<T>& to, std::uint64_t seed) {
+  std::vector<Index> hits, misses;
+  for (std::size_t q = 0; q < d.ranks.size(); ++q)
+    (d.ranks[q] == 1 ? hits : misses).push_back(Index(q));
+  const Index wanted_hits = std::max<Index>(4, 8 - Index(misses.size()));
+  std::vector<Index> chosen = sample_rows(hits, wanted_hits, seed);
+  for (const Index q : sample_rows(misses, 8 - Index(chosen.size()), seed)) chosen.push_back(q);
+  Json list = Json::array();
+  for (const Index q : chosen) {
+    const Index row = d.query[at(q)];
+    Json first = Json::array();
+    for (Index p = 0; p < std::min<Index>(5, top.k()) && top.id(row, p) >= 0; ++p)
+      first.push_back({{"id", to.ids[at(top.id(row, p))]},
+                       {"cosine", std::round(double(top.value(row, p)) * 1e4) / 1e4}});
+    list.push_back({{"query", from.ids[at(row)]},
+                    {"answer", to.ids[at(d.answer[at(q)])]},
+                    {"rank", d.ranks[at(q)]},
+                    {"first", first}});
+  }
+  return list;
+}
+
+/// The largest share of queries whose first hit lies one and the same number of rows away, not 0.
+template <class T>
+std::pair<double, Index> common_offset(const TopList<T>& top, const std::vector<Index>& from,
+                                       const std::vector<Index>& to) {
+  std::map<Index, Index> count;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const Index offset = to[at(top.id(Index(i), 0))] - from[i];
+    if (offset != 0) ++count[offset];
+  }
+  Index best = 0, offset = 0;
+  for (const auto& [o, c] : count)
+    if (c > best) best = c, offset = o;
+  return {double(best) / double(from.size()), offset};
+}
+
+}  // namespace analyze

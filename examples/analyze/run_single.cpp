@@ -1,0 +1,8 @@
+#include "run.hpp"
+
+namespace analyze {
+
+template void run<float>(const Request&, std::vector<Source>&, const std::vector<Index>&,
+                         const std::vector<std::string>&, Json&, Progress&);
+
+}  // namespace analyze
