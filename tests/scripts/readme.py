@@ -4,7 +4,8 @@
   ```cpp      a whole program: compiled and run; a ```text block after it is its output, to the character.
               A program that is quoted from examples/ (a comment <!-- examples/NAME.cpp --> before it) equals the file.
   ```cmake    a whole project around main.cpp, the first program: configured, built and run
-  ```sh       <!-- run -->            run in a fresh copy of the tree, one after another
+  ```sh       <!-- run -->            run in a fresh copy of the tree, one after another; each line of a ```text block
+                                      after it, "..." aside, is a line of the output
               <!-- run in app -->     run in the folder of the last ```cmake project
               <!-- not run: why -->   not run
   tables      every `name` in a first column is a function of the library; where the CUDA column says yes or
@@ -75,12 +76,15 @@ def check_project(number, text):
     run(f"CMake project {number} runs", ["build/app"], APP)
 
 
-def check_commands(text, comment):
+def check_commands(text, comment, output):
     title = text.strip().splitlines()[0][:70]
     if comment.startswith("not run:"):
         print(f"note: the README's `{title}` is not run here ({comment[8:].strip()})")
     elif comment in ("run", "run in app"):
-        run(f"`{title}` works", ["sh", "-eu", "-c", text], TREE if comment == "run" else APP)
+        printed = run(f"`{title}` works", ["sh", "-eu", "-c", text], TREE if comment == "run" else APP)
+        missing = [line for line in (output or "").splitlines() if line != "..." and line not in printed.splitlines()]
+        if output is not None:
+            check(f"`{title}` prints what the README shows", not missing, "missing:\n" + "\n".join(missing) + f"\nprinted:\n{printed}")
     else:
         check(f"`{title}` says whether it is run", False, f"no <!-- run --> before it: {comment!r}")
 
@@ -117,16 +121,16 @@ def main():
     blocks = BLOCK.findall(text)
     programs = projects = 0
     for i, (comment, language, body) in enumerate(blocks):
+        following = blocks[i + 1] if i + 1 < len(blocks) else ("", "", "")
         if language == "cpp":
             programs += 1
-            following = blocks[i + 1] if i + 1 < len(blocks) else ("", "", "")
             quoted = comment if comment.startswith("examples/") else ""
             check_program(programs, body, quoted, following[2] if following[1] == "text" else None)
         elif language == "cmake":
             projects += 1
             check_project(projects, body)
         elif language == "sh":
-            check_commands(body, comment)
+            check_commands(body, comment, following[2] if following[1] == "text" else None)
     check_tables(text)
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     absent = [link for link in links if not (ROOT / link).exists()]
