@@ -53,35 +53,41 @@ void expects_remix(const char* function, const SupRemixOptions& o) {
 /// [last, right_end).
 struct RemixRows {
   LabelOrder order;
-  std::vector<Index> lefts, ends;
+  Index *lefts, *ends;
 
-  RemixRows(const std::vector<double>& labels, const SupRemixOptions& o)
-      : order(labels, o.label_tolerance), lefts(labels.size()), ends(labels.size()) {
-    std::size_t low = 0, high = 0;
-    for (std::size_t i = 0; i < labels.size(); ++i) {
+  static std::size_t bytes(Index n) {
+    return LabelOrder::bytes(n) + 2 * Workspace::bytes_for<Index>(std::size_t(n));
+  }
+
+  RemixRows(const LabelView& labels, const SupRemixOptions& o, Workspace::Frame& frame)
+      : order(labels, o.label_tolerance, frame),
+        lefts(frame.take<Index>(std::size_t(order.n))),
+        ends(frame.take<Index>(std::size_t(order.n))) {
+    Index low = 0, high = 0;
+    for (Index i = 0; i < order.n; ++i) {
       while (!(order.label[low] > order.label[i] - o.window)) ++low;
-      while (high < labels.size() && order.label[high] < order.label[i] + o.window) ++high;
-      lefts[i] = o.mix_positives ? std::min(Index(low), order.first[i]) : order.first[i];
-      ends[i] = o.mix_positives ? std::max(Index(high), order.last[i]) : order.last[i];
+      while (high < order.n && order.label[high] < order.label[i] + o.window) ++high;
+      lefts[i] = o.mix_positives ? std::min(low, order.first[i]) : order.first[i];
+      ends[i] = o.mix_positives ? std::max(high, order.last[i]) : order.last[i];
     }
   }
-  Index left(std::size_t i) const { return lefts[i]; }
-  Index right_end(std::size_t i) const { return ends[i]; }
+  Index left(Index i) const { return lefts[i]; }
+  Index right_end(Index i) const { return ends[i]; }
   /// |P_i|.
-  double positives(std::size_t i) const {
+  double positives(Index i) const {
     return double(order.last[i] - order.first[i] - 1) +
            double(order.first[i] - lefts[i]) * double(ends[i] - order.last[i]);
   }
 };
 
 template <class T>
-SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const RemixRows& rows,
+SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const LabelView& labels,
                              const RemixLambda<T>& lambda, const SupRemixOptions& o,
                              Workspace& workspace, MatrixView<T> dx) {
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
   const std::size_t square = rows_bytes<double>(n, n);
-  const std::size_t needed = square * (gradients ? 3 : 1);
+  const std::size_t needed = square * (gradients ? 3 : 1) + RemixRows::bytes(n);
   core::expects(needed <= o.memory_budget, function, "memory_budget is ", o.memory_budget,
                 " bytes, but renormalised mixtures of ", n, " rows need ", needed);
   if (!computable(x, x, o.temperature)) {
@@ -90,9 +96,10 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
   }
   Workspace::Frame frame = workspace.frame(needed);
   const auto s = take_rows<double>(frame, n, n);
-  const auto& place = rows.order.place;
-  const double* const label = rows.order.label.data();
-  const auto row = [&](Index i) { return x.row(place[std::size_t(i)]); };
+  const RemixRows rows(labels, o, frame);
+  const Index* const place = rows.order.place;
+  const double* const label = rows.order.label;
+  const auto row = [&](Index i) { return x.row(place[i]); };
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k <= i; ++k) s(i, k) = s(k, i) = row_product(row(i), row(k), d);
   MatrixView<double> to_anchor{}, to_key{};  // dL/dS as the anchor's, and as the keys'
@@ -103,21 +110,20 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
     std::fill_n(to_key.data, n * n, 0.0);
   }
   SupervisedResult result;
-  for (Index i = 0; i < n; ++i) result.skipped += rows.positives(std::size_t(i)) == 0;
+  for (Index i = 0; i < n; ++i) result.skipped += rows.positives(i) == 0;
   const double line = 1 / double(n - result.skipped);
 
   for (Index i = 0; i < n; ++i) {
-    const std::size_t at = std::size_t(i);
-    const double count = rows.positives(at), y = label[i];
+    const double count = rows.positives(i), y = label[i];
     if (count == 0) continue;
-    const Index low = rows.order.first[at], high = rows.order.last[at];
+    const Index low = rows.order.first[i], high = rows.order.last[i];
     // term(z, w, positive, l, j, k, |m|): j = -1 for a real key k.
     const auto each_term = [&](const auto& term) {
       const auto mixture = [&](double w, bool positive, double l, Index j, Index k) {
         const double length =
             std::sqrt(l * l * s(j, j) + (1 - l) * (1 - l) * s(k, k) + 2 * l * (1 - l) * s(j, k));
-        core::expects(length != 0, function, "a mixture of rows ", place[std::size_t(j)], " and ",
-                      place[std::size_t(k)], " is 0 and cannot be renormalised");
+        core::expects(length != 0, function, "a mixture of rows ", place[j], " and ", place[k],
+                      " is 0 and cannot be renormalised");
         term((l * s(i, j) + (1 - l) * s(i, k)) / (length * o.temperature), w, positive, l, j, k,
              length);
       };
@@ -127,11 +133,11 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
           term(s(i, k) / o.temperature, equal ? 1 : o.weigh(y - label[k]), equal, 0.0, Index(-1), k,
                1.0);
         if (equal || !o.mix_negatives) continue;
-        const double l = lambda(place[at], place[std::size_t(k)]);
+        const double l = lambda(place[i], place[k]);
         mixture(o.weigh((1 - l) * (y - label[k])), false, l, i, k);
       }
-      for (Index j = rows.left(at); j < low; ++j)
-        for (Index k = high; k < rows.right_end(at); ++k)
+      for (Index j = rows.left(i); j < low; ++j)
+        for (Index k = high; k < rows.right_end(i); ++k)
           mixture(1, true, (label[k] - y) / (label[k] - label[j]), j, k);
     };
     double top = -core::infinity<double>, sum = 0, wanted = 0, mean = 0;
@@ -171,7 +177,7 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
       for (Index a = 0; a < d; ++a) {
         double sum = 0;
         for (Index k = 0; k < n; ++k) sum += (to_anchor(i, k) + to_key(k, i)) * double(row(k)[a]);
-        dx(place[std::size_t(i)], a) = T(sum);
+        dx(place[i], a) = T(sum);
       }
   return result;
 }

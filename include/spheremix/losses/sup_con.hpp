@@ -51,27 +51,25 @@ SoftmaxRow<T> softmax_row(T* s, Index n, T scale, T* e) {
 
 template <class T>
 SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
-                                  const std::vector<double>& labels, const SupConOptions& o,
+                                  const LabelView& labels, const SupConOptions& o,
                                   Workspace& workspace, MatrixView<T> dx) {
   expects_temperature<T>(function, "temperature", o.temperature);
   expects_tolerance(function, o.label_tolerance);
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
   const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-  const auto plan =
-      pairwise::make_row_plan<T>(function, n, n, d, 1, false, o.memory_budget,
-                                 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
+  const auto plan = pairwise::make_row_plan<T>(
+      function, n, n, d, 1, false, o.memory_budget,
+      LabelOrder::bytes(n) + 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};
   }
-  const LabelOrder order(labels, o.label_tolerance);
-  SupervisedResult result;
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    result.skipped += order.last[i] - order.first[i] == 1;
-  const Index anchors = n - result.skipped;
-
   Workspace::Frame frame = workspace.frame(plan.bytes);
+  const LabelOrder order(labels, o.label_tolerance, frame);
+  SupervisedResult result;
+  for (Index i = 0; i < n; ++i) result.skipped += order.last[i] - order.first[i] == 1;
+  const Index anchors = n - result.skipped;
   double* const loss = frame.take<double>(std::size_t(n));
   double* const moment = frame.take<double>(std::size_t(n));
   const auto sorted = take_rows<T>(frame, n, d);  // positives are neighbours
@@ -83,8 +81,8 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
   pairwise::row_sweep<T>(
       sorted, sorted, plan, frame,
       [&](const pairwise::PairRow<T>& row) {
-        const Index i = row.i, first = order.first[std::size_t(i)],
-                    last = order.last[std::size_t(i)], count = last - first - 1;
+        const Index i = row.i, first = order.first[i], last = order.last[i],
+                    count = last - first - 1;
         T *const s = row.s, *const e = row.scratch;
         loss[i] = moment[i] = 0;
         if (count == 0) {

@@ -56,12 +56,11 @@ struct RemixAnchor {
   /// loss and moment (sum of c s tau / anchors' share) of the anchor; G in row.s and row.other.
   void operator()(const pairwise::PairRow<T>& row, double& loss, double& moment) const {
     const auto& order = rows.order;
-    const std::size_t at = std::size_t(row.i);
-    const double* const label = order.label.data();
-    const double y = label[at];
-    const Index i = row.i, low = order.first[at], high = order.last[at];
-    const Index left = rows.left(at), end = rows.right_end(at);
-    const double count = rows.positives(at);
+    const double* const label = order.label;
+    const Index i = row.i, low = order.first[i], high = order.last[i];
+    const double y = label[i];
+    const Index left = rows.left(i), end = rows.right_end(i);
+    const double count = rows.positives(i);
     T *const s = row.s, *const share = row.scratch, *const mixed = share + row.stride,
              *const real = mixed + row.stride, *const z = real + row.stride,
              *const back = z + row.stride;
@@ -82,7 +81,7 @@ struct RemixAnchor {
         mixed[k] = -core::infinity<T>;
         continue;
       }
-      share[k] = T(lambda(order.place[at], order.place[std::size_t(k)]));
+      share[k] = T(lambda(order.place[i], order.place[k]));
       mixed[k] = scale * (share[k] * self + (T(1) - share[k]) * s[k]);
     }
     top = std::max(top, SPHEREMIX_DISPATCH(row_largest<T>)(mixed, n));
@@ -154,25 +153,25 @@ struct RemixAnchor {
 
 template <class T>
 SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
-                                    const std::vector<double>& labels, const RemixLambda<T>& lambda,
+                                    const LabelView& labels, const RemixLambda<T>& lambda,
                                     const SupRemixOptions& o, Workspace& workspace,
                                     MatrixView<T> dx) {
   expects_remix<T>(function, o);
-  const RemixRows rows(labels, o);
-  if (o.renormalise) return remix_dense(function, x, rows, lambda, o, workspace, dx);
+  if (o.renormalise) return remix_dense(function, x, labels, lambda, o, workspace, dx);
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
   const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-  const auto plan =
-      pairwise::make_row_plan<T>(function, n, n, d, 5, gradients && o.detach, o.memory_budget,
-                                 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
+  const auto plan = pairwise::make_row_plan<T>(
+      function, n, n, d, 5, gradients && o.detach, o.memory_budget,
+      RemixRows::bytes(n) + 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};
   }
-  SupervisedResult result;
-  for (std::size_t i = 0; i < labels.size(); ++i) result.skipped += rows.positives(i) == 0;
   Workspace::Frame frame = workspace.frame(plan.bytes);
+  const RemixRows rows(labels, o, frame);
+  SupervisedResult result;
+  for (Index i = 0; i < n; ++i) result.skipped += rows.positives(i) == 0;
   double* const loss = frame.take<double>(std::size_t(n));
   double* const moment = frame.take<double>(std::size_t(n));
   const auto sorted = take_rows<T>(frame, n, d);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
+#include <type_traits>
 
 #include "spheremix/losses/mixing.hpp"
 #include "spheremix/losses/row_outputs.hpp"
@@ -26,41 +26,75 @@ struct SupervisedResult {
   Index skipped = 0;
 };
 
-/// Labels in double, one a row, finite.
+/// Labels, one a row, in double whatever they are; read where they lie.
+struct LabelView {
+  const void* from;
+  double (*read)(const void*, Index);
+  Index size;
+
+  double operator[](Index i) const { return read(from, i); }
+};
+
+/// The caller's labels: a vector of any numbers, finite; copied only where an expression has to be
+/// computed.
 template <class L>
-std::vector<double> labels_of(const char* function, const Eigen::MatrixBase<L>& labels, Index n) {
-  core::expects(labels.rows() == 1 || labels.cols() == 1 || labels.size() == 0, function,
-                "labels are ", labels.rows(), " x ", labels.cols(), ", not a vector");
-  core::expects_size(function, "labels", labels.size(), n);
-  std::vector<double> all(static_cast<std::size_t>(n));
-  const auto plain = labels.derived().eval();
-  for (Index i = 0; i < n; ++i) {
-    const double y = double(labels.rows() == 1 ? plain(0, i) : plain(i, 0));
-    core::expects(std::isfinite(y), function, "labels[", i, "] is ", y);
-    all[std::size_t(i)] = y;
+class LabelArgument {
+ public:
+  LabelArgument(const char* function, const Eigen::MatrixBase<L>& labels, Index n)
+      : plain_(labels.derived()) {
+    core::expects(labels.rows() == 1 || labels.cols() == 1 || labels.size() == 0, function,
+                  "labels are ", labels.rows(), " x ", labels.cols(), ", not a vector");
+    core::expects_size(function, "labels", labels.size(), n);
+    for (Index i = 0; i < n; ++i)
+      core::expects(std::isfinite(read(&plain_, i)), function, "labels[", i, "] is ",
+                    read(&plain_, i));
   }
-  return all;
-}
+  LabelArgument(const LabelArgument&) = delete;
 
-/// For every row the range of others that count as equal, in the order of the labels.
+  LabelView view() const { return {&plain_, read, plain_.size()}; }
+
+ private:
+  using Plain = Eigen::Matrix<typename L::Scalar, Eigen::Dynamic, Eigen::Dynamic>;
+  using Held = std::conditional_t<bool(L::Flags& Eigen::DirectAccessBit), const L&, const Plain>;
+
+  static double read(const void* from, Index i) {
+    const auto& y = *static_cast<const std::remove_reference_t<Held>*>(from);
+    return double(y.rows() == 1 ? y(0, i) : y(i, 0));
+  }
+
+  Held plain_;
+};
+
+/// For every row the range of others that count as equal, in the order of the labels. In a frame.
 struct LabelOrder {
-  std::vector<Index> place;        ///< row of each place
-  std::vector<double> label;       ///< ascending
-  std::vector<Index> first, last;  ///< of each place: places [first, last) have an equal label
+  Index n;
+  Index* place;         ///< row of each place
+  double* label;        ///< ascending
+  Index *first, *last;  ///< of each place: places [first, last) have an equal label
 
-  LabelOrder(const std::vector<double>& labels, double tolerance)
-      : place(labels.size()), label(labels.size()), first(labels.size()), last(labels.size()) {
-    for (std::size_t i = 0; i < labels.size(); ++i) place[i] = Index(i);
-    std::stable_sort(place.begin(), place.end(), [&](Index a, Index b) {
-      return labels[std::size_t(a)] < labels[std::size_t(b)];
+  static std::size_t bytes(Index n) {
+    return 3 * Workspace::bytes_for<Index>(std::size_t(n)) +
+           Workspace::bytes_for<double>(std::size_t(n));
+  }
+
+  LabelOrder(const LabelView& labels, double tolerance, Workspace::Frame& frame)
+      : n(labels.size),
+        place(frame.take<Index>(std::size_t(n))),
+        label(frame.take<double>(std::size_t(n))),
+        first(frame.take<Index>(std::size_t(n))),
+        last(frame.take<Index>(std::size_t(n))) {
+    for (Index i = 0; i < n; ++i) place[i] = i;
+    std::sort(place, place + n, [&](Index a, Index b) {  // equal labels in the order of the rows
+      const double x = labels[a], y = labels[b];
+      return x < y || (x == y && a < b);
     });
-    for (std::size_t i = 0; i < labels.size(); ++i) label[i] = labels[std::size_t(place[i])];
-    std::size_t low = 0, high = 0;
-    for (std::size_t i = 0; i < labels.size(); ++i) {
+    for (Index i = 0; i < n; ++i) label[i] = labels[place[i]];
+    Index low = 0, high = 0;
+    for (Index i = 0; i < n; ++i) {
       while (label[i] - label[low] > tolerance) ++low;
-      while (high < labels.size() && label[high] - label[i] <= tolerance) ++high;
-      first[i] = Index(low);
-      last[i] = Index(high);
+      while (high < n && label[high] - label[i] <= tolerance) ++high;
+      first[i] = low;
+      last[i] = high;
     }
   }
 };
@@ -72,16 +106,16 @@ inline void expects_tolerance(const char* function, double tolerance) {
 
 /// The rows of X in the order of the labels.
 template <class T>
-void gather_rows(MatrixView<const T> x, const std::vector<Index>& place, MatrixView<T> to) {
-  for (Index i = 0; i < x.rows; ++i) std::copy_n(x.row(place[std::size_t(i)]), x.cols, to.row(i));
+void gather_rows(MatrixView<const T> x, const Index* place, MatrixView<T> to) {
+  for (Index i = 0; i < x.rows; ++i) std::copy_n(x.row(place[i]), x.cols, to.row(i));
 }
 
 /// out row place[i] = a_i + b_i.
 template <class T>
-void scatter_sum(MatrixView<const T> a, MatrixView<const T> b, const std::vector<Index>& place,
+void scatter_sum(MatrixView<const T> a, MatrixView<const T> b, const Index* place,
                  MatrixView<T> out) {
   for (Index i = 0; i < a.rows; ++i)
-    for (Index k = 0; k < a.cols; ++k) out(place[std::size_t(i)], k) = a(i, k) + b(i, k);
+    for (Index k = 0; k < a.cols; ++k) out(place[i], k) = a(i, k) + b(i, k);
 }
 
 /// Loss or, with `out`, gradients of run(x view, labels, workspace, dx view).
@@ -92,8 +126,9 @@ SupervisedResult supervised_value(const char* function, const Eigen::MatrixBase<
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows(x);
   core::expects(x.rows() >= 1, function, "X has no rows");
+  const LabelArgument<L> y(function, labels, x.rows());
   Workspace workspace;
-  return run(rows.view(), labels_of(function, labels, x.rows()), workspace, MatrixView<T>{});
+  return run(rows.view(), y.view(), workspace, MatrixView<T>{});
 }
 
 template <class X, class L, class Run, class Out>
@@ -106,8 +141,8 @@ void supervised_gradient(const char* function, const Eigen::MatrixBase<X>& x,
   core::expects(x.rows() >= 1, function, "X has no rows");
   core::OutputRows dx(function, "out.x", out.x, x.rows(), x.cols());
   core::expects_apart(function, dx.view(), rows.view());
-  const SupervisedResult result =
-      run(rows.view(), labels_of(function, labels, x.rows()), workspace, dx.view());
+  const LabelArgument<L> y(function, labels, x.rows());
+  const SupervisedResult result = run(rows.view(), y.view(), workspace, dx.view());
   dx.commit();
   out.loss = result.loss;
   out.log_temperature = result.log_temperature;

@@ -30,7 +30,7 @@ struct TripletOptions {
   double margin = 0.2;
   TripletMining mining = TripletMining::batch_hard;
   TripletDistance distance = TripletDistance::euclidean;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory of the mining
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };
 
 /// Loss and gradient of triplet.
@@ -45,7 +45,7 @@ struct TripletGradient {
 namespace detail {
 
 struct Triplet {
-  Index anchor, positive, negative;
+  Index positive, negative;  ///< of an anchor
 };
 
 struct TripletResult {
@@ -53,67 +53,98 @@ struct TripletResult {
   Index active = 0, skipped = 0;
 };
 
-/// Triplets of anchor i from its squared distances.
+/// Triplets of anchor i from its squared distances, one or one a positive; returns how many.
+/// `others`: room for n numbers.
 template <class T>
-void mine_triplets(TripletMining mining, const std::vector<double>& labels, Index i,
-                   const T* square, std::vector<Triplet>& out) {
-  const Index n = Index(labels.size());
-  const auto same = [&](Index j) { return labels[std::size_t(j)] == labels[std::size_t(i)]; };
+Index mine_triplets(TripletMining mining, const Index* label, Index n, Index i, const T* square,
+                    Index* others, Triplet* out) {
+  const auto same = [&](Index j) { return label[j] == label[i]; };
   if (mining == TripletMining::batch_hard) {
-    Triplet t{i, -1, -1};
+    Triplet t{-1, -1};
     for (Index j = 0; j < n; ++j) {
       if (j == i) continue;
       Index& best = same(j) ? t.positive : t.negative;
       if (best < 0 || (same(j) ? square[j] > square[best] : square[j] < square[best])) best = j;
     }
-    if (t.positive >= 0 && t.negative >= 0) out.push_back(t);
-    return;
+    if (t.positive < 0 || t.negative < 0) return 0;
+    *out = t;
+    return 1;
   }
-  std::vector<Index> others;
+  Index* end = others;
   for (Index j = 0; j < n; ++j)
-    if (!same(j)) others.push_back(j);
-  if (others.empty()) return;
-  std::stable_sort(others.begin(), others.end(),
-                   [&](Index a, Index b) { return square[a] < square[b]; });
+    if (!same(j)) *end++ = j;
+  if (end == others) return 0;
+  std::sort(others, end, [&](Index a, Index b) {
+    return square[a] < square[b] || (square[a] == square[b] && a < b);
+  });
+  Index count = 0;
   for (Index p = 0; p < n; ++p) {
     if (p == i || !same(p)) continue;
-    const auto next = std::upper_bound(others.begin(), others.end(), square[p],
-                                       [&](T limit, Index j) { return limit < square[j]; });
-    out.push_back({i, p, next == others.end() ? others.back() : *next});
+    const Index* const next = std::upper_bound(others, end, square[p],
+                                               [&](T limit, Index j) { return limit < square[j]; });
+    out[count++] = {p, next == end ? end[-1] : *next};
   }
+  return count;
+}
+
+/// Triplets there may be at most.
+inline Index most_triplets(TripletMining mining, const LabelView& labels, Workspace& workspace) {
+  if (mining == TripletMining::batch_hard) return labels.size;
+  Workspace::Frame frame = workspace.frame(LabelOrder::bytes(labels.size));
+  const LabelOrder order(labels, 0, frame);
+  Index count = 0;
+  for (Index i = 0; i < order.n; ++i) count += order.last[i] - order.first[i] - 1;
+  return count;
 }
 
 template <class T>
-TripletResult triplet_on_views(const char* function, MatrixView<const T> x,
-                               const std::vector<double>& labels, const TripletOptions& o,
-                               Workspace& workspace, MatrixView<T> dx) {
+TripletResult triplet_on_views(const char* function, MatrixView<const T> x, const LabelView& labels,
+                               const TripletOptions& o, Workspace& workspace, MatrixView<T> dx) {
   core::expects(o.margin >= 0 && std::isfinite(o.margin), function, "margin is ", o.margin,
                 ", not a finite number >= 0");
   const Index n = x.rows, d = x.cols;
-  const std::size_t each = Workspace::bytes_for<T>(std::size_t(n));
-  const auto plan = pairwise::make_row_plan<T>(function, n, n, d, 0, false, o.memory_budget, each);
+  const Index most = most_triplets(o.mining, labels, workspace);
+  const std::size_t gradient_bytes = dx.data ? rows_bytes<double>(n, d) : 0;
+  const auto plan = pairwise::make_row_plan<T>(
+      function, n, n, d, Index(sizeof(Index) / sizeof(T)), false, o.memory_budget,
+      LabelOrder::bytes(n) + Workspace::bytes_for<T>(std::size_t(n)) +
+          3 * Workspace::bytes_for<Index>(std::size_t(n)) +
+          Workspace::bytes_for<Triplet>(std::size_t(most)) + gradient_bytes);
   if (!computable(x, x, 1.0)) {
     if (dx.data) fill_nan(dx);
     return {core::nan<double>, 0, 0};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
+  const LabelOrder order(labels, 0, frame);
   T* const norm = frame.take<T>(std::size_t(n));
-  for (Index i = 0; i < n; ++i) norm[i] = T(row_product(x.row(i), x.row(i), d));
-  std::vector<std::vector<Triplet>> mined(static_cast<std::size_t>(n));
+  Index* const label = frame.take<Index>(std::size_t(n));  // equal where the labels are
+  Index* const start = frame.take<Index>(std::size_t(n));  // of each anchor's triplets
+  Index* const mined = frame.take<Index>(std::size_t(n));  // how many
+  Triplet* const triplets = frame.take<Triplet>(std::size_t(most));
+  for (Index k = 0, next = 0; k < n; ++k) {
+    const Index i = order.place[k];
+    norm[i] = T(row_product(x.row(i), x.row(i), d));
+    label[i] = order.first[k];
+    start[i] = next;
+    next += o.mining == TripletMining::batch_hard ? 1 : order.last[k] - order.first[k] - 1;
+  }
   pairwise::row_sweep<T>(x, x, plan, frame,
                          [&](const pairwise::PairRow<T>& row) {
                            for (Index j = 0; j < n; ++j)
                              row.s[j] = norm[row.i] + norm[j] - 2 * row.s[j];
-                           mine_triplets(o.mining, labels, row.i, row.s, mined[std::size_t(row.i)]);
+                           mined[row.i] = mine_triplets(o.mining, label, n, row.i, row.s,
+                                                        reinterpret_cast<Index*>(row.scratch),
+                                                        triplets + start[row.i]);
                          },
                          {});
   TripletResult result;
   Index count = 0;
-  for (const auto& triplets : mined) {
-    result.skipped += triplets.empty();
-    count += Index(triplets.size());
+  for (Index i = 0; i < n; ++i) {
+    result.skipped += mined[i] == 0;
+    count += mined[i];
   }
-  std::vector<double> gradient(dx.data ? std::size_t(n * d) : 0);
+  double* const gradient = dx.data ? frame.take<double>(std::size_t(n * d)) : nullptr;
+  if (gradient) std::fill_n(gradient, n * d, 0.0);
   const auto distance = [&](Index a, Index b) {
     return o.distance == TripletDistance::squared
                ? metrics::detail::squared_distance(x.row(a), x.row(b), d)
@@ -124,24 +155,25 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x,
     const double factor = weight * (o.distance == TripletDistance::squared ? 2 : 1 / value);
     for (Index k = 0; k < d; ++k) {
       const double g = factor * (double(x(a, k)) - double(x(b, k)));
-      gradient[std::size_t(a * d + k)] += g;
-      gradient[std::size_t(b * d + k)] -= g;
+      gradient[a * d + k] += g;
+      gradient[b * d + k] -= g;
     }
   };
   const double line = count > 0 ? 1 / double(count) : 0;
-  for (const auto& triplets : mined)
-    for (const Triplet& t : triplets) {
-      const double near = distance(t.anchor, t.positive), far = distance(t.anchor, t.negative);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < mined[i]; ++k) {
+      const Triplet t = triplets[start[i] + k];
+      const double near = distance(i, t.positive), far = distance(i, t.negative);
       const double lack = o.margin + near - far;
       if (!(lack > 0)) continue;
       ++result.active;
       result.loss += line * lack;
-      pull(t.anchor, t.positive, near, line);
-      pull(t.anchor, t.negative, far, -line);
+      pull(i, t.positive, near, line);
+      pull(i, t.negative, far, -line);
     }
   if (dx.data)
     for (Index i = 0; i < n; ++i)
-      for (Index k = 0; k < d; ++k) dx(i, k) = T(gradient[std::size_t(i * d + k)]);
+      for (Index k = 0; k < d; ++k) dx(i, k) = T(gradient[i * d + k]);
   return result;
 }
 
@@ -154,11 +186,9 @@ template <class X, class L>
   using T = typename X::Scalar;
   const core::InputRows<T> rows(x);
   core::expects(x.rows() >= 1, "triplet", "X has no rows");
+  const detail::LabelArgument<L> y("triplet", labels, x.rows());
   core::Workspace workspace;
-  return detail::triplet_on_views<T>("triplet", rows.view(),
-                                     detail::labels_of("triplet", labels, x.rows()), options,
-                                     workspace, {})
-      .loss;
+  return detail::triplet_on_views<T>("triplet", rows.view(), y.view(), options, workspace, {}).loss;
 }
 
 /// Loss and gradient into `out` (any struct with the fields of TripletGradient).
@@ -171,8 +201,9 @@ void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBas
   core::expects(x.rows() >= 1, name, "X has no rows");
   core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
   core::expects_apart(name, dx.view(), rows.view());
-  const auto result = detail::triplet_on_views<T>(
-      name, rows.view(), detail::labels_of(name, labels, x.rows()), options, workspace, dx.view());
+  const detail::LabelArgument<L> y(name, labels, x.rows());
+  const auto result =
+      detail::triplet_on_views<T>(name, rows.view(), y.view(), options, workspace, dx.view());
   dx.commit();
   out.loss = result.loss;
   out.active = result.active;
