@@ -13,6 +13,8 @@
 //
 // Controls: CLIP at another temperature, CLIP with a second temperature and no mixing, the heads
 // before fine-tuning, ECE with the temperature refitted, arithmetic without its step.
+#include <algorithm>
+
 #include "emoji_arithmetic.hpp"
 #include "m2_training.hpp"
 #include "program.hpp"
@@ -169,8 +171,9 @@ constexpr auto nothing = [](int) {};
 
 /// 0, a third, two thirds, all of them.
 std::vector<int> epochs_shown(int epochs) {
-  std::vector<int> shown{0, epochs / 3, 2 * epochs / 3, epochs};
-  shown.erase(std::unique(shown.begin(), shown.end()), shown.end());
+  std::vector<int> shown;
+  for (const int epoch : {0, epochs / 3, 2 * epochs / 3, epochs})
+    if (shown.empty() || shown.back() != epoch) shown.push_back(epoch);
   return shown;
 }
 
