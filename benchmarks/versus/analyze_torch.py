@@ -134,7 +134,8 @@ def main():
     own = s.diagonal().clone()
     offset = direction("image-text", s, own)
     direction("text-image", s.T.contiguous(), own)
-    put("image-text", offset_share=torch.unique(offset[offset != 0], return_counts=True)[1].max() / n,
+    shifted = torch.unique(offset[offset != 0], return_counts=True)[1]
+    put("image-text", offset_share=shifted.max() / n if len(shifted) else 0,
         alignment=((v - t) ** 2).sum(1).double().mean(), positive_cosine=own.double().mean(),
         negative_cosine=(s.sum(dtype=torch.float64) - own.double().sum()) / (n * (n - 1)))
     across = torch.exp(4 * (s - 1)).sum(dtype=torch.float64)
