@@ -150,8 +150,8 @@ class Objective {
   /// v, t: shared features; vi, ti: independent ones, used by the separation alone.
   const Gradients& gradient(const Rows& v, const Rows& t, const Rows* vi, const Rows* ti) {
     const Index n = kBatch;
-    const auto head = [n](const Rows& x) { return x.topRows(n); };
-    const auto tail = [n](const Rows& x) { return x.bottomRows(n); };
+    const auto head = [](const Rows& x) { return x.topRows(kBatch); };
+    const auto tail = [](const Rows& x) { return x.bottomRows(kBatch); };
     const float w = method_.weight;
     auto& [dv, dt, dvi, dti] = out_;
     dv.setZero(v.rows(), v.cols());
