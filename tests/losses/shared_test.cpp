@@ -78,7 +78,6 @@ TEST_CASE_TEMPLATE("both routes agree, whatever the cut into blocks", T, float, 
                              {513, 12},
                              {700, 7},
                              {2049, 6}}) {
-    CAPTURE(d);
     const Batch<T> b(n, d, 3);
     REQUIRE(takes_shared_route(b.x, b.y, b.lambda));
     check_routes(b.x, b.y, b.lambda, {.temperature = 0.1, .mix_temperature = 0.2, .weight = 0.7},
