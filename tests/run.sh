@@ -5,8 +5,8 @@
 #   sh tests/run.sh floors units only these stages, in the order below
 #
 # Stages   floors     no upward include, with planted faults that must be found
-#          units      unit tests and examples: g++, Release
-#          sanitized  core, io, math, pairwise, sphere and mixup: clang++, ASan + UBSan, warnings are errors
+#          units      unit tests (-O1: they are all compile time) and examples: g++, Release
+#          sanitized  core, io, math and pairwise: clang++, ASan + UBSan, warnings are errors
 #          headers    each header compiles alone, g++ and clang++
 #          two_units  two translation units link and agree, with one and with different -march
 #          budget     compile time of a program that uses one loss
@@ -16,7 +16,7 @@
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          cuda       each device header under nvcc for sm_80 and sm_90, where there is one
 # Only when asked for
-#          sanitized_more  losses, metrics and the contract as well: long
+#          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          cuda_tests every device test under nvcc for sm_80 and sm_90: long
 #          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
@@ -151,8 +151,8 @@ preset() { # preset, cmake arguments ...
 stage_floors() {
   script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && exit $first'
 }
-stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ -DSPHEREMIX_WERROR=ON; }
-stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;contract;gpu;losses;memory;metrics"; }
+stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ -DSPHEREMIX_WERROR=ON -DSPHEREMIX_TEST_FLAGS=-O1; }
+stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;contract;gpu;losses;memory;metrics;mixup;sphere"; }
 stage_sanitized_more() { preset dev; }
 stage_sanitized_gpu() { preset dev "-DSPHEREMIX_SKIP_TESTS="; }
 stage_headers() { script sh tests/scripts/headers_alone.sh; }
