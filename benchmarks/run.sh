@@ -88,6 +88,7 @@ if wanted programs; then
       repeats=2 least=0.001
       bench products pairwise_products_bench . --n=96 --d=32 --dtype=f32,f64
       bench losses losses_losses_bench . --n=96 --d=32 --dtype=f32,f64 --threads=1,2
+      bench field losses_field_bench . --n=96 --d=32 --dtype=f32,f64
       bench losses-by-d losses_losses_bench '^clip/' --n=96 --d=32,64
       bench metrics-by-d metrics_metrics_bench '^uniformity_with_gradient/spheremix' --n=96 --d=32,64
       bench losses-memory losses_losses_bench '^clip/(spheremix|eigen)/' --n=64,128,256 --d=32 --budget=4MiB,1GiB
@@ -99,6 +100,7 @@ if wanted programs; then
       repeats=3
       bench products pairwise_products_bench . --n=1024 --threads=1
       bench losses losses_losses_bench . --n=256,1024 --error-n=1024
+      bench field losses_field_bench . --n=1024,4096 --threads=2
       bench losses-large losses_losses_bench '/(spheremix|products)/' --n=4096 --threads=1,2 --error-n=0
       bench losses-by-d losses_losses_bench '^clip/(spheremix|products|eigen)/' --n=1024 --d=64,128,256,512,768,1024
       bench metrics-by-d metrics_metrics_bench '^uniformity_with_gradient/spheremix' --n=1024 --d=64,128,256,512,768,1024
@@ -111,6 +113,7 @@ if wanted programs; then
       bench products pairwise_products_bench . --n=512,1024,2048,4096 --dtype=f32,f64 --threads=1,2
       bench losses losses_losses_bench . --n=64,256,1024 --dtype=f32,f64 --threads=1,2
       bench losses-large losses_losses_bench '^clip/|^info_nce/|mix/' --n=4096,8192 --threads=1,2 --error-n=0
+      bench field losses_field_bench . --n=1024,2048,4096 --dtype=f32,f64 --threads=2
       bench losses-ragged losses_losses_bench '/spheremix/' --n=1000,4099 --d=511,768
       bench losses-by-d losses_losses_bench '^clip/' --n=2048 --d=64,128,256,512,768,1024
       bench metrics-by-d metrics_metrics_bench '^uniformity_with_gradient/spheremix' --n=2048 --d=64,128,256,512,768,1024
