@@ -37,6 +37,7 @@ WORKLOADS["clip-4096-f64"] = ("clip", {"n": 4096, "f64": True}, 6)
 WORKLOADS["info_nce-4096"] = ("info_nce", {"n": 4096}, 6)
 WORKLOADS["m2-4096"] = ("m2_mix", {"n": 4096}, 12)
 WORKLOADS["clip_m2-4096"] = ("clip_m2_mix", {"n": 4096}, 12)
+WORKLOADS["sup_remix-256"] = ("sup_remix", {"n": 256, "d": 128}, None)
 for n in (4096, 8192):
     WORKLOADS[f"uniformity-{n}"] = ("uniformity", {"n": n, "rival": "matmul"}, 3)
     WORKLOADS[f"uniformity-{n}-pdist"] = ("uniformity", {"n": n, "rival": "pdist"}, 3)
@@ -132,6 +133,24 @@ def torch_losses(torch):
             total = total + F.cross_entropy(logits, labels)
         return total
 
+    def sup_remix(x, labels, lam, log_tau, window):  # dense, anchor by anchor: n^3 d numbers at once are 8.6 GB
+        scale, keys, others = torch.exp(-log_tau), x.detach(), ~torch.eye(len(x), dtype=torch.bool)
+        apart = (labels[:, None] - labels[None]).abs()
+        real = scale * (x @ x.T) + torch.log(1 + apart)
+        negative = lam * keys[:, None] + (1 - lam) * keys[None]
+        mixed = scale * (x[:, None] * negative).sum(-1) + torch.log(1 + (1 - lam) * apart)
+        total, anchors = 0, 0
+        for i, y in enumerate(labels):
+            parents = ((labels < y) & (labels > y - window))[:, None] & ((labels > y) & (labels < y + window))[None]
+            if not parents.any():
+                continue
+            weight = torch.where(parents, (labels[None] - y) / (labels[None] - labels[:, None]), torch.zeros_like(apart))
+            positive = weight[:, :, None] * keys[:, None] + (1 - weight)[:, :, None] * keys[None]
+            z = (scale * (positive @ x[i]))[parents]
+            total = total + torch.logsumexp(torch.cat([real[i][others[i]], mixed[i][others[i]], z]), 0) - z.mean()
+            anchors += 1
+        return total / anchors
+
     def uniformity(x):
         kernel = torch.exp(-2 * (2 - 2 * (x @ x.T)))
         n = len(x)
@@ -140,7 +159,7 @@ def torch_losses(torch):
     def uniformity_pdist(x):
         return torch.pdist(x).pow(2).mul(-2).exp().mean().log()
 
-    return slerp, info_nce, clip, m2_mix, uniformity, uniformity_pdist
+    return slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist
 
 
 class Theirs:
@@ -152,13 +171,14 @@ class Theirs:
         self.scalars = {name: torch.tensor(value, dtype=self.x.dtype, requires_grad=gradients)
                         for name, value in (("log_temperature", math.log(p["tau"])),
                                             ("log_mix_temperature", math.log(p["mix_tau"])), ("lambda", p["lam"]))}
-        slerp, info_nce, clip, m2_mix, uniformity, uniformity_pdist = torch_losses(torch)
+        slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist = torch_losses(torch)
         x, y, (lt, lm, lam) = self.x, self.y, self.scalars.values()
         self.forward = {
             "clip": lambda: clip(x, y, lt),
             "info_nce": lambda: info_nce(x, y, lt),
             "m2_mix": lambda: m2_mix(x, y, lam, lm),
             "clip_m2_mix": lambda: clip(x, y, lt) + p["weight"] * m2_mix(x, y, lam, lm),
+            "sup_remix": lambda: sup_remix(x, y[:, 0].detach(), p["lam"], lt, p["weight"]),
             "uniformity": (lambda: uniformity_pdist(x)) if rival == "pdist" else (lambda: uniformity(x)),
             "slerp": lambda: slerp(x, y, 1 - lam),
             "slerp_vjp": lambda: slerp(x, y, 1 - lam),
@@ -241,7 +261,7 @@ def spread(times):
 def compare(torch, lib, name, threads, args):
     work, options, flops = WORKLOADS[name]
     n, f64 = options["n"], options.get("f64", False)
-    d, dtype = args.dim, numpy.float64 if f64 else numpy.float32
+    d, dtype = options.get("d", args.dim), numpy.float64 if f64 else numpy.float32
     rng = numpy.random.default_rng(1)
     x = rng.standard_normal((n, d))
     y = 0.5 * x + rng.standard_normal((n, d))  # pairs that belong together, cosine near .45

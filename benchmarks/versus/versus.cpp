@@ -9,6 +9,7 @@
 #include "spheremix/losses/clip_m2_mix.hpp"
 #include "spheremix/losses/info_nce.hpp"
 #include "spheremix/losses/m2_mix.hpp"
+#include "spheremix/losses/sup_remix.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 #include "spheremix/sphere/slerp_rows.hpp"
 #include "versus/fma_peak.hpp"
@@ -82,6 +83,14 @@ void run(VersusCall& c) {
     c.d_lambda = g.lambda;
     c.log_temperature = g.log_temperature;
     c.log_mix_temperature = g.log_mix_temperature;
+  } else if (work == "sup_remix") {  // labels: the first column of y
+    losses::SupervisedGradient<Out> g{0, out(c.dx), 0, 0};
+    losses::SupRemixOptions options;
+    options.temperature = c.temperature;
+    options.window = c.weight;
+    losses::sup_remix_with_gradient(x, y.col(0), c.lambda, options, workspace(), g);
+    c.loss = g.loss;
+    c.log_temperature = g.log_temperature;
   } else if (work == "uniformity") {
     metrics::UniformityGradient<Out> g{0, out(c.dx)};
     metrics::uniformity_with_gradient(x, {}, g);
