@@ -47,7 +47,7 @@ def run(title, command, folder):
 def copy_tree():
     for folder in (TREE, APP, HOME):
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT, TREE, symlinks=True, ignore=shutil.ignore_patterns("build*", ".git", "out", "__pycache__"))
+    shutil.copytree(ROOT, TREE, symlinks=True, ignore=shutil.ignore_patterns("build", "build-*", ".git", "out", "__pycache__"))
     APP.mkdir(parents=True)
     HOME.mkdir()
 
