@@ -24,7 +24,7 @@ OUT = Path(sys.argv[1]).resolve()
 TREE, APP, HOME = OUT / "tree", OUT / "app", OUT / "home"
 BLOCK = re.compile(r"(?:<!-- *([^>]*?) *-->\n+)?```(\w+)\n(.*?)```\n", re.S)
 ENV = {**os.environ, "HOME": str(HOME), "PKG_CONFIG_PATH": str(HOME / ".local/share/pkgconfig"),
-       "CMAKE_PREFIX_PATH": str(HOME / ".local")}
+       "CMAKE_PREFIX_PATH": str(HOME / ".local"), "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count())}
 failures = 0
 
 
