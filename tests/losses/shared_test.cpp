@@ -109,7 +109,7 @@ TEST_CASE("a saturated batch keeps its digits on the shared route") {
   CHECK((got.x - want.x).norm() <= 1e-11 * want.x.norm());
 }
 
-TEST_CASE("pairs too close or nearly antipodal, and small budgets, take the direct route") {
+TEST_CASE("pairs too close or nearly antipodal, rows not unit, small budgets: the direct route") {
   Batch<double> b(100, 9, 5);
   CHECK(takes_shared_route(b.x, b.y, b.lambda));
   Batch<double> near = b, far = b;
@@ -123,6 +123,17 @@ TEST_CASE("pairs too close or nearly antipodal, and small budgets, take the dire
         clip_m2_mix_with_gradient(each.x, each.y, each.lambda, direct<double>(100, {}));
     CHECK(same_bits(got.x, want.x));  // the same route: the same bits
   }
+  // Rows that are not unit: the mixture is that of the unit rows, whatever their lengths.
+  for (const double length : {1 + 4e-15, 1.001, 1e-20, 1e20})
+    for (const bool of_x : {true, false}) {
+      Batch<double> scaled = b;
+      (of_x ? scaled.x : scaled.y).row(42) *= length;
+      CHECK_FALSE(takes_shared_route(scaled.x, scaled.y, scaled.lambda));
+      const auto got = clip_m2_mix_with_gradient(scaled.x, scaled.y, scaled.lambda);
+      const auto want =
+          clip_m2_mix_with_gradient(scaled.x, scaled.y, scaled.lambda, direct<double>(100, {}));
+      CHECK(same_bits(got.x, want.x));
+    }
   int threads = 0;
   CHECK_FALSE(detail::shared_fits<double>(100, detail::shared_bytes<double>(100, 1) - 1, threads));
   CHECK(detail::shared_fits<double>(100, detail::shared_bytes<double>(100, 1), threads));

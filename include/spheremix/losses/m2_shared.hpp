@@ -9,8 +9,9 @@
 // gradients of the tables, the rest takes g . v_j = dL/dA_j and g . t_j = dL/dB_j only
 // (math::arc_slerp_vjp).
 //
-// Not for every batch: the closer a pair is to equal or antipodal, the more dL/dA - dL/dB or their sum
-// cancels, and near pi the weights grow. The direct route (m2_tables.hpp) has no such limits.
+// Not for every batch: rows must be unit to a few eps, for m_j is the mixture of the unit rows. And the
+// closer a pair is to equal or antipodal, the more dL/dA - dL/dB or their sum cancels, and near pi the
+// weights grow. The direct route (m2_tables.hpp) has no such limits.
 #pragma once
 
 #include "spheremix/losses/m2_tables.hpp"
@@ -21,6 +22,7 @@ namespace spheremix::losses::detail {
 inline constexpr double kSharedNearest = 0.02,
                         kSharedFarthest = 2.6;  ///< angles of a pair: A, B < 2
 inline constexpr Index kSharedRows = 64;        ///< fewer rows are not worth it
+inline constexpr double kSharedUnit = 4;        ///< eps that |x|^2 may be away from 1
 
 template <class T>
 std::size_t shared_bytes(Index n, int threads) {
@@ -41,11 +43,17 @@ bool shared_fits(Index n, std::size_t budget, int& threads) {
   return n >= kSharedRows && shared_bytes<T>(n, threads) <= budget;
 }
 
+template <class T>
+bool nearly_unit(const T* x, Index d) {
+  return std::abs(row_product(x, x, d) - 1) <= kSharedUnit * double(core::epsilon<T>);
+}
+
 /// Arcs from t_j to v_j and the weights of both. False where the route is not for this batch.
 template <class T>
 bool mix_weights(MatrixView<const T> v, MatrixView<const T> t, RowParameter<T> lambda,
                  math::Arc<T>* arc, T* a, T* b) {
   return sphere::detail::first_undefined(v.rows, v.cols, [=](Index i) {
+           if (!nearly_unit(v.row(i), v.cols) || !nearly_unit(t.row(i), v.cols)) return false;
            new (arc + i) math::Arc<T>(sphere::detail::arc_between(t.row(i), v.row(i), v.cols));
            const double theta = double(arc[i].theta);
            if (!(theta >= kSharedNearest && theta <= kSharedFarthest)) return false;

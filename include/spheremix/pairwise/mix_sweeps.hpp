@@ -6,17 +6,14 @@
 //             Kv = dL/d(V V^T), Kt = dL/d(T T^T):
 //             dV = H T + Kv V,  dT = H^T V + Kt T: 8 N^2 D flops
 //
-// The blocks of a pair (I, J) lie behind one another in the order of J, then I. One on the diagonal
-// has two tables: vt, and the upper triangle of vv over the lower one of tt (their diagonals are not
-// needed): 2 N^2 numbers in all.
+// The tables lie as mix_tables.hpp says: 2 N^2 numbers in all.
 #pragma once
 
-#include <cmath>
 #include <new>
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
-#include "spheremix/pairwise/plan.hpp"
+#include "spheremix/pairwise/mix_tables.hpp"
 #include "spheremix/pairwise/product.hpp"
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 
@@ -33,16 +30,14 @@ struct MixLines {
 template <class T>
 class MixSweeps {
  public:
-  static Index block_of(Index n) { return n >= 2048 ? 448 : n >= 512 ? 224 : 64; }
-
   static std::size_t bytes(Index n, int threads) {
     using core::Workspace;
-    const Index block = block_of(n), blocks = tiles(n, block);
+    const Index block = MixTables<T>::block_of(n), blocks = tiles(n, block);
     const auto each = [](Index count) { return Workspace::bytes_for<T>(std::size_t(count)); };
     return Workspace::bytes_for<Thread>(std::size_t(threads)) +
            std::size_t(threads) * (each(kPackA<T>) + each(kPackB<T>) + 2 * each(block * block)) +
-           each(2 * n * n) + 2 * kMixLines * each(blocks * n) + 2 * each(blocks * n) +
-           Workspace::bytes_for<double>(std::size_t(blocks * blocks));
+           Workspace::bytes_for<T>(MixTables<T>::numbers(n)) + 2 * kMixLines * each(blocks * n) +
+           2 * each(blocks * n) + Workspace::bytes_for<double>(std::size_t(blocks * blocks));
   }
 
   /// V, T: n x d. a, b: n mixing weights each.
@@ -53,20 +48,20 @@ class MixSweeps {
         a_(a),
         b_(b),
         n_(v.rows),
-        block_(block_of(n_)),
-        blocks_(tiles(n_, block_)),
+        tables_(n_, frame.take<T>(MixTables<T>::numbers(n_))),
+        blocks_(tables_.blocks()),
         workers_(threads) {
     const auto take = [&](Index count) { return frame.take<T>(std::size_t(count)); };
+    const Index block = tables_.block();
     threads_ = frame.take<Thread>(std::size_t(threads));
     for (int k = 0; k < threads; ++k) {
       T* const pack_a = take(kPackA<T>);
       T* const pack_b = take(kPackB<T>);
-      T* const vv = take(block_ * block_);
-      T* const tt = take(block_ * block_);
+      T* const vv = take(block * block);
+      T* const tt = take(block * block);
       new (threads_ + k) Thread{{pack_a, pack_b}, vv, tt};
       threads_[k].pack.keep_rows = true;
     }
-    tables_ = take(2 * n_ * n_);
     for (int k = 0; k < kMixLines; ++k) {
       top_[k] = take(blocks_ * n_);
       sum_[k] = take(blocks_ * n_);
@@ -88,7 +83,7 @@ class MixSweeps {
       if (i == j) {
         for (Index r = 0; r < block.vt.rows; ++r) out.positive[first(i) + r] = block.vt(r, r);
         SPHEREMIX_DISPATCH(mix_statistics<T, true>)(scale, mix_scale, block, to_rows, to_cols);
-        pack_triangles(block, triangles(i));
+        tables_.put_triangles(i, block);
       } else {
         times_transposed<T>(block.tv, ti, vj, false, mine.pack);
         SPHEREMIX_DISPATCH(mix_statistics<T, false>)(scale, mix_scale, block, to_rows, to_cols);
@@ -106,7 +101,8 @@ class MixSweeps {
                           to_cols = weights(j, i, shift, factor);
       double& moment = moment_[i * blocks_ + j];
       if (i == j) {
-        unpack_triangles(triangles(i), 0, count(i), block.vv, block.tt);
+        tables_.get_vv(i, 0, block.vv);
+        tables_.get_tt(i, 0, block.tt);
         moment =
             SPHEREMIX_DISPATCH(mix_gradient<T, true>)(scale, mix_scale, block, to_rows, to_cols);
         for (Index r = 0; r < block.vv.rows; ++r)
@@ -114,7 +110,7 @@ class MixSweeps {
             block.vv(r, c) += block.vv(c, r);
             block.tt(c, r) += block.tt(r, c);
           }
-        pack_triangles(block, triangles(i));
+        tables_.put_triangles(i, block);
       } else {
         moment =
             SPHEREMIX_DISPATCH(mix_gradient<T, false>)(scale, mix_scale, block, to_rows, to_cols);
@@ -144,7 +140,7 @@ class MixSweeps {
       const Index begin = task * size, end = std::min(n_, begin + size);
       for (Index j = 0; j < blocks_; ++j)
         for (const bool of_v : {true, false})
-          for (Index i = begin / block_; i * block_ < end; ++i) {
+          for (Index i = begin / tables_.block(); i < blocks_ && first(i) < end; ++i) {
             const Index from = std::max(begin, first(i)), to = std::min(end, first(i) + count(i));
             add_block(i, j, of_v, from - first(i), to - from, dv.middle_rows(from, to - from),
                       dt.middle_rows(from, to - from), threads_[thread]);
@@ -158,24 +154,16 @@ class MixSweeps {
     T *vv, *tt;  ///< tables of a diagonal block, unpacked
   };
 
-  Index first(Index i) const { return i * block_; }
-  Index count(Index i) const { return std::min(block_, n_ - i * block_); }
+  Index first(Index i) const { return tables_.first(i); }
+  Index count(Index i) const { return tables_.count(i); }
   core::MatrixView<const T> rows(core::MatrixView<const T> x, Index i) const {
     return x.middle_rows(first(i), count(i));
   }
-  core::MatrixView<T> table(Index i, Index j, Index k) const {
-    return {tables_ + 2 * first(j) * first(j) + (4 * first(i) + k * count(i)) * count(j), count(i),
-            count(j), count(j)};
-  }
-  core::MatrixView<T> triangles(Index i) const { return table(i, i, 1); }
 
   MixBlock<T> block(Index i, Index j, Thread& mine) const {
-    if (i == j)
-      return {table(i, i, 0),
-              {},
-              {mine.vv, count(i), count(i), count(i)},
-              {mine.tt, count(i), count(i), count(i)}};
-    return {table(i, j, 0), table(i, j, 1), table(i, j, 2), table(i, j, 3)};
+    if (i < j) return tables_.off_diagonal(i, j);
+    const Index c = count(i);
+    return {tables_.table(i, i, MixTable::vt), {}, {mine.vv, c, c, c}, {mine.tt, c, c, c}};
   }
 
   /// What block j says about the lines of block i.
@@ -201,31 +189,10 @@ class MixSweeps {
   void over_blocks(const Body& body) {
     for (int k = 0; k < workers_; ++k) threads_[k].pack.packed = nullptr;
     core::parallel_for(blocks_ * (blocks_ + 1) / 2, workers_, [&](Index task, int thread) {
-      Index j = Index((std::sqrt(8 * double(task) + 1) - 1) / 2);
-      while (j * (j + 1) / 2 > task) --j;
-      while ((j + 1) * (j + 2) / 2 <= task) ++j;
-      const Index i = task - j * (j + 1) / 2;
+      Index i, j;
+      MixTables<T>::blocks_of_task(task, i, j);
       body(i, j, block(i, j, threads_[thread]), thread);
     });
-  }
-
-  /// The upper triangle of vv over the lower one of tt, and back: rows [from, from + rows) of both,
-  /// symmetric with zeros on the diagonal.
-  static void pack_triangles(const MixBlock<T>& block, core::MatrixView<T> both) {
-    for (Index r = 0; r < both.rows; ++r) {
-      for (Index c = 0; c < r; ++c) both(r, c) = block.tt(r, c);
-      for (Index c = r + 1; c < both.cols; ++c) both(r, c) = block.vv(r, c);
-    }
-  }
-  static void unpack_triangles(core::MatrixView<T> both, Index from, Index rows,
-                               core::MatrixView<T> vv, core::MatrixView<T> tt) {
-    for (Index r = 0; r < rows; ++r) {
-      const Index own = from + r;
-      for (Index c = 0; c < both.cols; ++c) {
-        vv(r, c) = c == own ? T(0) : c > own ? both(own, c) : both(c, own);
-        tt(r, c) = c == own ? T(0) : c < own ? both(own, c) : both(c, own);
-      }
-    }
   }
 
   void merge(const MixLines<T>& out) {
@@ -255,32 +222,33 @@ class MixSweeps {
     const auto columns = [&](core::MatrixView<T> a) -> core::MatrixView<const T> {
       return {a.data + from, a.rows, rows, a.stride};
     };
+    using enum MixTable;
     if (i < j) {
-      times<T>(dv, part(table(i, j, of_v ? 2 : 0)), x, add, mine.pack);
-      times<T>(dt, part(table(i, j, of_v ? 1 : 3)), x, add, mine.pack);
+      times<T>(dv, part(tables_.table(i, j, of_v ? vv : vt)), x, add, mine.pack);
+      times<T>(dt, part(tables_.table(i, j, of_v ? tv : tt)), x, add, mine.pack);
     } else if (i > j) {
-      transposed_times<T>(dv, columns(table(j, i, of_v ? 2 : 1)), x, add, mine.pack);
-      transposed_times<T>(dt, columns(table(j, i, of_v ? 0 : 3)), x, add, mine.pack);
+      transposed_times<T>(dv, columns(tables_.table(j, i, of_v ? vv : tv)), x, add, mine.pack);
+      transposed_times<T>(dt, columns(tables_.table(j, i, of_v ? vt : tt)), x, add, mine.pack);
+    } else if (of_v) {
+      const core::MatrixView<T> own{mine.vv, rows, count(i), count(i)};
+      tables_.get_vv(i, from, own);
+      times<T>(dv, own, x, add, mine.pack);
+      transposed_times<T>(dt, columns(tables_.table(i, i, vt)), x, add, mine.pack);
     } else {
-      const core::MatrixView<T> vv{mine.vv, rows, count(i), count(i)},
-          tt{mine.tt, rows, count(i), count(i)};
-      unpack_triangles(triangles(i), from, rows, vv, tt);
-      if (of_v) {
-        times<T>(dv, vv, x, add, mine.pack);
-        transposed_times<T>(dt, columns(table(i, i, 0)), x, add, mine.pack);
-      } else {
-        times<T>(dv, part(table(i, i, 0)), x, add, mine.pack);
-        times<T>(dt, tt, x, add, mine.pack);
-      }
+      const core::MatrixView<T> own{mine.tt, rows, count(i), count(i)};
+      times<T>(dv, part(tables_.table(i, i, vt)), x, add, mine.pack);
+      tables_.get_tt(i, from, own);
+      times<T>(dt, own, x, add, mine.pack);
     }
   }
 
   core::MatrixView<const T> v_, t_;
   const T *a_, *b_;
-  Index n_, block_, blocks_;
+  Index n_;
+  MixTables<T> tables_;
+  Index blocks_;
   int workers_;
   Thread* threads_ = nullptr;
-  T* tables_ = nullptr;
   T *top_[kMixLines], *sum_[kMixLines];
   T *da_ = nullptr, *db_ = nullptr;
   double* moment_ = nullptr;
