@@ -24,6 +24,7 @@
 #pragma once
 
 #include "spheremix/losses/stacked.hpp"
+#include "spheremix/math/hard_negative.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
 namespace spheremix::losses {
@@ -36,23 +37,6 @@ struct HardNegativeOptions {
 };
 
 namespace detail {
-
-/// Loss of one anchor and its derivatives: of log R - a, of a at the floor, of ln(tau) at the
-/// floor.
-struct HardNegativeTerm {
-  double loss, pull, at_floor;
-};
-
-/// u = log R - a.
-inline HardNegativeTerm hard_negative_term(double u, double a, double count,
-                                           const HardNegativeOptions& o) {
-  const double keep = 1 - o.tau_plus, false_ones = o.tau_plus * count;
-  const double floor = count * std::exp(-1 / o.temperature - a);
-  if (u > 600) return {u - std::log(keep), 1, 0};
-  const double v = (std::exp(u) - false_ones) / keep;
-  if (!(v > floor)) return {std::log1p(floor), 0, floor / (1 + floor)};
-  return {std::log1p(v), std::exp(u) / (keep * (1 + v)), 0};
-}
 
 struct HardNegativeLoss {
   const HardNegativeOptions& options;
@@ -105,7 +89,8 @@ struct HardNegativeLoss {
           const double a = double(scale) * double(positive);
           const double u =
               std::log(count) + double(scale) * double(top) + std::log(sum / weights) - a;
-          const HardNegativeTerm term = hard_negative_term(u, a, count, o);
+          const math::HardNegativeTerm term =
+              math::hard_negative_term(u, a, count, o.temperature, o.tau_plus);
           loss[i] = line * term.loss;
           if (!gradients) return;
           const double own = -line * (term.pull + term.at_floor) / o.temperature;

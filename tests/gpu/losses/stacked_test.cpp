@@ -55,7 +55,8 @@ void check(Index n, Index d, double tau, bool decoupled, Precision precision, In
   Buffer<double> loss(3);
   const losses::ContrastiveGradient<T> out{loss.data(), gx.view(), gy.view(), loss.data() + 1};
   if (decoupled) {
-    const losses::DecoupledContrastiveOptions options{tau, precision, block};
+    const losses::DecoupledContrastiveOptions options{
+        .temperature = tau, .precision = precision, .block = block};
     Buffer<char> scratch(losses::decoupled_contrastive_bytes<T>(dx.input(), dy.input(), options));
     finish(losses::decoupled_contrastive_with_gradient<T>(dx.input(), dy.input(), options, out,
                                                           scratch.scratch()));

@@ -31,10 +31,69 @@ struct StackKernel {
   }
 };
 
+/// Z = [X; Y] as an operand of the tiles.
+template <class T, class Operand>
+Status stack(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+             const core::MatrixView<Operand>& z, cudaStream_t stream) {
+  using Stack = StackKernel<T, Operand>;
+  const Index n = x.rows, blocks = pairwise::ceil_div(n * z.cols, Stack::kThreads);
+  const Status status = pairwise::start(Stack{x, z.middle_rows(0, n)}, blocks, stream);
+  return status ? pairwise::start(Stack{y, z.middle_rows(n, n)}, blocks, stream) : status;
+}
+
 struct StackedCall {
   double temperature;
   bool decoupled;
   Index block;
+  double sigma = 0;  ///< > 0: positives weigh 2 - N softmax(x_i.y_i / sigma)
+};
+
+/// DCL's weights. With c the pairs' cosines, q the softmax of c / sigma, m = sum q c:
+///
+///   (1/N tau) sum (1 - w_i) c_i = (m - mean c) / tau            is added to the loss,
+///   dL/dc_i = (-w_i + N q_i (c_i - m) / sigma) / (N tau)        goes to rows[i].b and rows[N + i].b,
+///   sum q_i (c_i - m)^2 / (sigma tau)                           is what dL/d log tau lacks:
+///                                                               -sum c_i dL/dc_i holds it, tau does not.
+/// One block.
+template <class T>
+struct DclWeightsKernel {
+  static constexpr unsigned kThreads = 512, kResident = 2, kWarps = kThreads / kWarp;
+  static constexpr std::size_t kShared = 5 * kWarps * sizeof(double);
+
+  Index n;
+  const T* cosines;
+  double temperature, sigma;
+  pairwise::RowPair<T>* rows;  ///< 2 N of them
+  double* loss;                ///< what is added to the loss
+  double* along;               ///< added to sum z . dZ, nullptr without gradients
+
+  __device__ void operator()() const {
+    double* const shared = reinterpret_cast<double*>(shared_memory());
+    double top = -core::infinity<double>;
+    for (Index i = threadIdx.x; i < n; i += kThreads)
+      top = pairwise::larger(top, double(cosines[i]));
+    top = pairwise::block_max<kThreads>(top, shared);
+    double sums[3] = {0, 0, 0};  // of e, e (c - top) and c - top
+    for (Index i = threadIdx.x; i < n; i += kThreads) {
+      const double c = double(cosines[i]) - top, e = std::exp(c / sigma);
+      sums[0] += e;
+      sums[1] += e * c;
+      sums[2] += c;
+    }
+    pairwise::block_sums<kThreads>(sums, 3, shared + kWarps);
+    const double size = double(n), mean = sums[1] / sums[0];
+    double spread[1] = {0};
+    for (Index i = threadIdx.x; i < n; i += kThreads) {
+      const double c = double(cosines[i]) - top, q = std::exp(c / sigma) / sums[0];
+      const T slope = T(size * q * (1 + (c - mean) / sigma) - 2);
+      rows[i].b = rows[n + i].b = slope;
+      spread[0] += q * (c - mean) * (c - mean);
+    }
+    pairwise::block_sums<kThreads>(spread, 1, shared + 4 * kWarps);
+    if (threadIdx.x > 0) return;
+    *loss = (mean - sums[2] / size) / temperature;
+    if (along) *along = -2 * spread[0] / (sigma * temperature);
+  }
 };
 
 template <class Tile, class T>
@@ -43,7 +102,7 @@ std::size_t stacked_bytes(const core::MatrixView<const T>& x, Index block) {
   const std::size_t n = std::size_t(x.rows);
   return pairwise::operand_bytes<Tile>(2 * x.rows, x.cols) +
          scratch_bytes<pairwise::RowPair<Sum>>(2 * n) + scratch_bytes<Sum>(2 * n) +
-         scratch_bytes<double>(n / 64 + 1) + scratch_bytes<double>(n / 2 + 2) +
+         scratch_bytes<double>(n / 64 + 2) + scratch_bytes<double>(n / 2 + 3) +
          pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, 2 * x.rows, block), true,
                                      false, true);
 }
@@ -64,14 +123,9 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
                                     cols};
   Pair* const statistics = frame.take<Pair>(2 * size);
   Sum* const positives = frame.take<Sum>(2 * size);
-  double* const losses = frame.take<double>(size / 64 + 1);
-  double* const along = frame.take<double>(size / 2 + 2);
-  using Stack = StackKernel<T, Operand>;
-  Status status = pairwise::start(Stack{x, z.middle_rows(0, n)},
-                                  pairwise::ceil_div(n * cols, Stack::kThreads), stream);
-  if (status)
-    status = pairwise::start(Stack{y, z.middle_rows(n, n)},
-                             pairwise::ceil_div(n * cols, Stack::kThreads), stream);
+  double* const losses = frame.take<double>(size / 64 + 2);
+  double* const along = frame.take<double>(size / 2 + 3);
+  Status status = stack(x, y, z, stream);
 
   const double scale = 1 / (call.temperature * 0.693147180559945309417), each = 0.5 / double(n);
   const Sum unit = Sum(double(Tile::kWeightScale) / scale);
@@ -94,9 +148,17 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
     status = pairwise::start(
         Finish{2 * n, positives, Sum(scale), statistics, nullptr, each, 0, losses, call.decoupled},
         loss_blocks, stream);
+  using Positives = pairwise::PositivesKernel<T>;
+  const Index blocks = pairwise::ceil_div(n, Positives::kRowsEach);
+  const bool weighted = call.sigma > 0;
+  if (status && weighted)
+    status = pairwise::start(
+        DclWeightsKernel<Sum>{n, positives, call.temperature, call.sigma, statistics,
+                              losses + loss_blocks, out.x.data ? along + 2 * blocks : nullptr},
+        1, stream);
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
-  reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
+  reduce.sum[0] = {losses, loss_blocks + weighted, 1, out.loss};
   if (!out.x.data) return pairwise::start(reduce, 1, stream);
 
   const double slope = each / call.temperature;
@@ -112,16 +174,14 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
                                        Sum(slope / double(Tile::kWeightScale)), limits,
                                        frame.rest(), stream, products);
   }
-  using Positives = pairwise::PositivesKernel<T>;
   using Along = pairwise::AlongKernel<T>;
-  const Index blocks = pairwise::ceil_div(n, Positives::kRowsEach);
   if (status)
     status = pairwise::start(
         Positives{x, y, statistics, statistics + n, slope, slope, out.x, out.y, along}, blocks,
         stream);
   if (status) status = pairwise::start(Along{y, out.y, along + blocks}, blocks, stream);
   if (!status) return status;
-  reduce.sum[1] = {along, 2 * blocks, -0.5, out.log_temperature};
+  reduce.sum[1] = {along, 2 * blocks + weighted, -0.5, out.log_temperature};
   return pairwise::start(reduce, out.log_temperature ? 2 : 1, stream);
 }
 

@@ -35,6 +35,33 @@ __device__ __forceinline__ double block_sum(double v, double* shared) {
   return sum;
 }
 
+/// sums[k] over the block for k < count, the same bits in every thread; `shared` holds count doubles
+/// a warp that nobody uses before or after.
+template <unsigned Threads>
+__device__ __forceinline__ void block_sums(double* sums, unsigned count, double* shared) {
+  constexpr unsigned kWarps = Threads / kWarp;
+  for (unsigned k = 0; k < count; ++k) {
+    const double v = warp_sum(sums[k]);
+    if (threadIdx.x % kWarp == 0) shared[k * kWarps + threadIdx.x / kWarp] = v;
+  }
+  block_barrier();  // every warp's sums are there
+  for (unsigned k = 0; k < count; ++k) {
+    sums[k] = 0;
+    for (unsigned w = 0; w < kWarps; ++w) sums[k] += shared[k * kWarps + w];
+  }
+}
+
+/// The largest over the block, in every thread, NaN passed over unless all are; `shared` as above, a
+/// T a warp.
+template <unsigned Threads, class T>
+__device__ __forceinline__ T block_max(T v, T* shared) {
+  v = warp_max(v);
+  if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = v;
+  block_barrier();  // every warp's largest is there
+  for (unsigned w = 0; w < Threads / kWarp; ++w) v = v < shared[w] || v != v ? shared[w] : v;
+  return v;
+}
+
 template <class T>
 struct ToHalfKernel {
   static constexpr unsigned kThreads = 256, kResident = 4;
@@ -119,7 +146,7 @@ struct FinishKernel {
   }
 };
 
-/// dX_i += g_i y_i, dY_i += g_i x_i with g_i = row_weight rows[i].b + col_weight cols[i].b; one
+/// dX_i = factor dX_i + g_i y_i, dY_i = factor dY_i + g_i x_i with g_i = row_weight rows[i].b + col_weight cols[i].b; one
 /// warp a row.
 template <class Input>
 struct PositivesKernel {
@@ -132,20 +159,22 @@ struct PositivesKernel {
   const RowPair<T>* cols;
   double row_weight, col_weight;  ///< scale of the logits included
   core::MatrixView<T> dx, dy;
-  double* partial;  ///< sum of x_i . dX_i, one a block
+  double* partial;            ///< sum of x_i . dX_i, one a block
+  const T* factor = nullptr;  ///< of what dX and dY hold; none: 1
 
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     double along = 0;
     if (i < x.rows) {
+      const T keep = factor ? *factor : T(1);
       T g = 0;
       if (rows) g += T(row_weight) * rows[i].b;
       if (cols) g += T(col_weight) * cols[i].b;
       for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
         const T a = widen(x(i, k)), b = widen(y(i, k));
-        const T gx = dx(i, k) + g * b;
+        const T gx = keep * dx(i, k) + g * b;
         dx(i, k) = gx;
-        dy(i, k) += g * a;
+        dy(i, k) = keep * dy(i, k) + g * a;
         along += double(a) * double(gx);
       }
     }

@@ -109,6 +109,10 @@ struct WeightsKernel {
     store_weights<Tile>(
         weights + Index(place.row) * kEdge * stride + col0, stride, shared, [&](int r, int c) {
           const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
+          if (!plain) {  // a policy may read what belongs to row i and column j: they exist
+            const bool inside = Index(Tile::row(r)) < height && Index(Tile::col(c)) < width;
+            if (!inside || excluded.pair(i, j)) return T(0);
+          }
           const T s = tile.sum(r, c), z = policy.logit(s, i, j);
           T p = 0, q = 0;
           if (together) {
@@ -119,10 +123,7 @@ struct WeightsKernel {
             if (Policy::kRows) p = pair_exp2(z - of_row[r]);
             if (Policy::kCols) q = pair_exp2(z - of_col[c]);
           }
-          const T g = policy.gradient(s, p, q, i, j);
-          if (plain) return g;
-          const bool inside = Index(Tile::row(r)) < height && Index(Tile::col(c)) < width;
-          return inside && !excluded.pair(i, j) ? g : T(0);
+          return policy.gradient(s, p, q, i, j);
         });
   }
 

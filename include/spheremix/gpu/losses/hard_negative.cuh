@@ -1,0 +1,278 @@
+// HCL on the device, contrast with hard negatives: negatives are weighted by e^(beta s / tau), and
+// the share of false ones, tau_plus, is taken off.
+//
+//   Z = [X; Y], anchor i with positive a = z_i.z_p(i)/tau and the M = 2 N - 2 other logits b_j:
+//   R = M sum_j e^((1 + beta) b_j) / sum_j e^(beta b_j)
+//   V = max( (R - tau_plus M e^a) / (1 - tau_plus),  M e^(-1/tau) )
+//   L = (1/2N) sum_i log(1 + V_i e^-a_i)                                              (nats)
+//
+// Gradient, with k_i the pull of math/hard_negative.hpp and p, q the two softmaxes:
+//   dL/db_ij = k_i ((1 + beta) p_ij - beta q_ij) / 2N,   dL/da_i = -(k_i, or V / (V + e^a)) / 2N
+// log2 k_i is folded into the two log-sum-exps that the weights are formed with. k_i is unbounded
+// just above the false negatives' share, so G's power of two is chosen on the device.
+//
+// Cost     32 N^2 D flops (24 for beta = 0): two statistics, one sweep of weights and products.
+// Memory   the stacked operand (4 N D bytes; 8 or 16 N D in f32 or f64), 60 N bytes and at most
+//          33 MiB.
+// Errors   as in clip.cuh, beta < 0, tau_plus outside [0, 1). L = 0 for N = 1.
+// [Robinson et al. 2021, arXiv 2010.04592, equation 4; tau_plus: Chuang et al. 2020, arXiv
+// 2007.00224]
+#pragma once
+
+#include "spheremix/gpu/losses/stacked.cuh"
+#include "spheremix/math/hard_negative.hpp"
+
+namespace spheremix::gpu::losses {
+
+struct HardNegativeOptions {
+  double temperature = 0.5;
+  double beta = 1;        ///< concentration on hard negatives
+  double tau_plus = 0.1;  ///< probability of a false negative
+  Precision precision = Precision::fast;
+  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
+};
+
+namespace detail {
+
+/// Pairs of both views: logits (1 + beta) s / tau in base 2, weights of both softmaxes and of both
+/// ends of the pair.
+template <class T>
+struct HardNegativePair {
+  static constexpr bool kRows = true, kCols = true;
+  T hard, soft;                      ///< scales of the two logits
+  T hard_weight, soft_weight;        ///< 1 + beta, beta
+  const pairwise::RowPair<T>* rows;  ///< of `soft`, by row; nullptr for beta = 0
+  const pairwise::RowPair<T>* cols;
+  const T* unit;  ///< what the Weight type wants
+
+  __device__ __forceinline__ T logit(T s, Index, Index) const { return hard * s; }
+  __device__ __forceinline__ T gradient(T s, T p, T q, Index i, Index j) const {
+    T g = hard_weight * (p + q);
+    if (rows) {
+      const T z = soft * s;
+      g -= soft_weight * (pairwise::pair_exp2(z - rows[i].a) + pairwise::pair_exp2(z - cols[j].a));
+    }
+    return *unit * g;
+  }
+};
+
+/// Statistics of an anchor -> its loss, its positive's weight and log-sum-exps less log2(pull), and
+/// a bound of its weights.
+template <class T>
+struct HardNegativeFinishKernel {
+  static constexpr unsigned kThreads = 128, kResident = 4, kWarps = kThreads / kWarp;
+  static constexpr std::size_t kShared = 2 * kWarps * sizeof(double);
+
+  Index anchors;
+  const T* positives;  ///< cosines
+  double temperature, beta, tau_plus;
+  pairwise::RowPair<T>* hard;
+  pairwise::RowPair<T>* soft;  ///< nullptr for beta = 0
+  T* bound;
+  double* losses;  ///< a block's share of L
+  double* floors;  ///< of dL/d ln(tau) through the floors
+
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
+    double sums[2] = {0, 0};  // of losses, and of dL/d ln(tau) at the floors
+    if (i < anchors) {
+      constexpr double kLn2 = 0.693147180559945309417;
+      const double count = double(anchors - 2), a = double(positives[i]) / temperature;
+      const double top = double(hard[i].a) + std::log2(double(hard[i].b));
+      const double weights = soft ? double(soft[i].a) + std::log2(double(soft[i].b)) : 0;
+      const double u = kLn2 * (top - weights) + (soft ? std::log(count) : 0) - a;
+      math::HardNegativeTerm term{core::nan<double>, core::nan<double>, 0};
+      if (count == 0 && a - a == 0)
+        term = {0, 0, 0};
+      else if (count > 0 && u - u == 0 && a - a == 0)
+        term = math::hard_negative_term(u, a, count, temperature, tau_plus);
+      const double pull = std::log2(term.pull);
+      const auto largest = [](T sum) { return sum > 1 ? 1 / double(sum) : 1; };
+      double most = term.pull * (1 + beta) * largest(hard[i].b);
+      hard[i] = {T(top - pull), T(-(term.pull + term.at_floor))};
+      if (soft) {
+        most = pairwise::larger(most, term.pull * beta * largest(soft[i].b));
+        soft[i].a = T(weights - pull);
+      }
+      bound[i] = T(most);
+      sums[0] = term.loss / double(anchors);
+      sums[1] = term.at_floor / double(anchors) / temperature;
+    }
+    pairwise::block_sums<kThreads>(sums, 2, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x > 0) return;
+    losses[blockIdx.x] = sums[0];
+    floors[blockIdx.x] = sums[1];
+  }
+};
+
+/// unit[0] = scale 2^-e, unit[1] = 2^e with the least e >= 0 that brings every bound to at most 1.
+/// One block.
+template <class T>
+struct HardNegativeUnitKernel {
+  static constexpr unsigned kThreads = 256, kResident = 4;
+  static constexpr std::size_t kShared = kThreads / kWarp * sizeof(T);
+  const T* bound;
+  Index count;
+  T scale;
+  T* unit;
+  __device__ void operator()() const {
+    T most = 1;
+    for (Index k = threadIdx.x; k < count; k += kThreads) most = pairwise::larger(most, bound[k]);
+    most = pairwise::block_max<kThreads>(most, reinterpret_cast<T*>(shared_memory()));
+    if (threadIdx.x > 0) return;
+    const T factor = std::exp2(std::ceil(std::log2(most)));
+    unit[0] = scale / factor;
+    unit[1] = factor;
+  }
+};
+
+template <class Tile, class T>
+std::size_t hard_negative_bytes(const core::MatrixView<const T>& x, Index block) {
+  using Sum = typename Tile::Sum;
+  const std::size_t n = std::size_t(x.rows);
+  return pairwise::operand_bytes<Tile>(2 * x.rows, x.cols) +
+         2 * scratch_bytes<pairwise::RowPair<Sum>>(2 * n) + 2 * scratch_bytes<Sum>(2 * n) +
+         scratch_bytes<Sum>(2) + 2 * scratch_bytes<double>(n / 64 + 1) +
+         scratch_bytes<double>(n / 2 + 2) +
+         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, 2 * x.rows, block), true,
+                                     false, true);
+}
+
+template <class Tile, class T, class Products>
+Status hard_negative(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                     const HardNegativeOptions& options, const ContrastiveGradient<T>& out,
+                     Scratch scratch, cudaStream_t stream, const Products& products) {
+  using Sum = typename Tile::Sum;
+  using Operand = typename Tile::Input;
+  using Pair = pairwise::RowPair<Sum>;
+  if (scratch.bytes < hard_negative_bytes<Tile>(x, options.block))
+    return invalid("the scratch is too small");
+  const Index n = x.rows, cols = pairwise::round_up(x.cols, Tile::kAlign);
+  const std::size_t size = std::size_t(n);
+  ScratchFrame frame(scratch);
+  const core::MatrixView<Operand> z{frame.take<Operand>(2 * size * std::size_t(cols)), 2 * n, cols,
+                                    cols};
+  Pair* const hard = frame.take<Pair>(2 * size);
+  Pair* const soft = frame.take<Pair>(2 * size);
+  Sum* const positives = frame.take<Sum>(2 * size);
+  Sum* const bound = frame.take<Sum>(2 * size);
+  Sum* const unit = frame.take<Sum>(2);
+  double* const losses = frame.take<double>(size / 64 + 1);
+  double* const floors = frame.take<double>(size / 64 + 1);
+  double* const along = frame.take<double>(size / 2 + 2);
+  Status status = stack(x, y, z, stream);
+
+  const double base2 = 1 / (options.temperature * 0.693147180559945309417);
+  const Sum hard_scale = Sum((1 + options.beta) * base2), soft_scale = Sum(options.beta * base2);
+  const bool weighted = options.beta > 0;
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, 2 * n, options.block);
+  const pairwise::Excluded excluded{{0, n, 0}, 2};
+  for (int side = 0; side < 2; ++side)
+    for (int which = 0; which < (weighted ? 2 : 1) && status; ++which) {
+      pairwise::Table<Tile, math::SoftmaxPair<Sum, true, false>> t;
+      t.x = z.middle_rows(side * n, n);
+      t.y = z;
+      t.policy = {which == 0 ? hard_scale : soft_scale, 0, 0};
+      t.excluded = excluded;
+      t.positive = side == 0 ? n : 0;
+      t.positives = which == 0 ? positives + side * n : nullptr;
+      t.rows = (which == 0 ? hard : soft) + side * n;
+      status = pairwise::sweep_statistics(t, limits, frame.rest(), stream);
+    }
+  using Finish = HardNegativeFinishKernel<Sum>;
+  const Index loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads);
+  if (status)
+    status = pairwise::start(
+        Finish{2 * n, positives, options.temperature, options.beta, options.tau_plus, hard,
+               weighted ? soft : nullptr, bound, losses, floors},
+        loss_blocks, stream);
+  if (!status) return status;
+  pairwise::ReduceKernel reduce{};
+  reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
+  if (!out.x.data) return pairwise::start(reduce, 1, stream);
+
+  status = pairwise::start(HardNegativeUnitKernel<Sum>{bound, 2 * n, Tile::kWeightScale, unit}, 1,
+                           stream);
+  const double slope = 0.5 / double(n) / options.temperature;
+  for (int side = 0; side < 2 && status; ++side) {
+    pairwise::Table<Tile, HardNegativePair<Sum>> t;
+    t.x = z.middle_rows(side * n, n);
+    t.y = z;
+    t.policy = {hard_scale,
+                soft_scale,
+                Sum(1 + options.beta),
+                Sum(options.beta),
+                weighted ? soft + side * n : nullptr,
+                soft,
+                unit};
+    t.excluded = excluded;
+    t.rows = hard + side * n;
+    t.cols = hard;
+    status = pairwise::sweep_gradients(t, {side == 0 ? out.x : out.y, {}},
+                                       Sum(slope / double(Tile::kWeightScale)), limits,
+                                       frame.rest(), stream, products);
+  }
+  using Positives = pairwise::PositivesKernel<T>;
+  using Along = pairwise::AlongKernel<T>;
+  const Index blocks = pairwise::ceil_div(n, Positives::kRowsEach);
+  if (status)
+    status = pairwise::start(
+        Positives{x, y, hard, hard + n, slope, slope, out.x, out.y, along, unit + 1}, blocks,
+        stream);
+  if (status) status = pairwise::start(Along{y, out.y, along + blocks}, blocks, stream);
+  if (!status) return status;
+  if (!out.log_temperature) return pairwise::start(reduce, 1, stream);
+  reduce.sum[1] = {along, 2 * blocks, -0.5, out.log_temperature};
+  status = pairwise::start(reduce, 2, stream);
+  if (!status) return status;
+  reduce.sum[0] = {floors, loss_blocks, 1, out.log_temperature, true};
+  return pairwise::start(reduce, 1, stream);
+}
+
+template <class T, class Products>
+Status hard_negative_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                             const HardNegativeOptions& options, const ContrastiveGradient<T>& out,
+                             Scratch scratch, cudaStream_t stream, const Products& products) {
+  if (const char* wrong = pair_error(x, y)) return invalid(wrong);
+  if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
+    return invalid(wrong);
+  if (!(options.beta >= 0) || !(options.beta <= core::largest<double>))
+    return invalid("beta is not a finite number >= 0");
+  if (!(options.tau_plus >= 0 && options.tau_plus < 1))
+    return invalid("tau_plus lies outside [0, 1)");
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return hard_negative<Tile>(x, y, options, out, scratch, stream, products);
+  });
+}
+
+}  // namespace detail
+
+/// Scratch of hard_negative and hard_negative_with_gradient in bytes, for these very views.
+template <class T>
+std::size_t hard_negative_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
+                                const HardNegativeOptions& options = {}) {
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return detail::hard_negative_bytes<Tile>(x, options.block);
+  });
+}
+
+/// *loss (device memory).
+template <class T>
+Status hard_negative(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                     const HardNegativeOptions& options, double* loss, Scratch scratch,
+                     cudaStream_t stream = nullptr) {
+  return detail::hard_negative_checked(x, y, options, ContrastiveGradient<T>{loss, {}, {}, nullptr},
+                                       scratch, stream, pairwise::KernelProducts{});
+}
+
+/// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null.
+template <class T, class Products = pairwise::KernelProducts>
+Status hard_negative_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                                   const HardNegativeOptions& options,
+                                   const ContrastiveGradient<T>& out, Scratch scratch,
+                                   cudaStream_t stream = nullptr, const Products& products = {}) {
+  if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
+  return detail::hard_negative_checked(x, y, options, out, scratch, stream, products);
+}
+
+}  // namespace spheremix::gpu::losses
