@@ -12,7 +12,7 @@
 // just above the false negatives' share, so G's power of two is chosen on the device.
 //
 // Cost     32 N^2 D flops (24 for beta = 0): two statistics, one sweep of weights and products.
-// Memory   the stacked operand (4 N D bytes; 8 or 16 N D in f32 or f64), 60 N bytes and at most
+// Memory   the stacked operand (4 N D bytes; 8 or 16 N D in f32 or f64), 53 N bytes and at most
 //          33 MiB.
 // Errors   as in clip.cuh, beta < 0, tau_plus outside [0, 1). L = 0 for N = 1.
 // [Robinson et al. 2021, arXiv 2010.04592, equation 4; tau_plus: Chuang et al. 2020, arXiv

@@ -39,12 +39,14 @@ RangeLimits range_limits(Index rows, Index cols, Index block) {
 
 /// Scratch that both sweeps use, one after the other.
 template <class Tile>
-std::size_t sweep_bytes(const RangeLimits& r, bool rows, bool cols, bool gradient) {
+std::size_t sweep_bytes(const RangeLimits& r, bool rows, bool cols, bool gradient,
+                        bool row_sums = false) {
   using Pair = RowPair<typename Tile::Sum>;
   const std::size_t kEdge = Tile::kEdge,
                     size = std::size_t(r.statistics_rows) * std::size_t(r.statistics_cols) / kEdge;
-  const std::size_t statistics = (rows ? scratch_bytes<Pair>(size) : 0) +
-                                 (cols ? scratch_bytes<Pair>(size) : 0) + kScratchAlignment;
+  const std::size_t statistics =
+      (rows ? scratch_bytes<Pair>(size) : 0) + (cols ? scratch_bytes<Pair>(size) : 0) +
+      (row_sums ? scratch_bytes<typename Tile::Sum>(size) : 0) + kScratchAlignment;
   const std::size_t weights = scratch_bytes<typename Tile::Weight>(std::size_t(r.weights_rows) *
                                                                    std::size_t(r.weights_cols));
   return gradient && weights > statistics ? weights : statistics;
@@ -63,7 +65,8 @@ struct Table {
   T* positives = nullptr;
   RowPair<T>* rows = nullptr;
   RowPair<T>* cols = nullptr;
-  bool go_on = false;  ///< the statistics hold those of other tables already: add to them
+  bool go_on = false;     ///< the statistics hold those of other tables already: add to them
+  T* row_sums = nullptr;  ///< where Policy::kRowSums: those of a row's pairs are added here
 };
 
 /// Calls f(range) for the ranges of rows x [col_first, col_first + cols), columns outermost, until
@@ -90,15 +93,22 @@ Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits,
       std::size_t(limits.statistics_rows) * std::size_t(limits.statistics_cols) / Tile::kEdge;
   RowPair<T>* const by_row = Policy::kRows ? frame.take<RowPair<T>>(size) : nullptr;
   RowPair<T>* const by_col = Policy::kCols ? frame.take<RowPair<T>>(size) : nullptr;
+  T* const sums = kWantsRowSums<Policy> ? frame.take<T>(size) : nullptr;
   return for_ranges(
       t.x.rows, t.y_first, t.y.rows, limits.statistics_rows, limits.statistics_cols,
       [&](const Range& r) -> Status {
         const Index tile_rows = ceil_div(r.rows, kEdge), tile_cols = ceil_div(r.cols, kEdge);
         const Status status =
             start(StatisticsKernel<Tile, Policy>{t.x, t.y, t.y_first, r, t.policy, t.excluded,
-                                                 t.positive, t.positives, by_row, by_col},
+                                                 t.positive, t.positives, by_row, by_col, sums},
                   tile_rows * tile_cols, stream);
         if (!status) return status;
+        if (sums) {
+          using Merge = MergeSumsKernel<T>;
+          const Status merged = start(Merge{{sums, r.rows, tile_cols, t.row_sums + r.i0}, {}},
+                                      ceil_div(r.rows, Merge::kThreads), stream);
+          if (!merged) return merged;
+        }
         MergeKernel<T> merge{};
         if (Policy::kRows)
           merge.rows = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};

@@ -40,4 +40,28 @@ struct MergeKernel {
   }
 };
 
+/// Adds the tiles' row and column sums of one range to the running ones, in the order of the tiles.
+template <class T>
+struct MergeSumsKernel {
+  static constexpr unsigned kThreads = 128, kResident = 8;
+  static constexpr std::size_t kShared = 0;
+  struct Side {
+    const T* partial;  ///< [part][line]
+    Index lines, parts;
+    T* running;
+  };
+  Side rows, cols;  ///< of different lines
+
+  __device__ void operator()() const {
+    const Index blocks = ceil_div(rows.lines, kThreads);
+    const bool for_rows = Index(blockIdx.x) < blocks;
+    const Side& side = for_rows ? rows : cols;
+    const Index k = (Index(blockIdx.x) - (for_rows ? 0 : blocks)) * kThreads + threadIdx.x;
+    if (k >= side.lines) return;
+    T sum = side.running[k];
+    for (Index p = 0; p < side.parts; ++p) sum += side.partial[p * side.lines + k];
+    side.running[k] = sum;
+  }
+};
+
 }  // namespace spheremix::gpu::pairwise

@@ -7,6 +7,9 @@
 // again with each row's and each column's own maximum, so that nothing is lost whatever the scale.
 // Partial results go to row_partial[tile column][row] and col_partial[tile row][column];
 // merge.cuh adds them up in that order: no atomics, the same bits from run to run.
+//
+// A policy with kRowSums has the sum of policy.wanted(s, i, j) over a row's pairs taken too (what
+// its loss says of cosines, not of their exponentials): sum_partial[tile column][row].
 #pragma once
 
 #include "spheremix/core/view.hpp"
@@ -27,6 +30,12 @@ __device__ __forceinline__ T col_lanes_sum(T v) {
   return v + shuffle_xor(v, 16);
 }
 
+/// Does a policy ask for the sums of policy.wanted over rows?
+template <class Policy>
+inline constexpr bool kWantsRowSums = requires {
+  Policy::kRowSums;
+};
+
 template <class Tile, class Policy>
 struct StatisticsKernel {
   using T = typename Tile::Sum;
@@ -45,6 +54,7 @@ struct StatisticsKernel {
   T* positives;             ///< their cosines by row, or nullptr
   RowPair<T>* row_partial;  ///< [tile column][row of the range]
   RowPair<T>* col_partial;  ///< [tile row][column of the range]
+  T* sum_partial = nullptr;
 
   __device__ void operator()() const {
     const TilePlace place = tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)),
@@ -55,9 +65,12 @@ struct StatisticsKernel {
     unsigned char* const shared = shared_memory();
     Tile tile;
     tile.multiply(x, y, i0, j0 - y_first, shared);
+    T* const row_part = reinterpret_cast<T*>(shared);  // [warp column][row]
+    if constexpr (kWantsRowSums<Policy>)
+      row_sums(tile, i0, j0, rows, cols, row_part,
+               sum_partial + Index(place.col) * range.rows + (i0 - range.i0));
     to_logits(tile, i0, j0, rows, cols);
 
-    T* const row_part = reinterpret_cast<T*>(shared);        // [warp column][row]
     T* const col_part = row_part + Tile::kWarpCols * kEdge;  // [warp row][column]
     T* const warp_part = col_part + Tile::kWarpRows * kEdge;
     T top = tile.sum(0, 0);
@@ -116,6 +129,25 @@ struct StatisticsKernel {
   }
 
  private:
+  /// Done with `part` before the barrier of block_max.
+  __device__ __forceinline__ void row_sums(Tile& tile, Index i0, Index j0, Index rows, Index cols,
+                                           T* part, T* out) const {
+#pragma unroll
+    for (int r = 0; r < Tile::kRows; ++r) {
+      T sum = 0;
+#pragma unroll
+      for (int c = 0; c < Tile::kCols; ++c) {
+        const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
+        if (Index(Tile::row(r)) < rows && Index(Tile::col(c)) < cols && !excluded.pair(i, j))
+          sum += policy.wanted(tile.sum(r, c), i, j);
+      }
+      store_row(part, r, row_lanes_sum(sum));
+    }
+    block_barrier();  // every warp's share of the rows is there
+    for (unsigned k = threadIdx.x; k < kEdge; k += kThreads)
+      if (Index(k) < rows) out[k] = total(part, Tile::kWarpCols, k);
+  }
+
   /// Cosines become logits; what lies outside the range or is excluded becomes -infinity.
   __device__ __forceinline__ void to_logits(Tile& tile, Index i0, Index j0, Index rows,
                                             Index cols) const {

@@ -1,0 +1,234 @@
+// Supervised contrast on the device: every row finds the rows of its own label among all others.
+//
+//   P(i) = { p != i : |y_p - y_i| <= tolerance }      n_a = anchors with a positive
+//   L = (1/n_a) sum_i -(1/|P(i)|) sum_{p in P(i)}
+//                        log e^(x_i.x_p/tau) / sum_{q != i} e^(x_i.x_q/tau)           (nats)
+//
+//   c_iq = p_iq - [q in P(i)]/|P(i)|,   dX = (C + C^T) X / (n_a tau)
+//   dL/d log tau = -(1/2) sum_i x_i . dX_i
+//
+// X X^T is symmetric: C + C^T comes from one tile, and one product gives all of dX. A row's only
+// positive is left out of its statistics, so that nothing cancels where it dominates: c = -sigmoid
+// then, as in pairwise/rows.cuh.
+//
+// Shapes   X: N x D, float, double, Half or Bfloat16; labels: N numbers. Anchors without a positive
+//          are left out and counted; a batch of such anchors alone has loss 0 and no gradient.
+// Cost     6 N^2 D flops and N^2 comparisons of labels a sweep.
+// Memory   the operand (2 N D bytes unless fp16 and aligned), 31 N bytes and at most 33 MiB.
+// Errors   as in clip.cuh, label_tolerance < 0. A label that is not finite gives NaN.
+// [Khosla et al. 2020, arXiv 2004.11362, equation 2]
+#pragma once
+
+#include "spheremix/gpu/losses/supervised.cuh"
+#include "spheremix/gpu/pairwise/one_sweep.cuh"
+
+namespace spheremix::gpu::losses {
+
+struct SupConOptions {
+  double temperature = 0.1;
+  double label_tolerance = 0;  ///< labels this close count as equal
+  Precision precision = Precision::fast;
+  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
+};
+
+namespace detail {
+
+template <class T>
+struct SupConStatistics {
+  static constexpr bool kRows = true, kCols = false, kRowSums = true;
+  T scale;
+  const double* labels;
+  double tolerance;
+  const int* counts;
+
+  __device__ __forceinline__ T logit(T s, Index i, Index j) const {
+    return counts[i] == 1 && equal_labels(labels[i], labels[j], tolerance) ? -core::infinity<T>
+                                                                           : scale * s;
+  }
+  __device__ __forceinline__ T wanted(T s, Index i, Index j) const {
+    return equal_labels(labels[i], labels[j], tolerance) ? s : T(0);
+  }
+};
+
+/// c_ij + c_ji. rows[i].b: 1 / |P(i)|, or c of the only positive, which is not above 0.
+template <class T>
+struct SupConWeights {
+  static constexpr bool kRows = true, kCols = true;
+  T scale, unit;
+  const double* labels;
+  double tolerance;
+  const pairwise::RowPair<T>* rows;
+
+  __device__ __forceinline__ T logit(T s, Index, Index) const { return scale * s; }
+  __device__ __forceinline__ T gradient(T, T p, T q, Index i, Index j) const {
+    if (!equal_labels(labels[i], labels[j], tolerance)) return unit * (p + q);
+    return unit * (positive(p, rows[i].b) + positive(q, rows[j].b));
+  }
+  __device__ static T positive(T p, T b) { return b > 0 ? p - b : b; }
+};
+
+/// Statistics of the anchors -> (log-sum-exp, b), the sums of their losses and how many they are.
+template <class T>
+struct SupConFinishKernel {
+  static constexpr unsigned kThreads = 128, kResident = 8, kWarps = kThreads / kWarp;
+  static constexpr std::size_t kShared = 2 * kWarps * sizeof(double);
+
+  Index n;
+  const int* counts;
+  const T* squares;   ///< x_i . x_i
+  const T* positive;  ///< sums of the positives' cosines
+  T scale;
+  pairwise::RowPair<T>* rows;
+  double* losses;
+  double* anchors;
+
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
+    double loss = 0;
+    bool anchor = false;
+    if (i < n) {
+      const int count = counts[i];
+      const pairwise::RowPair<T> others = rows[i];
+      if (count <= 0) {
+        rows[i] = {core::infinity<T>, T(0)};
+      } else if (count == 1) {
+        const pairwise::RowOutcome<T> outcome(others, scale * positive[i]);
+        loss = double(outcome.loss);
+        rows[i] = outcome.kept;
+      } else {
+        const double lse = double(others.a) + std::log2(double(others.b));
+        loss = 0.693147180559945309417 * (lse - double(scale) * double(positive[i]) / count);
+        rows[i] = {T(lse), T(1 / double(count))};
+      }
+      anchor = count > 0;
+      if (count < 0 || squares[i] - squares[i] != 0) loss = core::nan<double>;
+    }
+    double sums[2] = {loss, double(anchor)};
+    pairwise::block_sums<kThreads>(sums, 2, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x > 0) return;
+    losses[blockIdx.x] = sums[0];
+    anchors[blockIdx.x] = sums[1];
+  }
+};
+
+template <class Tile, class T>
+std::size_t sup_con_bytes(const core::MatrixView<const T>& x, Index block) {
+  using Sum = typename Tile::Sum;
+  const std::size_t n = std::size_t(x.rows);
+  return pairwise::operand_bytes<Tile>(x) + scratch_bytes<double>(n) + scratch_bytes<int>(n) +
+         2 * scratch_bytes<Sum>(n) + scratch_bytes<pairwise::RowPair<Sum>>(n) +
+         2 * scratch_bytes<double>(n / 128 + 1) + scratch_bytes<double>(n / 4 + 1) +
+         scratch_bytes<Sum>(1) +
+         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, x.rows, block), true,
+                                     false, true, true);
+}
+
+template <class Tile, class T, class Products>
+Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const SupConOptions& options,
+               const SupervisedGradient<T>& out, Scratch scratch, cudaStream_t stream,
+               const Products& products) {
+  using Sum = typename Tile::Sum;
+  if (scratch.bytes < sup_con_bytes<Tile>(x, options.block))
+    return invalid("the scratch is too small");
+  const Index n = x.rows;
+  const std::size_t size = std::size_t(n);
+  ScratchFrame frame(scratch);
+  core::MatrixView<const typename Tile::Input> rows;
+  Status status = pairwise::make_operand<Tile>(x, frame, stream, &rows);
+  double* const labels = frame.take<double>(size);
+  int* const counts = frame.take<int>(size);
+  Sum* const squares = frame.take<Sum>(size);
+  Sum* const positive = frame.take<Sum>(size);
+  auto* const statistics = frame.take<pairwise::RowPair<Sum>>(size);
+  double* const losses = frame.take<double>(size / 128 + 1);
+  double* const anchors = frame.take<double>(size / 128 + 1);
+  double* const along = frame.take<double>(size / 4 + 1);
+  Sum* const line = frame.take<Sum>(1);
+  if (status)
+    status = pairwise::start(LabelsKernel{from, n, labels},
+                             pairwise::ceil_div(n, LabelsKernel::kThreads), stream);
+  if (status)
+    status = pairwise::start(CountKernel{labels, n, options.label_tolerance, counts},
+                             pairwise::ceil_div(n, CountKernel::kRowsEach), stream);
+  if (status) status = pairwise::fill(core::MatrixView<Sum>{positive, 1, n, n}, Sum(0), stream);
+  if (!status) return status;
+
+  const Sum scale = Sum(1 / (options.temperature * 0.693147180559945309417));
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, options.block);
+  pairwise::Table<Tile, SupConStatistics<Sum>> first;
+  first.x = first.y = rows;
+  first.policy = {scale, labels, options.label_tolerance, counts};
+  first.excluded = {{0, 0, 0}, 1};
+  first.positives = squares;
+  first.rows = statistics;
+  first.row_sums = positive;
+  status = pairwise::sweep_statistics(first, limits, frame.rest(), stream);
+  using Finish = SupConFinishKernel<Sum>;
+  const Index blocks = pairwise::ceil_div(n, Finish::kThreads);
+  if (status)
+    status = pairwise::start(
+        Finish{n, counts, squares, positive, scale, statistics, losses, anchors}, blocks, stream);
+  if (status)
+    status = pairwise::start(
+        AnchorsKernel<Sum>{losses, anchors, blocks, n, out.loss, out.skipped, line}, 1, stream);
+  if (!status || !out.x.data) return status;
+
+  pairwise::Table<Tile, SupConWeights<Sum>> second;
+  second.x = second.y = rows;
+  second.policy = {scale, Tile::kWeightScale, labels, options.label_tolerance, statistics};
+  second.excluded = first.excluded;
+  second.rows = second.cols = statistics;
+  status = pairwise::sweep_gradients(second, {out.x, {}},
+                                     Sum(1 / (options.temperature * double(Tile::kWeightScale))),
+                                     limits, frame.rest(), stream, products);
+  using Line = LineKernel<T>;
+  const Index row_blocks = pairwise::ceil_div(n, Line::kRowsEach);
+  if (status) status = pairwise::start(Line{x, line, out.x, along}, row_blocks, stream);
+  if (!status || !out.log_temperature) return status;
+  pairwise::ReduceKernel reduce{};
+  reduce.sum[0] = {along, row_blocks, -0.5, out.log_temperature};
+  return pairwise::start(reduce, 1, stream);
+}
+
+template <class T, class Products>
+Status sup_con_checked(const core::MatrixView<const T>& x, const Labels& labels,
+                       const SupConOptions& options, const SupervisedGradient<T>& out,
+                       Scratch scratch, cudaStream_t stream, const Products& products) {
+  if (const char* wrong =
+          supervised_error(x, labels, options.temperature, options.label_tolerance, out))
+    return invalid(wrong);
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return sup_con<Tile>(x, labels, options, out, scratch, stream, products);
+  });
+}
+
+}  // namespace detail
+
+/// Scratch of sup_con and sup_con_with_gradient in bytes, for this very view.
+template <class T>
+std::size_t sup_con_bytes(core::MatrixView<const T> x, const SupConOptions& options = {}) {
+  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    return detail::sup_con_bytes<Tile>(x, options.block);
+  });
+}
+
+/// *loss (device memory).
+template <class T>
+Status sup_con(core::MatrixView<const T> x, Labels labels, const SupConOptions& options,
+               double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
+  return detail::sup_con_checked(x, labels, options,
+                                 SupervisedGradient<T>{loss, {}, nullptr, nullptr}, scratch, stream,
+                                 pairwise::KernelProducts{});
+}
+
+/// Loss, gradient and dL/d log tau, all overwritten.
+template <class T, class Products = pairwise::KernelProducts>
+Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels,
+                             const SupConOptions& options, const SupervisedGradient<T>& out,
+                             Scratch scratch, cudaStream_t stream = nullptr,
+                             const Products& products = {}) {
+  if (!out.x.data) return invalid("no place for the gradient");
+  return detail::sup_con_checked(x, labels, options, out, scratch, stream, products);
+}
+
+}  // namespace spheremix::gpu::losses
