@@ -5,19 +5,8 @@
 #   SPHEREMIX_NVCC_FLAGS   more flags
 #   SPHEREMIX_GPU_ARCH=90  where there is no GPU: builds everything for this architecture, then says "skipped"
 cd "$(dirname "$0")/.." || exit 1
-if ! command -v nvcc >/dev/null; then
-  echo "skipped: device benchmarks (no CUDA toolkit here)"
-  exit 77
-fi
-gpu=
-arch=${SPHEREMIX_GPU_ARCH:-}
-if nvidia-smi -L 2>/dev/null | grep -q GPU; then
-  gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
-  arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
-elif [ -z "$arch" ]; then
-  echo "skipped: device benchmarks (no GPU here)"
-  exit 77
-fi
+. tests/support/find_gpu.sh
+find_gpu "device benchmarks"
 out=${OUT:-out}
 build=${SPHEREMIX_GPU_BUILD:-/tmp/spheremix-gpu-benchmarks}
 mkdir -p "$out" "$build"

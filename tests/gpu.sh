@@ -6,19 +6,8 @@
 #   SPHEREMIX_SANITIZE=0   without compute-sanitizer
 #   SPHEREMIX_GPU_ARCH=90  where there is no GPU: builds everything for this architecture, then says "skipped"
 cd "$(dirname "$0")/.." || exit 1
-if ! command -v nvcc >/dev/null; then
-  echo "skipped: device tests (no CUDA toolkit here)"
-  exit 77
-fi
-gpu=
-arch=${SPHEREMIX_GPU_ARCH:-}
-if nvidia-smi -L 2>/dev/null | grep -q GPU; then
-  gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
-  arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
-elif [ -z "$arch" ]; then
-  echo "skipped: device tests (no GPU here)"
-  exit 77
-fi
+. tests/support/find_gpu.sh
+find_gpu "device tests"
 arch=sm_$arch
 out=${OUT:-out}
 build=${SPHEREMIX_GPU_BUILD:-/tmp/spheremix-gpu-tests}

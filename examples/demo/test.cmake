@@ -1,13 +1,7 @@
 # A short demo, end to end: both files are whole, and every wrong use is one sentence with status 2.
+include(${CMAKE_CURRENT_LIST_DIR}/../test_program.cmake)
 file(REMOVE_RECURSE ${OUT})
-
-function(run expected)
-  execute_process(COMMAND ${DEMO} ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE complained)
-  if(NOT status EQUAL expected)
-    message(FATAL_ERROR "${ARGN}: status ${status} where ${expected} was expected\n${said}${complained}")
-  endif()
-  set(complained "${complained}" PARENT_SCOPE)
-endfunction()
+set(FOLDER .)
 
 run(0 --splits 2 --epochs 1 --out ${OUT})
 file(READ ${OUT}/results.json results)
@@ -26,11 +20,4 @@ if(report MATCHES "@@|https?://[^w]" OR NOT report MATCHES "</html>\n$")
   message(FATAL_ERROR "report.html is not whole, or reaches for the network")
 endif()
 
-foreach(wrong "--data;/nonexistent" "--out;/dev/null/x" "--splits;1" "--no-such-option" "--epochs;many")
-  run(2 --epochs 1 ${wrong})
-  string(REGEX MATCHALL "\n" line_ends "${complained}")
-  list(LENGTH line_ends count)
-  if(NOT count EQUAL 1)
-    message(FATAL_ERROR "${wrong}: not one sentence: ${complained}")
-  endif()
-endforeach()
+refuses_wrong_use(--splits --epochs 1)
