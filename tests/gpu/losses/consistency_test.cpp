@@ -1,14 +1,18 @@
-// geometric_consistency and cyclip on the device against their definitions in long double.
+// geometric_consistency, its augmented form and cyclip on the device against their definitions in
+// long double; the augmented form in the emulator also against the CPU library.
 #include "support/gpu.hpp"
 
 #include "reference.hpp"
 #include "spheremix/gpu/losses/cyclip.cuh"
+#if !defined(__CUDACC__)
+#include "spheremix/losses/geometric_consistency.hpp"
+#endif
 
 namespace {
 
 using namespace spheremix;
 using namespace spheremix::gpu_test;
-namespace losses = gpu::losses;
+namespace device = gpu::losses;
 
 /// The N x N tables themselves, as printed in the paper.
 Reference consistency(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
@@ -40,11 +44,11 @@ void check_consistency(Index n, Index d, double c, double w, double tolerance) {
   const Rows<T> dx(n, d, x), dy(n, d, y);
   Rows<gpu::Arithmetic<T>> gx(n, d), gy(n, d);
   Buffer<double> loss(2);
-  Buffer<char> scratch(losses::geometric_consistency_bytes<T>(dx.input(), dy.input()));
-  finish(losses::geometric_consistency_with_gradient<T>(dx.input(), dy.input(), {c, w},
+  Buffer<char> scratch(device::geometric_consistency_bytes<T>(dx.input(), dy.input()));
+  finish(device::geometric_consistency_with_gradient<T>(dx.input(), dy.input(), {c, w},
                                                         {loss.data(), gx.view(), gy.view()},
                                                         scratch.scratch(), nullptr));
-  finish(losses::geometric_consistency<T>(dx.input(), dy.input(), {c, w}, loss.data() + 1,
+  finish(device::geometric_consistency<T>(dx.input(), dy.input(), {c, w}, loss.data() + 1,
                                           scratch.scratch(), nullptr));
   CHECK(std::abs(loss.values()[0] - double(want.loss)) <= tolerance * double(want.loss));
   CHECK(loss.values()[1] == loss.values()[0]);
@@ -52,7 +56,120 @@ void check_consistency(Index n, Index d, double c, double w, double tolerance) {
   CHECK(relative_error(gy.values(), want.y) <= tolerance);
 }
 
+/// x, y and their augmented views: the loss, and the four gradients.
+struct Augmented {
+  double loss = 0;
+  std::vector<double> gradient[4];
+};
+
+Augmented augmented(const std::vector<double> (&in)[4], Index n, Index d, Real c, Real w) {
+  Augmented out;
+  Real loss = 0;
+  for (const std::size_t s : {0u, 1u}) {
+    const Reference part = consistency(in[s], in[s + 2], n, d, 0, w);
+    loss += part.loss;
+    out.gradient[s] = part.x;
+    out.gradient[s + 2] = part.y;
+  }
+  for (std::size_t j = 0; j < std::size_t(n); ++j) {
+    Real e = 0;
+    for (std::size_t k = j * std::size_t(d); k < (j + 1) * std::size_t(d); ++k)
+      e += Real(in[0][k]) * Real(in[1][k]) - Real(in[2][k]) * Real(in[3][k]);
+    loss += c * e * e / Real(n);
+    for (std::size_t k = j * std::size_t(d); k < (j + 1) * std::size_t(d); ++k)
+      for (const std::size_t m : {0u, 1u, 2u, 3u})
+        out.gradient[m][k] += double((m < 2 ? 2 : -2) * c / Real(n) * e * Real(in[m ^ 1u][k]));
+  }
+  out.loss = double(loss);
+  return out;
+}
+
+template <class T>
+void check_augmented(Index n, Index d, double c, double w, double tolerance) {
+  CAPTURE(n);
+  CAPTURE(d);
+  using A = gpu::Arithmetic<T>;
+  std::vector<double> in[4];
+  for (unsigned m = 0; m < 4; ++m) in[m] = unit_rows<T>(n, d, m + 1);
+  const Augmented want = augmented(in, n, d, c, w);
+  const Rows<T> x(n, d, in[0], kLayouts[2]), y(n, d, in[1]), xa(n, d, in[2]),
+      ya(n, d, in[3], kLayouts[1]);
+  const Rows<A> g[4] = {{n, d, kLayouts[2]}, {n, d}, {n, d, kLayouts[1]}, {n, d}};
+  const Buffer<double> loss(2);
+  const Buffer<char> scratch(device::augmented_geometric_consistency_bytes<T>(x.input()));
+  finish(device::augmented_geometric_consistency_with_gradient<T>(
+      x.input(), y.input(), xa.input(), ya.input(), {c, w},
+      {loss.data(), g[0].view(), g[1].view(), g[2].view(), g[3].view()}, scratch.scratch()));
+  finish(device::augmented_geometric_consistency<T>(x.input(), y.input(), xa.input(), ya.input(),
+                                                    {c, w}, loss.data() + 1, scratch.scratch()));
+  CHECK(std::abs(loss.values()[0] - want.loss) <= tolerance * want.loss);
+  CHECK(loss.values()[1] == loss.values()[0]);
+  for (std::size_t m = 0; m < 4; ++m)
+    CHECK(relative_error(g[m].values(), want.gradient[m]) <= tolerance);
+#if !defined(__CUDACC__)
+  RowMatrix<double> host[4];
+  for (std::size_t m = 0; m < 4; ++m)
+    host[m] = Eigen::Map<const RowMatrix<double>>(in[m].data(), n, d);
+  const auto cpu = spheremix::losses::augmented_geometric_consistency_with_gradient(
+      host[0], host[1], host[2], host[3], {c, w});
+  CHECK(std::abs(loss.values()[0] - cpu.loss) <= tolerance * cpu.loss);
+  const RowMatrix<double>* gradient[] = {&cpu.x, &cpu.y, &cpu.x_augmented, &cpu.y_augmented};
+  for (std::size_t m = 0; m < 4; ++m)
+    CHECK(relative_error(g[m].values(), {gradient[m]->data(), gradient[m]->data() + n * d}) <=
+          tolerance);
+#endif
+}
+
 }  // namespace
+
+TEST_CASE("augmented_geometric_consistency is its sum over pairs, and the CPU library's") {
+  in_every_order([] {
+    for (const Index n : {2, 7, 70})
+      for (const Index d : {3, 33}) {
+        check_augmented<double>(n, d, 1, 1, 1e-12);
+        check_augmented<double>(n, d, 0.3, 0.8, 1e-12);
+        check_augmented<double>(n, d, 1, 0, 1e-12);
+        check_augmented<double>(n, d, 0, 1, 1e-12);
+      }
+    check_augmented<float>(40, 24, 0.7, 0.4, 1e-5);
+    check_augmented<gpu::Half>(40, 24, 0.7, 0.4, 1e-5);
+  });
+}
+
+TEST_CASE("augmented_geometric_consistency: NaN shows, wrong arguments are statuses") {
+  const Index n = 5, d = 6;
+  std::vector<double> in[4];
+  for (unsigned m = 0; m < 4; ++m) in[m] = unit_rows<float>(n, d, m + 1);
+  const Buffer<double> loss(1);
+  for (std::size_t broken = 0; broken < 4; ++broken) {
+    const double was = in[broken][8];
+    in[broken][8] = core::nan<double>;
+    const Rows<float> x(n, d, in[0]), y(n, d, in[1]), xa(n, d, in[2]), ya(n, d, in[3]);
+    const Buffer<char> scratch(device::augmented_geometric_consistency_bytes<float>(x.input()));
+    finish(device::augmented_geometric_consistency<float>(
+        x.input(), y.input(), xa.input(), ya.input(), {}, loss.data(), scratch.scratch()));
+    CHECK(std::isnan(loss.values()[0]));
+    in[broken][8] = was;
+  }
+  const Rows<float> x(n, d, in[0]), other(n, d + 1), a(n, d), b(n, d), c(n, d), e(n, d);
+  const Buffer<char> memory(device::augmented_geometric_consistency_bytes<float>(x.input()));
+  const auto runs = [&](const device::GeometricConsistencyOptions& o,
+                        core::MatrixView<const float> last, core::MatrixView<float> first,
+                        core::MatrixView<float> second, std::size_t less) {
+    return device::augmented_geometric_consistency_with_gradient<float>(
+               x.input(), x.input(), x.input(), last, o,
+               {loss.data(), first, second, c.view(), e.view()},
+               {memory.data(), memory.size() - less})
+        .ok();
+  };
+  CHECK(runs({}, x.input(), a.view(), b.view(), 0));
+  CHECK(!runs({-1, 1}, x.input(), a.view(), b.view(), 0));
+  CHECK(!runs({}, other.input(), a.view(), b.view(), 0));
+  CHECK(!runs({}, x.input(), a.view(), a.view(), 0));
+  CHECK(!runs({}, x.input(), a.view(), x.view(), 0));
+  CHECK(!runs({}, x.input(), {}, b.view(), 0));
+  CHECK(!runs({}, x.input(), a.view(), b.view(), 1));
+}
 
 TEST_CASE("geometric_consistency by D x D products is the sum over pairs") {
   in_every_order([] {
@@ -74,8 +191,8 @@ TEST_CASE("cyclip is clip and the consistency") {
   const Rows<double> dx(n, d, x), dy(n, d, y);
   Rows<double> gx(n, d), gy(n, d);
   Buffer<double> out(2);
-  Buffer<char> scratch(losses::cyclip_bytes<double>(dx.input(), dy.input()));
-  finish(losses::cyclip_with_gradient<double>(dx.input(), dy.input(), {},
+  Buffer<char> scratch(device::cyclip_bytes<double>(dx.input(), dy.input()));
+  finish(device::cyclip_with_gradient<double>(dx.input(), dy.input(), {},
                                               {out.data(), gx.view(), gy.view(), out.data() + 1},
                                               scratch.scratch(), nullptr));
   CHECK(std::abs(out.values()[0] - double(one.loss + two.loss)) <= 1e-12);

@@ -1,15 +1,22 @@
 // Geometric consistency on the device: similarities within one modality, and across, look the same
 // from both sides.
 //
-//   L = (1/N) sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
-//   dX = (4/N) (c A Y + w B X),  dY = -(4/N) (c A X + w B Y),  A, B the two differences
+//   geometric_consistency
+//     L = (1/N) sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
+//     dX = (4/N) (c A Y + w B X),  dY = -(4/N) (c A X + w B Y),  A, B the two differences
+//   augmented_geometric_consistency
+//     L = (1/N) sum_jk  w (x_j.x_k - xa_j.xa_k)^2 + w (y_j.y_k - ya_j.ya_k)^2
+//         + (1/N) sum_j  c (x_j.y_j - xa_j.ya_j)^2
+//     with e_j the last difference:  dx_j += (2 c/N) e_j y_j,  dxa_j -= (2 c/N) e_j ya_j, ...
 //
 // c is cross_weight, w in_modal_weight. The sum over pairs over N, not N^2, grows with N (as
 // published).
 //
-// Shapes   X, Y: N x D, float, double, Half or Bfloat16, rows as they are.
-// Cost     N D^2 flops, see consistency_products.cuh.
-// Errors   shapes, no rows, weights negative or not finite, too small a scratch.
+// Shapes   X, Y and the augmented views Xa, Ya: N x D, float, double, Half or Bfloat16, rows as they
+//          are.
+// Cost     N D^2 flops, see consistency_products.cuh; the augmented form twice, and one pass.
+// Errors   shapes, no rows, weights negative or not finite, too small a scratch; the augmented form
+//          also where results overlap each other or a batch.
 // [Jiang et al. 2023, arXiv 2303.05952, section 4.3]
 #pragma once
 
@@ -30,6 +37,13 @@ struct PairGradient {
   core::MatrixView<Arithmetic<T>> x, y;
 };
 
+/// Results in device memory, f32 gradients (f64 for double rows).
+template <class T>
+struct AugmentedConsistencyGradient {
+  double* loss = nullptr;
+  core::MatrixView<Arithmetic<T>> x, y, x_augmented, y_augmented;
+};
+
 namespace detail {
 
 inline const char* weights_error(double cross, double in_modal) {
@@ -48,6 +62,89 @@ Status consistency_checked(const core::MatrixView<const T>& x, const core::Matri
     return invalid(wrong);
   return consistency(x, y, {options.cross_weight, options.in_modal_weight}, out.loss, false, out.x,
                      out.y, false, scratch, stream);
+}
+
+/// What is wrong with several batches of one shape, or with the places for their gradients (none
+/// without `gradient`).
+template <class T, std::size_t Count>
+const char* batches_error(const core::MatrixView<const T> (&in)[Count], bool gradient,
+                          const core::MatrixView<Arithmetic<T>> (&out)[Count], const double* loss) {
+  for (const auto& m : in)
+    if (const char* wrong = pair_error(in[0], m)) return wrong;
+  if (!loss) return "no place for the loss";
+  for (std::size_t a = 0; gradient && a < Count; ++a) {
+    if (!out[a].data) return "no place for the gradients";
+    if (const char* wrong = place_error(in[0], in[0], 1, loss, out[a], out[a])) return wrong;
+    for (const auto& m : in)
+      if (core::overlap(out[a], m)) return "a gradient overlaps a batch";
+    for (std::size_t b = 0; b < a; ++b)
+      if (core::overlap(out[a], out[b])) return "two gradients overlap";
+  }
+  return nullptr;
+}
+
+/// Partial sums of (x_j.y_j - xa_j.ya_j)^2, its gradients added; one warp a row.
+template <class T>
+struct PairedKernel {
+  static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
+  static constexpr std::size_t kShared = kRowsEach * sizeof(double);
+  core::MatrixView<const T> in[4];  ///< x, y, xa, ya
+  double step;                      ///< 2 c / n
+  core::MatrixView<Arithmetic<T>> out[4];
+  bool gradient;
+  double* partial;
+
+  __device__ void operator()() const {
+    const Index j = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
+    const auto value = [&](int m, Index k) { return double(widen(in[m](j, k))); };
+    double e = 0;
+    if (j < in[0].rows) {
+      for (Index k = threadIdx.x % kWarp; k < in[0].cols; k += kWarp)
+        e += value(0, k) * value(1, k) - value(2, k) * value(3, k);
+      e = warp_sum(e);
+      for (Index k = threadIdx.x % kWarp; gradient && k < in[0].cols; k += kWarp) {
+        SPHEREMIX_UNROLL
+        for (int m = 0; m < 4; ++m)  // each view's gradient is its partner
+          out[m](j, k) += Arithmetic<T>((m < 2 ? step : -step) * e * value(m ^ 1, k));
+      }
+    }
+    e = threadIdx.x % kWarp == 0 ? e * e : 0;
+    e = pairwise::block_sum<kThreads>(e, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x == 0) partial[blockIdx.x] = e;
+  }
+};
+
+template <class T>
+Status augmented_consistency(const core::MatrixView<const T> (&in)[4],
+                             const GeometricConsistencyOptions& options,
+                             const AugmentedConsistencyGradient<T>& to, bool gradient,
+                             Scratch scratch, cudaStream_t stream) {
+  const core::MatrixView<Arithmetic<T>> out[4] = {to.x, to.y, to.x_augmented, to.y_augmented},
+                                        none{};
+  if (const char* wrong = batches_error(in, gradient, out, to.loss)) return invalid(wrong);
+  if (const char* wrong = weights_error(options.cross_weight, options.in_modal_weight))
+    return invalid(wrong);
+  using Paired = PairedKernel<T>;
+  const Index n = in[0].rows, blocks = pairwise::ceil_div(n, Paired::kRowsEach);
+  ScratchFrame frame(scratch);
+  double* const partial = frame.take<double>(std::size_t(blocks));
+  if (!partial || frame.rest().bytes < consistency_bytes<T>(n, in[0].cols))
+    return invalid("the scratch is too small");
+  for (int side = 0; side < 2; ++side) {
+    const Status status = consistency(in[side], in[side + 2], {0, options.in_modal_weight}, to.loss,
+                                      side == 1, gradient ? out[side] : none,
+                                      gradient ? out[side + 2] : none, false, frame.rest(), stream);
+    if (!status) return status;
+  }
+  const double step = 2 * options.cross_weight / double(n);
+  const Status status = pairwise::start(
+      Paired{
+          {in[0], in[1], in[2], in[3]}, step, {out[0], out[1], out[2], out[3]}, gradient, partial},
+      blocks, stream);
+  if (!status) return status;
+  pairwise::ReduceKernel reduce{};
+  reduce.sum[0] = {partial, blocks, step / 2, to.loss, true};
+  return pairwise::start(reduce, 1, stream);
 }
 
 }  // namespace detail
@@ -74,6 +171,34 @@ Status geometric_consistency_with_gradient(core::MatrixView<const T> x, core::Ma
                                            cudaStream_t stream = nullptr) {
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::consistency_checked(x, y, options, out, scratch, stream);
+}
+
+/// Scratch of the two functions below in bytes.
+template <class T>
+std::size_t augmented_geometric_consistency_bytes(core::MatrixView<const T> x) {
+  return detail::consistency_bytes<T>(x.rows, x.cols) +
+         scratch_bytes<double>(std::size_t(x.rows) / 4 + 1);
+}
+
+/// *loss (device memory) of two batches and their augmented views.
+template <class T>
+Status augmented_geometric_consistency(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                                       core::MatrixView<const T> x_augmented,
+                                       core::MatrixView<const T> y_augmented,
+                                       const GeometricConsistencyOptions& options, double* loss,
+                                       Scratch scratch, cudaStream_t stream = nullptr) {
+  return detail::augmented_consistency<T>({x, y, x_augmented, y_augmented}, options,
+                                          {loss, {}, {}, {}, {}}, false, scratch, stream);
+}
+
+/// Loss and gradients, all overwritten.
+template <class T>
+Status augmented_geometric_consistency_with_gradient(
+    core::MatrixView<const T> x, core::MatrixView<const T> y, core::MatrixView<const T> x_augmented,
+    core::MatrixView<const T> y_augmented, const GeometricConsistencyOptions& options,
+    const AugmentedConsistencyGradient<T>& out, Scratch scratch, cudaStream_t stream = nullptr) {
+  return detail::augmented_consistency<T>({x, y, x_augmented, y_augmented}, options, out, true,
+                                          scratch, stream);
 }
 
 }  // namespace spheremix::gpu::losses
