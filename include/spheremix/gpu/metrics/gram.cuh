@@ -14,6 +14,7 @@
 #include "spheremix/gpu/core/launch.cuh"
 #include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/core/view.cuh"
+#include "spheremix/gpu/metrics/outer_tile.cuh"
 
 namespace spheremix::gpu::metrics::detail {
 
@@ -56,18 +57,7 @@ __global__ void __launch_bounds__(kGramThreads)
       right[k * kGramPitch + column] = value(row + k, tj * kGramEdge + column);
     }
     block_barrier();  // the rows are there
-    SPHEREMIX_UNROLL
-    for (int k = 0; k < kGramDepth; ++k) {
-      double a[4], b[4];
-      SPHEREMIX_UNROLL
-      for (int r = 0; r < 4; ++r) {
-        a[r] = left[k * kGramPitch + 4 * ty + r];
-        b[r] = right[k * kGramPitch + tx + 16 * r];
-      }
-      SPHEREMIX_UNROLL
-      for (int r = 0; r < 4; ++r) SPHEREMIX_UNROLL
-      for (int n = 0; n < 4; ++n) sums[r][n] = std::fma(a[r], b[n], sums[r][n]);
-    }
+    add_outer_products<kGramDepth, kGramPitch>(left, right, sums);
     block_barrier();  // the rows are used
   }
   for (int r = 0; r < 4; ++r)

@@ -17,6 +17,7 @@
 #include "spheremix/gpu/core/intrinsics.cuh"
 #include "spheremix/gpu/core/launch.cuh"
 #include "spheremix/gpu/core/view.cuh"
+#include "spheremix/gpu/metrics/outer_tile.cuh"
 
 namespace spheremix::gpu::metrics::detail {
 
@@ -60,7 +61,7 @@ __device__ void tile_scores(View<const T> x, View<const T> y, const Arithmetic<T
   using A = Arithmetic<T>;
   A* const queries = reinterpret_cast<A*>(shared_memory());
   A* const candidates = queries + kDepth * kPitch;
-  const int tx = int(threadIdx.x) % 16, ty = int(threadIdx.x) / 16;
+  const int tx = int(threadIdx.x) % 16;
   for (auto& line : score)
     for (A& s : line) s = 0;
   for (Index first_k = 0; first_k < x.cols; first_k += kDepth) {
@@ -74,18 +75,7 @@ __device__ void tile_scores(View<const T> x, View<const T> y, const Arithmetic<T
           inside && first_j + row < y.rows ? widen(y(first_j + row, first_k + k)) : A(0);
     }
     block_barrier();  // the tile is there
-    SPHEREMIX_UNROLL
-    for (int k = 0; k < kDepth; ++k) {
-      A q[4], c[4];
-      SPHEREMIX_UNROLL
-      for (int r = 0; r < 4; ++r) {
-        q[r] = queries[k * kPitch + 4 * ty + r];
-        c[r] = candidates[k * kPitch + tx + 16 * r];
-      }
-      SPHEREMIX_UNROLL
-      for (int r = 0; r < 4; ++r) SPHEREMIX_UNROLL
-      for (int n = 0; n < 4; ++n) score[r][n] = std::fma(q[r], c[n], score[r][n]);
-    }
+    add_outer_products<kDepth, kPitch>(queries, candidates, score);
     block_barrier();  // the tile is used
   }
   if (bias)
