@@ -1,13 +1,14 @@
-// hard_negative and DCL's weights on the device next to the CPU library in double. In the emulator
-// only: nvcc does not see the CPU library.
-#if !defined(__CUDACC__)
+// hard_negative and DCL's weights on the device: against their definitions in long double, and in
+// the emulator next to the CPU library in double (nvcc does not see it).
 #include "support/gpu.hpp"
 
-#include "reference.hpp"
+#include "row_reference.hpp"
 #include "spheremix/gpu/losses/decoupled_contrastive.cuh"
 #include "spheremix/gpu/losses/hard_negative.cuh"
+#if !defined(__CUDACC__)
 #include "spheremix/losses/decoupled_contrastive.hpp"
 #include "spheremix/losses/hard_negative.hpp"
+#endif
 
 namespace {
 
@@ -15,13 +16,6 @@ using namespace spheremix;
 using namespace spheremix::gpu_test;
 using gpu::Precision;
 namespace device = gpu::losses;
-using Host = RowMatrix<double>;
-
-Host host(const std::vector<double>& x, Index n, Index d) {
-  return Eigen::Map<const Host>(x.data(), n, d);
-}
-std::vector<double> flat(const Host& x) { return {x.data(), x.data() + x.size()}; }
-
 struct Case {
   Index n, d;
   Precision precision;
@@ -30,10 +24,10 @@ struct Case {
   Layout layout = {};
 };
 
-/// want: the CPU's result; run(x, y, out, loss alone): the device's two calls.
-template <class T, class Want, class Run>
+/// run(x, y, out, loss alone): the device's two calls.
+template <class T, class Run>
 void compare(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
-             const Want& want, const Run& run) {
+             const Reference& want, const Run& run) {
   CAPTURE(c.n);
   CAPTURE(c.d);
   const Rows<T> dx(c.n, c.d, x, c.layout), dy(c.n, c.d, y, c.layout);
@@ -43,46 +37,65 @@ void compare(const std::vector<double>& x, const std::vector<double>& y, const C
       device::ContrastiveGradient<T>{loss.data(), gx.view(), gy.view(), loss.data() + 1},
       loss.data() + 2);
   const auto got = loss.values();
-  CHECK(std::abs(got[0] - want.loss) <= c.tolerance * std::max(1.0, std::abs(want.loss)));
+  CHECK(std::abs(got[0] - double(want.loss)) <=
+        c.tolerance * std::max(1.0, std::abs(double(want.loss))));
   CHECK(got[2] == got[0]);
-  CHECK(relative_error(gx.values(), flat(want.x)) <= c.tolerance);
-  CHECK(relative_error(gy.values(), flat(want.y)) <= c.tolerance);
-  CHECK(std::abs(got[1] - want.log_temperature) <=
-        3 * c.tolerance * std::max(1.0, std::abs(want.log_temperature)));
+  CHECK(relative_error(gx.values(), want.x) <= c.tolerance);
+  CHECK(relative_error(gy.values(), want.y) <= c.tolerance);
+  CHECK(std::abs(got[1] - double(want.log_temperature)) <=
+        3 * c.tolerance * std::max(1.0, std::abs(double(want.log_temperature))));
 }
 
 template <class T>
-void check(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
-           const losses::HardNegativeOptions& o) {
-  CAPTURE(o.beta);
-  CAPTURE(o.tau_plus);
-  const device::HardNegativeOptions options{o.temperature, o.beta, o.tau_plus, c.precision,
-                                            c.block};
-  compare<T>(
-      x, y, c, losses::hard_negative_with_gradient(host(x, c.n, c.d), host(y, c.n, c.d), o),
-      [&](auto a, auto b, const auto& out, double* alone) {
-        Buffer<char> scratch(device::hard_negative_bytes<T>(a, b, options));
-        finish(device::hard_negative_with_gradient<T>(a, b, options, out, scratch.scratch()));
-        finish(device::hard_negative<T>(a, b, options, alone, scratch.scratch()));
-      });
+void run_hard_negative(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
+                       const Reference& want, device::HardNegativeOptions options) {
+  CAPTURE(options.beta);
+  CAPTURE(options.tau_plus);
+  options.precision = c.precision;
+  options.block = c.block;
+  compare<T>(x, y, c, want, [&](auto a, auto b, const auto& out, double* alone) {
+    Buffer<char> scratch(device::hard_negative_bytes<T>(a, b, options));
+    finish(device::hard_negative_with_gradient<T>(a, b, options, out, scratch.scratch()));
+    finish(device::hard_negative<T>(a, b, options, alone, scratch.scratch()));
+  });
 }
 
 template <class T>
-void check_dcl(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
-               double temperature, double sigma) {
-  const losses::DecoupledContrastiveOptions o{.temperature = temperature,
-                                              .sigma = sigma,
-                                              .weighting = losses::DclWeighting::von_mises_fisher};
+void run_dcl(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
+             const Reference& want, double temperature, double sigma) {
   const device::DecoupledContrastiveOptions options{
       temperature, sigma, device::DclWeighting::von_mises_fisher, c.precision, c.block};
-  compare<T>(x, y, c,
-             losses::decoupled_contrastive_with_gradient(host(x, c.n, c.d), host(y, c.n, c.d), o),
-             [&](auto a, auto b, const auto& out, double* alone) {
-               Buffer<char> scratch(device::decoupled_contrastive_bytes<T>(a, b, options));
-               finish(device::decoupled_contrastive_with_gradient<T>(a, b, options, out,
-                                                                     scratch.scratch()));
-               finish(device::decoupled_contrastive<T>(a, b, options, alone, scratch.scratch()));
-             });
+  compare<T>(x, y, c, want, [&](auto a, auto b, const auto& out, double* alone) {
+    Buffer<char> scratch(device::decoupled_contrastive_bytes<T>(a, b, options));
+    finish(device::decoupled_contrastive_with_gradient<T>(a, b, options, out, scratch.scratch()));
+    finish(device::decoupled_contrastive<T>(a, b, options, alone, scratch.scratch()));
+  });
+}
+
+/// hard_negative from its definition.
+Reference defined(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
+                  const device::HardNegativeOptions& o) {
+  std::vector<double> z = x;
+  z.insert(z.end(), y.begin(), y.end());
+  const Real count = Real(2 * n - 2), beta = o.beta, plus = o.tau_plus;
+  Reference both = by_rows(
+      z, 2 * n, d, o.temperature, true,
+      [&](Index i, const std::vector<Real>& s, const std::vector<Real>&, Real tau) {
+        const Index p = (i + n) % (2 * n);
+        const Real a = s[std::size_t(p)] / tau;
+        Real hard = 0, soft = 0;
+        for (Index j = 0; j < 2 * n; ++j) {
+          if (j == i || j == p) continue;
+          hard += std::exp((1 + beta) * s[std::size_t(j)] / tau);
+          soft += std::exp(beta * s[std::size_t(j)] / tau);
+        }
+        const Real v = std::max((count * hard / soft - plus * count * std::exp(a)) / (1 - plus),
+                                count * std::exp(-1 / tau));
+        return std::log1p(v * std::exp(-a)) / Real(2 * n);
+      });
+  both.y.assign(both.x.begin() + n * d, both.x.end());
+  both.x.resize(std::size_t(n * d));
+  return both;
 }
 
 /// Rows of x with y a share `near` of the way from noise to them.
@@ -102,8 +115,58 @@ std::pair<std::vector<double>, std::vector<double>> pairs(Index n, Index d, doub
   return {x, y};
 }
 
+#if !defined(__CUDACC__)
+using Host = RowMatrix<double>;
+
+Host host(const std::vector<double>& x, Index n, Index d) {
+  return Eigen::Map<const Host>(x.data(), n, d);
+}
+template <class Result>
+Reference as_reference(const Result& r) {
+  return {Real(r.loss),
+          Real(r.log_temperature),
+          {r.x.data(), r.x.data() + r.x.size()},
+          {r.y.data(), r.y.data() + r.y.size()}};
+}
+
+template <class T>
+void check(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
+           const losses::HardNegativeOptions& o) {
+  const Host a = host(x, c.n, c.d), b = host(y, c.n, c.d);
+  run_hard_negative<T>(x, y, c, as_reference(losses::hard_negative_with_gradient(a, b, o)),
+                       {o.temperature, o.beta, o.tau_plus});
+}
+
+template <class T>
+void check_dcl(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
+               double temperature, double sigma) {
+  const losses::DecoupledContrastiveOptions o{.temperature = temperature,
+                                              .sigma = sigma,
+                                              .weighting = losses::DclWeighting::von_mises_fisher};
+  const Host a = host(x, c.n, c.d), b = host(y, c.n, c.d);
+  run_dcl<T>(x, y, c, as_reference(losses::decoupled_contrastive_with_gradient(a, b, o)),
+             temperature, sigma);
+}
+#endif
+
 }  // namespace
 
+TEST_CASE("hard_negative is its definition, above and at the floor") {
+  const Index n = 36, d = 7;
+  in_every_order([&] {
+    const auto [x, y] = pairs<double>(n, d, 0.4);
+    for (const device::HardNegativeOptions& o :
+         {device::HardNegativeOptions{.temperature = 0.2, .beta = 1, .tau_plus = 0.1},
+          {.temperature = 1, .beta = 0, .tau_plus = 0.6}})
+      run_hard_negative<double>(x, y, {n, d, Precision::exact, 64, 1e-9}, defined(x, y, n, d, o),
+                                o);
+    const auto [xf, yf] = pairs<float>(n, d, 0.4);
+    run_hard_negative<float>(xf, yf, {n, d, Precision::fast, 0, 5e-4}, defined(xf, yf, n, d, {}),
+                             {});
+  });
+}
+
+#if !defined(__CUDACC__)
 TEST_CASE("hard_negative is the CPU's at ragged sizes, above and at the floor") {
   in_every_order([] {
     for (const Index n : {1, 2, 33, 65}) {
@@ -161,6 +224,8 @@ TEST_CASE("DCL's weights are the CPU's, of their differentiated kind") {
   });
 }
 
+#endif
+
 TEST_CASE("hard_negative and DCL: NaN, infinity and what is refused") {
   const Index n = 40, d = 8;
   const auto good = unit_rows<float>(n, d, 1);
@@ -200,4 +265,3 @@ TEST_CASE("hard_negative and DCL: NaN, infinity and what is refused") {
       !device::hard_negative<float>(y.input(), y.input(), plain, loss.data(), {scratch.data(), 64})
            .ok());
 }
-#endif

@@ -1,11 +1,12 @@
-// sup_con on the device next to the CPU library in double. In the emulator only: nvcc does not see
-// the CPU library.
-#if !defined(__CUDACC__)
+// sup_con on the device: against its definition in long double, and in the emulator next to the CPU
+// library in double (nvcc does not see it).
 #include "support/gpu.hpp"
 
-#include "reference.hpp"
+#include "row_reference.hpp"
 #include "spheremix/gpu/losses/sup_con.cuh"
+#if !defined(__CUDACC__)
 #include "spheremix/losses/sup_con.hpp"
+#endif
 
 namespace {
 
@@ -13,7 +14,6 @@ using namespace spheremix;
 using namespace spheremix::gpu_test;
 using gpu::Precision;
 namespace device = gpu::losses;
-using Host = RowMatrix<double>;
 
 struct Case {
   Index n, d;
@@ -23,16 +23,11 @@ struct Case {
   Layout layout = {};
 };
 
-/// Labels as L on the device, as doubles on the CPU.
 template <class T, class L>
-void check(const std::vector<double>& x, const std::vector<L>& labels, const Case& c,
-           double temperature, double label_tolerance = 0) {
+void run(const std::vector<double>& x, const std::vector<L>& labels, const Case& c,
+         const Reference& want, Index want_skipped, double temperature, double label_tolerance) {
   CAPTURE(c.n);
   CAPTURE(c.d);
-  const Eigen::Map<const Eigen::Matrix<L, Eigen::Dynamic, 1>> y(labels.data(), c.n);
-  const auto want = losses::sup_con_with_gradient(
-      Eigen::Map<const Host>(x.data(), c.n, c.d), y,
-      {.temperature = temperature, .label_tolerance = label_tolerance});
   const device::SupConOptions options{temperature, label_tolerance, c.precision, c.block};
   const Rows<T> dx(c.n, c.d, x, c.layout);
   const Buffer<L> dy(labels);
@@ -45,12 +40,13 @@ void check(const std::vector<double>& x, const std::vector<L>& labels, const Cas
                                           scratch.scratch()));
   finish(device::sup_con<T>(dx.input(), dy.data(), options, loss.data() + 2, scratch.scratch()));
   const auto got = loss.values();
-  CHECK(std::abs(got[0] - want.loss) <= c.tolerance * std::max(1e-3, std::abs(want.loss)));
+  CHECK(std::abs(got[0] - double(want.loss)) <=
+        c.tolerance * std::max(1e-3, std::abs(double(want.loss))));
   CHECK(got[2] == got[0]);
-  CHECK(skipped.values()[0] == want.skipped);
-  CHECK(relative_error(gx.values(), {want.x.data(), want.x.data() + want.x.size()}) <= c.tolerance);
-  CHECK(std::abs(got[1] - want.log_temperature) <=
-        3 * c.tolerance * std::max(1e-3, std::abs(want.log_temperature)));
+  CHECK(skipped.values()[0] == want_skipped);
+  CHECK(relative_error(gx.values(), want.x) <= c.tolerance);
+  CHECK(std::abs(got[1] - double(want.log_temperature)) <=
+        3 * c.tolerance * std::max(1e-3, std::abs(double(want.log_temperature))));
 }
 
 /// i % classes, in no order.
@@ -61,8 +57,60 @@ std::vector<L> classes(Index n, Index count) {
   return y;
 }
 
+#if !defined(__CUDACC__)
+/// Labels as L on the device and on the CPU.
+template <class T, class L>
+void check(const std::vector<double>& x, const std::vector<L>& labels, const Case& c,
+           double temperature, double label_tolerance = 0) {
+  const Eigen::Map<const Eigen::Matrix<L, Eigen::Dynamic, 1>> y(labels.data(), c.n);
+  const auto want = losses::sup_con_with_gradient(
+      Eigen::Map<const RowMatrix<double>>(x.data(), c.n, c.d), y,
+      {.temperature = temperature, .label_tolerance = label_tolerance});
+  run<T>(x, labels, c,
+         {Real(want.loss),
+          Real(want.log_temperature),
+          {want.x.data(), want.x.data() + want.x.size()},
+          {}},
+         want.skipped, temperature, label_tolerance);
+}
+#endif
+
 }  // namespace
 
+TEST_CASE("sup_con is its definition: many, one and no rows of a label") {
+  const Index n = 70, d = 7;
+  std::vector<int> y;
+  for (Index i = 0; i < n; ++i) y.push_back(int(i < 40 ? i % 5 : i < 60 ? i / 2 : 1000 + i));
+  const auto equal = [&](Index i, Index p) {
+    return p != i && y[std::size_t(p)] == y[std::size_t(i)];
+  };
+  Index skipped = 0;
+  for (Index i = 0; i < n; ++i) {
+    bool any = false;
+    for (Index p = 0; p < n; ++p) any = any || equal(i, p);
+    skipped += !any;
+  }
+  const auto defined = [&](const std::vector<double>& x, Real temperature) {
+    return by_rows(x, n, d, temperature, true,
+                   [&](Index i, const std::vector<Real>& s, const std::vector<Real>&, Real tau) {
+                     Real all = 0, wanted = 0, count = 0;
+                     for (Index k = 0; k < n; ++k) {
+                       if (k != i) all += std::exp(s[std::size_t(k)] / tau);
+                       if (equal(i, k)) wanted += s[std::size_t(k)] / tau, ++count;
+                     }
+                     return count > 0 ? (std::log(all) - wanted / count) / Real(n - skipped)
+                                      : Real(0);
+                   });
+  };
+  in_every_order([&] {
+    const auto x = unit_rows<double>(n, d, 1);
+    run<double>(x, y, {n, d, Precision::exact, 64, 1e-9}, defined(x, 0.2), skipped, 0.2, 0);
+    const auto xf = unit_rows<float>(n, d, 1);
+    run<float>(xf, y, {n, d, Precision::fast, 0, 5e-4}, defined(xf, 0.2), skipped, 0.2, 0);
+  });
+}
+
+#if !defined(__CUDACC__)
 TEST_CASE("sup_con is the CPU's at ragged sizes, whatever the labels") {
   in_every_order([] {
     for (const Index n : {1, 2, 3, 33, 64, 65, 130}) {
@@ -114,6 +162,8 @@ TEST_CASE("an only positive that dominates keeps its digits, beside rows that ha
   }
 }
 
+#endif
+
 TEST_CASE("sup_con: no anchors, NaN, infinity, labels that are not finite, what is refused") {
   const Index n = 40, d = 8;
   const auto good = unit_rows<float>(n, d, 1);
@@ -122,7 +172,7 @@ TEST_CASE("sup_con: no anchors, NaN, infinity, labels that are not finite, what 
   Buffer<double> loss(1);
   const device::SupConOptions options{0.1, 0, Precision::fast, 64};
   Buffer<char> scratch(device::sup_con_bytes<float>(rows.input(), options));
-  const auto run = [&](const Rows<float>& x, const std::vector<double>& labels) {
+  const auto loss_of = [&](const Rows<float>& x, const std::vector<double>& labels) {
     const Buffer<double> y(labels);
     finish(device::sup_con_with_gradient<float>(x.input(), y.data(), options,
                                                 {loss.data(), gx.view(), nullptr, nullptr},
@@ -130,14 +180,14 @@ TEST_CASE("sup_con: no anchors, NaN, infinity, labels that are not finite, what 
     return loss.values()[0];
   };
   const std::vector<double> few = classes<double>(n, 4), none = classes<double>(n, n);
-  CHECK(run(rows, none) == 0);
+  CHECK(loss_of(rows, none) == 0);
   for (const double g : gx.values()) CHECK(g == 0);
   for (const double bad : {std::nan(""), double(INFINITY), -double(INFINITY)}) {
     auto values = good;
     values[std::size_t(36 * d + 3)] = bad;
     const Rows<float> x(n, d, values);
-    CHECK(!std::isfinite(run(x, few)));
-    CHECK(!std::isfinite(run(x, none)));
+    CHECK(!std::isfinite(loss_of(x, few)));
+    CHECK(!std::isfinite(loss_of(x, none)));
     const Rows<float> one(1, d, {values.begin() + 36 * d, values.begin() + 37 * d});
     const Buffer<double> label(std::vector<double>{1});
     finish(
@@ -145,7 +195,7 @@ TEST_CASE("sup_con: no anchors, NaN, infinity, labels that are not finite, what 
     CHECK(!std::isfinite(loss.values()[0]));
     auto labels = few;
     labels[36] = bad;
-    CHECK(std::isnan(run(rows, labels)));
+    CHECK(std::isnan(loss_of(rows, labels)));
     for (const double g : gx.values()) CHECK(std::isnan(g));
   }
   const Buffer<double> y(few);
@@ -161,4 +211,3 @@ TEST_CASE("sup_con: no anchors, NaN, infinity, labels that are not finite, what 
   CHECK(
       !device::sup_con<float>(rows.input(), nothing, options, loss.data(), scratch.scratch()).ok());
 }
-#endif
