@@ -16,13 +16,6 @@ using namespace spheremix;
 using namespace spheremix::gpu_test;
 using gpu::Precision;
 namespace device = gpu::losses;
-struct Case {
-  Index n, d;
-  Precision precision;
-  Index block;
-  double tolerance;
-  Layout layout = {};
-};
 
 /// run(x, y, out, loss alone): the device's two calls.
 template <class T, class Run>
@@ -164,6 +157,36 @@ TEST_CASE("hard_negative is its definition, above and at the floor") {
     run_hard_negative<float>(xf, yf, {n, d, Precision::fast, 0, 5e-4}, defined(xf, yf, n, d, {}),
                              {});
   });
+}
+
+TEST_CASE("hard_negative: the same bits in every order, and the memory promised") {
+  const Index n = 70, d = 12;
+  const auto [x, y] = pairs<float>(n, d, 0.4);
+  const Rows<float> dx(n, d, x), dy(n, d, y);
+  const device::HardNegativeOptions options{.block = 64};
+  Buffer<char> scratch(device::hard_negative_bytes<float>(dx.input(), dy.input(), options));
+  std::vector<double> first;
+  const auto once = [&] {
+    Rows<float> gx(n, d), gy(n, d);
+    Buffer<double> loss(2);
+    finish(device::hard_negative_with_gradient<float>(
+        dx.input(), dy.input(), options, {loss.data(), gx.view(), gy.view(), loss.data() + 1},
+        scratch.scratch()));
+    std::vector<double> all = loss.values();
+    for (const auto* more : {&gx, &gy}) {
+      const auto values = more->values();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    if (first.empty()) first = all;
+    CHECK(all == first);
+  };
+  in_every_order(once);
+  once();
+  for (const Index rows : {1, 1000, 65536, 1 << 20}) {
+    const core::MatrixView<const float> many{nullptr, rows, 64, 64};
+    CHECK(device::hard_negative_bytes<float>(many, many) <=
+          (std::size_t(33) << 20) + std::size_t(rows) * (53 + 4 * 64));
+  }
 }
 
 #if !defined(__CUDACC__)

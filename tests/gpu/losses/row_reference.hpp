@@ -2,9 +2,20 @@
 // from its definition, gradients by central differences of that.
 #pragma once
 
+#include "support/gpu.hpp"
+
 #include "reference.hpp"
+#include "spheremix/gpu/pairwise/precision.cuh"
 
 namespace spheremix::gpu_test {
+
+struct Case {
+  Index n, d;
+  gpu::Precision precision;
+  Index block;
+  double tolerance;
+  Layout layout = {};
+};
 
 /// The sum over i of of_row(i, real, mixed, temperature), both arguments row i of S. What depends on
 /// `real` reaches anchor and key; what depends on `mixed` reaches the key only if `attached`.

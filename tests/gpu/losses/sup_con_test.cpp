@@ -2,7 +2,7 @@
 // library in double (nvcc does not see it).
 #include "support/gpu.hpp"
 
-#include "row_reference.hpp"
+#include "labelled.hpp"
 #include "spheremix/gpu/losses/sup_con.cuh"
 #if !defined(__CUDACC__)
 #include "spheremix/losses/sup_con.hpp"
@@ -15,38 +15,16 @@ using namespace spheremix::gpu_test;
 using gpu::Precision;
 namespace device = gpu::losses;
 
-struct Case {
-  Index n, d;
-  Precision precision;
-  Index block;
-  double tolerance;
-  Layout layout = {};
-};
-
 template <class T, class L>
 void run(const std::vector<double>& x, const std::vector<L>& labels, const Case& c,
-         const Reference& want, Index want_skipped, double temperature, double label_tolerance) {
-  CAPTURE(c.n);
-  CAPTURE(c.d);
+         const Reference& want, Index skipped, double temperature, double label_tolerance) {
   const device::SupConOptions options{temperature, label_tolerance, c.precision, c.block};
-  const Rows<T> dx(c.n, c.d, x, c.layout);
-  const Buffer<L> dy(labels);
-  Rows<gpu::Arithmetic<T>> gx(c.n, c.d, c.layout);
-  Buffer<double> loss(3);
-  Buffer<Index> skipped(1);
-  Buffer<char> scratch(device::sup_con_bytes<T>(dx.input(), options));
-  finish(device::sup_con_with_gradient<T>(dx.input(), dy.data(), options,
-                                          {loss.data(), gx.view(), loss.data() + 1, skipped.data()},
-                                          scratch.scratch()));
-  finish(device::sup_con<T>(dx.input(), dy.data(), options, loss.data() + 2, scratch.scratch()));
-  const auto got = loss.values();
-  CHECK(std::abs(got[0] - double(want.loss)) <=
-        c.tolerance * std::max(1e-3, std::abs(double(want.loss))));
-  CHECK(got[2] == got[0]);
-  CHECK(skipped.values()[0] == want_skipped);
-  CHECK(relative_error(gx.values(), want.x) <= c.tolerance);
-  CHECK(std::abs(got[1] - double(want.log_temperature)) <=
-        3 * c.tolerance * std::max(1e-3, std::abs(double(want.log_temperature))));
+  const Buffer<L> y(labels);
+  compare_labelled<T>(x, c, want, skipped, 1e-3, [&](auto a, const auto& out, double* alone) {
+    Buffer<char> scratch(device::sup_con_bytes<T>(a, options));
+    finish(device::sup_con_with_gradient<T>(a, y.data(), options, out, scratch.scratch()));
+    finish(device::sup_con<T>(a, y.data(), options, alone, scratch.scratch()));
+  });
 }
 
 /// i % classes, in no order.
@@ -108,6 +86,19 @@ TEST_CASE("sup_con is its definition: many, one and no rows of a label") {
     const auto xf = unit_rows<float>(n, d, 1);
     run<float>(xf, y, {n, d, Precision::fast, 0, 5e-4}, defined(xf, 0.2), skipped, 0.2, 0);
   });
+}
+
+TEST_CASE("sup_con: the same bits in every order, and the memory promised") {
+  const Index n = 140, d = 12;
+  const Buffer<double> y(classes<double>(n, 9));
+  const device::SupConOptions options{0.1, 0, Precision::fast, 64};
+  same_bits(unit_rows<float>(n, d, 1), n, d, [&](auto x, const auto& out) {
+    Buffer<char> scratch(device::sup_con_bytes<float>(x, options));
+    finish(device::sup_con_with_gradient<float>(x, y.data(), options, out, scratch.scratch()));
+  });
+  for (const Index rows : {1, 1000, 65536, 1 << 20})
+    CHECK(device::sup_con_bytes<float>(core::MatrixView<const float>{nullptr, rows, 64, 64}) <=
+          (std::size_t(33) << 20) + std::size_t(rows) * (31 + 2 * 64));
 }
 
 #if !defined(__CUDACC__)

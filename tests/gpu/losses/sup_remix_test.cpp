@@ -2,7 +2,7 @@
 // CPU library in double (nvcc does not see it).
 #include "support/gpu.hpp"
 
-#include "row_reference.hpp"
+#include "labelled.hpp"
 #include "spheremix/gpu/losses/sup_remix.cuh"
 #if !defined(__CUDACC__)
 #include "spheremix/losses/sup_remix.hpp"
@@ -14,14 +14,6 @@ using namespace spheremix;
 using namespace spheremix::gpu_test;
 using gpu::Precision;
 namespace device = gpu::losses;
-
-struct Case {
-  Index n, d;
-  Precision precision;
-  Index block;
-  double tolerance;
-  Layout layout = {};
-};
 
 enum class Lambda { number, matrix, drawn };
 
@@ -36,40 +28,25 @@ std::vector<double> matrix_of(Index n) {
 
 template <class T>
 void run(const std::vector<double>& x, const std::vector<double>& labels, const Case& c,
-         const Reference& want, Index want_skipped, device::SupRemixOptions o, Lambda kind) {
-  CAPTURE(c.n);
-  CAPTURE(c.d);
+         const Reference& want, Index skipped, device::SupRemixOptions o, Lambda kind) {
   CAPTURE(o.detach);
   CAPTURE(int(kind));
   using A = gpu::Arithmetic<T>;
   o.precision = c.precision;
   o.block = c.block;
   const Rows<A> each(c.n, c.n, matrix_of<T>(c.n), c.layout);
-  core::Philox for_gradient(7), for_value(7);
-  const auto lambda = [&](core::Philox& draws) {
+  const auto lambda = [&](core::Philox rng) {
     return kind == Lambda::number   ? device::RemixLambda<A>(0.25)
            : kind == Lambda::matrix ? device::RemixLambda<A>(each.view())
-                                    : device::RemixLambda<A>(draws);
+                                    : device::RemixLambda<A>(rng);
   };
-  const Rows<T> dx(c.n, c.d, x, c.layout);
-  const Buffer<double> dy(labels);
-  Rows<A> gx(c.n, c.d, c.layout);
-  Buffer<double> loss(3);
-  Buffer<Index> skipped(1);
-  Buffer<char> scratch(device::sup_remix_bytes<T>(dx.input(), o));
-  finish(device::sup_remix_with_gradient<T>(
-      dx.input(), dy.data(), lambda(for_gradient), o,
-      {loss.data(), gx.view(), loss.data() + 1, skipped.data()}, scratch.scratch()));
-  finish(device::sup_remix<T>(dx.input(), dy.data(), lambda(for_value), o, loss.data() + 2,
-                              scratch.scratch()));
-  const auto got = loss.values();
-  CHECK(std::abs(got[0] - double(want.loss)) <=
-        c.tolerance * std::max(1.0, std::abs(double(want.loss))));
-  CHECK(got[2] == got[0]);
-  CHECK(skipped.values()[0] == want_skipped);
-  CHECK(relative_error(gx.values(), want.x) <= c.tolerance);
-  CHECK(std::abs(got[1] - double(want.log_temperature)) <=
-        3 * c.tolerance * std::max(1.0, std::abs(double(want.log_temperature))));
+  const Buffer<double> y(labels);
+  compare_labelled<T>(x, c, want, skipped, 1, [&](auto a, const auto& out, double* alone) {
+    Buffer<char> scratch(device::sup_remix_bytes<T>(a, o));
+    finish(device::sup_remix_with_gradient<T>(a, y.data(), lambda(core::Philox(7)), o, out,
+                                              scratch.scratch()));
+    finish(device::sup_remix<T>(a, y.data(), lambda(core::Philox(7)), o, alone, scratch.scratch()));
+  });
 }
 
 /// `count` different numbers `step` apart, in no order.
@@ -176,6 +153,22 @@ TEST_CASE("sup_remix is its definition, mixtures attached and detached") {
       run<float>(xf, y, {n, d, Precision::fast, 0, 5e-4}, fast, skipped, o, Lambda::matrix);
     });
   }
+}
+
+TEST_CASE("sup_remix: the same bits in every order, and the memory promised") {
+  const Index n = 140, d = 12;
+  const Buffer<double> y(numbers(n, 20, 0.25));
+  device::SupRemixOptions options{.temperature = 0.3};
+  options.block = 64;
+  same_bits(unit_rows<float>(n, d, 1), n, d, [&](auto x, const auto& out) {
+    Buffer<char> scratch(device::sup_remix_bytes<float>(x, options));
+    finish(
+        device::sup_remix_with_gradient<float>(x, y.data(), 0.25, options, out, scratch.scratch()));
+  });
+  for (const Index rows : {1, 1000, 65536, 1 << 20})
+    CHECK(device::sup_remix_bytes<float>(core::MatrixView<const float>{nullptr, rows, 64, 64}) <=
+          std::max<std::size_t>(std::size_t(65) << 20, std::size_t(128 * 12 * (rows + 128))) +
+              std::size_t(rows) * (60 + 2 * 64));
 }
 
 #if !defined(__CUDACC__)

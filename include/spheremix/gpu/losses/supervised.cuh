@@ -110,7 +110,7 @@ struct AnchorsKernel {
     *loss = size > 0 ? sums[0] / size : sums[0];
     if (skipped) *skipped = n - Index(size);
     if (line) *line = sums[0] != sums[0] ? core::nan<T> : T(each);
-    if (log_temperature) *log_temperature = sums[0] != sums[0] ? sums[0] : -each * sums[2];
+    if (log_temperature) *log_temperature = -each * sums[2];
   }
 };
 

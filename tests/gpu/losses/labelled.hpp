@@ -1,0 +1,54 @@
+// What the tests of losses of one labelled batch share.
+#pragma once
+
+#include "support/gpu.hpp"
+
+#include "row_reference.hpp"
+#include "spheremix/gpu/losses/supervised.cuh"
+
+namespace spheremix::gpu_test {
+
+/// run(x, out, loss alone): the device's two calls; losses below `least` count as that large.
+template <class T, class Run>
+void compare_labelled(const std::vector<double>& x, const Case& c, const Reference& want,
+                      Index skipped, double least, const Run& run) {
+  CAPTURE(c.n);
+  CAPTURE(c.d);
+  const Rows<T> dx(c.n, c.d, x, c.layout);
+  Rows<gpu::Arithmetic<T>> gx(c.n, c.d, c.layout);
+  Buffer<double> loss(3);
+  Buffer<Index> left_out(1);
+  run(dx.input(),
+      gpu::losses::SupervisedGradient<T>{loss.data(), gx.view(), loss.data() + 1, left_out.data()},
+      loss.data() + 2);
+  const auto got = loss.values();
+  CHECK(std::abs(got[0] - double(want.loss)) <=
+        c.tolerance * std::max(least, std::abs(double(want.loss))));
+  CHECK(got[2] == got[0]);
+  CHECK(left_out.values()[0] == skipped);
+  CHECK(relative_error(gx.values(), want.x) <= c.tolerance);
+  CHECK(std::abs(got[1] - double(want.log_temperature)) <=
+        3 * c.tolerance * std::max(least, std::abs(double(want.log_temperature))));
+}
+
+/// What run(x, out) writes has the same bits in every order of the warps and again.
+template <class Run>
+void same_bits(const std::vector<double>& x, Index n, Index d, const Run& run) {
+  const Rows<float> dx(n, d, x);
+  std::vector<double> first;
+  const auto once = [&] {
+    Rows<float> gx(n, d);
+    Buffer<double> loss(2);
+    run(dx.input(),
+        gpu::losses::SupervisedGradient<float>{loss.data(), gx.view(), loss.data() + 1, nullptr});
+    std::vector<double> all = loss.values();
+    const auto values = gx.values();
+    all.insert(all.end(), values.begin(), values.end());
+    if (first.empty()) first = all;
+    CHECK(all == first);
+  };
+  in_every_order(once);
+  once();
+}
+
+}  // namespace spheremix::gpu_test
