@@ -32,9 +32,10 @@ inline constexpr Index kDepth = 2048 / Index(sizeof(T));
 template <class T>
 inline constexpr Index kPackStride = kDepth<T> + 64 / Index(sizeof(T));
 
-/// Rows of A and columns of B packed at a time: half a MiB and one MiB a thread. kPackRows is a
-/// multiple of every kRows.
-inline constexpr Index kPackRows = 252;
+/// Rows of A and columns of B packed at a time: a third of a MiB and one MiB a thread. Packed rows
+/// and the panel that they meet stay in a second cache of 1 MiB. kPackRows is a multiple of every
+/// kRows.
+inline constexpr Index kPackRows = 168;
 inline constexpr Index kPackCols = 512;
 
 /// Values in a thread's packing buffers.

@@ -103,7 +103,6 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   const Index most_rows = n >= 1024 ? 504 : std::max<Index>(84, (n + 3) / 4);
   p.row_tile = even_tile(n, most_rows, 84);
   p.col_tile = even_tile(m, 512, kChunk);
-  p.product_tile = even_tile(n, n >= 2048 ? 504 : n >= 512 ? 252 : 84, 84);
   p.stride = (m + 15) / 16 * 16 + 16;
   // What is kept must not depend on the threads at hand: a nominal number of them has its memory
   // set aside.
@@ -130,6 +129,8 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   const double flops = 2.0 * double(n) * double(m) * double(depth);
   const int wanted = flops < 4e6 ? 1 : core::max_threads();
   p.threads = int(std::min<std::size_t>(room, std::size_t(wanted)));
+  // Every product tile packs the whole other side once: few and large ones, four a thread.
+  p.product_tile = even_tile(n, std::clamp<Index>(n / (2 * p.threads), 84, 2016), 84);
   p.bytes = total();
   return p;
 }

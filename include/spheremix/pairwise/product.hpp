@@ -23,6 +23,7 @@ struct PackBuffers {
   T* b;
   const T* packed = nullptr;
   Index packed_rows = 0;
+  Index packed_cols = 0;
   bool packed_transposed = false;
   bool keep_rows = false;
 };
@@ -36,11 +37,12 @@ void product(core::MatrixView<T> c, Index depth, core::MatrixView<const T> a,
   const bool one_block =
       (TransposedB || pack.keep_rows) && depth <= kDepth<T> && wide <= kPackCols;
   const bool packed = one_block && pack.packed == b.data && pack.packed_rows == b.rows &&
-                      pack.packed_transposed == TransposedB;
+                      pack.packed_cols == wide && pack.packed_transposed == TransposedB;
   SPHEREMIX_DISPATCH(product<T, TransposedA, TransposedB>)
   (c, depth, a.data, a.stride, b.data, b.stride, add, pack.a, pack.b, packed);
   pack.packed = one_block ? b.data : nullptr;
   pack.packed_rows = b.rows;
+  pack.packed_cols = wide;
   pack.packed_transposed = TransposedB;
 }
 
