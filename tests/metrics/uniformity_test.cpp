@@ -249,6 +249,24 @@ TEST_CASE_TEMPLATE("the gradient: long double differences and the definition", T
   }
 }
 
+TEST_CASE("a batch so large that its squares overflow: the gradient pair by pair") {
+  const float size = 0x1p63f;
+  for (const Index n : {5, 300}) {
+    const RowMatrix<float> x = unit_rows<float>(n, 6, 4), large = size * x;
+    const auto g = metrics::uniformity_with_gradient(large, {.t = 0x1p-125});
+    CHECK(relative_error(g.value, slow_uniformity(x, 2)) <= 16 * double(core::epsilon<float>));
+    CHECK(matrix_error(RowMatrix<float>(size * g.x), slow_gradient(x, 2)) <=
+          32 * double(core::epsilon<float>));
+  }
+}
+
+TEST_CASE("wide rows far from the origin keep the digits that they have") {
+  RowMatrix<float> x = bunch<float>(60, 150, 1.0, 5);
+  x.array() += 1000.f;
+  CHECK(relative_error(metrics::uniformity(x), slow_uniformity(x, 2)) <=
+        48 * double(core::epsilon<float>));
+}
+
 TEST_CASE("the gradient moves the points apart but not as a whole") {
   const auto g = metrics::uniformity_with_gradient(bunch<double>(300, 12, 0.5, 3));
   CHECK(g.x.colwise().sum().norm() < 1e-14);

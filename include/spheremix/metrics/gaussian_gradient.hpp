@@ -4,22 +4,24 @@
 //   dx_i = -(2 t / Z) sum_j K_ij (x_i - x_j),  Z = sum_{i<j} K_ij
 //        = -(2 t / Z) (r_i x_i - (K X)_i),     r_i = sum_j K_ij
 //
-// Strips of 252 rows: tiles of K side by side in memory, their sums by row and by column, then K X
-// for the strip's rows and K^T X for the columns. Every number is added up in an order that the
-// threads have no part in.
+// Strips of 252 columns of the lower triangle: tiles of K below one another in memory, their sums by
+// row and by column, then K X for the rows and K^T X for the strip's own, while the next strip is
+// filled. The strip is the packed operand of nearly all products. Every number is added up in an
+// order that the threads have no part in.
 #pragma once
 
 #include "spheremix/metrics/gaussian_pairs.hpp"
 
 namespace spheremix::metrics::detail {
 
-/// K in place of the products of one tile; sums by row, and by column into `line`.
+/// K in place of the products of rows [i, ...) with the strip's rows [j, ...), pairs i > j alone;
+/// sums by row are added to `line`, those by column set.
 template <class T>
 void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Index j,
-                      core::MatrixView<T> tile, Take take, std::vector<ClosePair>& close,
-                      double* row_sums, double* line) {
-  table.take_out(i, j, tile, take, close);
-  T shifts[kTileRows], ones[kTileRows];
+                      core::MatrixView<T> tile, Take take, double* line, double* col_sums) {
+  std::vector<ClosePair> close;
+  table.take_out(i, j, tile, take, close, true);
+  T shifts[kTileCols], ones[kTileCols];
   std::fill_n(shifts, tile.rows, T(shift));
   std::fill_n(ones, tile.rows, T(1));
   if (take == Take::all) {
@@ -29,36 +31,64 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
     (table.policy(), tile, i, j, shifts, ones, nullptr, nullptr);
   }
   for (const ClosePair& pair : close) tile(pair.row, pair.col) = T(std::exp(pair.logit - shift));
-  T sums[kTileCols] = {};
-  for (Index r = 0; r < tile.rows; ++r) {
-    const T* k = tile.row(r);
-    for (Index c = 0; c < tile.cols; ++c) sums[c] += k[c];
-    row_sums[r] = sum_in_lanes(tile.cols, [k](Index c) { return double(k[c]); });
+  std::fill_n(col_sums, tile.cols, 0.0);
+  constexpr Index chunk = 126;  // rows whose sums in T are exact enough
+  for (Index first = 0; first < tile.rows; first += chunk) {
+    T sums[kTileRows] = {};
+    for (Index r = first; r < std::min(tile.rows, first + chunk); ++r) {
+      const T* k = tile.row(r);
+      for (Index c = 0; c < tile.cols; ++c) sums[c] += k[c];
+      line[i + r] += sum_in_lanes(tile.cols, [k](Index c) { return double(k[c]); });
+    }
+    for (Index c = 0; c < tile.cols; ++c) col_sums[c] += double(sums[c]);
   }
-  for (Index c = 0; c < tile.cols; ++c) line[j + c] += double(sums[c]);
 }
 
-/// dX of the strip's own rows, and what the strip adds to the rows of its columns.
+/// What one strip of K gives to dx, in tasks that may run side by side: K^T X for the strip's own
+/// rows, cut by columns of X so that each packs its own part of X, and K X for the rows after it.
 template <class T>
-void gaussian_products(core::MatrixView<const T> x, core::MatrixView<const T> weights, Index first,
-                       core::MatrixView<T> dx, TileMemory<T>& memory, int threads) {
-  constexpr Index piece = 84;  // divides kTileRows; a multiple of every register tile's rows
-  const Index own = parts(weights.rows, piece);
-  const Index after = first + weights.rows, others = parts(x.rows - after, kTileRows);
-  core::parallel_for(own + others, threads, [&](Index task, int thread) {
-    auto& pack = memory.pack(thread);
-    const core::MatrixView<const T> strip = x.middle_rows(first, weights.rows);
-    const bool is_own = task < own;
-    const Index begin = is_own ? first + task * piece : after + (task - own) * kTileRows;
-    const Index count = std::min(is_own ? piece : kTileRows, (is_own ? after : x.rows) - begin);
-    if (is_own)
-      pairwise::times<T>(dx.middle_rows(begin, count), weights.middle_rows(begin - first, count),
-                         x.middle_rows(first, x.rows - first), true, pack);
-    const core::MatrixView<const T> block{weights.data + (begin - first), weights.rows, count,
-                                          weights.stride};
-    pairwise::transposed_times<T>(dx.middle_rows(begin, count), block, strip, true, pack);
-  });
-}
+class StripProducts {
+ public:
+  /// weights: K of rows [first, n) and columns [first, first + weights.cols).
+  StripProducts(core::MatrixView<const T> x, core::MatrixView<const T> weights, Index first,
+                core::MatrixView<T> dx, int threads)
+      : x_(x), dx_(dx), weights_(weights), first_(first), after_(first + weights.cols) {
+    width_ = (parts(x.cols, threads) + 63) / 64 * 64;
+    own_ = parts(x.cols, width_);
+  }
+  StripProducts() = default;
+
+  Index tasks() const { return own_ + parts(x_.rows - after_, kTileCols); }
+
+  void run(Index task, pairwise::PackBuffers<T>& pack) const {
+    const auto strip = x_.middle_rows(first_, weights_.cols);
+    if (task < own_) {
+      const Index k = task * width_, width = std::min(width_, x_.cols - k);
+      const auto dx = columns(dx_.middle_rows(first_, weights_.cols), k, width);
+      pairwise::times<T>(dx, weights_.middle_rows(0, weights_.cols),
+                         columns<const T>(strip, k, width), true, pack);
+      pairwise::transposed_times<T>(
+          dx, weights_, columns<const T>(x_.middle_rows(first_, weights_.rows), k, width), true,
+          pack);
+    } else {
+      const Index begin = after_ + (task - own_) * kTileCols;
+      const Index count = std::min(kTileCols, x_.rows - begin);
+      pairwise::times<T>(dx_.middle_rows(begin, count), weights_.middle_rows(begin - first_, count),
+                         strip, true, pack);
+    }
+  }
+
+ private:
+  template <class U>
+  static core::MatrixView<U> columns(core::MatrixView<U> m, Index first, Index count) {
+    return {m.data + first, m.rows, count, m.stride};
+  }
+
+  core::MatrixView<const T> x_{};
+  core::MatrixView<T> dx_{};
+  core::MatrixView<const T> weights_{};
+  Index first_ = 0, after_ = 0, width_ = 1, own_ = 0;
+};
 
 /// The value; the gradient goes to dx, apart from X.
 template <class T>
@@ -74,36 +104,48 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
   const Take take = table.taken_from_sums();
   const int threads = threads_for(n, n, d);
   TileMemory<T> memory(threads, false);
-  std::vector<T> strip(std::size_t(std::min(kTileRows, n) * n));
+  for (int k = 0; k < threads; ++k) memory.pack(k).keep_rows = true;
+  // Two strips: the products of one and the tiles of the next are a single loop of tasks.
+  const auto size = std::size_t(std::min(kTileRows, n) * n);
+  std::vector<T> strips(2 * size);
   std::vector<double> line(static_cast<std::size_t>(n));  // r_i
-  std::vector<double> row_sums(std::size_t(kTileRows * parts(n, kTileCols)));
+  std::vector<double> col_sums(std::size_t(kTileRows * parts(n, kTileCols)));
   for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, T(0));
 
-  for (Index first = 0; first < n; first += kTileRows) {
-    const Index rows = std::min(kTileRows, n - first), cols = n - first;
-    const core::MatrixView<T> weights{strip.data(), rows, cols, n};
-    const Index tiles = parts(cols, kTileCols);
-    core::parallel_for(tiles, threads, [&](Index task, int thread) {
-      const Index c = task * kTileCols, count = std::min(kTileCols, cols - c);
-      const core::MatrixView<T> tile{weights.data + c, rows, count, n};
-      pairwise::times_transposed<T>(tile, x.middle_rows(first, rows),
-                                    x.middle_rows(first + c, count), false, memory.pack(thread));
-      std::vector<ClosePair> close;
-      gaussian_weights(table, shift, first, first + c, tile, take, close,
-                       row_sums.data() + task * kTileRows, line.data());
+  StripProducts<T> before;
+  for (Index s = 0; s <= parts(n, kTileRows); ++s) {
+    const Index first = std::min(n, s * kTileRows), cols = std::min(kTileRows, n - first);
+    const core::MatrixView<T> weights{strips.data() + std::size_t(s % 2) * size, n - first, cols,
+                                      cols};
+    const Index ready = before.tasks(), tiles = parts(weights.rows, kTileCols);
+    core::parallel_for(ready + tiles, threads, [&](Index task, int thread) {
+      auto& pack = memory.pack(thread);
+      if (task < ready) return before.run(task, pack);
+      const Index place = task - ready, r = place * kTileCols;
+      const auto tile = weights.middle_rows(r, std::min(kTileCols, weights.rows - r));
+      pairwise::times_transposed<T>(tile, x.middle_rows(first + r, tile.rows),
+                                    x.middle_rows(first, cols), false, pack);
+      gaussian_weights(table, shift, first + r, first, tile, take, line.data(),
+                       col_sums.data() + place * kTileRows);
     });
-    for (Index r = 0; r < rows; ++r)
-      for (Index task = 0; task < tiles; ++task)
-        line[std::size_t(first + r)] += row_sums[std::size_t(task * kTileRows + r)];
-    gaussian_products<T>(x, weights, first, dx, memory, threads);
+    for (Index c = 0; c < cols; ++c)
+      for (Index k = 0; k < tiles; ++k)
+        line[std::size_t(first + c)] += col_sums[std::size_t(k * kTileRows + c)];
+    before = cols > 0 ? StripProducts<T>(x, weights, first, dx, threads) : StripProducts<T>();
   }
 
   CompensatedSum twice;
   for (const double r : line) twice.add(r);
   const double z = twice.value() / 2;
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k)
-      dx(i, k) = T(-2 * table.t / z * (line[std::size_t(i)] * double(x(i, k)) - double(dx(i, k))));
+  const double factor = -2 * table.t / z;
+  core::parallel_chunks(n, 64, [&](Index first, Index count) {
+    for (Index i = first; i < first + count; ++i) {
+      const T* from = x.row(i);
+      T* to = dx.row(i);
+      const double r = line[std::size_t(i)];
+      for (Index k = 0; k < d; ++k) to[k] = T(factor * (r * double(from[k]) - double(to[k])));
+    }
+  });
   const double value = shift + std::log(z) - std::log(table.pairs());
   return gaussian_log_mean(table, &value);
 }

@@ -24,7 +24,7 @@ struct ClosePair {
 /// Which pairs are taken out of a tile.
 enum class Take { none, close, all };
 
-/// All pairs of X and Y, or with `upper` the pairs i < j of X = Y.
+/// All pairs of X and Y, or with `upper` the pairs i < j of X = Y (which may be met as (j, i)).
 template <class T>
 struct GaussianTable {
   const CentredRows<T>& x;
@@ -64,16 +64,18 @@ struct GaussianTable {
     return -t * squared_distance(x.original.row(i), y.original.row(j), x.original.cols());
   }
 
-  /// Takes what does not count (j <= i) and the close pairs, or all, out of a tile: -infinity
-  /// stands in their place.
+  /// Takes what does not count (with `upper` j <= i, or `mirrored` i <= j) and the close pairs, or
+  /// all, out of a tile: -infinity stands in their place.
   void take_out(Index i0, Index j0, core::MatrixView<T> tile, Take take,
-                std::vector<ClosePair>& close) const {
+                std::vector<ClosePair>& close, bool mirrored = false) const {
     close.clear();
     for (Index r = 0; r < tile.rows; ++r) {
       T* const s = tile.row(r);
       const Index i = i0 + r;
-      const Index skip = upper ? std::clamp<Index>(i + 1 - j0, 0, tile.cols) : 0;
-      for (Index c = 0; c < skip; ++c) s[c] = -core::infinity<T>;
+      const Index skip = upper && !mirrored ? std::clamp<Index>(i + 1 - j0, 0, tile.cols) : 0;
+      const Index stop = mirrored ? std::clamp<Index>(i - j0, 0, tile.cols) : tile.cols;
+      std::fill_n(s, skip, -core::infinity<T>);
+      std::fill_n(s + stop, tile.cols - stop, -core::infinity<T>);
       if (take == Take::none) continue;
       const bool all = take == Take::all;
       const T xx = x.square[std::size_t(i)];
@@ -88,7 +90,7 @@ struct GaussianTable {
           for (Index l = c; l < end; ++l) found |= math::gaussian_close(s[l], xx + yy[l]);
         }
         if (found == 0) continue;
-        for (Index l = std::max(c, skip); l < end; ++l) {
+        for (Index l = std::max(c, skip); l < std::min(end, stop); ++l) {
           if (!all && !math::gaussian_close(s[l], xx + yy[l])) continue;
           close.push_back({r, l, exact_logit(i, j0 + l)});
           s[l] = -core::infinity<T>;

@@ -15,8 +15,9 @@
 
 namespace spheremix::metrics::detail {
 
-/// A tile is at most kTileRows x kTileCols pairs.
-inline constexpr Index kTileRows = pairwise::kPackRows;
+/// A tile is at most kTileRows x kTileCols pairs. kTileRows is a multiple of every register tile's
+/// rows.
+inline constexpr Index kTileRows = 252;
 inline constexpr Index kTileCols = 2 * kTileRows;
 
 inline Index parts(Index n, Index size) { return (n + size - 1) / size; }
@@ -165,12 +166,16 @@ struct CentredRows {
 template <class T>
 std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) {
   std::vector<double> centre(std::size_t(x.cols()));
-  for (const StackedRows<T>* rows : {&x, &y})
-    for (Index i = 0; i < rows->rows(); ++i) {
-      const T* row = rows->row(i);
-      for (Index k = 0; k < x.cols(); ++k) centre[std::size_t(k)] += double(row[k]);
-    }
-  for (double& c : centre) c /= double(x.rows() + y.rows());
+  core::parallel_chunks(x.cols(), 64, [&](Index first, Index count) {
+    double sum[64] = {};
+    for (const StackedRows<T>* rows : {&x, &y})
+      for (Index i = 0; i < rows->rows(); ++i) {
+        const T* row = rows->row(i) + first;
+        for (Index k = 0; k < count; ++k) sum[k] += double(row[k]);
+      }
+    for (Index k = 0; k < count; ++k)
+      centre[std::size_t(first + k)] = sum[k] / double(x.rows() + y.rows());
+  });
   return centre;
 }
 
@@ -178,19 +183,21 @@ template <class T>
 CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centre) {
   CentredRows<T> c{x, std::vector<T>(std::size_t(x.rows() * x.cols())),
                    std::vector<T>(std::size_t(x.rows())), 0, 0};
-  for (Index i = 0; i < x.rows(); ++i) {
-    const T* from = x.row(i);
-    T* to = c.rows.data() + i * x.cols();
-    double square = 0;
-    for (Index k = 0; k < x.cols(); ++k) {
-      to[k] = T(double(from[k]) - centre[std::size_t(k)]);
-      square += double(to[k]) * double(to[k]);
+  std::vector<double> square(static_cast<std::size_t>(x.rows()));
+  core::parallel_chunks(x.rows(), 64, [&](Index first, Index count) {
+    for (Index i = first; i < first + count; ++i) {
+      const T* from = x.row(i);
+      T* to = c.rows.data() + i * x.cols();
+      for (Index k = 0; k < x.cols(); ++k) to[k] = T(double(from[k]) - centre[std::size_t(k)]);
+      square[std::size_t(i)] =
+          sum_in_lanes(x.cols(), [=](Index k) { return double(to[k]) * double(to[k]); });
+      c.square[std::size_t(i)] = T(square[std::size_t(i)]);
     }
-    c.square[std::size_t(i)] = T(square);
-    if (!(square <= c.largest_square))
-      c.largest_square = std::isfinite(square) ? square : core::nan<double>;
+  });
+  for (const double s : square) {
+    if (!(s <= c.largest_square)) c.largest_square = std::isfinite(s) ? s : core::nan<double>;
     if (std::isnan(c.largest_square)) break;
-    c.mean_square += square / double(x.rows());
+    c.mean_square += s / double(x.rows());
   }
   return c;
 }

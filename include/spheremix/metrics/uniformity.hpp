@@ -14,7 +14,7 @@
 //           std::invalid_argument. NaN or infinity in a row gives NaN.
 // Accuracy  16 eps relative (times max(1, d / 64)), near-duplicates included; equal rows give
 //           exactly 0.
-// Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and a strip of
+// Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and two strips of
 //           252 rows.
 // [Wang, Isola 2020, arXiv 2005.10242, equation 2]
 #pragma once
