@@ -183,13 +183,15 @@ TEST_CASE_TEMPLATE("the exponential: a few eps from its largest to its smallest 
                                              std::exp((long double)(before(0, j)))));
     }
     CHECK(worst < 2);
-    RowMatrix<T> far(1, 4);
-    far << T(0), T(-1e4), -core::infinity<T>, T(-0.0);
+    RowMatrix<T> far(1, 9);
+    far << T(0), T(-1e4), -core::infinity<T>, T(-0.0), T(-88), T(-1500), T(-1e7), T(-1e30),
+        -core::largest<T>;
     const T zero = 0, one = 1;
     K::template gradient<T>(policy, output(far), &zero, &one, nullptr, nullptr);
     CHECK(far(0, 0) == 1);
     CHECK(far(0, 1) == 0);
     CHECK(far(0, 2) == 0);
     CHECK(far(0, 3) == 1);
+    for (Index j = sizeof(T) == 4 ? 4 : 5; j < far.size(); ++j) CHECK(far(0, j) == 0);
   });
 }
