@@ -195,9 +195,10 @@ template <class T, class Body>
 Status over_logits(gpu::detail::RowTexts texts, Body body, View<const T> z, View<T> dz,
                    bool gradient, double* loss, double* one_lambda, double* each_lambda,
                    Scratch scratch, cudaStream_t stream) {
+  if (gradient && !dz.data) return invalid("no place for the gradient");
   gpu::detail::RowCheck check(texts, z.rows, z.cols);
   check.input(z).vector(loss);
-  if (gradient) check.output(dz, z).apart(dz, z).vector(dz.data);
+  if (gradient) check.output(dz, z).apart(dz, z);
   if (!check.status().ok()) return check.status();
   if (z.rows < 1 || z.cols < 1) return invalid("there are no logits");
   ScratchFrame frame(scratch);
