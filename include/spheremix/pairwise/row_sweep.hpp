@@ -59,32 +59,6 @@ RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, In
   return p;
 }
 
-namespace detail {
-
-/// dX of the strip's rows from gx, and the strip's part of dY from gy.
-template <class T>
-void row_products(core::MatrixView<const T> x, core::MatrixView<const T> y, const Plan<T>& plan,
-                  core::MatrixView<const T> gx, core::MatrixView<const T> gy, Index first,
-                  SweepMemory<T>& memory, const PairGradients<T>& out, bool add_y) {
-  const Index x_tiles = tiles(gx.rows, plan.product_tile),
-              y_tiles = tiles(plan.m, plan.product_tile);
-  core::parallel_for(x_tiles + y_tiles, plan.threads, [&](Index task, int thread) {
-    PackBuffers<T>& pack = memory.pack(thread);
-    if (task < x_tiles) {
-      const Index i = task * plan.product_tile, rows = std::min(plan.product_tile, gx.rows - i);
-      times<T>(out.dx.middle_rows(first + i, rows), gx.middle_rows(i, rows), y, out.add_x, pack);
-    } else {
-      const Index j = (task - x_tiles) * plan.product_tile,
-                  cols = std::min(plan.product_tile, plan.m - j);
-      const core::MatrixView<const T> part{gy.data + j, gy.rows, cols, gy.stride};
-      transposed_times<T>(out.dy.middle_rows(j, cols), part, x.middle_rows(first, gx.rows), add_y,
-                          pack);
-    }
-  });
-}
-
-}  // namespace detail
-
 /// Runs body(PairRow) over all rows, then the products unless out.dx is null. X and Y must be
 /// finite.
 template <class T, class Body>
@@ -113,7 +87,8 @@ void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
                       scratch + thread * rows_plan.scratch * plan.stride, plan.stride});
     });
     if (out.dx.data)
-      detail::row_products<T>(x, y, plan, strip, second ? other : strip, first, memory, out, add_y);
+      detail::pair_gradients<T>(x, y, plan, strip, second ? other : strip, first, memory, out,
+                                add_y);
     add_y = true;
   }
 }

@@ -19,7 +19,7 @@
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
-#include "spheremix/pairwise/plan.hpp"
+#include "spheremix/pairwise/pair_gradients.hpp"
 #include "spheremix/pairwise/product.hpp"
 
 namespace spheremix::pairwise {
@@ -54,13 +54,6 @@ struct SoftmaxWeights {
   T* col_shift;
   T* col_scale;
   double* special;  ///< n x slots: dL/dS of the special pairs
-};
-
-/// Where the gradients go; add_y adds to what is there. dx.data == nullptr: no gradients wanted.
-template <class T>
-struct PairGradients {
-  core::MatrixView<T> dx{}, dy{};
-  bool add_x = false, add_y = false;
 };
 
 namespace detail {
@@ -208,28 +201,6 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
     });
 }
 
-/// dX of the strip's rows and the strip's part of dY, from G in place of S.
-template <class T>
-void strip_products(const PairTable<T>& table, const Plan<T>& plan, core::MatrixView<T> g,
-                    Index first, SweepMemory<T>& memory, const PairGradients<T>& out, bool add_y) {
-  const Index x_tiles = tiles(g.rows, plan.product_tile),
-              y_tiles = tiles(plan.m, plan.product_tile);
-  core::parallel_for(x_tiles + y_tiles, plan.threads, [&](Index task, int thread) {
-    PackBuffers<T>& pack = memory.pack(thread);
-    if (task < x_tiles) {
-      const Index i = task * plan.product_tile, rows = std::min(plan.product_tile, g.rows - i);
-      times<T>(out.dx.middle_rows(first + i, rows), g.middle_rows(i, rows), table.y, out.add_x,
-               pack);
-    } else {
-      const Index j = (task - x_tiles) * plan.product_tile,
-                  cols = std::min(plan.product_tile, plan.m - j);
-      const core::MatrixView<const T> part{g.data + j, g.rows, cols, g.stride};
-      transposed_times<T>(out.dy.middle_rows(j, cols), part, table.x.middle_rows(first, g.rows),
-                          add_y, pack);
-    }
-  });
-}
-
 /// Second sweep over strip s: S again where it was not kept, G in its place, then the products.
 /// Returns sum G o S over the pairs that are not special.
 template <class T, class Policy>
@@ -255,7 +226,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
             tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
           });
       });
-  strip_products(table, plan, g, first, memory, out, add_y);
+  pair_gradients<T>(table.x, table.y, plan, g, g, first, memory, out, add_y);
   double moment = 0;
   for (Index t = 0; t < row_tiles * col_tiles; ++t) moment += memory.moment[t];
   return moment;
