@@ -12,6 +12,8 @@
 //          NaN rows give NaN in their entries only.
 #pragma once
 
+#include <algorithm>
+
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/product.hpp"
 #include "spheremix/sphere/arc_rows.hpp"
@@ -21,62 +23,25 @@ namespace spheremix::sphere {
 
 namespace detail {
 
-inline constexpr int kAngles = 64;
-
 /// Up to here an error of the cosine grows less than fourfold, relative, in its acos.
 template <class T>
 inline constexpr T kModerate = T(0.85);
 
-/// angle_k = acos(c_k) for |c_k| <= 0.85, k in [0, kAngles): with s^2 = c^2, or (1 - |c|)/2 where
-/// |c| > 1/2,
-///   acos c = pi/2 - asin c (|c| <= 1/2), else 2 asin s (c > 0), pi - 2 asin s (c < 0)
-///   asin s = s + s z P(z)/Q(z), z = s^2
-/// Within 3 eps. P and Q are the rational approximation of fdlibm's asin (Sun Microsystems 1993),
-/// |s| <= 1/2.
-template <class T>
-void acos_of_moderate(const T* cosine, T* angle) {
-  using Chunk = Eigen::Array<T, kAngles, 1>;
-  Chunk z, s;
-  for (int k = 0; k < kAngles; ++k) {
-    const T c = cosine[k], size = c < 0 ? -c : c;
-    z[k] = size <= T(0.5) ? size * size : (1 - size) * T(0.5);
-  }
-  s = z.sqrt();
-  for (int k = 0; k < kAngles; ++k) {
-    const T x = z[k];
-    const T p =
-        x *
-        (T(1.66666666666666657415e-01) +
-         x * (T(-3.25565818622400915405e-01) +
-              x * (T(2.01212532134862925881e-01) +
-                   x * (T(-4.00555345006794114027e-02) +
-                        x * (T(7.91534994289814532176e-04) + x * T(3.47933107596021167570e-05))))));
-    const T q =
-        1 + x * (T(-2.40339491173441421878e+00) +
-                 x * (T(2.02094576023350569471e+00) +
-                      x * (T(-6.88283971605453293030e-01) + x * T(7.70381505559019352791e-02))));
-    const T c = cosine[k], size = c < 0 ? -c : c;
-    const T root = size <= T(0.5) ? size : s[k];
-    const T sine_inverse = root + root * (p / q);
-    const T signed_inverse = c < 0 ? -sine_inverse : sine_inverse;
-    const T large = (c < 0 ? core::pi<T> : T(0)) + 2 * signed_inverse;
-    angle[k] = size <= T(0.5) ? core::pi<T> / 2 - signed_inverse : large;
-  }
-}
-
 /// Cosines c (count of them) to angles in place; a is the row of U, b the first of the rows of V.
 template <class T>
 void angles_of_cosines(T* c, Index count, const T* a, core::MatrixView<const T> b, Index d) {
-  T from[kAngles], to[kAngles];
-  for (Index j = 0; j < count; j += kAngles) {
-    const Index here = count - j < kAngles ? count - j : kAngles;
-    bool moderate = true;
+  constexpr int chunk = pairwise::kChunk;
+  alignas(64) T from[chunk], to[chunk];
+  for (Index j = 0; j < count; j += chunk) {
+    const Index here = count - j < chunk ? count - j : chunk;
     for (Index k = 0; k < here; ++k) from[k] = c[j + k];
-    for (Index k = here; k < kAngles; ++k) from[k] = 0;
-    for (int k = 0; k < kAngles; ++k)
-      moderate &= from[k] <= kModerate<T> && from[k] >= -kModerate<T>;
-    acos_of_moderate(from, to);
-    if (!moderate)  // NaN too
+    for (Index k = here; k < chunk; ++k) from[k] = 0;
+    int beyond = 0;  // NaN too
+    for (int k = 0; k < chunk; ++k)
+      beyond |= !(from[k] <= kModerate<T>) | !(from[k] >= -kModerate<T>);
+    std::copy_n(from, chunk, to);
+    SPHEREMIX_DISPATCH(acos_chunk<T>)(to);
+    if (beyond)
       for (Index k = 0; k < here; ++k)
         if (!(from[k] <= kModerate<T> && from[k] >= -kModerate<T>))
           to[k] = arc_between(a, b.row(j + k), d).theta;
