@@ -5,9 +5,10 @@
 
 RESULTS_FOLDER is the newest of benchmarks/results/ by default. Figures: time.svg (CLIP's time against N), memory.svg
 (its memory against N, with the N^2 line and where it ends), peak.svg (% of the FMA peak by D). A figure whose data
-are not there is left out. The table goes to table.md in RESULTS_FOLDER. Plots follow the reader's light or dark theme.
+are not there is left out. The table goes to table.md in RESULTS_FOLDER, unless its size is "by hand". Plots follow the reader's light or dark theme.
 """
 import argparse
+import collections
 import glob
 import html
 import json
@@ -126,20 +127,26 @@ def curve(name, points, guess=False):
     return (name, sorted({x: y for x, y in points}.items()), guess)
 
 
+def of_threads(count):
+    return "one thread" if count == 1 else f"{count} threads"
+
+
 def time_figure(about, runs, rivals):
-    clip = [(v, r) for v, r in rivals if r["workload"] == f"clip-{r['n']}" and r["threads"] == 1 and r["d"] == 512]
+    clip = [(v, r) for v, r in rivals if r["workload"] == f"clip-{r['n']}" and r["d"] == 512]
     if not clip:
         return None
+    threads = collections.Counter(r["threads"] for _, r in clip).most_common(1)[0][0]  # the most points
+    clip = [(v, r) for v, r in clip if r["threads"] == threads]
     newest = clip[0][0]
     curves = [curve("spheremix", [(r["n"], r["seconds"]["spheremix"]) for v, r in clip if v == newest])]
     for version in dict.fromkeys(v for v, _ in clip):
         curves.append(curve(f"PyTorch {version}", [(r["n"], r["seconds"]["torch"]) for v, r in clip if v == version]))
     eigen = [(r["n"], r["seconds"]) for r in runs
-             if (r["work"], r["who"], r["dtype"], r["d"], r["t"]) == ("clip", "eigen", "f32", 512, 1)]
-    if eigen:
+             if (r["work"], r["who"], r["dtype"], r["d"], r["t"]) == ("clip", "eigen", "f32", 512, threads)]
+    if len(eigen) > 1:
         curves.append(curve("Eigen, tables made whole", eigen))
     ticks = sorted({x for c in curves for x, _ in c[1]})
-    return svg("CLIP loss and gradients: time against N", f"f32, D = 512, one thread; {about['cpu']}", "N, pairs in the batch",
+    return svg("CLIP loss and gradients: time against N", f"f32, D = 512, {of_threads(threads)}; {about['cpu']}", "N, pairs in the batch",
                curves, ticks, seconds_text)
 
 
@@ -179,7 +186,7 @@ def memory_figure(about, runs, rivals):
             dies = n * math.sqrt(limit[0] / size)
             mark = (dies, limit[0], f"N\u00b2 ends at N = {dies:.0f}") if n < dies < end else None
     ticks = sorted({x for c in curves for x, _ in c[1]})
-    return svg("CLIP loss and gradients: memory against N", f"f32, D = 512, {'/'.join(map(str, sorted(threads)))} threads; bytes beyond"
+    return svg("CLIP loss and gradients: memory against N", f"f32, D = 512, {of_threads(max(threads))}; bytes beyond"
                " inputs and outputs; dashed: N\u00b2 from the last point measured", "N, pairs in the batch", curves, ticks, bytes_text,
                limit=limit, mark=mark)
 
@@ -193,8 +200,8 @@ def peak_figure(about, runs, _):
     curves = [c for c in curves if c[1]]
     if not curves:
         return None
-    n = by_d[0]["n"]
-    return svg("Share of the FMA peak by D", f"f32, N = {n}, one thread, value and gradients, minimal flops; {about['cpu']}",
+    n, threads = by_d[0]["n"], of_threads(by_d[0]["t"])
+    return svg("Share of the FMA peak by D", f"f32, N = {n}, {threads}, value and gradients, minimal flops; {about['cpu']}",
                "D, length of an embedding", curves, sorted({x for c in curves for x, _ in c[1]}), lambda v: f"{v} %", y_log=False)
 
 
@@ -239,8 +246,9 @@ def main():
             with open(path, "w") as f:
                 f.write(figure)
         print(path if figure else f"no data for {name}.svg")
-    with open(os.path.join(folder, "table.md"), "w") as f:
-        f.write(table(about, runs, rivals))
+    if about.get("size") != "by hand":
+        with open(os.path.join(folder, "table.md"), "w") as f:
+            f.write(table(about, runs, rivals))
 
 
 if __name__ == "__main__":
