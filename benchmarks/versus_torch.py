@@ -30,10 +30,11 @@ PAUSE = 0.02  # seconds between turns: lets the other library's threads stop spi
 # ---- Workloads: name -> (work on our side, options, minimal flops / (n^2 d) or None) ----
 
 WORKLOADS = {}
-for n in (256, 1024, 4096, 8192):
+for n in (64, 256, 1024, 4096, 8192):
     WORKLOADS[f"clip-{n}"] = ("clip", {"n": n}, 6)
 WORKLOADS["clip-8192-24MiB"] = ("clip", {"n": 8192, "budget": 24 << 20}, 6)
 WORKLOADS["clip-4096-f64"] = ("clip", {"n": 4096, "f64": True}, 6)
+WORKLOADS["clip-pairs"] = ("clip", {"n": 1870, "d": 256, "pairs": True}, 6)  # the embeddings of examples/data
 WORKLOADS["info_nce-4096"] = ("info_nce", {"n": 4096}, 6)
 WORKLOADS["m2-4096"] = ("m2_mix", {"n": 4096}, 12)
 WORKLOADS["clip_m2-4096"] = ("clip_m2_mix", {"n": 4096}, 12)
@@ -41,9 +42,14 @@ WORKLOADS["sup_remix-256"] = ("sup_remix", {"n": 256, "d": 128}, None)
 for n in (4096, 8192):
     WORKLOADS[f"uniformity-{n}"] = ("uniformity", {"n": n, "rival": "matmul"}, 3)
     WORKLOADS[f"uniformity-{n}-pdist"] = ("uniformity", {"n": n, "rival": "pdist"}, 3)
+WORKLOADS["uniformity-4096-f64"] = ("uniformity", {"n": 4096, "rival": "matmul", "f64": True}, 3)
+WORKLOADS["uniformity-pairs"] = ("uniformity", {"n": 1870, "d": 256, "rival": "matmul", "pairs": True}, 3)
+WORKLOADS["angles-4096"] = ("angles", {"n": 4096}, 2)
+WORKLOADS["retrieval-8192"] = ("retrieval", {"n": 8192}, 2)
 WORKLOADS["slerp-65536-forward"] = ("slerp", {"n": 65536}, None)
 WORKLOADS["slerp-65536"] = ("slerp_vjp", {"n": 65536}, None)
-DEFAULT = [name for name in WORKLOADS if name not in ("clip-256", "uniformity-8192-pdist")]
+DEFAULT = [name for name in WORKLOADS if name not in ("clip-64", "clip-256", "uniformity-8192-pdist")]
+FORWARD = ("slerp", "angles", "retrieval")  # no gradients
 
 
 class Call(ctypes.Structure):
@@ -88,7 +94,8 @@ def build(flags, compiler):
 class Ours:
     def __init__(self, lib, work, f64, x, y, g, p):
         self.lib, self.f64 = lib, f64
-        self.dx, self.dy, self.z = (numpy.ones_like(x) for _ in range(3))
+        self.dx, self.dy = numpy.ones_like(x), numpy.ones_like(x)
+        self.z = numpy.ones((len(x), len(x)) if work == "angles" else x.shape, dtype=x.dtype)
         self.keep = (x, y, g)
         address = [a.ctypes.data for a in (x, y, g, self.dx, self.dy, self.z)]
         self.call = Call(work.encode(), *x.shape, *address, p["tau"], p["mix_tau"], p["lam"], p["weight"], p["budget"])
@@ -159,19 +166,28 @@ def torch_losses(torch):
     def uniformity_pdist(x):
         return torch.pdist(x).pow(2).mul(-2).exp().mean().log()
 
-    return slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist
+    def angles(x, y):
+        return torch.acos((x @ y.T).clamp(-1, 1))
+
+    def retrieval(x, y):  # ranks by counting: no sort
+        cosines = x @ y.T
+        own = cosines.diagonal()
+        ranks = torch.cat([(cosines > own[:, None]).sum(1), (cosines > own[None]).sum(0)])
+        return (ranks < 1).double().mean(), (ranks < 10).double().mean()
+
+    return slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist, angles, retrieval
 
 
 class Theirs:
     def __init__(self, torch, work, x, y, g, p, rival, compiled):
         self.torch, self.work = torch, work
-        gradients = work != "slerp"
+        gradients = work not in FORWARD
         self.x, self.y = (torch.from_numpy(a).requires_grad_(gradients) for a in (x, y))
         self.g = torch.from_numpy(g)
         self.scalars = {name: torch.tensor(value, dtype=self.x.dtype, requires_grad=gradients)
                         for name, value in (("log_temperature", math.log(p["tau"])),
                                             ("log_mix_temperature", math.log(p["mix_tau"])), ("lambda", p["lam"]))}
-        slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist = torch_losses(torch)
+        slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist, angles, retrieval = torch_losses(torch)
         x, y, (lt, lm, lam) = self.x, self.y, self.scalars.values()
         self.forward = {
             "clip": lambda: clip(x, y, lt),
@@ -180,6 +196,8 @@ class Theirs:
             "clip_m2_mix": lambda: clip(x, y, lt) + p["weight"] * m2_mix(x, y, lam, lm),
             "sup_remix": lambda: sup_remix(x, y[:, 0].detach(), p["lam"], lt, p["weight"]),
             "uniformity": (lambda: uniformity_pdist(x)) if rival == "pdist" else (lambda: uniformity(x)),
+            "angles": lambda: angles(x, y),
+            "retrieval": lambda: retrieval(x, y),
             "slerp": lambda: slerp(x, y, 1 - lam),
             "slerp_vjp": lambda: slerp(x, y, 1 - lam),
         }[work]
@@ -192,13 +210,15 @@ class Theirs:
         self.out = self.forward()
         if self.work == "slerp_vjp":
             self.out.backward(self.g)
-        elif self.work != "slerp":
+        elif self.work not in FORWARD:
             self.out.backward()
 
     def results(self):
         out = {"x": self.x.grad, "y": self.y.grad} | {k: v.grad for k, v in self.scalars.items()}
         out = {k: v.detach().numpy() for k, v in out.items() if v is not None}
-        if self.work.startswith("slerp"):
+        if self.work == "retrieval":
+            return {"loss": self.out[0].item(), "lambda": self.out[1].item()}
+        if self.work.startswith("slerp") or self.work == "angles":
             return out | {"z": self.out.detach().numpy()}
         return out | {"loss": self.out.item()}
 
@@ -265,6 +285,9 @@ def compare(torch, lib, name, threads, args):
     rng = numpy.random.default_rng(1)
     x = rng.standard_normal((n, d))
     y = 0.5 * x + rng.standard_normal((n, d))  # pairs that belong together, cosine near .45
+    if options.get("pairs"):
+        data = os.path.join(ROOT, "examples", "data")
+        x, y = (numpy.load(os.path.join(data, f"{side}_feat_256_f16.npy")).astype(float) for side in ("image", "text"))
     x, y = (numpy.ascontiguousarray(a / numpy.linalg.norm(a, axis=1, keepdims=True), dtype=dtype) for a in (x, y))
     g = rng.standard_normal((n, d)).astype(dtype)
     p = {"tau": args.tau, "mix_tau": args.mix_tau, "lam": 0.3, "weight": 0.5, "budget": options.get("budget", 1 << 30)}

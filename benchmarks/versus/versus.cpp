@@ -10,7 +10,9 @@
 #include "spheremix/losses/info_nce.hpp"
 #include "spheremix/losses/m2_mix.hpp"
 #include "spheremix/losses/sup_remix.hpp"
+#include "spheremix/metrics/retrieval.hpp"
 #include "spheremix/metrics/uniformity.hpp"
+#include "spheremix/sphere/distance_matrix.hpp"
 #include "spheremix/sphere/slerp_rows.hpp"
 #include "versus/fma_peak.hpp"
 
@@ -29,7 +31,7 @@ core::Workspace& workspace() {
 extern "C" {
 
 /// One call of a workload: n x d rows x, y (and the cotangent g), gradients into dx, dy, a matrix
-/// result into z.
+/// result into z (n x d, of "angles" n x n).
 struct VersusCall {
   const char* work;
   long n, d;
@@ -95,6 +97,12 @@ void run(VersusCall& c) {
     metrics::UniformityGradient<Out> g{0, out(c.dx)};
     metrics::uniformity_with_gradient(x, {}, g);
     c.loss = g.value;
+  } else if (work == "angles") {
+    sphere::geodesic_distance_matrix(x, y, Out(static_cast<T*>(c.z), c.n, c.n));
+  } else if (work == "retrieval") {  // both ways: R@1 and R@10, means of the two
+    const auto found = metrics::retrieval_both(x, y, {.k = {1, 10}});
+    c.loss = (found.x_to_y.recall[0] + found.y_to_x.recall[0]) / 2;
+    c.d_lambda = (found.x_to_y.recall[1] + found.y_to_x.recall[1]) / 2;
   } else if (work == "slerp") {
     sphere::slerp_rows(x, y, c.lambda, out(c.z));
   } else if (work == "slerp_vjp") {  // value and gradients, as autograd computes both
