@@ -1,6 +1,7 @@
 #!/bin/sh
 # nvcc compiles every device header alone and every device test for sm_80 and sm_90 with warnings as errors, down
-# to machine code. Needs a CUDA toolkit and no GPU.   compile.sh [--headers | --tests] [file ...]
+# to machine code; host programs (*_test.cu) are run too. Needs a CUDA toolkit and no GPU.
+#   compile.sh [--headers | --tests] [file ...]
 #
 # What is looked for are errors and warnings, so nvcc optimises as little as it can (--Ofast-compile, toolkit 12.9
 # and later): a third of the time. SPHEREMIX_NVCC_FLAGS=--Ofast-compile=0 compiles as a program would.
@@ -23,6 +24,7 @@ compile_one() {
     *.cuh)
       printf '#include "%s"\n' "${unit#include/}" >"$work/unit.cu"
       errors=$(nvcc $flags -c "$work/unit.cu" -o "$work/unit.o" 2>&1) ;;
+    *.cu) errors=$(nvcc $flags "$unit" -lcublasLt -o "$work/test" 2>&1 && "$work/test" 2>&1) ;;
     *) errors=$(nvcc $flags -x cu -c "$unit" -o "$work/unit.o" 2>&1) ;;
   esac
   if [ $? -eq 0 ]; then
@@ -40,7 +42,7 @@ fi
 what=${1:-}
 case $what in --*) shift ;; esac
 if [ $# -eq 0 ]; then
-  [ "$what" = --headers ] || set -- $(find tests/gpu -name '*_test.cpp' | sort) tests/support/gpu_main.cpp
+  [ "$what" = --headers ] || set -- $(find tests/gpu -name '*_test.c[pu]*' | sort) tests/support/gpu_main.cpp
   [ "$what" = --tests ] || set -- "$@" $(find include/spheremix/gpu -name '*.cuh' | sort)
 fi
 log=$(mktemp)
