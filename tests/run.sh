@@ -7,7 +7,7 @@
 # Stages   floors     no upward include, with planted faults that must be found
 #          units      unit tests (-O1: they are all compile time) and examples: g++, Release
 #          sanitized  core, io, math and pairwise: clang++, ASan + UBSan, warnings are errors
-#          headers    each header compiles alone, g++ and clang++
+#          headers    each header compiles alone (g++), all together in both orders (clang++, g++)
 #          two_units  two translation units link and agree, with one and with different -march
 #          budget     compile time of a program that uses one loss
 #          consumers  installed package, add_subdirectory, FetchContent, pkg-config

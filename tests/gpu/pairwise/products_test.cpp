@@ -1,4 +1,6 @@
 // The products of the second sweep: kernels against plain sums.
+#include <tuple>
+
 #include "support/gpu.hpp"
 
 #include "gpu/losses/reference.hpp"
