@@ -48,6 +48,7 @@ command -v ninja >/dev/null || missing="$missing ninja-build"
 command -v python3 >/dev/null || missing="$missing python3"
 have_header Eigen/Core || missing="$missing libeigen3-dev"
 have_header benchmark/benchmark.h || missing="$missing libbenchmark-dev"
+have_header hwy/highway.h || missing="$missing libhwy-dev"
 have_header cblas-openblas.h || have_header cblas.h || missing="$missing libopenblas-dev"
 ! wanted versus || has_torch /usr/bin/python3 || missing="$missing python3-torch python3-numpy"
 if [ -n "$missing" ]; then
@@ -83,6 +84,7 @@ if wanted programs; then
     -DSPHEREMIX_BENCHMARKS=ON -DSPHEREMIX_CUDA=OFF -DCMAKE_CXX_FLAGS="$flags" >"$build/cmake.log" 2>&1 &&
     cmake --build "$build" >>"$build/cmake.log" 2>&1 || { tail -n 30 "$build/cmake.log"; exit 1; }
   repeats=7 least=0.1
+  ! [ -x "$build/benchmarks/pairwise_register_tile_bench" ] || bench register-tile pairwise_register_tile_bench .
   case $size in
     tiny)
       repeats=2 least=0.001
