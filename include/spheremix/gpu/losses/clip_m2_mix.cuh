@@ -49,7 +49,7 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
   const M2Call call{options.mix_temperature,
                     options.weight * (options.reduction == Reduction::sum ? 1.0 : 0.5),
                     options.negatives, options.block, true};
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     const Status first = contrastive<Tile, true, true>(
         x, y, {options.temperature, half, half}, options.block,
         ContrastiveGradient<T>{out.loss, out.x, out.y, out.log_temperature}, scratch, stream,
