@@ -1,6 +1,7 @@
 #!/bin/sh
 # nvcc compiles every device header alone and every device test for sm_80 and sm_90 with warnings as errors, down
-# to machine code. Needs a CUDA toolkit and no GPU.   compile.sh [--headers | --tests] [file ...]
+# to machine code; those with wgmma in their name for sm_90a as well. Needs a CUDA toolkit and no GPU.
+#   compile.sh [--headers | --tests] [file ...]
 #
 # What is looked for are errors and warnings, so nvcc optimises as little as it can (--Ofast-compile, toolkit 12.9
 # and later): a third of the time. SPHEREMIX_NVCC_FLAGS=--Ofast-compile=0 compiles as a program would.
@@ -19,6 +20,11 @@ flags="-std=c++20 $fast -gencode arch=compute_80,code=sm_80 -gencode arch=comput
 compile_one() {
   unit=$1
   work=$(mktemp -d)
+  more=
+  case $unit in *wgmma*)
+    flags="$flags -gencode arch=compute_90a,code=sm_90a"
+    more=" and sm_90a" ;;
+  esac
   case $unit in
     *.cuh)
       printf '#include "%s"\n' "${unit#include/}" >"$work/unit.cu"
@@ -26,7 +32,7 @@ compile_one() {
     *) errors=$(nvcc $flags -x cu -c "$unit" -o "$work/unit.o" 2>&1) ;;
   esac
   if [ $? -eq 0 ]; then
-    echo "passed: $unit under nvcc for sm_80 and sm_90"
+    echo "passed: $unit under nvcc for sm_80 and sm_90$more"
   else
     printf 'failed: %s under nvcc\n%s\n' "$unit" "$(echo "$errors" | head -n 15 | sed 's/^/    /')"
   fi
