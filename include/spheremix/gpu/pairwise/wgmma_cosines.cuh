@@ -5,8 +5,8 @@
 //   clip_with_gradient(..., WgmmaCosines<LtProducts>{LtProducts(handle, workspace)})
 //
 // The kernels must be compiled for sm_90a (-gencode arch=compute_90a,code=sm_90a) and run on
-// compute capability 9.0; built for another architecture they trap. Scratch, results and
-// Precision::exact as without. Not the default: no GPU has run it.
+// compute capability 9.0; built for another architecture they trap, which ends the context. Scratch
+// and Precision::exact as without. Not the default: no GPU has run it.
 #pragma once
 
 #include "spheremix/gpu/pairwise/half_tile.cuh"
