@@ -50,7 +50,8 @@ bool wgmma_here() {
 enum Fault { none, no_copies_wait, no_proxy_fence, no_barrier, no_fence, no_wait, early_refill };
 
 /// out (64 x 128) = A B^T of 16 of the 64 columns of a (64 x 64) and b (128 x 64), on 1's.
-__global__ void one_wgmma(const Half* a, const Half* b, float* out, unsigned columns, Fault fault) {
+template <Fault Left>
+__global__ void one_wgmma(const Half* a, const Half* b, float* out, unsigned columns) {
   unsigned char* const shared = gpu::shared_memory();
   const unsigned thread = threadIdx.x, warp = thread / 32, g = thread % 32 / 4, t = thread % 4;
   for (unsigned q = thread; q < (64 + 128) * 8; q += 128) {
@@ -59,25 +60,25 @@ __global__ void one_wgmma(const Half* a, const Half* b, float* out, unsigned col
                       (r < 64 ? a + r * 64 : b + (r - 64) * 64) + chunk * 8);
   }
   gpu::copies_commit();
-  if (fault != no_copies_wait) gpu::copies_wait<0>();
-  if (fault != no_proxy_fence) gpu::async_proxy_fence();
-  if (fault != no_barrier) gpu::block_barrier();
+  if constexpr (Left != no_copies_wait) gpu::copies_wait<0>();
+  if constexpr (Left != no_proxy_fence) gpu::async_proxy_fence();
+  if constexpr (Left != no_barrier) gpu::block_barrier();
   float d[64];
   for (int k = 0; k < 64; ++k) d[k] = 1;
   gpu::wgmma_settle(d);
-  if (fault != no_fence) gpu::wgmma_fence();
+  if constexpr (Left != no_fence) gpu::wgmma_fence();
   gpu::wgmma_m64n128k16(d, gpu::wgmma_operand(shared + columns * 2),
                         gpu::wgmma_operand(shared + 64 * 128 + columns * 2));
   gpu::wgmma_commit();
-  if (fault == early_refill) gpu::copy16_async(shared + thread * 128, a);
+  if constexpr (Left == early_refill) gpu::copy16_async(shared + thread * 128, a);
   gpu::copies_commit();
-  if (fault != no_wait) gpu::wgmma_wait<0>();
+  if constexpr (Left != no_wait) gpu::wgmma_wait<0>();
   gpu::wgmma_settle(d);
   for (unsigned n = 0; n < 16; ++n)
     for (unsigned i = 0; i < 2; ++i)
       for (unsigned e = 0; e < 2; ++e)
         out[(16 * warp + g + 8 * i) * 128 + 8 * n + 2 * t + e] = d[4 * n + 2 * i + e];
-  gpu::wgmma_wait<0>();
+  if constexpr (Left == no_wait) gpu::wgmma_wait<0>();
   gpu::copies_wait<0>();
 }
 
@@ -138,39 +139,37 @@ bool operator==(const Result& a, const Result& b) {
 
 enum Loss { clip, info_nce, siglip_loss, uniformity };
 
-template <class T, class Products>
-Result run(Loss which, const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
+/// Scratch is what the functions ask for that know nothing of products.
+template <Loss Which, class T, class Products>
+Result run(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
            Index block, Precision precision, const Products& products) {
   const Rows<T> dx(n, d, x), dy(n, d, y);
   Rows<gpu::Arithmetic<T>> gx(n, d), gy(n, d, std::vector<double>(std::size_t(n * d)));
   const Buffer<double> sums(std::vector<double>(3));
   double* const to = sums.data();
   const gpu::losses::ContrastiveGradient<T> out{to, gx.view(), gy.view(), to + 1};
-  const gpu::losses::ClipOptions clips{0.05, precision, block};
-  const gpu::losses::InfoNceOptions one_way{0.05, precision, block};
-  const gpu::losses::SiglipOptions sigmoids{0.1, -4, precision, block};
-  const gpu::metrics::UniformityOptions pairs{4, precision, block};
-  // Scratch by the functions that know nothing of products.
-  const std::size_t bytes =
-      which == clip          ? gpu::losses::clip_bytes<T>(dx.input(), dy.input(), clips)
-      : which == info_nce    ? gpu::losses::info_nce_bytes<T>(dx.input(), dy.input(), one_way)
-      : which == siglip_loss ? gpu::losses::siglip_bytes<T>(dx.input(), dy.input(), sigmoids)
-                             : gpu::metrics::uniformity_bytes<T>(dx.input(), pairs);
-  const Buffer<char> memory(bytes);
-  const gpu::Scratch scratch = memory.scratch();
-  if (which == clip)
-    finish(gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), clips, out, scratch, nullptr,
-                                              products));
-  else if (which == info_nce)
-    finish(gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), one_way, out, scratch,
-                                                  nullptr, products));
-  else if (which == siglip_loss)
-    finish(gpu::losses::siglip_with_gradient<T>(dx.input(), dy.input(), sigmoids,
-                                                {to, gx.view(), gy.view(), to + 1, to + 2}, scratch,
-                                                nullptr, products));
-  else
-    finish(gpu::metrics::uniformity_with_gradient<T>(dx.input(), pairs, {to, gx.view()}, scratch,
-                                                     nullptr, products));
+  if constexpr (Which == clip) {
+    const gpu::losses::ClipOptions options{0.05, precision, block};
+    const Buffer<char> scratch(gpu::losses::clip_bytes<T>(dx.input(), dy.input(), options));
+    finish(gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), options, out,
+                                              scratch.scratch(), nullptr, products));
+  } else if constexpr (Which == info_nce) {
+    const gpu::losses::InfoNceOptions options{0.05, precision, block};
+    const Buffer<char> scratch(gpu::losses::info_nce_bytes<T>(dx.input(), dy.input(), options));
+    finish(gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), options, out,
+                                                  scratch.scratch(), nullptr, products));
+  } else if constexpr (Which == siglip_loss) {
+    const gpu::losses::SiglipOptions options{0.1, -4, precision, block};
+    const Buffer<char> scratch(gpu::losses::siglip_bytes<T>(dx.input(), dy.input(), options));
+    finish(gpu::losses::siglip_with_gradient<T>(dx.input(), dy.input(), options,
+                                                {to, gx.view(), gy.view(), to + 1, to + 2},
+                                                scratch.scratch(), nullptr, products));
+  } else {
+    const gpu::metrics::UniformityOptions options{4, precision, block};
+    const Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(dx.input(), options));
+    finish(gpu::metrics::uniformity_with_gradient<T>(dx.input(), options, {to, gx.view()},
+                                                     scratch.scratch(), nullptr, products));
+  }
   return {sums.values(), gx.values(), gy.values()};
 }
 
@@ -184,16 +183,33 @@ void check_near(const Result& got, const Result& want, double tolerance) {
   CHECK(relative_error(got.y, want.y) <= tolerance);
 }
 
-Result reference(Loss which, const std::vector<double>& x, const std::vector<double>& y, Index n,
-                 Index d) {
-  if (which == uniformity)  // f64, itself compared with the double sum in uniformity_test.cpp
-    return run<double>(which, x, y, n, d, 0, Precision::exact, KernelProducts{});
-  const long double w = 1.0L / (long double)n;
-  long double bias = 0;
-  const Reference r = which == clip       ? contrastive(x, y, n, d, 0.05L, w / 2, w / 2)
-                      : which == info_nce ? contrastive(x, y, n, d, 0.05L, w, 0)
-                                          : siglip(x, y, n, d, 0.1L, -4, &bias);
-  return {{double(r.loss), double(r.log_temperature), double(bias)}, r.x, r.y};
+template <Loss Which>
+Result reference(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d) {
+  if constexpr (Which == uniformity) {  // f64, compared with the double sum in uniformity_test.cpp
+    return run<Which, double>(x, y, n, d, 0, Precision::exact, KernelProducts{});
+  } else {
+    const long double w = 1.0L / (long double)n;
+    long double bias = 0;
+    const Reference r = Which == clip       ? contrastive(x, y, n, d, 0.05L, w / 2, w / 2)
+                        : Which == info_nce ? contrastive(x, y, n, d, 0.05L, w, 0)
+                                            : siglip(x, y, n, d, 0.1L, -4, &bias);
+    return {{double(r.loss), double(r.log_temperature), double(bias)}, r.x, r.y};
+  }
+}
+
+/// Against the reference, against the tile of mma.sync, and against itself in every order.
+template <Loss Which>
+void check_loss(Index n, Index d) {
+  CAPTURE(n);
+  CAPTURE(int(Which));
+  const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
+  const auto fast = [&](const auto& products) {
+    return run<Which, float>(x, y, n, d, 0, Precision::fast, products);
+  };
+  const Result got = fast(WgmmaCosines<>{});
+  check_near(got, reference<Which>(x, y, n, d), 1e-3);
+  check_near(got, fast(KernelProducts{}), 1e-4);
+  in_every_order([&] { CHECK(got == fast(WgmmaCosines<>{})); });
 }
 
 /// Kernel products that count, as a library's would be wrapped.
@@ -230,8 +246,8 @@ TEST_CASE("wgmma: one of 64 x 128 x 16, from any 16 of the 64 columns of a stage
   const Buffer<float> out(64 * 128);
   for (const unsigned first : {0u, 16u, 32u, 48u})
     in_every_order([&] {
-      finish(gpu::launch(one_wgmma, 1, 128, 192 * 128, nullptr, da.view().data, db.view().data,
-                         out.data(), first, none));
+      finish(gpu::launch(one_wgmma<none>, 1, 128, 192 * 128, nullptr, da.view().data,
+                         db.view().data, out.data(), first));
       const auto got = out.values();
       double worst = 0;
       for (std::size_t i = 0; i < 64; ++i)
@@ -298,64 +314,62 @@ TEST_CASE("wgmma tile: ragged rows and columns, zeros outside, against plain sum
     }
 }
 
-TEST_CASE(
-    "losses on wgmma cosines: against long double, against the mma.sync tile, twice the same") {
+TEST_CASE("losses on wgmma cosines: against references, against mma.sync, twice the same") {
   if (!wgmma_here()) return;
-  struct Shape {
-    Index n, d, block;
-  };
-  for (const Shape s : {Shape{136, 200, 0}, {5, 20, 0}})
-    for (const Loss which : {clip, info_nce, siglip_loss, uniformity}) {
-      CAPTURE(s.n);
-      CAPTURE(int(which));
-      const auto x = unit_rows<float>(s.n, s.d, 1), y = unit_rows<float>(s.n, s.d, 2);
-      const Result want = reference(which, x, y, s.n, s.d);
-      const Result half =
-          run<float>(which, x, y, s.n, s.d, s.block, Precision::fast, KernelProducts{});
-      const Result got =
-          run<float>(which, x, y, s.n, s.d, s.block, Precision::fast, WgmmaCosines<>{});
-      check_near(got, want, 1e-3);
-      check_near(got, half, 1e-4);
-      in_every_order([&] {
-        CHECK(got == run<float>(which, x, y, s.n, s.d, s.block, Precision::fast, WgmmaCosines<>{}));
-      });
-    }
+  for (const auto& [n, d] : {std::pair<Index, Index>{136, 200}, {5, 20}}) {
+    check_loss<clip>(n, d);
+    check_loss<info_nce>(n, d);
+    check_loss<siglip_loss>(n, d);
+    check_loss<uniformity>(n, d);
+  }
 }
 
 TEST_CASE("wgmma cosines: fp16 rows as they lie; ranges; other products; exact as without") {
   if (!wgmma_here()) return;
   const Index n = 140, d = 72;
   const auto x = unit_rows<Half>(n, d, 3), y = unit_rows<Half>(n, d, 4);
-  const Result want = reference(clip, x, y, n, d);
+  const Result want = reference<clip>(x, y, n, d);
   in_every_order([&] {
-    check_near(run<Half>(clip, x, y, n, d, 128, Precision::fast, WgmmaCosines<>{}), want, 1e-3);
+    check_near(run<clip, Half>(x, y, n, d, 128, Precision::fast, WgmmaCosines<>{}), want, 1e-3);
     int calls = 0;
     const WgmmaCosines<CountedProducts> counted{{&calls}};
-    CHECK(run<Half>(clip, x, y, n, d, 128, Precision::fast, counted) ==
-          run<Half>(clip, x, y, n, d, 128, Precision::fast, WgmmaCosines<>{}));
+    CHECK(run<clip, Half>(x, y, n, d, 128, Precision::fast, counted) ==
+          run<clip, Half>(x, y, n, d, 128, Precision::fast, WgmmaCosines<>{}));
     CHECK(calls == 4);
-    CHECK(run<Half>(clip, x, y, n, d, 128, Precision::exact, counted) ==
-          run<Half>(clip, x, y, n, d, 128, Precision::exact, KernelProducts{}));
+    CHECK(run<clip, Half>(x, y, n, d, 128, Precision::exact, counted) ==
+          run<clip, Half>(x, y, n, d, 128, Precision::exact, KernelProducts{}));
     CHECK(calls == 4);
   });
 }
 
 #if defined(SPHEREMIX_EMULATOR)
-TEST_CASE("emulated wgmma: what is left out of a step gives NaN") {
-  const std::vector<double> a = gaussian(64, 64, 1), b = gaussian(128, 64, 2);
-  const Rows<Half> da(64, 64, a), db(128, 64, b);
-  for (const Fault fault :
-       {none, no_copies_wait, no_proxy_fence, no_barrier, no_fence, no_wait, early_refill}) {
-    CAPTURE(int(fault));
-    in_every_order([&] {
-      const Buffer<float> out(64 * 128);
-      finish(gpu::launch(one_wgmma, 1, 128, 192 * 128, nullptr, da.view().data, db.view().data,
-                         out.data(), 0u, fault));
-      bool wrong = false;
-      for (const float v : out.values()) wrong = wrong || v != v;
-      CHECK(wrong == (fault != none));
-    });
-  }
+namespace {
+
+/// Some sum is NaN where something was left out.
+template <Fault Left>
+void check_fault(const Rows<Half>& a, const Rows<Half>& b) {
+  CAPTURE(int(Left));
+  in_every_order([&] {
+    const Buffer<float> out(64 * 128);
+    finish(gpu::launch(one_wgmma<Left>, 1, 128, 192 * 128, nullptr, a.view().data, b.view().data,
+                       out.data(), 0u));
+    bool wrong = false;
+    for (const float v : out.values()) wrong = wrong || v != v;
+    CHECK(wrong == (Left != none));
+  });
+}
+
+}  // namespace
+
+TEST_CASE("emulated wgmma: what is left out of a step gives NaN, in either order of the warps") {
+  const Rows<Half> a(64, 64, gaussian(64, 64, 1)), b(128, 64, gaussian(128, 64, 2));
+  check_fault<none>(a, b);
+  check_fault<no_copies_wait>(a, b);
+  check_fault<no_proxy_fence>(a, b);
+  check_fault<no_barrier>(a, b);
+  check_fault<no_fence>(a, b);
+  check_fault<no_wait>(a, b);
+  check_fault<early_refill>(a, b);
 }
 
 namespace {
