@@ -257,7 +257,7 @@ TEST_CASE("wgmma: one of 64 x 128 x 16, from any 16 of the 64 columns of a stage
             want += stored<Half>(a[i * 64 + k]) * stored<Half>(b[j * 64 + k]);
           worst = worse(worst, double(got[i * 128 + j]) - want);
         }
-      CHECK(worst <= 2e-5);
+      CHECK(worst <= 1e-4);
     });
 }
 
@@ -305,7 +305,7 @@ TEST_CASE("wgmma tile: ragged rows and columns, zeros outside, against plain sum
                     want += x[std::size_t((i0 + r) * d + k)] * y[std::size_t((j0 + c) * d + k)];
                 worst = worse(worst, double(got[std::size_t(r * 128 + c)]) - want);
               }
-            CHECK(worst <= 2e-6);
+            CHECK(worst <= 1e-5);
 #if defined(SPHEREMIX_EMULATOR)  // where both sum in the same order
             if (d == 200) CHECK(got == tile_of<HalfTile>(dx, dy, i0, j0));
 #endif

@@ -36,6 +36,13 @@ struct Products {
   std::list<Accumulator> accumulators;
   std::vector<AsyncProduct> open;                // not committed to a group yet
   std::deque<std::vector<AsyncProduct>> groups;  // committed, oldest first
+
+  void clear() {
+    fenced = false;
+    accumulators.clear();
+    open.clear();
+    groups.clear();
+  }
 };
 
 /// Who wrote 16 bytes of shared memory by cp.async, and which of that thread's copies it was.

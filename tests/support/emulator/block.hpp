@@ -108,7 +108,7 @@ class Block {
       t.open.clear();
       t.groups.clear();
       t.copies = t.fenced_copies = 0;
-      t.products = {};
+      t.products.clear();
       t.fiber.prepare(entry);
     }
     schedule();
