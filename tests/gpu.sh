@@ -20,15 +20,18 @@ libraries=$(sed -n 's/.*nvcc-libraries: *//p' tests/gpu/*/*_test.cpp | tr '\n' '
 nvcc $flags -x cu -c tests/support/gpu_main.cpp -o "$build/main.o" || exit 1
 find tests/gpu -name '*_test.cpp' | sort >"$build/list"
 programs=$(sed 's|tests/gpu/||; s|/|_|g; s|_test.cpp||' "$build/list")
-for name in $programs; do rm -f "$build/$name"; done  # nothing stale is run
+: >"$out/gpu-build.log"
+for name in $programs pairwise_cublaslt; do rm -f "$build/$name"; done  # nothing stale is run
 build_one='name=$(echo "$1" | sed "s|tests/gpu/||; s|/|_|g; s|_test.cpp||"); nvcc '"$flags"' -x cu -c "$1" -o "'"$build"'/$name.o" && nvcc '"$target"' "'"$build"'/$name.o" "'"$build"'/main.o" '"$libraries"' -o "'"$build"'/$name" || echo "failed: $1 does not build"'
-xargs -P "$(nproc)" -n 1 sh -c "$build_one" build <"$build/list" 2>&1 | tee "$out/gpu-build.log"
+nvcc $flags tests/gpu/pairwise/cublaslt_test.cu -lcublasLt -o "$build/pairwise_cublaslt" || echo "failed: cublaslt_test.cu does not build" | tee -a "$out/gpu-build.log"
+programs="$programs pairwise_cublaslt"
+xargs -P "$(nproc)" -n 1 sh -c "$build_one" build <"$build/list" 2>&1 | tee -a "$out/gpu-build.log"
 
 failed=$(grep -c '^failed' "$out/gpu-build.log")
 if [ -z "$gpu" ]; then
   built=0
   for name in $programs; do [ ! -x "$build/$name" ] || built=$((built + 1)); done
-  echo "built for $arch: $built of $(wc -l <"$build/list") programs"
+  echo "built for $arch: $built of $(($(wc -l <"$build/list") + 1)) programs"
   echo "skipped: device tests (no GPU here)"
   [ "$failed" -eq 0 ] && exit 77
   exit 1

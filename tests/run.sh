@@ -7,18 +7,17 @@
 # Stages   floors     no upward include, with planted faults that must be found
 #          units      unit tests (-O1: they are all compile time) and examples: g++, Release
 #          sanitized  core, io, math and pairwise: clang++, ASan + UBSan, warnings are errors
-#          headers    each header compiles alone, g++ and clang++
+#          headers    each header compiles alone (g++), all together in both orders (clang++, g++)
 #          two_units  two translation units link and agree, with one and with different -march
 #          budget     compile time of a program that uses one loss
 #          consumers  installed package, add_subdirectory, FetchContent, pkg-config
 #          readme     every snippet and command of the README
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
-#          cuda       each device header under nvcc for sm_80 and sm_90, where there is one
+#          cuda       every device header alone and every device test under nvcc for sm_80 and sm_90, where there is one
 # Only when asked for
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
-#          cuda_tests every device test under nvcc for sm_80 and sm_90: long
 #          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
 #                     a test must fail; about an hour
 # Logs and builds go to build/tests (or $SPHEREMIX_TEST_BUILD). Works without apt where nothing is missing.
@@ -167,12 +166,11 @@ stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
-    script sh tests/gpu/compile.sh --headers
+    script sh tests/gpu/compile.sh
   else
     echo "   no nvcc here: device code was not compiled"
   fi
 }
-stage_cuda_tests() { script sh tests/gpu/compile.sh --tests; }
 stage_faults() {
   script sh -c "{ python3 tests/scripts/plant_faults.py -j $jobs; python3 tests/gpu/plant_faults.py; } |
     sed 's/^killed: /passed: killed /; s/^SURVIVED: /failed: survived /; s/^NOT FOUND: \|^DOES NOT BUILD/failed: &/'"
@@ -182,7 +180,7 @@ stage_faults() {
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | budget | consumers | readme | compile_fail | fuzz | cuda | \
-      sanitized_more | sanitized_gpu | faults | cuda_tests) ;;
+      sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2

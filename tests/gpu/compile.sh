@@ -1,6 +1,7 @@
 #!/bin/sh
 # nvcc compiles every device header alone and every device test for sm_80 and sm_90 with warnings as errors, down
-# to machine code; those with wgmma in their name for sm_90a as well, optimised. Needs a CUDA toolkit and no GPU.
+# to machine code; those with wgmma in their name for sm_90a as well, optimised; host programs (*_test.cu) are run too.
+# Needs a CUDA toolkit and no GPU.
 #   compile.sh [--headers | --tests] [file ...]
 #
 # What is looked for are errors and warnings, so nvcc optimises as little as it can (--Ofast-compile, toolkit 12.9
@@ -27,7 +28,10 @@ compile_one() {
     source=$work/unit.cu
     printf '#include "%s"\n' "${unit#include/}" >"$source" ;;
   esac
-  errors=$(nvcc $flags $fast $targets -x cu -c "$source" -o "$work/unit.o" 2>&1)
+  case $unit in
+    *.cu) errors=$(nvcc $flags $fast $targets "$unit" -lcublasLt -o "$work/test" 2>&1 && "$work/test" 2>&1) ;;
+    *) errors=$(nvcc $flags $fast $targets -x cu -c "$source" -o "$work/unit.o" 2>&1) ;;
+  esac
   status=$?
   case $unit in *wgmma*)  # ptxas only notes where it makes wgmmas wait for each other
     more=" and sm_90a"
@@ -49,7 +53,7 @@ fi
 what=${1:-}
 case $what in --*) shift ;; esac
 if [ $# -eq 0 ]; then
-  [ "$what" = --headers ] || set -- $(find tests/gpu -name '*_test.cpp' | sort) tests/support/gpu_main.cpp
+  [ "$what" = --headers ] || set -- $(find tests/gpu -name '*_test.c[pu]*' | sort) tests/support/gpu_main.cpp
   [ "$what" = --tests ] || set -- "$@" $(find include/spheremix/gpu -name '*.cuh' | sort)
 fi
 log=$(mktemp)

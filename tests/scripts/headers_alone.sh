@@ -1,30 +1,34 @@
 #!/bin/sh
-# Every header compiles on its own, without OpenMP, under g++ and clang++ with warnings as errors. Device headers
-# (.cuh) are nvcc's business: tests/gpu/compile.sh. Usage: headers_alone.sh [header ...]
+# Every header compiles on its own under g++, and all of them in one unit under clang++ and in the reverse order
+# under both, without OpenMP, warnings as errors. Device headers (.cuh) are nvcc's business: tests/gpu/compile.sh.
+# Usage: headers_alone.sh [header ...]
 cd "$(dirname "$0")/../.." || exit 1
 . tests/scripts/check.sh
 flags="-std=c++20 -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only -Iinclude -isystem $eigen -x c++"
 export flags
 
-compile_one() {
-  compiler=$1 header=$2
-  unit=$(mktemp)
-  printf '#include "%s"\n' "${header#include/}" >"$unit"
-  if errors=$($compiler $flags "$unit" 2>&1); then
-    echo "passed: $header alone, $compiler"
+# compile title compiler: the unit on standard input
+compile() {
+  if errors=$($2 $flags - 2>&1); then
+    echo "passed: $1, $2"
   else
-    printf 'failed: %s alone, %s\n%s\n' "$header" "$compiler" "$(echo "$errors" | head -n 15 | sed 's/^/    /')"
+    printf 'failed: %s, %s\n%s\n' "$1" "$2" "$(echo "$errors" | head -n 15 | sed 's/^/    /')"
   fi
-  rm -f "$unit"
 }
+includes() { sed 's|^include/\(.*\)|#include "\1"|'; }
 
-if [ "${1:-}" = --one ]; then
-  compile_one "$2" "$3"
-  exit
-fi
+case ${1:-} in
+  --one) echo "$2" | includes | compile "$2 alone" g++ && exit ;;
+  --all) tr ' ' '\n' | includes | compile "all headers, $2" "$3" && exit ;;
+esac
 [ $# -gt 0 ] || set -- $(find include -name '*.hpp' | sort)
 log=$(mktemp)
-for header; do printf 'g++ %s\nclang++ %s\n' "$header" "$header"; done | xargs -P "$(nproc)" -n 2 sh "$0" --one | tee "$log"
+{
+  printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh "$0" --one
+  printf '%s\n' "$@" | sh "$0" --all "in order" clang++
+  printf '%s\n' "$@" | sort -r | sh "$0" --all "in reverse" g++
+  printf '%s\n' "$@" | sort -r | sh "$0" --all "in reverse" clang++
+} | tee "$log"
 ! grep -q '^failed' "$log"
 status=$?
 rm -f "$log"

@@ -1,8 +1,8 @@
-// m2_mix and clip_m2_mix on the device against the formulas in long double.
+// m2_mix on the device against the formulas in long double.
 #include "support/gpu.hpp"
 
 #include "reference.hpp"
-#include "spheremix/gpu/losses/clip_m2_mix.cuh"
+#include "spheremix/gpu/losses/m2_mix.cuh"
 
 namespace {
 
@@ -12,25 +12,13 @@ using gpu::Precision;
 using gpu::losses::Negatives;
 using gpu::losses::Reduction;
 
-std::vector<double> lambdas(Index n) {
-  std::vector<double> l;
-  for (Index i = 0; i < n; ++i)
-    l.push_back(double(float(0.02 + 0.96 * double((i * 37) % 101) / 101)));
-  return l;
-}
-
-template <class T>
-std::vector<T> as(const std::vector<double>& v) {
-  return std::vector<T>(v.begin(), v.end());
-}
-
 template <class T>
 void check(Index n, Index d, Precision precision, Index block, bool append, double tolerance) {
   CAPTURE(n);
   CAPTURE(d);
   CAPTURE(append);
   using A = gpu::Arithmetic<T>;
-  const auto x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2), l = lambdas(n);
+  const auto x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2), l = mix_lambdas(n);
   const gpu::losses::M2MixOptions options{
       0.1, Reduction::mean, append ? Negatives::append : Negatives::replace, precision, block};
   const MixReference want = m2_mix(x, y, l, n, d, 0.1L, 0.5L, append);
@@ -68,47 +56,10 @@ TEST_CASE("m2_mix: ragged sizes, strips, both kinds of negatives") {
   });
 }
 
-TEST_CASE("clip_m2_mix is the sum; one lambda for all") {
-  const Index n = 90, d = 12;
-  const double tau = 0.05, mix = 0.1, weight = 0.3, lambda = 0.3;
-  for (const bool append : {false, true}) {
-    const auto x = unit_rows<double>(n, d, 1), y = unit_rows<double>(n, d, 2);
-    const Reference one = contrastive(x, y, n, d, tau, 0.5L / n, 0.5L / n);
-    const MixReference two = m2_mix(x, y, std::vector<double>(static_cast<std::size_t>(n), lambda),
-                                    n, d, mix, weight, append);
-    const gpu::losses::ClipM2MixOptions options{tau,
-                                                mix,
-                                                weight,
-                                                Reduction::sum,
-                                                append ? Negatives::append : Negatives::replace,
-                                                Precision::exact,
-                                                64};
-    const Rows<double> dx(n, d, x), dy(n, d, y);
-    Rows<double> gx(n, d), gy(n, d);
-    Buffer<double> out(4);
-    Buffer<char> scratch(gpu::losses::clip_m2_mix_bytes<double>(dx.input(), dy.input(), options));
-    double* const to = out.data();
-    finish(gpu::losses::clip_m2_mix_with_gradient<double>(
-        dx.input(), dy.input(), lambda, options, {to, gx.view(), gy.view(), to + 1, to + 2, to + 3},
-        scratch.scratch(), nullptr));
-    const auto got = out.values();
-    double slope = 0;
-    for (const double v : two.lambda) slope += v;
-    CHECK(std::abs(got[0] - double(one.loss + two.loss)) <= 1e-11);
-    CHECK(std::abs(got[1] - slope) <= 1e-8);
-    CHECK(std::abs(got[2] - double(one.log_temperature)) <= 1e-10);
-    CHECK(std::abs(got[3] - double(two.log_temperature)) <= 1e-10);
-    std::vector<double> x_sum = one.x, y_sum = one.y;
-    for (std::size_t k = 0; k < x_sum.size(); ++k) x_sum[k] += two.x[k], y_sum[k] += two.y[k];
-    CHECK(relative_error(gx.values(), x_sum) <= 1e-9);
-    CHECK(relative_error(gy.values(), y_sum) <= 1e-9);
-  }
-}
-
 TEST_CASE("m2_mix: lambda 0 and 1, equal rows, and what is undefined") {
   const Index n = 40, d = 8;
   const auto x = unit_rows<double>(n, d, 1);
-  std::vector<double> l = lambdas(n), y = unit_rows<double>(n, d, 2);
+  std::vector<double> l = mix_lambdas(n), y = unit_rows<double>(n, d, 2);
   l[3] = 0, l[4] = 1;
   for (Index k = 0; k < d; ++k) y[std::size_t(5 * d + k)] = x[std::size_t(5 * d + k)];
   const auto run = [&] {
@@ -142,7 +93,7 @@ TEST_CASE("m2_mix: scratch stays within 64 MiB + 16 N bytes, and 4 N D where row
       alignas(16) char rows[16] = {};
       const core::MatrixView<const float> f{reinterpret_cast<float*>(rows), n, d, d};
       const core::MatrixView<const gpu::Half> h{reinterpret_cast<gpu::Half*>(rows), n, d, d};
-      CHECK(gpu::losses::clip_m2_mix_bytes<gpu::Half>(h, h) <= most);
-      CHECK(gpu::losses::clip_m2_mix_bytes<float>(f, f) <= most + 4 * std::size_t(n * d));
+      CHECK(gpu::losses::m2_mix_bytes<gpu::Half>(h, h) <= most);
+      CHECK(gpu::losses::m2_mix_bytes<float>(f, f) <= most + 4 * std::size_t(n * d));
     }
 }

@@ -108,6 +108,19 @@ inline std::vector<Real> mixed(const Real* x, const Real* y, Index d, Real lambd
   return m;
 }
 
+/// n weights from 0.02 to 0.98, the same in f32.
+inline std::vector<double> mix_lambdas(Index n) {
+  std::vector<double> l;
+  for (Index i = 0; i < n; ++i)
+    l.push_back(double(float(0.02 + 0.96 * double((i * 37) % 101) / 101)));
+  return l;
+}
+
+template <class T>
+std::vector<T> as(const std::vector<double>& v) {
+  return std::vector<T>(v.begin(), v.end());
+}
+
 struct MixReference : Reference {
   std::vector<double> lambda;
 };

@@ -1,10 +1,10 @@
-// The products of the second sweep: kernels against plain sums, and the GEMMs they are described as
-// for a BLAS.
+// The products of the second sweep: kernels against plain sums.
+#include <tuple>
+
 #include "support/gpu.hpp"
 
 #include "gpu/losses/reference.hpp"
 #include "spheremix/gpu/losses/clip.cuh"
-#include "spheremix/gpu/pairwise/gemm.cuh"
 
 namespace {
 
@@ -12,39 +12,6 @@ using namespace spheremix;
 using namespace spheremix::gpu_test;
 using gpu::pairwise::HalfTile;
 using Side = gpu::pairwise::ProductSide<HalfTile>;
-
-/// What a BLAS does with a Gemm, on host memory.
-void carry_out(const gpu::pairwise::Gemm& g) {
-  for (Index j = 0; j < g.n; ++j)
-    for (Index i = 0; i < g.m; ++i) {
-      double sum = 0;
-      for (Index k = 0; k < g.k; ++k)
-        sum += double(gpu::widen(g.a[i + k * g.lda])) *
-               double(gpu::widen(g.transpose_b ? g.b[j + k * g.ldb] : g.b[k + j * g.ldb]));
-      float& c = g.c[i + j * g.ldc];
-      c = float(double(g.alpha) * sum + (g.beta == 0 ? 0.0 : double(g.beta) * double(c)));
-    }
-}
-
-#if defined(SPHEREMIX_EMULATOR)  // device memory is host memory there
-struct HostProducts {
-  static void side(const Side& s) {
-    if (s.out.rows > 0) carry_out(gemm_of(s));
-  }
-  template <class Tile>
-  gpu::Status operator()(const gpu::pairwise::ProductSide<Tile>& first,
-                         const gpu::pairwise::ProductSide<Tile>& second,
-                         cudaStream_t stream) const {
-    if constexpr (std::is_same_v<Tile, HalfTile>) {
-      side(first);
-      side(second);
-      return {};
-    } else {
-      return gpu::pairwise::KernelProducts{}(first, second, stream);
-    }
-  }
-};
-#endif
 
 }  // namespace
 
@@ -99,26 +66,3 @@ TEST_CASE("kernel products: ragged shapes, both ways round, added or set") {
     }
   });
 }
-
-#if defined(SPHEREMIX_EMULATOR)
-TEST_CASE("the schedule with a BLAS in the kernels' place: CLIP by column-major GEMMs") {
-  const Index n = 300, d = 36;
-  const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
-  const Rows<float> dx(n, d, x), dy(n, d, y);
-  const gpu::losses::ClipOptions options{0.05, gpu::Precision::fast, 128};
-  Buffer<char> scratch(gpu::losses::clip_bytes<float>(dx.input(), dy.input(), options));
-  Rows<float> gx[2] = {Rows<float>(n, d), Rows<float>(n, d)},
-              gy[2] = {Rows<float>(n, d), Rows<float>(n, d)};
-  Buffer<double> loss(2);
-  finish(gpu::losses::clip_with_gradient<float>(dx.input(), dy.input(), options,
-                                                {loss.data(), gx[0].view(), gy[0].view(), nullptr},
-                                                scratch.scratch(), nullptr));
-  finish(gpu::losses::clip_with_gradient<float>(
-      dx.input(), dy.input(), options, {loss.data() + 1, gx[1].view(), gy[1].view(), nullptr},
-      scratch.scratch(), nullptr, HostProducts{}));
-  CHECK(loss.values()[0] == loss.values()[1]);
-  const auto a = gx[0].values(), b = gx[1].values(), c = gy[0].values(), e = gy[1].values();
-  CHECK(relative_error(a, b) <= 1e-6);
-  CHECK(relative_error(c, e) <= 1e-6);
-}
-#endif

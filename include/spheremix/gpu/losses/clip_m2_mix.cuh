@@ -2,10 +2,15 @@
 //
 //   L = clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix)
 //
-// The formulas, gradients, types and errors are those of clip.cuh and m2_mix.cuh; one pass after
-// the other into the same gradients, 24 N^2 D flops. Memory as m2_mix.cuh.
+// The formulas, gradients, types and errors are those of clip.cuh and m2_mix.cuh.
+//
+// Cost     16 N^2 D flops from shared tiles of cosines (clip_m2_shared.cuh). With Negatives::append,
+//          and where ClipM2MixOptions::shared is false, one loss after the other: 24, append 32.
+// Memory   the operands (4 N D bytes unless fp16 and aligned), 70 N bytes and at most 34 MiB; one
+//          after the other as m2_mix.cuh.
 #pragma once
 
+#include "spheremix/gpu/losses/clip_m2_shared.cuh"
 #include "spheremix/gpu/losses/m2_mix.cuh"
 
 namespace spheremix::gpu::losses {
@@ -17,7 +22,8 @@ struct ClipM2MixOptions {
   Reduction reduction = Reduction::sum;
   Negatives negatives = Negatives::replace;
   Precision precision = Precision::fast;
-  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
+  Index block = 0;     ///< edge of the ranges kept at a time; 0: chosen
+  bool shared = true;  ///< shared tiles; false for pairs within 0.1 rad of antipodal
 };
 
 /// Results in device memory, f32 gradients (f64 for double rows).
@@ -33,6 +39,10 @@ struct ClipM2Gradient {
 
 namespace detail {
 
+inline bool shares(const ClipM2MixOptions& options) {
+  return options.shared && options.negatives == Negatives::replace;
+}
+
 template <class T, class Products>
 Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                            const RowScalar<Arithmetic<T>>& lambda, const ClipM2MixOptions& options,
@@ -45,11 +55,15 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
     return invalid(wrong);
   if (const char* wrong = lambda_error<T>(lambda)) return invalid(wrong);
   if (!(options.weight - options.weight == 0)) return invalid("the weight of m2_mix is not finite");
-  const double half = 0.5 / double(x.rows);
-  const M2Call call{options.mix_temperature,
-                    options.weight * (options.reduction == Reduction::sum ? 1.0 : 0.5),
-                    options.negatives, options.block, true};
+  const double half = 0.5 / double(x.rows),
+               weight = options.weight * (options.reduction == Reduction::sum ? 1.0 : 0.5);
+  const M2Call call{options.mix_temperature, weight, options.negatives, options.block, true};
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
+    if (shares(options))
+      return clip_m2_shared<Tile>(
+          x, y, lambda, {options.temperature, options.mix_temperature, weight, options.block},
+          MixGradient<T>{out.loss, out.x, out.y, out.lambda, out.log_mix_temperature},
+          out.log_temperature, scratch, stream, products);
     const Status first = contrastive<Tile, true, true>(
         x, y, {options.temperature, half, half}, options.block,
         ContrastiveGradient<T>{out.loss, out.x, out.y, out.log_temperature}, scratch, stream,
@@ -69,6 +83,7 @@ template <class T>
 std::size_t clip_m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                               const ClipM2MixOptions& options = {}) {
   return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+    if (detail::shares(options)) return detail::clip_m2_shared_bytes<Tile>(x, y, options.block);
     const std::size_t clip = detail::contrastive_bytes<Tile>(x, y, options.block, true, true, true);
     const std::size_t m2 = detail::m2_bytes<Tile>(x, y, options.block);
     return clip > m2 ? clip : m2;

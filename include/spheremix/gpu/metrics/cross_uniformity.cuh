@@ -115,13 +115,9 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
         }
         const Status started = pairwise::start(kernel, tile_rows * tile_cols, stream);
         if (!started || !gradient) return started;
-        using Merge = pairwise::MergeSumsKernel<Sum>;
-        const Merge merge{{by_row, r.rows, tile_cols, x_sums + r.i0},
-                          {by_col, r.cols, tile_rows, y_sums + r.j0}};
-        const Status merged = pairwise::start(merge,
-                                              pairwise::ceil_div(r.rows, Merge::kThreads) +
-                                                  pairwise::ceil_div(r.cols, Merge::kThreads),
-                                              stream);
+        const pairwise::MergeSumsKernel<Sum> merge{{{by_row, r.rows, tile_cols, x_sums + r.i0},
+                                                    {by_col, r.cols, tile_rows, y_sums + r.j0}}};
+        const Status merged = pairwise::start(merge, merge.blocks(), stream);
         if (!merged) return merged;
         const pairwise::ProductSide<Tile> to_x{
             weights, stride,  false, b.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),

@@ -123,13 +123,9 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
     const Status started = pairwise::start(kernel, tile_rows * tile_cols, stream);
     if (!started || !gradient) return started;
     pairwise::MergeSumsKernel<Sum> merge{};
-    merge.rows = {by_row, r.rows, tile_cols, sums + r.i0};
-    if (both) merge.cols = {by_col, r.cols, tile_rows, sums + r.j0};
-    constexpr Index kThreads = pairwise::MergeSumsKernel<Sum>::kThreads;
-    const Status merged = pairwise::start(merge,
-                                          pairwise::ceil_div(merge.rows.lines, kThreads) +
-                                              pairwise::ceil_div(merge.cols.lines, kThreads),
-                                          stream);
+    merge.side[0] = {by_row, r.rows, tile_cols, sums + r.i0};
+    if (both) merge.side[1] = {by_col, r.cols, tile_rows, sums + r.j0};
+    const Status merged = pairwise::start(merge, merge.blocks(), stream);
     if (!merged) return merged;
     pairwise::ProductSide<Tile> mirror{weights, stride, true, a.middle_rows(r.i0, r.rows),
                                        {},      alpha,  true};

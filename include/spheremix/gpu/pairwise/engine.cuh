@@ -104,20 +104,16 @@ Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits,
                   tile_rows * tile_cols, stream);
         if (!status) return status;
         if (sums) {
-          using Merge = MergeSumsKernel<T>;
-          const Status merged = start(Merge{{sums, r.rows, tile_cols, t.row_sums + r.i0}, {}},
-                                      ceil_div(r.rows, Merge::kThreads), stream);
+          const MergeSumsKernel<T, 1> add{{{sums, r.rows, tile_cols, t.row_sums + r.i0}}};
+          const Status merged = start(add, add.blocks(), stream);
           if (!merged) return merged;
         }
         MergeKernel<T> merge{};
         if (Policy::kRows)
-          merge.rows = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};
+          merge.side[0] = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};
         if (Policy::kCols)
-          merge.cols = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0 && !t.go_on};
-        constexpr Index kThreads = MergeKernel<T>::kThreads;
-        return start(merge,
-                     ceil_div(merge.rows.lines, kThreads) + ceil_div(merge.cols.lines, kThreads),
-                     stream);
+          merge.side[1] = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0 && !t.go_on};
+        return start(merge, merge.blocks(), stream);
       });
 }
 

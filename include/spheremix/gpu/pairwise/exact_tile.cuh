@@ -59,13 +59,12 @@ struct ExactTile {
   }
 
   /// to[k][row] = m(first + row, k0 + k), 0 outside.
-  template <class Source>
-  __device__ static void load_columns(Sum* to, const core::MatrixView<const Source>& m, Index first,
-                                      Index k0) {
+  template <class View>
+  __device__ static void load_columns(Sum* to, const View& m, Index first, Index k0) {
     for (unsigned q = threadIdx.x; q < kEdge * kDepth; q += kThreads) {
       const unsigned r = q / kDepth, k = q % kDepth;
-      const bool inside = first + r < m.rows && k0 + k < m.cols;
-      to[k * kPitch + r] = inside ? Sum(widen(m(first + r, k0 + k))) : Sum(0);
+      const bool inside = holds(m, first + r) && k0 + k < m.cols;
+      to[k * kPitch + r] = inside ? Sum(widen(m.row(first + r)[k0 + k])) : Sum(0);
     }
   }
 
@@ -80,8 +79,9 @@ struct ExactTile {
     }
   }
 
-  __device__ void multiply(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                           Index i0, Index j0, unsigned char* shared) {
+  template <class View>
+  __device__ void multiply(const View& x, const View& y, Index i0, Index j0,
+                           unsigned char* shared) {
     Sum* const a = reinterpret_cast<Sum*>(shared);
     Sum* const b = a + kDepth * kPitch;
     zero();

@@ -53,22 +53,22 @@ struct HalfTile {
 
   /// Starts the copies of columns [32 step, 32 step + 32) of rows [first, first + 128); what lies
   /// outside is 0.
-  __device__ static void load(unsigned char* to, const core::MatrixView<const Half>& m, Index first,
-                              Index step) {
+  template <class View>
+  __device__ static void load(unsigned char* to, const View& m, Index first, Index step) {
     const unsigned chunk = threadIdx.x % 4;
     const Index k = step * kDepth + chunk * 8;
 #pragma unroll
     for (unsigned p = 0; p < kEdge * 4 / kThreads; ++p) {
       const unsigned r = threadIdx.x / 4 + p * (kThreads / 4);
-      const bool inside = first + r < m.rows && k < m.cols;
+      const bool inside = holds(m, first + r) && k < m.cols;
       copy16_async(to + place(r, chunk), inside ? m.row(first + r) + k : m.data, inside ? 16 : 0);
     }
   }
 
   /// sums = rows [i0, i0 + 128) of x times rows [j0, j0 + 128) of y. `shared` is free again on
   /// return.
-  __device__ void multiply(const core::MatrixView<const Half>& x,
-                           const core::MatrixView<const Half>& y, Index i0, Index j0,
+  template <class View>
+  __device__ void multiply(const View& x, const View& y, Index i0, Index j0,
                            unsigned char* shared) {
 #pragma unroll
     for (int m = 0; m < 4; ++m)

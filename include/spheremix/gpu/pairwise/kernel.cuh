@@ -7,6 +7,7 @@
 // One source runs on the device and, with the emulator in the toolkit's place, on the host.
 #pragma once
 
+#include "spheremix/core/view.hpp"
 #include "spheremix/gpu/core/intrinsics.cuh"
 #include "spheremix/gpu/core/launch.cuh"
 
@@ -33,6 +34,12 @@ __host__ __device__ constexpr Index round_up(Index a, Index b) { return ceil_div
 struct Range {
   Index i0, rows, j0, cols;
 };
+
+/// Whether row i exists: what tiles ask of the views that they read.
+template <class T>
+__device__ __forceinline__ bool holds(const core::MatrixView<T>& m, Index i) {
+  return i < m.rows;
+}
 
 /// A tile's place in its range: row and column tile. Eight tile rows are walked column by column,
 /// so that what neighbours read stays in the L2 cache.

@@ -1,4 +1,5 @@
-// (maximum, sum) pairs of one line from several tiles or ranges, made one in a fixed order.
+// What several tiles or ranges say of one line, made one in a fixed order: (maximum, sum) pairs, or
+// sums.
 #pragma once
 
 #include "spheremix/gpu/pairwise/kernel.cuh"
@@ -13,55 +14,63 @@ __device__ __forceinline__ RowPair<T> merged(RowPair<T> a, RowPair<T> b) {
   return {top, a.b * pair_exp2(a.a - base) + b.b * pair_exp2(b.a - base)};
 }
 
-/// Adds the partial results of one range to the running ones, in the order of the tiles.
+/// Lines of one range whose partial results are added to the running ones, in the order of the parts.
+template <class Value>
+struct MergeSide {
+  const Value* partial = nullptr;  ///< [part][line]
+  Index lines = 0, parts = 0;
+  Value* running = nullptr;  ///< of the range's first line
+  bool first = false;        ///< overwrite what is there
+};
+
 template <class T>
-struct MergeKernel {
+struct MergePairs {
+  using Value = RowPair<T>;
+  __device__ static Value add(Value a, Value b) { return merged(a, b); }
+};
+template <class T>
+struct MergeSums {
+  using Value = T;
+  __device__ static Value add(Value a, Value b) { return a + b; }
+};
+
+/// One thread a line; the sides' lines one after the other.
+template <class How, int Sides>
+struct MergeLines {
+  using Value = typename How::Value;
   static constexpr unsigned kThreads = 128, kResident = 8;
   static constexpr std::size_t kShared = 0;
 
-  struct Side {
-    const RowPair<T>* partial;  ///< [part][line]
-    Index lines, parts;
-    RowPair<T>* running;  ///< of the range's first line
-    bool first;           ///< overwrite what is there
-  };
-  Side rows, cols;
+  MergeSide<Value> side[Sides];
+
+  Index blocks() const {
+    Index sum = 0;
+    for (const auto& s : side) sum += ceil_div(s.lines, kThreads);
+    return sum;
+  }
 
   __device__ void operator()() const {
-    const Index blocks = ceil_div(rows.lines, kThreads);
-    const bool for_rows = Index(blockIdx.x) < blocks;
-    const Side& side = for_rows ? rows : cols;
-    const Index k = (Index(blockIdx.x) - (for_rows ? 0 : blocks)) * kThreads + threadIdx.x;
-    if (k >= side.lines) return;
-    RowPair<T> all = side.first ? side.partial[k] : side.running[k];
-    for (Index p = side.first ? 1 : 0; p < side.parts; ++p)
-      all = merged(all, side.partial[p * side.lines + k]);
-    side.running[k] = all;
+    Index block = blockIdx.x;
+#pragma unroll
+    for (int k = 0; k < Sides; ++k) {
+      const Index own = ceil_div(side[k].lines, kThreads);
+      if (block >= 0 && block < own) add_up(side[k], block * kThreads + threadIdx.x);
+      block -= own;
+    }
+  }
+
+ private:
+  __device__ static void add_up(const MergeSide<Value>& s, Index line) {
+    if (line >= s.lines) return;
+    Value all = s.first ? s.partial[line] : s.running[line];
+    for (Index p = s.first ? 1 : 0; p < s.parts; ++p)
+      all = How::add(all, s.partial[p * s.lines + line]);
+    s.running[line] = all;
   }
 };
-
-/// Adds the tiles' row and column sums of one range to the running ones, in the order of the tiles.
-template <class T>
-struct MergeSumsKernel {
-  static constexpr unsigned kThreads = 128, kResident = 8;
-  static constexpr std::size_t kShared = 0;
-  struct Side {
-    const T* partial;  ///< [part][line]
-    Index lines, parts;
-    T* running;
-  };
-  Side rows, cols;  ///< of different lines
-
-  __device__ void operator()() const {
-    const Index blocks = ceil_div(rows.lines, kThreads);
-    const bool for_rows = Index(blockIdx.x) < blocks;
-    const Side& side = for_rows ? rows : cols;
-    const Index k = (Index(blockIdx.x) - (for_rows ? 0 : blocks)) * kThreads + threadIdx.x;
-    if (k >= side.lines) return;
-    T sum = side.running[k];
-    for (Index p = 0; p < side.parts; ++p) sum += side.partial[p * side.lines + k];
-    side.running[k] = sum;
-  }
-};
+template <class T, int Sides = 2>
+using MergeKernel = MergeLines<MergePairs<T>, Sides>;
+template <class T, int Sides = 2>
+using MergeSumsKernel = MergeLines<MergeSums<T>, Sides>;
 
 }  // namespace spheremix::gpu::pairwise

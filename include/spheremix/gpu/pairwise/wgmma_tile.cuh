@@ -59,7 +59,7 @@ struct WgmmaTile {
 #pragma unroll
     for (unsigned p = 0; p < kEdge * 8 / kThreads; ++p) {
       const unsigned r = threadIdx.x / 8 + p * (kThreads / 8);
-      const bool inside = first + r < m.rows && k < m.cols;
+      const bool inside = holds(m, first + r) && k < m.cols;
       copy16_async(to + place(r, chunk), inside ? m.row(first + r) + k : m.data, inside ? 16 : 0);
     }
   }
