@@ -3,7 +3,7 @@
 # every benchmarks/gpu/**/*.py (rivals; needs PyTorch). Each prints one JSON object a line; all of them go to
 # gpu-benchmarks.json in $OUT, or in out/. Says "skipped" and ends with 77 where there is no GPU.
 #   SPHEREMIX_NVCC_FLAGS   more flags
-#   SPHEREMIX_GPU_ARCH=90  where there is no GPU: builds everything for this architecture, then says "skipped"
+#   SPHEREMIX_GPU_ARCH=90a where there is no GPU: builds everything for this architecture, then says "skipped"
 cd "$(dirname "$0")/.." || exit 1
 . tests/support/find_gpu.sh
 find_gpu "device benchmarks"

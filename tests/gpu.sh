@@ -4,16 +4,17 @@
 # logs and gpu-tests.json in $OUT, or in out/. Says "skipped" and ends with 77 where there is no GPU.
 #   SPHEREMIX_NVCC_FLAGS   more flags, such as -isystem for doctest
 #   SPHEREMIX_SANITIZE=0   without compute-sanitizer
-#   SPHEREMIX_GPU_ARCH=90  where there is no GPU: builds everything for this architecture, then says "skipped"
+#   SPHEREMIX_GPU_ARCH=90a where there is no GPU: builds everything for this architecture, then says "skipped"
 cd "$(dirname "$0")/.." || exit 1
 . tests/support/find_gpu.sh
 find_gpu "device tests"
+target="-gencode arch=compute_$arch,code=sm_$arch"
 arch=sm_$arch
 out=${OUT:-out}
 build=${SPHEREMIX_GPU_BUILD:-/tmp/spheremix-gpu-tests}
 mkdir -p "$out" "$build"
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
-flags="-std=c++20 -arch=$arch -O2 -lineinfo -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
+flags="-std=c++20 $target -O2 -lineinfo -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
 libraries=$(sed -n 's/.*nvcc-libraries: *//p' tests/gpu/*/*_test.cpp | tr '\n' ' ')
 
 nvcc $flags -x cu -c tests/support/gpu_main.cpp -o "$build/main.o" || exit 1
@@ -21,7 +22,7 @@ find tests/gpu -name '*_test.cpp' | sort >"$build/list"
 programs=$(sed 's|tests/gpu/||; s|/|_|g; s|_test.cpp||' "$build/list")
 : >"$out/gpu-build.log"
 for name in $programs pairwise_cublaslt; do rm -f "$build/$name"; done  # nothing stale is run
-build_one='name=$(echo "$1" | sed "s|tests/gpu/||; s|/|_|g; s|_test.cpp||"); nvcc '"$flags"' -x cu -c "$1" -o "'"$build"'/$name.o" && nvcc -arch='"$arch"' "'"$build"'/$name.o" "'"$build"'/main.o" '"$libraries"' -o "'"$build"'/$name" || echo "failed: $1 does not build"'
+build_one='name=$(echo "$1" | sed "s|tests/gpu/||; s|/|_|g; s|_test.cpp||"); nvcc '"$flags"' -x cu -c "$1" -o "'"$build"'/$name.o" && nvcc '"$target"' "'"$build"'/$name.o" "'"$build"'/main.o" '"$libraries"' -o "'"$build"'/$name" || echo "failed: $1 does not build"'
 nvcc $flags tests/gpu/pairwise/cublaslt_test.cu -lcublasLt -o "$build/pairwise_cublaslt" || echo "failed: cublaslt_test.cu does not build" | tee -a "$out/gpu-build.log"
 programs="$programs pairwise_cublaslt"
 xargs -P "$(nproc)" -n 1 sh -c "$build_one" build <"$build/list" 2>&1 | tee -a "$out/gpu-build.log"

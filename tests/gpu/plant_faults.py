@@ -3,8 +3,8 @@
 
   plant_faults.py [part of a header's path ...]     all of include/spheremix/gpu by default; one line a fault, then killed / planted
 
-Faults: block_barrier(), warp_barrier(), copies_wait<n>() and __syncthreads_or(...) calls outside intrinsics.cuh. A fault that survives is printed with its line and
-makes the exit status 1. Needs g++ and doctest, no GPU and no CUDA toolkit.
+Faults: block_barrier(), warp_barrier(), copies_wait<n>(), async_proxy_fence(), wgmma_fence(), wgmma_wait<n>() and
+__syncthreads_or(...) calls outside intrinsics.cuh and wgmma.cuh. A fault that survives is printed with its line and makes the exit status 1. Needs g++ and doctest, no GPU and no CUDA toolkit.
 """
 import os
 import re
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FAULT = re.compile(r"^\s*(?:gpu::)?(block_barrier\(\)|warp_barrier\(\)|copies_wait<[^>]*>\(\));|(__syncthreads_or)\(")
+FAULT = re.compile(r"^\s*(?:gpu::)?(block_barrier\(\)|warp_barrier\(\)|copies_wait<[^>]*>\(\)|async_proxy_fence\(\)|wgmma_fence\(\)|wgmma_wait<[^>]*>\(\));|(__syncthreads_or)\(")
 EIGEN = ["-isystem", os.environ.get("EIGEN_INCLUDE", "/usr/include/eigen3")]
 
 
@@ -52,7 +52,7 @@ def main():
         subprocess.run([*compiler(ROOT / "include"), "-c", str(ROOT / "tests/main.cpp"), "-o", str(runner)], check=True)
         for header in sorted((ROOT / "include/spheremix/gpu").rglob("*.cuh")):
             path = header.relative_to(ROOT / "include")
-            if header.name == "intrinsics.cuh" or (wanted and not any(w in str(path) for w in wanted)):
+            if header.name in ("intrinsics.cuh", "wgmma.cuh") or (wanted and not any(w in str(path) for w in wanted)):
                 continue
             lines = header.read_text().splitlines(keepends=True)
             order = [t for t in tests if header in reach[t]]  # what killed a neighbour goes first

@@ -1,9 +1,10 @@
-// The N x N losses on one GPU: fast path by kernels and by cuBLASLt, alone and replayed from a
-// graph. Each case is checked against the exact path first (relative error of dX), then timed: the
-// median of 30 runs by CUDA events. One JSON object a line, and the scratch each call asked for.
+// The N x N losses on one GPU: fast path by kernels and by cuBLASLt, cosines by mma.sync and (built
+// for sm_90a) by wgmma, alone and replayed from a graph. Each case is checked against the exact
+// path first (relative error of dX), then timed: the median of 30 runs by CUDA events. One JSON
+// object a line, and the scratch each call asked for.
 //
-//   nvcc -std=c++20 -O2 -arch=sm_90 -I../../../include losses_bench.cu -lcublasLt -o losses_bench
-//   && ./losses_bench
+//   nvcc -std=c++20 -O2 -gencode arch=compute_90a,code=sm_90a -I../../../include losses_bench.cu
+//   -lcublasLt -o losses_bench && ./losses_bench
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
 #include "spheremix/gpu/pairwise/cublaslt.cuh"
+#include "spheremix/gpu/pairwise/wgmma_cosines.cuh"
 
 using namespace spheremix;
 
@@ -49,6 +51,13 @@ __global__ void unit_rows(float* x, Index rows, Index cols, unsigned seed) {
   }
   sum = gpu::warp_sum(sum);
   for (Index k = threadIdx.x % 32; k < cols; k += 32) x[i * cols + k] *= rsqrtf(sum);
+}
+
+/// *yes = 1 in a build for sm_90a.
+__global__ void compiled_for_sm_90a([[maybe_unused]] double* yes) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  *yes = 1;
+#endif
 }
 
 template <class T>
@@ -195,6 +204,10 @@ int main(int argc, char** argv) {
   cudaDeviceProp properties;
   must(cudaGetDeviceProperties(&properties, 0), "properties");
   std::printf("{\"device\": \"%s\"}\n", properties.name);
+  double wgmma = 0, *const answer = device<double>(1);
+  must(cudaMemset(answer, 0, sizeof wgmma), "memset");
+  compiled_for_sm_90a<<<1, 1>>>(answer);
+  must(cudaMemcpy(&wgmma, answer, sizeof wgmma, cudaMemcpyDeviceToHost), "copy");
   cublasLtHandle_t lt;
   must(cublasLtCreate(&lt), "cublasLtCreate");
   const gpu::Scratch workspace{device<char>(32u << 20), 32u << 20};
@@ -214,6 +227,11 @@ int main(int argc, char** argv) {
     cases(p, "kernels", gpu::pairwise::KernelProducts{}, stream);
     const gpu::pairwise::LtProducts products(lt, workspace);
     cases(p, "cublaslt", products, stream);
+    if (wgmma == 1) {
+      using gpu::pairwise::WgmmaCosines;
+      cases(p, "wgmma, kernels", WgmmaCosines<>{}, stream);
+      cases(p, "wgmma, cublaslt", WgmmaCosines<gpu::pairwise::LtProducts>{products}, stream);
+    }
     for (void* q : {(void*)x, (void*)y, (void*)dx, (void*)dy, (void*)p.out, p.scratch.data})
       cudaFree(q);
   }

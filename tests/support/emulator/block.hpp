@@ -11,9 +11,10 @@
 //               with a message.
 //   cp.async    copies happen at the wait that orders them, not before; until then the target is
 //   poisoned.
+//   wgmma       operands and sums as late as the waits allow: wgmma.hpp.
 //
 // One block at a time, blocks in order; one host thread only. Not emulated: timing, weak memory
-// order inside one warp's instruction, clusters, and the asynchronous units of sm_90.
+// order inside one warp's instruction, clusters, bulk copies and mbarriers of sm_90.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +25,10 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "async.hpp"
 #include "fiber.hpp"
 
 struct uint3 {
@@ -58,12 +61,18 @@ using Deposit = std::array<unsigned char, deposit_bytes>;
 enum class Wait { nothing, warp, block };
 
 /// What threads meet in: two of different kinds never match.
-enum Collective { sync_warp, shuffle, vote, match_mma, load_matrix, sync_block, sync_block_count };
-
-struct AsyncCopy {
-  void* to;
-  const void* from;
-  std::size_t bytes, from_bytes;
+enum Collective {
+  sync_warp,
+  shuffle,
+  vote,
+  match_mma,
+  load_matrix,
+  warpgroup_mma,
+  warpgroup_fence,
+  warpgroup_commit,
+  warpgroup_wait,
+  sync_block,
+  sync_block_count
 };
 
 struct Thread {
@@ -78,6 +87,8 @@ struct Thread {
   int predicate = 0;
   std::vector<AsyncCopy> open;                // copies not committed to a group yet
   std::deque<std::vector<AsyncCopy>> groups;  // committed, oldest first
+  std::size_t copies = 0, fenced_copies = 0;  // waited for; of these, fenced for the tensor cores
+  Products products;
 };
 
 class Block {
@@ -96,9 +107,14 @@ class Block {
       t.wait = Wait::nothing;
       t.open.clear();
       t.groups.clear();
+      t.copies = t.fenced_copies = 0;
+      t.products.clear();
       t.fiber.prepare(entry);
     }
     schedule();
+    for (unsigned w = 0; w < warp_products_.size(); ++w)
+      if (warp_products_[w].size() != warp_products_[w / 4 * 4].size())
+        fail("a warp left out a wgmma of its warpgroup");
   }
 
   /// Called by the running thread: meets every lane of `mask`, gives `mine`, returns what each lane
@@ -129,6 +145,28 @@ class Block {
   unsigned lane() const { return now_index_ % warp_size; }
   unsigned thread() const { return now_index_; }
   unsigned char* shared() { return shared_.get(); }
+
+  /// Called by the running thread: its next copy has reached 16 bytes of shared memory.
+  void note_copy(const void* to) {
+    written_[std::size_t(static_cast<const unsigned char*>(to) - shared_.get()) / 16] = {
+        now_index_, ++now_->copies};
+  }
+  /// Whether the tensor cores may see the 16 bytes at `offset` of shared memory.
+  bool fenced(std::size_t offset) const {
+    const Written& w = written_[offset / 16];
+    return w.copy <= threads_[w.thread].fenced_copies || w.copy == 0;
+  }
+  /// A warp starts a wgmma: its warpgroup's warps must all start the same ones.
+  void note_product(std::uint64_t a, std::uint64_t b) {
+    const unsigned w = now_index_ / warp_size;
+    if (count_ % 128) fail("wgmma: the block is not made of whole warpgroups");
+    auto& mine = warp_products_[w];
+    mine.push_back({a, b});
+    for (unsigned v = w / 4 * 4; v < w / 4 * 4 + 4; ++v)
+      if (warp_products_[v].size() >= mine.size() &&
+          warp_products_[v][mine.size() - 1] != mine.back())
+        fail("wgmma: warps of a warpgroup give different descriptors");
+  }
   std::size_t shared_bytes() const { return shared_bytes_; }
 
  private:
@@ -139,9 +177,11 @@ class Block {
   static void entry();
 
   void poison(std::size_t bytes) {
-    const std::size_t whole = (bytes + 127) / 128 * 128;
-    shared_.reset(whole ? static_cast<unsigned char*>(std::aligned_alloc(128, whole)) : nullptr);
+    const std::size_t whole = (bytes + 1023) / 1024 * 1024;
+    shared_.reset(whole ? static_cast<unsigned char*>(std::aligned_alloc(1024, whole)) : nullptr);
     shared_bytes_ = bytes;
+    written_.assign(whole / 16, {});
+    warp_products_.assign((count_ + warp_size - 1) / warp_size, {});
     if (whole) std::memset(shared_.get(), order == Order::forward ? 0xFF : 0x7F, whole);
   }
 
@@ -232,6 +272,8 @@ class Block {
   std::array<std::array<Deposit, warp_size>, warp_size> exchange_{};
   std::unique_ptr<unsigned char, Free> shared_;
   std::size_t shared_bytes_ = 0;
+  std::vector<Written> written_;
+  std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> warp_products_;
 };
 
 inline Block block;
@@ -242,6 +284,7 @@ inline void Block::entry() {
   Thread& t = *block.now_;
   for (const auto& group : t.groups) t.open.insert(t.open.end(), group.begin(), group.end());
   if (!t.open.empty()) fail("a thread ends with cp.async copies it never waited for");
+  if (!t.products.accumulators.empty()) fail("a thread ends with wgmmas it never waited for");
   t.done = true;
   t.fiber.finish();
 }

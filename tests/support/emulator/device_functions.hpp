@@ -219,6 +219,7 @@ inline void wait_copies(std::size_t pending) {
     for (const AsyncCopy& c : groups.front()) {
       std::memset(c.to, 0, c.bytes);
       if (c.from_bytes) std::memcpy(c.to, c.from, c.from_bytes);
+      block.note_copy(c.to);
     }
 }
 

@@ -8,3 +8,4 @@
 #include "device_functions.hpp"
 #include "half.hpp"
 #include "runtime.hpp"
+#include "wgmma.hpp"

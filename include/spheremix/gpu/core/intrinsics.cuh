@@ -15,12 +15,12 @@ namespace spheremix::gpu {
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFu;
 
-/// The block's dynamic shared memory, on a 128-byte boundary.
+/// The block's dynamic shared memory, on a 1024-byte boundary (wgmma.cuh's operands want it).
 __device__ __forceinline__ unsigned char* shared_memory() {
 #if defined(SPHEREMIX_EMULATOR)
   return emulator::block.shared();
 #else
-  extern __shared__ __align__(128) unsigned char spheremix_shared[];
+  extern __shared__ __align__(1024) unsigned char spheremix_shared[];
   return spheremix_shared;
 #endif
 }

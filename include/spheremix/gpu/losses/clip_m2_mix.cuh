@@ -58,7 +58,7 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
   const double half = 0.5 / double(x.rows),
                weight = options.weight * (options.reduction == Reduction::sum ? 1.0 : 0.5);
   const M2Call call{options.mix_temperature, weight, options.negatives, options.block, true};
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     if (shares(options))
       return clip_m2_shared<Tile>(
           x, y, lambda, {options.temperature, options.mix_temperature, weight, options.block},

@@ -134,7 +134,7 @@ Status contrastive_checked(const core::MatrixView<const T>& x, const core::Matri
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, weights.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
-  return pairwise::with_tile<T>(precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(precision, [&]<class Tile>() {
     return contrastive<Tile, Rows, Cols>(x, y, weights, block, out, scratch, stream, products);
   });
 }

@@ -222,7 +222,7 @@ Status separation_checked(const core::MatrixView<const T> (&in)[6],
     return invalid(wrong);
   if (const char* wrong = weights_error(o.ortho_weight, o.contrast_weight)) return invalid(wrong);
   if (const char* wrong = weights_error(o.uniformity_weight, 0)) return invalid(wrong);
-  return pairwise::with_tile<T>(o.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(o.precision, [&]<class Tile>() {
     return separation<Tile>(in, o, out, gradient, to.loss, to.log_temperature, scratch, stream,
                             products);
   });

@@ -148,7 +148,7 @@ Status hard_negative_checked(const core::MatrixView<const T>& x, const core::Mat
     return invalid("beta is not a finite number >= 0");
   if (!(options.tau_plus >= 0 && options.tau_plus < 1))
     return invalid("tau_plus lies outside [0, 1)");
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return hard_negative<Tile>(x, y, options, out, scratch, stream, products);
   });
 }

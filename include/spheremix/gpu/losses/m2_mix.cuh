@@ -50,7 +50,7 @@ Status m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView
   if (const char* wrong = lambda_error<T>(lambda)) return invalid(wrong);
   const M2Call call{options.temperature, options.reduction == Reduction::sum ? 1.0 : 0.5,
                     options.negatives, options.block, false};
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return m2_tables<Tile>(x, y, lambda, call, out, scratch, stream, products);
   });
 }

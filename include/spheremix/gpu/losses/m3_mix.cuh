@@ -69,7 +69,7 @@ Status m3_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
   for (const double w : {options.weight_m2, options.weight_v, options.weight_l, options.weight_vl})
     if (!(w - w == 0)) return invalid("a weight is not finite");
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     using Sum = Arithmetic<T>;
     Status status = pairwise::fill(out.x, Sum(0), stream);
     if (status) status = pairwise::fill(out.y, Sum(0), stream);

@@ -175,7 +175,7 @@ Status side_checked(const core::MatrixView<const T>& x, const core::MatrixView<c
   if (const char* wrong = place_error(x, y, call.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
   if (const char* wrong = lambda_error<T>(lambda)) return invalid(wrong);
-  return pairwise::with_tile<T>(precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(precision, [&]<class Tile>() {
     return side_tables<Tile>(x, y, lambda, call, out, scratch, stream, products);
   });
 }

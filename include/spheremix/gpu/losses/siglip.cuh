@@ -144,7 +144,7 @@ Status siglip_checked(const core::MatrixView<const T>& x, const core::MatrixView
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
   if (!(options.bias - options.bias == 0)) return invalid("the bias is not finite");
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return siglip<Tile>(x, y, options, out, scratch, stream, products);
   });
 }

@@ -194,7 +194,7 @@ Status stacked_checked(const core::MatrixView<const T>& x, const core::MatrixVie
   if (const char* wrong = place_error(x, y, call.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
   if (call.decoupled && x.rows < 2) return invalid("one pair alone has no negatives");
-  return pairwise::with_tile<T>(precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(precision, [&]<class Tile>() {
     return stacked<Tile>(x, y, call, out, scratch, stream, products);
   });
 }

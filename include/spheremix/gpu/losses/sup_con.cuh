@@ -197,7 +197,7 @@ Status sup_con_checked(const core::MatrixView<const T>& x, const Labels& labels,
   if (const char* wrong =
           supervised_error(x, labels, options.temperature, options.label_tolerance, out))
     return invalid(wrong);
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return sup_con<Tile>(x, labels, options, out, scratch, stream, products);
   });
 }

@@ -176,7 +176,7 @@ Status sup_remix_checked(const core::MatrixView<const T>& x, const Labels& label
   if (options.renormalise) return invalid("renormalised mixtures are not on the device");
   if (const char* wrong = lambda.error(x.rows, options.beta_a, options.beta_b))
     return invalid(wrong);
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return sup_remix<Tile>(x, labels, lambda, options, out, scratch, stream, products);
   });
 }

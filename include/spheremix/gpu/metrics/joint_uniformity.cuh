@@ -90,7 +90,7 @@ Status joint_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixV
                                       const Products& products = {}) {
   const Status status = detail::pair_uniformity_error(x, y, options, out);
   if (!status) return status;
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::joint_uniformity<Tile>(x, y, options, out, scratch, stream, products);
   });
 }

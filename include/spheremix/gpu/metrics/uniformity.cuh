@@ -156,7 +156,7 @@ Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOp
     return invalid("uniformity: t is not positive and finite");
   if (out.x.data && (out.x.rows != x.rows || out.x.cols != x.cols || out.x.stride < x.cols))
     return invalid("uniformity: the gradient has another shape than X");
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return uniformity<Tile>(x, options, out, scratch, stream, products);
   });
 }

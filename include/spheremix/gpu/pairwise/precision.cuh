@@ -18,14 +18,27 @@ enum class Precision { fast, exact };
 
 namespace pairwise {
 
-/// Calls f.template operator()<Tile>() with the tile type for rows of T.
-template <class T, class F>
+/// The tile of Precision::fast: HalfTile, unless the products name another as their FastTile
+/// (wgmma_cosines.cuh).
+template <class Products>
+struct FastTileOf {
+  using Type = HalfTile;
+};
+template <class Products>
+requires requires { typename Products::FastTile; }
+struct FastTileOf<Products> {
+  using Type = typename Products::FastTile;
+};
+
+/// Calls f.template operator()<Tile>() with the tile type for rows of T and these products. All
+/// fast tiles take the same operands and the same scratch.
+template <class T, class Products = void, class F>
 auto with_tile(Precision precision, F f) {
   if constexpr (std::is_same_v<T, double>) {
     return f.template operator()<ExactTile<double>>();
   } else {
     if (precision == Precision::exact) return f.template operator()<ExactTile<T>>();
-    return f.template operator()<HalfTile>();
+    return f.template operator()<typename FastTileOf<Products>::Type>();
   }
 }
 
