@@ -51,16 +51,17 @@ struct ClipM2Loss {
         function, x, y, lambda, options.mix_temperature, options.weight * half, options.negatives};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
-    if (int threads = 1;
-        gradients && options.negatives == Negatives::replace &&
-        shared_fits<T>(x.rows, less(options.memory_budget, lambda_bytes), threads)) {
+    std::optional<pairwise::MixPlan> shared;
+    if (gradients && options.negatives == Negatives::replace)
+      shared = shared_plan<T>(x.rows, less(options.memory_budget, lambda_bytes));
+    if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
       if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
         return not_a_number(out);
-      Workspace::Frame frame = workspace.frame(shared_bytes<T>(x.rows, threads) + lambda_bytes);
+      Workspace::Frame frame = workspace.frame(shared_bytes<T>(*shared) + lambda_bytes);
       MixResult result{zeros(frame, x.rows)};
       SharedResult both;
-      if (run_shared(call, options.temperature, threads, frame, out.dx, out.dy, result.lambda,
+      if (run_shared(call, options.temperature, *shared, frame, out.dx, out.dy, result.lambda,
                      both)) {
         result.loss = both.loss;
         result.log_temperature = both.log_temperature;
