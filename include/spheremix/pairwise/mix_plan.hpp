@@ -84,9 +84,9 @@ std::optional<MixPlan> make_mix_plan(Index n, std::size_t budget) {
     if (fits(0, 1)) break;
   }
   if (p.threads == 0) return {};
-  const Index places = blocks > 2 && fits(0, 2) ? 2 : 1;
+  const Index places = fits(0, 2) ? 2 : 1;
   Index kept = 0;
-  while (kept + 1 + places < blocks && fits(kept + 1, places)) ++kept;
+  while (fits(kept + 1, places)) ++kept;  // ends: all strips do not fit
   fits(kept, places);
   return p;
 }
