@@ -4,8 +4,9 @@
 //
 // Shapes, units, errors: as clip and m2_mix.
 // Gradient   the sums; log_temperature and log_mix_temperature belong to the two temperatures.
-// Cost       with gradients 12 n^2 d flops in 2 n^2 numbers of memory, where memory_budget has them and
-//            Negatives::replace is asked for (m2_shared.hpp); else 18 where clip's table fits, 20 otherwise.
+// Cost       with gradients and Negatives::replace 12 n^2 d flops in 2 n^2 numbers of memory, up to 16 in
+//            any less down to 1792 n of them (m2_shared.hpp), as memory_budget has them; else 18 where clip's
+//            table fits, 20 otherwise.
 // Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
 #pragma once
 

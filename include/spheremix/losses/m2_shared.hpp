@@ -1,5 +1,6 @@
 // CLIP + m2-Mix with gradients from shared tables of cosines (pairwise/mix_sweeps.hpp): 12 n^2 d flops
-// for both where the budget holds all tables, up to 16 where it holds a strip of them, instead of 18 to 20.
+// for both where the budget holds all tables, up to 16 where it holds one strip of them, instead of 18
+// to 20.
 //
 // With the slerp weights A_j, B_j of pair j the mixed row is m_j = A_j v_j + B_j t_j, so
 //

@@ -69,7 +69,8 @@ std::size_t mix_bytes(const MixPlan& p) {
 }
 
 /// Nothing where the budget has no room for one strip and one thread. Threads are given up for a
-/// strip, not for more of them; a second place comes before strips kept.
+/// strip, not for more of them. More than two threads run out of blocks at the end of every strip:
+/// for them the second place comes before strips kept.
 template <class T>
 std::optional<MixPlan> make_mix_plan(Index n, std::size_t budget) {
   const Index block = n >= 2048 ? 448 : n >= 512 ? 224 : 64, blocks = tiles(n, block);
@@ -84,7 +85,7 @@ std::optional<MixPlan> make_mix_plan(Index n, std::size_t budget) {
     if (fits(0, 1)) break;
   }
   if (p.threads == 0) return {};
-  const Index places = fits(0, 2) ? 2 : 1;
+  const Index places = p.threads > 2 && fits(0, 2) ? 2 : 1;
   Index kept = 0;
   while (fits(kept + 1, places)) ++kept;  // ends: all strips do not fit
   fits(kept, places);
