@@ -27,9 +27,12 @@ std::size_t budget_of(const MixPlan& plan) {
 template <class T>
 std::vector<MixPlan> plans(Index n) {
   std::vector<MixPlan> found;
-  auto next = detail::shared_plan<T>(n, std::size_t(1) << 30);
-  for (; next; next = detail::shared_plan<T>(n, detail::shared_bytes<T>(*next) - 1))
-    found.push_back(*next);
+  std::size_t budget = std::size_t(1) << 30;
+  while (const auto plan = detail::shared_plan<T>(n, budget)) {
+    REQUIRE(detail::shared_bytes<T>(*plan) <= budget);
+    found.push_back(*plan);
+    budget = detail::shared_bytes<T>(*plan) - 1;
+  }
   std::reverse(found.begin(), found.end());
   return found;
 }
