@@ -38,6 +38,7 @@ WORKLOADS["clip-pairs"] = ("clip", {"n": 1870, "d": 256, "pairs": True}, 6)  # t
 WORKLOADS["info_nce-4096"] = ("info_nce", {"n": 4096}, 6)
 WORKLOADS["m2-4096"] = ("m2_mix", {"n": 4096}, 12)
 WORKLOADS["clip_m2-4096"] = ("clip_m2_mix", {"n": 4096}, 12)
+WORKLOADS["clip_m2-4096-35MiB"] = ("clip_m2_mix", {"n": 4096, "budget": 35 << 20}, 12)  # one strip in memory
 WORKLOADS["sup_remix-256"] = ("sup_remix", {"n": 256, "d": 128}, None)
 for n in (4096, 8192):
     WORKLOADS[f"uniformity-{n}"] = ("uniformity", {"n": n, "rival": "matmul"}, 3)

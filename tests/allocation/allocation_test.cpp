@@ -83,6 +83,15 @@ long steady_state(const std::function<void()>& body) {
   return allocations - before;
 }
 
+/// A budget for one strip of clip_m2_mix's triangle.
+template <class T>
+std::size_t strip_budget(int n) {
+  auto plan = losses::detail::shared_plan<T>(n, std::size_t(1) << 30).value();
+  plan.kept = 0;
+  plan.places = plan.threads = 1;
+  return losses::detail::shared_bytes<T>(plan) + core::Workspace::bytes_for<double>(std::size_t(n));
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("nothing is allocated in the steady state", T, float, double) {
@@ -129,6 +138,10 @@ TEST_CASE_TEMPLATE("nothing is allocated in the steady state", T, float, double)
   losses::TwoTemperatureGradient<RowMatrix<T>> two;
   CHECK(steady_state([&] { losses::clip_m2_mix_with_gradient(x, y, 0.3, {}, workspace, two); }) ==
         0);
+  losses::ClipM2MixOptions strip;
+  strip.memory_budget = strip_budget<T>(n);
+  CHECK(steady_state(
+            [&] { losses::clip_m2_mix_with_gradient(x, y, 0.3, strip, workspace, two); }) == 0);
   losses::TwoTemperatureGradient<RowMatrix<T>, losses::MixLambdas<>> four;
   const losses::M3MixOptions m3_options;
   CHECK(steady_state([&] {

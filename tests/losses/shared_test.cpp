@@ -13,10 +13,21 @@ using namespace spheremix::test;
 
 namespace {
 
-/// Just not enough memory for the shared tables.
+/// The least budget that takes the shared route, by bisection.
+template <class T>
+std::size_t least_budget(Index n) {
+  std::size_t without = 0, with = std::size_t(1) << 30;
+  while (with - without > 1) {
+    const std::size_t middle = without + (with - without) / 2;
+    (detail::shared_plan<T>(n, middle) ? with : without) = middle;
+  }
+  return with + core::Workspace::bytes_for<double>(std::size_t(n));
+}
+
+/// Just not enough memory for the shared route.
 template <class T>
 ClipM2MixOptions direct(Index n, ClipM2MixOptions options) {
-  options.memory_budget = detail::shared_bytes<T>(n, 1) - 1;
+  options.memory_budget = least_budget<T>(n) - 1;
   return options;
 }
 
@@ -29,8 +40,7 @@ bool takes_shared_route(const RowMatrix<T>& x, const RowMatrix<T>& y, const Vect
   auto* arc = frame.template take<math::Arc<T>>(std::size_t(n));
   const core::InputRows<T> xs(x), ys(y);
   const detail::LambdaArgument<T, Vector<T>> weights("test", "lambda", lambda, n);
-  int threads = 1;
-  return detail::shared_fits<T>(n, std::size_t(1) << 30, threads) &&
+  return detail::shared_plan<T>(n, std::size_t(1) << 30) &&
          detail::mix_weights<T>(xs.view(), ys.view(), weights.value(), arc, a.data(), b.data());
 }
 
@@ -134,11 +144,7 @@ TEST_CASE("pairs too close or nearly antipodal, rows not unit, small budgets: th
           clip_m2_mix_with_gradient(scaled.x, scaled.y, scaled.lambda, direct<double>(100, {}));
       CHECK(same_bits(got.x, want.x));
     }
-  int threads = 0;
-  CHECK_FALSE(detail::shared_fits<double>(100, detail::shared_bytes<double>(100, 1) - 1, threads));
-  CHECK(detail::shared_fits<double>(100, detail::shared_bytes<double>(100, 1), threads));
-  CHECK(threads == 1);
-  CHECK_FALSE(detail::shared_fits<double>(63, std::size_t(1) << 30, threads));
+  CHECK_FALSE(detail::shared_plan<double>(63, std::size_t(1) << 30));
   // At the limits of the route the two still agree.
   Batch<double> edge(90, 6, 6);
   edge.y.row(3) = at_angle(Vector<double>(edge.x.row(3).transpose()), 0.021L, 2).transpose();

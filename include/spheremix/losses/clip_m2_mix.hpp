@@ -4,8 +4,9 @@
 //
 // Shapes, units, errors: as clip and m2_mix.
 // Gradient   the sums; log_temperature and log_mix_temperature belong to the two temperatures.
-// Cost       with gradients 12 n^2 d flops in 2 n^2 numbers of memory, where memory_budget has them and
-//            Negatives::replace is asked for (m2_shared.hpp); else 18 where clip's table fits, 20 otherwise.
+// Cost       with gradients and Negatives::replace 12 n^2 d flops in 2 n^2 numbers of memory, up to 16 in
+//            any less down to 1792 n of them (m2_shared.hpp), as memory_budget has them; else 18 where clip's
+//            table fits, 20 otherwise.
 // Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
 #pragma once
 
@@ -51,16 +52,17 @@ struct ClipM2Loss {
         function, x, y, lambda, options.mix_temperature, options.weight * half, options.negatives};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
-    if (int threads = 1;
-        gradients && options.negatives == Negatives::replace &&
-        shared_fits<T>(x.rows, less(options.memory_budget, lambda_bytes), threads)) {
+    std::optional<pairwise::MixPlan> shared;
+    if (gradients && options.negatives == Negatives::replace)
+      shared = shared_plan<T>(x.rows, less(options.memory_budget, lambda_bytes));
+    if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
       if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
         return not_a_number(out);
-      Workspace::Frame frame = workspace.frame(shared_bytes<T>(x.rows, threads) + lambda_bytes);
+      Workspace::Frame frame = workspace.frame(shared_bytes<T>(*shared) + lambda_bytes);
       MixResult result{zeros(frame, x.rows)};
       SharedResult both;
-      if (run_shared(call, options.temperature, threads, frame, out.dx, out.dy, result.lambda,
+      if (run_shared(call, options.temperature, *shared, frame, out.dx, out.dy, result.lambda,
                      both)) {
         result.loss = both.loss;
         result.log_temperature = both.log_temperature;

@@ -1,5 +1,6 @@
 // CLIP + m2-Mix with gradients from shared tables of cosines (pairwise/mix_sweeps.hpp): 12 n^2 d flops
-// for both instead of 18.
+// for both where the budget holds all tables, up to 16 where it holds one strip of them, instead of 18
+// to 20.
 //
 // With the slerp weights A_j, B_j of pair j the mixed row is m_j = A_j v_j + B_j t_j, so
 //
@@ -24,23 +25,27 @@ inline constexpr double kSharedNearest = 0.02,
 inline constexpr Index kSharedRows = 64;        ///< fewer rows are not worth it
 inline constexpr double kSharedUnit = 4;        ///< eps that |x|^2 may be away from 1
 
+/// Bytes of the arrays with a number a row.
 template <class T>
-std::size_t shared_bytes(Index n, int threads) {
+std::size_t shared_row_bytes(Index n) {
   const auto rows = std::size_t(n);
-  return pairwise::MixSweeps<T>::bytes(n, threads) + Workspace::bytes_for<math::Arc<T>>(rows) +
-         2 * Workspace::bytes_for<T>(rows) +
+  return Workspace::bytes_for<math::Arc<T>>(rows) + 2 * Workspace::bytes_for<T>(rows) +
          pairwise::kMixLines * (3 * Workspace::bytes_for<T>(rows)) +
          pairwise::kMixLines * (2 * Workspace::bytes_for<double>(rows)) +
          Workspace::bytes_for<T>(rows) + 2 * Workspace::bytes_for<Index>(rows) +
          Workspace::bytes_for<ColumnLine<T>>(rows) + 2 * Workspace::bytes_for<double>(rows);
 }
 
-/// Can the batch take this route in `budget` bytes? Sets the threads that fit.
 template <class T>
-bool shared_fits(Index n, std::size_t budget, int& threads) {
-  for (threads = core::max_threads(); threads > 1 && shared_bytes<T>(n, threads) > budget;)
-    --threads;
-  return n >= kSharedRows && shared_bytes<T>(n, threads) <= budget;
+std::size_t shared_bytes(const pairwise::MixPlan& plan) {
+  return shared_row_bytes<T>(plan.n) + pairwise::mix_bytes<T>(plan);
+}
+
+/// How a batch of n pairs takes this route in `budget` bytes; nothing where it cannot.
+template <class T>
+std::optional<pairwise::MixPlan> shared_plan(Index n, std::size_t budget) {
+  if (n < kSharedRows) return {};
+  return pairwise::make_mix_plan<T>(n, less(budget, shared_row_bytes<T>(n)));
 }
 
 template <class T>
@@ -72,8 +77,9 @@ struct SharedResult {
 /// Value and gradients (set, not added) of clip + call's m2-Mix with Negatives::replace; dL/dlambda is
 /// added to out_lambda. False, with nothing done, where the route is not for this batch.
 template <class T>
-bool run_shared(const M2Call<T>& call, double temperature, int threads, Workspace::Frame frame,
-                MatrixView<T> dx, MatrixView<T> dy, double* out_lambda, SharedResult& result) {
+bool run_shared(const M2Call<T>& call, double temperature, const pairwise::MixPlan& plan,
+                Workspace::Frame frame, MatrixView<T> dx, MatrixView<T> dy, double* out_lambda,
+                SharedResult& result) {
   using namespace pairwise;
   const MatrixView<const T> v = call.x, t = call.y;
   const Index n = v.rows, d = v.cols;
@@ -101,7 +107,7 @@ bool run_shared(const M2Call<T>& call, double temperature, int threads, Workspac
   double* const db = frame.take<double>(rows);
   for (Index i = 0; i < n; ++i) diagonal[i] = i, outside[i] = kOutside;
 
-  MixSweeps<T> sweeps(v, t, a, b, threads, frame);
+  MixSweeps<T> sweeps(v, t, a, b, plan, frame);
   const T scale = T(1 / temperature), mix_scale = T(1 / call.temperature);
   sweeps.statistics(scale, mix_scale, lines);
 
@@ -139,8 +145,7 @@ bool run_shared(const M2Call<T>& call, double temperature, int threads, Workspac
     for (const int k : {kMixOfV, kMixOfT}) factor[k][i] *= mix_scale * T(mix_weight);
   }
 
-  moment += sweeps.gradients(scale, mix_scale, shift, factor, da, db);
-  sweeps.products(dx, dy);
+  moment += sweeps.gradients(scale, mix_scale, shift, factor, dx, dy, da, db);
   add_pairs<T>(dx, dy, v, t, special[kClipOfV]);
   for (Index i = 0; i < n; ++i) mix_moment += double(a[i]) * da[i] + double(b[i]) * db[i];
   result.log_temperature = -moment;

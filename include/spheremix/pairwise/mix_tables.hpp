@@ -3,14 +3,15 @@
 //
 // The n rows are cut into blocks. The tables of a pair of blocks (I, J), I < J, are vt, tv, vv, tt, one
 // behind the other; pairs of blocks lie in the order of J, then I. A block on the diagonal has two: vt,
-// and the upper triangle of vv over the lower one of tt (their diagonals are not needed).
+// and the upper triangle of vv over the lower one of tt (their diagonals are not needed). Strips that
+// are not kept (mix_plan.hpp) lie behind the others, in their places in turn.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 
 #include "spheremix/pairwise/mix_block.hpp"
-#include "spheremix/pairwise/plan.hpp"
+#include "spheremix/pairwise/mix_plan.hpp"
 
 namespace spheremix::pairwise {
 
@@ -20,26 +21,34 @@ enum class MixTable : int { vt, tv, vv, tt };
 template <class T>
 class MixTables {
  public:
-  static Index block_of(Index n) { return n >= 2048 ? 448 : n >= 512 ? 224 : 64; }
-  static std::size_t numbers(Index n) { return std::size_t(2 * n * n); }
+  /// data: plan.numbers() of them.
+  MixTables(const MixPlan& plan, T* data) : plan_(plan), place_(plan.place()), data_(data) {}
 
-  /// data: numbers(n) of them.
-  MixTables(Index n, T* data)
-      : n_(n), block_(block_of(n)), blocks_(tiles(n, block_)), data_(data) {}
-
-  Index blocks() const { return blocks_; }
-  Index block() const { return block_; }
-  Index first(Index i) const { return i * block_; }
-  Index count(Index i) const { return std::min(block_, n_ - i * block_); }
+  Index blocks() const { return plan_.blocks; }
+  Index block() const { return plan_.block; }
+  Index first(Index i) const { return plan_.first(i); }
+  Index count(Index i) const { return plan_.count(i); }
+  bool kept(Index j) const { return j < plan_.kept; }
+  /// Do strips j - 1 and j have different memory?
+  bool apart(Index j) const { return kept(j - 1) || plan_.places > 1; }
 
   /// A table of blocks i < j; of i == j vt only.
   core::MatrixView<T> table(Index i, Index j, MixTable which) const {
-    const Index before = 2 * first(j) * first(j) + 4 * first(i) * count(j);
+    const Index before = strip(j) + 4 * first(i) * count(j);
     return {data_ + before + Index(which) * count(i) * count(j), count(i), count(j), count(j)};
   }
   MixBlock<T> off_diagonal(Index i, Index j) const {
     return {table(i, j, MixTable::vt), table(i, j, MixTable::tv), table(i, j, MixTable::vv),
             table(i, j, MixTable::tt)};
+  }
+  /// Tables of blocks i <= j for one thread at a time, in the memory of the strips that are not kept.
+  MixBlock<T> passing(Index i, Index j, int thread) const {
+    T* const data = data_ + plan_.before(plan_.kept) + thread * plan_.tile();
+    const Index rows = count(i), cols = count(j), size = rows * cols;
+    return {{data, rows, cols, cols},
+            {data + size, rows, cols, cols},
+            {data + 2 * size, rows, cols, cols},
+            {data + 3 * size, rows, cols, cols}};
   }
 
   /// Puts the upper triangle of vv and the lower one of tt of block i into their place.
@@ -63,6 +72,10 @@ class MixTables {
   }
 
  private:
+  Index strip(Index j) const {
+    return kept(j) ? plan_.before(j)
+                   : plan_.before(plan_.kept) + (j - plan_.kept) % plan_.places * place_;
+  }
   core::MatrixView<T> triangles(Index i) const { return table(i, i, MixTable::tv); }
 
   template <bool Upper>
@@ -75,7 +88,8 @@ class MixTables {
     }
   }
 
-  Index n_, block_, blocks_;
+  MixPlan plan_;
+  Index place_;
   T* data_;
 };
 
