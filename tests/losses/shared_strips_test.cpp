@@ -255,3 +255,30 @@ TEST_CASE("a strip's budget: NaN rows give NaN, other batches the direct route")
   CHECK(std::isnan(bad.loss));
   CHECK(std::isnan(bad.x(0, 0)));
 }
+
+TEST_CASE("whether a budget is enough does not depend on the batch") {
+  // Long rows: a strip of the tables needs less than the direct route.
+  const Batch<float> good(80, 3000, 1);
+  Batch<float> other = good;
+  other.x.row(3) *= 2;  // not unit: the direct route
+  const auto enough = [](const Batch<float>& b, std::size_t budget) {
+    try {
+      (void)run(b, budget);
+      return true;
+    } catch (const std::invalid_argument&) {
+      return false;
+    }
+  };
+  const auto least = [&](const Batch<float>& b) {
+    std::size_t low = 0, high = std::size_t(1) << 27;
+    REQUIRE(enough(b, high));
+    while (high - low > 1) {
+      const std::size_t middle = low + (high - low) / 2;
+      (enough(b, middle) ? high : low) = middle;
+    }
+    return high;
+  };
+  const std::size_t bytes = least(other);
+  CHECK(least(good) == bytes);
+  CHECK(budget_of<float>(plans<float>(80).front()) < bytes);
+}

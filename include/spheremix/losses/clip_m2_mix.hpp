@@ -52,6 +52,8 @@ struct ClipM2Loss {
         function, x, y, lambda, options.mix_temperature, options.weight * half, options.negatives};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
+    // Whether a budget is enough must not depend on the batch, which may need the direct route.
+    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
     std::optional<pairwise::MixPlan> shared;
     if (gradients && options.negatives == Negatives::replace)
       shared = shared_plan<T>(x.rows, less(options.memory_budget, lambda_bytes));
@@ -70,7 +72,6 @@ struct ClipM2Loss {
         return result;
       }
     }
-    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
     const ContrastResult clip = pair_loss_on_views<true, T>(function, x, y, options.temperature,
                                                             options.memory_budget, workspace, out);
     if (!computable(x, y, options.mix_temperature) || !(clip.loss <= core::largest<double>))
