@@ -122,6 +122,7 @@ void highway(Panels& p) {
 void eigen(Panels& p) { p.c.noalias() += p.a * p.b; }
 
 void measure(benchmark::State& state, void (*work)(Panels&)) {
+  Eigen::setNbThreads(1);
   Panels p(width());
   work(p);
   const Row want = p.a * p.b;
