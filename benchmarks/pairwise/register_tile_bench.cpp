@@ -73,6 +73,7 @@ HWY_AFTER_NAMESPACE();
 #include <benchmark/benchmark.h>
 
 #include <Eigen/Core>
+#include <string>
 #include <vector>
 
 #include "spheremix/pairwise/isa.hpp"
@@ -133,19 +134,26 @@ void measure(benchmark::State& state, void (*work)(Panels&)) {
     benchmark::DoNotOptimize(p.c.data());
     benchmark::ClobberMemory();
   }
-  const double flops = 2.0 * double(kM * kN * kK);
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(flops * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
-  state.counters["%peak"] = benchmark::Counter(
-      100 * flops * double(state.iterations()) / 1e9 / peak, benchmark::Counter::kIsRate);
+  const double gflop = 2.0 * double(kM * kN * kK) * double(state.iterations()) / 1e9;
+  state.counters["gflops"] = benchmark::Counter(gflop, benchmark::Counter::kIsRate);
+  state.counters["percent_of_peak"] =
+      benchmark::Counter(100 * gflop / peak, benchmark::Counter::kIsRate);
 }
-
-BENCHMARK_CAPTURE(measure, ours, ours);
-BENCHMARK_CAPTURE(measure, highway, highway);
-BENCHMARK_CAPTURE(measure, eigen, eigen);
 
 }  // namespace
 }  // namespace tile
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  const auto add = [](const char* who, void (*work)(tile::Panels&)) {
+    const std::string name = std::string("register_tile/") + who + "/f32/n:168/d:512/threads:1";
+    benchmark::RegisterBenchmark(name.c_str(), tile::measure, work)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  };
+  add("spheremix", tile::ours);
+  add("highway", tile::highway);
+  add("eigen", tile::eigen);
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}
 #endif
