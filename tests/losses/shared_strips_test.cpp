@@ -1,7 +1,6 @@
 // clip_m2_mix from shared tables in strips: every budget from one strip to all of them, the same bits,
 // the memory promised.
 #include <doctest/doctest.h>
-#include <omp.h>
 
 #include <thread>
 
@@ -9,6 +8,7 @@
 #include "support/differences.hpp"
 #include "support/loss_oracle.hpp"
 #include "support/sphere_oracle.hpp"
+#include "support/threads.hpp"
 
 using namespace spheremix;
 using namespace spheremix::losses;
@@ -36,12 +36,6 @@ std::vector<MixPlan> plans(Index n) {
   std::reverse(found.begin(), found.end());
   return found;
 }
-
-struct Threads {
-  int before = omp_get_max_threads();
-  explicit Threads(int n) { omp_set_num_threads(n); }
-  ~Threads() { omp_set_num_threads(before); }
-};
 
 /// Pairs at angles from .3 to 2, lambda with both exact ends.
 template <class T>
@@ -158,7 +152,7 @@ TEST_CASE("plans: in the budget, no strip given up for a thread, threads given u
         CHECK((plan.kept == plan.blocks || plan.kept + plan.places < plan.blocks));
         if (plan.kept < plan.blocks) {
           CHECK(plan.places >= 1);
-          if (plan.threads < threads) {
+          if (plan.threads < core::max_threads()) {
             MixPlan least = plan;
             least.kept = 0;
             least.places = 1;

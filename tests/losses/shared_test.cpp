@@ -1,11 +1,11 @@
 // clip_m2_mix from shared tables of cosines against the same loss by the direct route, whose own
 // oracles are in gradient_test.cpp: blocks cut every way, exact lambdas, the limits of the route.
 #include <doctest/doctest.h>
-#include <omp.h>
 
 #include "spheremix/losses/clip_m2_mix.hpp"
 #include "support/differences.hpp"
 #include "support/sphere_oracle.hpp"
+#include "support/threads.hpp"
 
 using namespace spheremix;
 using namespace spheremix::losses;
@@ -155,12 +155,13 @@ TEST_CASE("pairs too close or nearly antipodal, rows not unit, small budgets: th
 
 TEST_CASE("a NaN row gives NaN, and the bits do not depend on the number of threads") {
   Batch<float> b(700, 24, 7);
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(1);
-  const auto one = clip_m2_mix_with_gradient(b.x, b.y, b.lambda);
+  const auto run = [&](int threads) {
+    const Threads set(threads);
+    return clip_m2_mix_with_gradient(b.x, b.y, b.lambda);
+  };
+  const auto one = run(1);
   for (const int threads : {2, 3, 8}) {
-    omp_set_num_threads(threads);
-    const auto many = clip_m2_mix_with_gradient(b.x, b.y, b.lambda);
+    const auto many = run(threads);
     CHECK(one.loss == many.loss);
     CHECK(same_bits(one.x, many.x));
     CHECK(same_bits(one.y, many.y));
@@ -168,7 +169,6 @@ TEST_CASE("a NaN row gives NaN, and the bits do not depend on the number of thre
     CHECK(one.log_temperature == many.log_temperature);
     CHECK(one.log_mix_temperature == many.log_mix_temperature);
   }
-  omp_set_num_threads(before);
   b.y(600, 3) = core::nan<float>;
   const auto bad = clip_m2_mix_with_gradient(b.x, b.y, b.lambda);
   CHECK(std::isnan(bad.loss));
