@@ -2,6 +2,7 @@
 // the memory promised.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "spheremix/losses/clip_m2_mix.hpp"
@@ -104,6 +105,7 @@ TEST_CASE_TEMPLATE("every budget gives the bits of the whole tables and keeps to
                            {1000, 9},
                            {2049, 6}}) {
     const Index n = size.first, d = size.second;  // clang++ 14 captures no structured bindings
+    if (n > 200 && std::getenv("SPHEREMIX_SMALL")) continue;  // an emulated processor
     const Batch<T> b(n, d, 3);
     const Gradient<T> whole = run(b, std::size_t(1) << 30);
     for (const int threads : {1, 2, 3, 8}) {
