@@ -66,10 +66,10 @@ struct MixStatisticsKernel {
       const int r = Mirrored ? k : line, c = Mirrored ? line : k;
       const unsigned row = Places::row(r), col = Places::col(c);
       const Quad<T> q = Places::quad(tile, r, c);
-      MixLogits<T> z(scale, Mirrored ? q.mirrored() : q, key[Mirrored ? row : col]);
+      MixLogits<T> all(scale, Mirrored ? q.mirrored() : q, key[Mirrored ? row : col]);
       if (!(Index(row) < at.rows && Index(col) < at.cols) || at.i0 + row == at.j0 + col)
-        for (T& v : z.of) v = -core::infinity<T>;
-      return z;
+        for (T& v : all.of) v = -core::infinity<T>;
+      return all;
     };
     const auto top_of = [&](int l, unsigned k) {
       T top = part[l * kParts * kPairs + k];
@@ -83,9 +83,9 @@ struct MixStatisticsKernel {
       for (int l = 0; l < kMixLines; ++l) top[l] = -core::infinity<T>;
 #pragma unroll
       for (int b = 0; b < kKeys; ++b) {
-        const MixLogits<T> z = logits(a, b);
+        const MixLogits<T> all = logits(a, b);
 #pragma unroll
-        for (int l = 0; l < kMixLines; ++l) top[l] = greater(top[l], z.of[l]);
+        for (int l = 0; l < kMixLines; ++l) top[l] = greater(top[l], all.of[l]);
       }
       const unsigned line = Mirrored ? Places::col(a) : Places::row(a);
 #pragma unroll
@@ -108,9 +108,9 @@ struct MixStatisticsKernel {
       }
 #pragma unroll
       for (int b = 0; b < kKeys; ++b) {
-        const MixLogits<T> z = logits(a, b);
+        const MixLogits<T> all = logits(a, b);
 #pragma unroll
-        for (int l = 0; l < kMixLines; ++l) sum[l] += pair_exp2(z.of[l] - base[l]);
+        for (int l = 0; l < kMixLines; ++l) sum[l] += pair_exp2(all.of[l] - base[l]);
       }
 #pragma unroll
       for (int l = 0; l < kMixLines; ++l) {
