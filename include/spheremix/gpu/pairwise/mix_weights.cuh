@@ -45,7 +45,7 @@ struct MixWeightsKernel {
   using Weight = typename Tile::Weight;
   using Places = QuadPlaces<Tile>;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
-  static constexpr std::size_t kShared = Tile::kShared;
+  static constexpr std::size_t kShared = Tile::kShared + kThreads / kWarp * sizeof(double);
   static constexpr unsigned kPairs = Places::kPairs;
 
   PairedRows<const Input> z;
@@ -133,10 +133,10 @@ struct MixWeightsKernel {
                                row_partial + Index(at.place.col) * range.rows + (at.i0 - range.i0));
     add_warps<Tile::kWarpRows>(col_part, at.cols, tile_rows * range.cols,
                                col_partial + Index(at.place.row) * range.cols + (at.j0 - range.j0));
-    block_barrier();  // the sums are read
-    moment = moment_scale * block_sum<kThreads>(moment, reinterpret_cast<double*>(shared));
+    // Behind the tile's memory; its barrier is also the one after the sums above were read.
+    moment = moment_scale *
+             block_sum<kThreads>(moment, reinterpret_cast<double*>(shared + Tile::kShared));
     if (threadIdx.x == 0) moments[blockIdx.x] = first ? moment : moments[blockIdx.x] + moment;
-    block_barrier();  // the moment is read
     store(tile, Index(at.place.row), Index(at.place.col), false);
     if (at.mirrored && range.i0 == range.j0) {
       block_barrier();  // the tile is read
