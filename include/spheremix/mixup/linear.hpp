@@ -33,8 +33,10 @@ void linear_rows(core::MatrixView<const T> x, core::MatrixView<const T> y,
       T* m = out.row(i);
       sphere::detail::over_row<T>(x.cols, [=](auto at) {
         using V = typename decltype(at)::Value;
-        const V p = at(from);
-        at.put(m, V(p + part * (at(to) - p)));
+        V p, q;
+        at.get(from, p);
+        at.get(to, q);
+        at.put(m, V(p + part * (q - p)));
       });
     }
   });
@@ -52,8 +54,11 @@ void linear_rows_vjp(core::MatrixView<const T> x, core::MatrixView<const T> y,
       const T l = lambda[i], rest = 1 - l;
       const T slope = sphere::detail::row_sums<1, T>(x.cols, [=](auto at, auto* sum) {
         using V = typename decltype(at)::Value;
-        const V z = at(r);
-        sum[0] += z * (at(p) - at(q));
+        V a, b, z;
+        at.get(p, a);
+        at.get(q, b);
+        at.get(r, z);
+        sum[0] += z * (a - b);
         at.put(to_x, V(l * z));
         at.put(to_y, V(rest * z));
       })[0];

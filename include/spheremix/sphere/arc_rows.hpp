@@ -16,7 +16,9 @@ math::Arc<T> settle(math::ArcSums<T> sums, const T* a, const T* b, Index d) {
       const T shift = sums.shift, scale = sums.scale;
       const auto [hh, hl] = row_sums<2, T>(d, [=](auto at, auto* sum) {
         using V = typename decltype(at)::Value;
-        const V x = at(a), y = at(b);
+        V x, y;
+        at.get(a, x);
+        at.get(b, y);
         const V l = y + sign * x;
         const V h = scale * ((y - sign * x) - shift * l);
         sum[0] += h * h;
@@ -32,7 +34,9 @@ template <class T>
 math::Arc<T> arc_between(const T* a, const T* b, Index d) {
   const auto [dd, ss, ds] = row_sums<3, T>(d, [=](auto at, auto* sum) {
     using V = typename decltype(at)::Value;
-    const V x = at(a), y = at(b);
+    V x, y;
+    at.get(a, x);
+    at.get(b, y);
     const V difference = y - x, both = x + y;
     sum[0] += difference * difference;
     sum[1] += both * both;
@@ -52,7 +56,10 @@ template <class T>
 ArcAndCotangent<T> arc_and_cotangent(const T* a, const T* b, const T* g, Index d) {
   const auto [dd, ss, ds, gs, gd] = row_sums<5, T>(d, [=](auto at, auto* sum) {
     using V = typename decltype(at)::Value;
-    const V x = at(a), y = at(b), z = at(g);
+    V x, y, z;
+    at.get(a, x);
+    at.get(b, y);
+    at.get(g, z);
     const V difference = y - x, both = x + y;
     sum[0] += difference * difference;
     sum[1] += both * both;
@@ -68,7 +75,9 @@ template <class T>
 void write_arc_vector(math::ArcVector<T> v, const T* a, const T* b, T* out, Index d) {
   over_row<T>(d, [=](auto at) {
     using V = typename decltype(at)::Value;
-    const V x = at(a), y = at(b);
+    V x, y;
+    at.get(a, x);
+    at.get(b, y);
     at.put(out, V(v.s * (x + y) + v.d * (y - x)));
   });
 }
@@ -79,7 +88,10 @@ void write_arc_gradient(const math::ArcGradient<T>& w, const T* a, const T* b, c
                         T* out_b, Index d) {
   over_row<T>(d, [=](auto at) {
     using V = typename decltype(at)::Value;
-    const V x = at(a), y = at(b), z = at(g);
+    V x, y, z;
+    at.get(a, x);
+    at.get(b, y);
+    at.get(g, z);
     const V both = x + y, difference = y - x;
     at.put(out_a, V(w.g_a * z + w.s_a * both + w.d_a * difference));
     at.put(out_b, V(w.g_b * z + w.s_b * both + w.d_b * difference));

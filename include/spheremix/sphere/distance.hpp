@@ -48,7 +48,9 @@ void geodesic_distance_rows_vjp(core::MatrixView<const T> a, core::MatrixView<co
       T *to_a = out_a.row(i), *to_b = out_b.row(i);
       over_row<T>(d, [=](auto at) {
         using V = typename decltype(at)::Value;
-        const V p = at(x), q = at(y);
+        V p, q;
+        at.get(x, p);
+        at.get(y, q);
         const V both = p + q, difference = q - p;
         at.put(to_a, V(w.s_a * both + w.d_a * difference));
         at.put(to_b, V(w.s_b * both + w.d_b * difference));

@@ -26,7 +26,12 @@ namespace detail {
 
 template <class T>
 T dot(const T* a, const T* b, Index d) {
-  return row_sums<1, T>(d, [=](auto at, auto* sum) { sum[0] += at(a) * at(b); })[0];
+  return row_sums<1, T>(d, [=](auto at, auto* sum) {
+    typename decltype(at)::Value x, y;
+    at.get(a, x);
+    at.get(b, y);
+    sum[0] += x * y;
+  })[0];
 }
 
 template <class T>
@@ -34,7 +39,10 @@ void tangent(const T* x, const T* g, T* out, Index d) {
   const T along = dot(x, g, d);
   over_row<T>(d, [=](auto at) {
     using V = typename decltype(at)::Value;
-    at.put(out, V(at(g) - along * at(x)));
+    V p, z;
+    at.get(x, p);
+    at.get(g, z);
+    at.put(out, V(z - along * p));
   });
 }
 
@@ -43,7 +51,10 @@ void exp_map(const T* x, const T* v, T* out, Index d) {
   const T along = dot(x, v, d);
   const T squares = row_sums<1, T>(d, [=](auto at, auto* sum) {
     using V = typename decltype(at)::Value;
-    const V w = at(v) - along * at(x);
+    V p, w;
+    at.get(x, p);
+    at.get(v, w);
+    w -= along * p;
     sum[0] += w * w;
   })[0];
   const T length =
@@ -51,8 +62,10 @@ void exp_map(const T* x, const T* v, T* out, Index d) {
   const T c = std::cos(length), s = length == 0 ? T(1) : std::sin(length) / length;
   over_row<T>(d, [=](auto at) {
     using V = typename decltype(at)::Value;
-    const V p = at(x);
-    at.put(out, V(c * p + s * (at(v) - along * p)));
+    V p, w;
+    at.get(x, p);
+    at.get(v, w);
+    at.put(out, V(c * p + s * (w - along * p)));
   });
 }
 
@@ -74,15 +87,21 @@ template <class T>
   const T s = arc.e1_s, t = arc.e1_d;
   const T twice = 2 * row_sums<1, T>(d, [=](auto at, auto* sum) {
                     using V = typename decltype(at)::Value;
-                    const V p = at(x), q = at(y);
+                    V p, q, w;
+                    at.get(x, p);
+                    at.get(y, q);
+                    at.get(v, w);
                     const V e = s * (p + q) + t * (q - p);
-                    sum[0] += (at(v) - along * p) * e;
+                    sum[0] += (w - along * p) * e;
                   })[0];
   over_row<T>(d, [=](auto at) {
     using V = typename decltype(at)::Value;
-    const V p = at(x), q = at(y);
+    V p, q, w;
+    at.get(x, p);
+    at.get(y, q);
+    at.get(v, w);
     const V e = s * (p + q) + t * (q - p);
-    at.put(out, V((at(v) - along * p) - twice * e));
+    at.put(out, V((w - along * p) - twice * e));
   });
   return true;
 }

@@ -102,8 +102,11 @@ MeanReport frechet_mean(core::MatrixView<const T> x, const double* weights, doub
           const double ws = w * s, wt = w * t;
           over_row<double>(d, [&](auto at) {
             using V = typename decltype(at)::Value;
-            const V p = at(mean), q = at(row);
-            at.put(sum, V(at(sum) + (ws * (p + q) + wt * (q - p))));
+            V p, q, so_far;
+            at.get(mean, p);
+            at.get(row, q);
+            at.get(sum, so_far);
+            at.put(sum, V(so_far + (ws * (p + q) + wt * (q - p))));
           });
           return true;
         });

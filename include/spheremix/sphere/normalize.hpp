@@ -62,7 +62,9 @@ ScaledNorm<T> rescued_norm(const T* x, Index d) {
   if (top == 0) return {T(0), T(1)};
   const T scale = rescue_scale(top);
   const auto [squares] = row_sums<1, T>(d, [=](auto at, auto* sum) {
-    const typename decltype(at)::Value y = scale * at(x);
+    typename decltype(at)::Value y;
+    at.get(x, y);
+    y *= scale;
     sum[0] += y * y;
   });
   return {std::sqrt(squares), scale};
@@ -71,7 +73,8 @@ ScaledNorm<T> rescued_norm(const T* x, Index d) {
 template <class T>
 ScaledNorm<T> scaled_norm(const T* x, Index d) {
   const auto [squares] = row_sums<1, T>(d, [=](auto at, auto* sum) {
-    const typename decltype(at)::Value y = at(x);
+    typename decltype(at)::Value y;
+    at.get(x, y);
     sum[0] += y * y;
   });
   if (has_all_digits(squares)) [[likely]]
@@ -88,10 +91,13 @@ template <class T>
     const auto [norm, scale] = scaled_norm(x.row(i), d);
     if (norm == 0 && zero == ZeroPolicy::error) return false;
     const T inverse = norm == 0 ? T(0) : 1 / norm;
-    const T by = scale;
-    over_row<T>(d, [&](auto at) {
+    const T* from = x.row(i);
+    T *to = out.row(i), by = scale;
+    over_row<T>(d, [=](auto at) {
       using V = typename decltype(at)::Value;
-      at.put(out.row(i), V((by * at(x.row(i))) * inverse));
+      V y;
+      at.get(from, y);
+      at.put(to, V((by * y) * inverse));
     });
     return true;
   });
@@ -107,7 +113,9 @@ template <class T>
     T* to = out.row(i);
     auto [squares, along] = row_sums<2, T>(d, [=](auto at, auto* sum) {
       using V = typename decltype(at)::Value;
-      const V y = at(xi), z = at(gi);
+      V y, z;
+      at.get(xi, y);
+      at.get(gi, z);
       sum[0] += y * y;
       sum[1] += y * z;
     });
@@ -118,7 +126,10 @@ template <class T>
       scale = rescued.scale;
       along = row_sums<1, T>(d, [=](auto at, auto* sum) {
         using V = typename decltype(at)::Value;
-        const V y = scale * at(xi), z = at(gi);
+        V y, z;
+        at.get(xi, y);
+        at.get(gi, z);
+        y *= scale;
         sum[0] += y * z;
       })[0];
     }
@@ -130,7 +141,10 @@ template <class T>
     const T inverse = 1 / norm, c = along * inverse * inverse;
     over_row<T>(d, [=](auto at) {
       using V = typename decltype(at)::Value;
-      const V y = scale * at(xi), z = at(gi);
+      V y, z;
+      at.get(xi, y);
+      at.get(gi, z);
+      y *= scale;
       at.put(to, V((z - c * y) * inverse * scale));  // scale / norm alone may overflow
     });
     return true;

@@ -1,70 +1,54 @@
 // Loops over one row and over the rows of a batch, for every function of sphere/ and mixup/.
 //
-// A loop over a row is written once, as a generic lambda, and runs on lanes (32 bytes at a time,
-// vectorised by Eigen for whatever the compiler may use) and then on the last few elements one by
-// one. The order of additions depends on the row's length only.
+// A loop over a row is written once, as a generic lambda, and runs on vector registers of whatever
+// the processor has (core/isa.hpp), then on the last few elements one by one:
+//
+//   over_row<T>(d, [=](auto at) {
+//     typename decltype(at)::Value x;   // a vector of T, or one T
+//     at.get(from, x);
+//     at.put(to, 2 * x);
+//   });
+//
+// The order of additions depends on the row's length and the instruction set only.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <cstring>
 
-#include "spheremix/core/eigen.hpp"
+#include "spheremix/core/isa.hpp"
 #include "spheremix/core/parallel.hpp"
 
 namespace spheremix::sphere::detail {
 
+/// Reads and writes position k of any row, one element: what is left of a row after the vectors.
 template <class T>
-inline constexpr int kLanes = 32 / int(sizeof(T));
-
-template <class T>
-using Lanes = Eigen::Array<T, kLanes<T>, 1>;
-
-/// Reads and writes position k of any row, as lanes.
-template <class T>
-struct WideCursor {
-  using Value = Lanes<T>;
-  Index k;
-  SPHEREMIX_INLINE Value operator()(const T* row) const { return Eigen::Map<const Value>(row + k); }
-  SPHEREMIX_INLINE void put(T* row, const Value& x) const { Eigen::Map<Value>(row + k) = x; }
-};
-
-/// The same, one element.
-template <class T>
-struct NarrowCursor {
+struct ScalarCursor {
   using Value = T;
   Index k;
-  SPHEREMIX_INLINE T operator()(const T* row) const { return row[k]; }
+  SPHEREMIX_INLINE void get(const T* row, T& x) const { x = row[k]; }
   SPHEREMIX_INLINE void put(T* row, T x) const { row[k] = x; }
 };
+
+}  // namespace spheremix::sphere::detail
+
+#define SPHEREMIX_ISA_COPY "spheremix/sphere/row_loops.inc"
+#include "spheremix/core/each_isa.inc"
+
+namespace spheremix::sphere::detail {
 
 /// Calls body(cursor) over [0, d). Reads come before writes at each position, so writing in place
 /// is right.
 template <class T, class Body>
-SPHEREMIX_INLINE void over_row(Index d, const Body& body) {
-  Index k = 0;
-  for (; k + kLanes<T> <= d; k += kLanes<T>) body(WideCursor<T>{k});
-  for (; k < d; ++k) body(NarrowCursor<T>{k});
+void over_row(Index d, const Body& body) {
+  SPHEREMIX_PICK_ISA(sphere::detail, over_row<T, Body>)(d, body);
 }
 
 /// K sums over [0, d) in one pass: body(cursor, sum) adds to sum[0..K).
 template <int K, class T, class Body>
-SPHEREMIX_INLINE std::array<T, K> row_sums(Index d, const Body& body) {
-  std::array<T, K> total{};
-  Index k = 0;
-  if (d >= kLanes<T>) {
-    Lanes<T> wide[K];
-    for (int i = 0; i < K; ++i) wide[i].setZero();
-    for (; k + kLanes<T> <= d; k += kLanes<T>) body(WideCursor<T>{k}, wide);
-    for (int i = 0; i < K; ++i) {
-      T* lane = wide[i].data();  // a fixed tree, whatever the width of the processor's registers
-      for (int half = kLanes<T> / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; ++j) lane[j] += lane[j + half];
-      total[std::size_t(i)] = lane[0];
-    }
-  }
-  T narrow[K] = {};
-  for (; k < d; ++k) body(NarrowCursor<T>{k}, narrow);
-  for (int i = 0; i < K; ++i) total[std::size_t(i)] += narrow[i];
+std::array<T, K> row_sums(Index d, const Body& body) {
+  std::array<T, K> total;
+  SPHEREMIX_PICK_ISA(sphere::detail, row_sums<K, T, Body>)(d, body, total.data());
   return total;
 }
 

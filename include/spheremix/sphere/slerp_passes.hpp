@@ -2,6 +2,7 @@
 // and mixup/geodesic.hpp run. Formulas in math/arc_maps.hpp.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 
 #include "spheremix/sphere/arc_rows.hpp"
@@ -24,7 +25,7 @@ template <class T>
         arc.theta) {  // the end points exactly: (S - D)/2 would round where |a| and |b| differ
       const T* exact = ti == 1 ? y : ti == 0 || arc.coincident ? x : nullptr;
       if (exact) {
-        if (exact != out.row(i)) over_row<T>(d, [&](auto at) { at.put(out.row(i), at(exact)); });
+        if (exact != out.row(i)) std::copy_n(exact, d, out.row(i));
         return true;
       }
     }
