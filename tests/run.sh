@@ -4,7 +4,7 @@
 #   sh tests/run.sh              everything
 #   sh tests/run.sh floors units only these stages, in the order below
 #
-# Stages   floors     no upward include, with planted faults that must be found
+# Stages   floors     no upward include, with planted faults that must be found; the faults of faults.tsv can be planted
 #          units      unit tests (-O1: they are all compile time) and examples: g++, Release
 #          sanitized  core, io, math and pairwise: clang++, ASan + UBSan, warnings are errors
 #          headers    each header compiles alone (g++), all together in both orders (clang++, g++)
@@ -148,7 +148,7 @@ preset() { # preset, cmake arguments ...
 }
 
 stage_floors() {
-  script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && exit $first'
+  script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && python3 tests/scripts/plant_faults.py --check && exit $first'
 }
 stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ -DSPHEREMIX_WERROR=ON -DSPHEREMIX_TEST_FLAGS=-O1; }
 stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;contract;gpu;losses;memory;metrics;mixup;sphere"; }

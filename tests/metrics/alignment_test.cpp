@@ -102,6 +102,20 @@ TEST_CASE("alignment's gradient where pairs coincide or nearly do") {
   }
 }
 
+TEST_CASE("alignment's gradient where the difference or the factor leaves the range of float") {
+  RowMatrix<float> x = RowMatrix<float>::Zero(4, 33), y = x;
+  x(0, 0) = 3e38f;
+  y(0, 0) = -3e38f;
+  x(1, 32) = 1e-40f;
+  const auto square = metrics::alignment_with_gradient(x, y);
+  CHECK(std::abs(double(square.x(0, 0)) / 3e38 - 1) < 1e-7);
+  CHECK(square.y(0, 0) == -square.x(0, 0));
+  const auto root = metrics::alignment_with_gradient(x, y, {.alpha = 0.5});
+  // (1/8) |r|^(-1/2), with float's denormal 1e-40 as it is
+  CHECK(std::abs(double(root.x(1, 32)) / (0.125 / std::sqrt(double(x(1, 32)))) - 1) < 1e-7);
+  CHECK(root.y(1, 32) == -root.x(1, 32));
+}
+
 TEST_CASE("alignment refuses what has no value; NaN and infinity stay visible") {
   const RowMatrix<float> x = unit_rows<float>(3, 4, 1), none(0, 4);
   CHECK_THROWS_WITH_AS((void)metrics::alignment(x, x.leftCols(3)),

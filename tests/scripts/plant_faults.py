@@ -2,6 +2,7 @@
 """Plants the faults of faults.tsv in a copy of the headers, one at a time: the test named with each must fail.
 
   plant_faults.py [part of a header's path ...] [-j N]     all of them by default; one line a fault, then killed / planted
+  plant_faults.py --check                                  only: is every text still in its header, every test there?
 
 faults.tsv: header, text, what replaces its first occurrence, test; separated by tabs. A text that is no longer in
 its header is a failure too. Exit status 1 unless every fault is killed. Needs g++, doctest and Eigen.
@@ -49,12 +50,22 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("wanted", nargs="*")
     parser.add_argument("-j", type=int, default=1, metavar="N")
+    parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     lines = (ROOT / "tests/scripts/faults.tsv").read_text().splitlines()
     faults = [tuple(line.split("\t")) for line in lines if line and not line.startswith("#")]
     if any(len(fault) != 4 for fault in faults):
         sys.exit("faults.tsv: four fields a line: " + "\t".join(next(f for f in faults if len(f) != 4)))
     faults = [f for f in faults if not options.wanted or any(w in f[0] for w in options.wanted)]
+    if options.check:
+        lost = [f"{header}: {old} by {test}" for header, old, _, test in faults
+                if old not in (ROOT / "include/spheremix" / header).read_text()
+                or not (ROOT / "tests" / f"{test}_test.cpp").exists()]
+        for fault in lost:
+            print("failed: a fault that cannot be planted any more: " + fault)
+        if not lost:
+            print(f"passed: all {len(faults)} faults can be planted")
+        return bool(lost)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         runner = root / "main.o"

@@ -17,6 +17,7 @@
 
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/metrics/sums.hpp"
+#include "spheremix/sphere/row_kernels.hpp"
 
 namespace spheremix::metrics {
 
@@ -58,6 +59,32 @@ double alignment(core::MatrixView<const T> x, core::MatrixView<const T> y, doubl
   return sum / double(x.rows);
 }
 
+/// dx = outer ((x - y) scale inner) = -dy. In T where neither the factor nor the distance leaves
+/// its range.
+template <class T>
+void put_alignment_gradient(const T* x, const T* y, double distance, double outer, double scale,
+                            double inner, T* dx, T* dy, Index d) {
+  constexpr double least = core::smallest_normal<T>, most = core::largest<T>;
+  const double factor = outer * scale * inner;
+  if (factor >= least && factor <= most && distance <= most) [[likely]] {
+    const T c = T(factor);
+    sphere::detail::over_row<T>(d, [=](auto at) {
+      typename decltype(at)::Value p, q;
+      at.get(x, p);
+      at.get(y, q);
+      p = c * (p - q);
+      at.put(dx, p);
+      at.put(dy, -p);
+    });
+    return;
+  }
+  for (Index k = 0; k < d; ++k) {
+    const double g = outer * ((double(x[k]) - double(y[k])) * scale * inner);
+    dx[k] = T(g);
+    dy[k] = T(-g);
+  }
+}
+
 template <class T>
 double alignment_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                double alpha, core::MatrixView<T> dx, core::MatrixView<T> dy) {
@@ -66,21 +93,18 @@ double alignment_with_gradient(core::MatrixView<const T> x, core::MatrixView<con
     const T *xi = x.row(i), *yi = y.row(i);
     T *dxi = dx.row(i), *dyi = dy.row(i);
     // dx = outer (x - y)/r. The quotient first: the powers alone may leave the range of double.
-    double value, outer = 2 / n, inner = 1, scale = 1;
+    double value, r, outer = 2 / n, inner = 1, scale = 1;
     if (alpha == 2) {
       value = squared_distance(xi, yi, x.cols);
+      r = std::sqrt(value);
     } else {
-      const double r = row_distance(xi, yi, x.cols);
+      r = row_distance(xi, yi, x.cols);
       if (r < 0x1p-900) scale = 0x1p600;
       value = alpha == 1 ? r : std::pow(r, alpha);
       inner = r == 0 ? 0 : 1 / (r * scale);
       outer = r == 0 ? 0 : alpha / n * std::pow(r, alpha - 1);
     }
-    for (Index k = 0; k < x.cols; ++k) {
-      const double g = outer * ((double(xi[k]) - double(yi[k])) * scale * inner);
-      dxi[k] = T(g);
-      dyi[k] = T(-g);
-    }
+    put_alignment_gradient(xi, yi, r, outer, scale, inner, dxi, dyi, x.cols);
     return value;
   });
   return sum / n;

@@ -8,8 +8,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "spheremix/core/isa.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/view.hpp"
+
+#define SPHEREMIX_ISA_COPY "spheremix/metrics/lane_sums.inc"
+#include "spheremix/core/each_isa.inc"
 
 namespace spheremix::metrics::detail {
 
@@ -54,18 +58,10 @@ double sum_over_rows(Index n, const Term& term) {
   return all.value();
 }
 
-/// sum_k f(k) over [0, d) in sixteen interleaved running sums, merged pairwise.
+/// sum_k f(k) over [0, d) in double: sixteen interleaved running sums, merged pairwise.
 template <class F>
 double sum_in_lanes(Index d, const F& f) {
-  constexpr int lanes = 16;
-  double sum[lanes] = {};
-  Index k = 0;
-  for (; k + lanes <= d; k += lanes)
-    for (int l = 0; l < lanes; ++l) sum[l] += f(k + l);
-  for (int l = 0; k + l < d; ++l) sum[l] += f(k + l);
-  for (int half = lanes / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
-  return sum[0];
+  return SPHEREMIX_PICK_ISA(metrics::detail, sum_in_lanes<F>)(d, f);
 }
 
 /// |x - y|^2 of two rows of length d, the differences taken in double.
