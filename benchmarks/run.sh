@@ -143,8 +143,8 @@ versus() { # python
 }
 if wanted versus; then
   case $size in
-    tiny) set -- clip-256 --check ;;
-    quick) set -- clip-256 clip-1024 clip-4096 m2-4096 clip_m2-4096 uniformity-4096 slerp-65536 slerp-65536-forward --repeats 7 ;;
+    tiny) set -- clip-256 slerp linear normalize distance alignment --check ;;
+    quick) set -- clip-256 clip-1024 clip-4096 m2-4096 clip_m2-4096 uniformity-4096 slerp linear normalize distance alignment --repeats 7 ;;
     full) set -- --repeats 11 ;;
   esac
   newest=${SPHEREMIX_TORCH:-$build/torch/bin/python}

@@ -47,10 +47,12 @@ WORKLOADS["uniformity-4096-f64"] = ("uniformity", {"n": 4096, "rival": "matmul",
 WORKLOADS["uniformity-pairs"] = ("uniformity", {"n": 1870, "d": 256, "rival": "matmul", "pairs": True}, 3)
 WORKLOADS["angles-4096"] = ("angles", {"n": 4096}, 2)
 WORKLOADS["retrieval-8192"] = ("retrieval", {"n": 8192}, 2)
-WORKLOADS["slerp-65536-forward"] = ("slerp", {"n": 65536}, None)
-WORKLOADS["slerp-65536"] = ("slerp_vjp", {"n": 65536}, None)
+ROWS = ("slerp", "linear", "normalize", "distance", "alignment")  # a row of each matrix at a time
+for rows in ROWS:
+    WORKLOADS[f"{rows}-65536-forward"] = (rows, {"n": 65536}, None)
+    WORKLOADS[f"{rows}-65536"] = (f"{rows}_vjp", {"n": 65536}, None)
 DEFAULT = [name for name in WORKLOADS if name not in ("clip-64", "clip-256", "uniformity-8192-pdist")]
-FORWARD = ("slerp", "angles", "retrieval")  # no gradients
+FORWARD = (*ROWS, "angles", "retrieval")  # no gradients
 
 
 class Call(ctypes.Structure):
@@ -96,7 +98,8 @@ class Ours:
     def __init__(self, lib, work, f64, x, y, g, p):
         self.lib, self.f64 = lib, f64
         self.dx, self.dy = numpy.ones_like(x), numpy.ones_like(x)
-        self.z = numpy.ones((len(x), len(x)) if work == "angles" else x.shape, dtype=x.dtype)
+        shape = (len(x), len(x)) if work == "angles" else len(x) if work.startswith("distance") else x.shape
+        self.z = numpy.ones(shape, dtype=x.dtype)
         self.keep = (x, y, g)
         address = [a.ctypes.data for a in (x, y, g, self.dx, self.dy, self.z)]
         self.call = Call(work.encode(), *x.shape, *address, p["tau"], p["mix_tau"], p["lam"], p["weight"], p["budget"])
@@ -176,7 +179,20 @@ def torch_losses(torch):
         ranks = torch.cat([(cosines > own[:, None]).sum(1), (cosines > own[None]).sum(0)])
         return (ranks < 1).double().mean(), (ranks < 10).double().mean()
 
-    return slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist, angles, retrieval
+    def linear(a, b, lam):
+        return lam * a + (1 - lam) * b
+
+    def normalize(x):
+        return F.normalize(x, dim=1)
+
+    def distance(x, y):
+        return torch.acos((x * y).sum(dim=1))
+
+    def alignment(x, y):
+        return (x - y).norm(p=2, dim=1).pow(2).mean()
+
+    return (slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist, angles, retrieval, linear, normalize,
+            distance, alignment)
 
 
 class Theirs:
@@ -188,7 +204,8 @@ class Theirs:
         self.scalars = {name: torch.tensor(value, dtype=self.x.dtype, requires_grad=gradients)
                         for name, value in (("log_temperature", math.log(p["tau"])),
                                             ("log_mix_temperature", math.log(p["mix_tau"])), ("lambda", p["lam"]))}
-        slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist, angles, retrieval = torch_losses(torch)
+        (slerp, info_nce, clip, m2_mix, sup_remix, uniformity, uniformity_pdist, angles, retrieval, linear, normalize,
+         distance, alignment) = torch_losses(torch)
         x, y, (lt, lm, lam) = self.x, self.y, self.scalars.values()
         self.forward = {
             "clip": lambda: clip(x, y, lt),
@@ -200,8 +217,11 @@ class Theirs:
             "angles": lambda: angles(x, y),
             "retrieval": lambda: retrieval(x, y),
             "slerp": lambda: slerp(x, y, 1 - lam),
-            "slerp_vjp": lambda: slerp(x, y, 1 - lam),
-        }[work]
+            "linear": lambda: linear(x, y, lam),
+            "normalize": lambda: normalize(x),
+            "distance": lambda: distance(x, y),
+            "alignment": lambda: alignment(x, y),
+        }[work.removesuffix("_vjp")]
         if compiled:
             self.forward = torch.compile(self.forward)
 
@@ -209,8 +229,8 @@ class Theirs:
         for v in (self.x, self.y, *self.scalars.values()):
             v.grad = None
         self.out = self.forward()
-        if self.work == "slerp_vjp":
-            self.out.backward(self.g)
+        if self.work.endswith("_vjp") and self.out.dim() > 0:
+            self.out.backward(self.g if self.out.dim() == 2 else self.g[:, 0])
         elif self.work not in FORWARD:
             self.out.backward()
 
@@ -219,7 +239,7 @@ class Theirs:
         out = {k: v.detach().numpy() for k, v in out.items() if v is not None}
         if self.work == "retrieval":
             return {"loss": self.out[0].item(), "lambda": self.out[1].item()}
-        if self.work.startswith("slerp") or self.work == "angles":
+        if self.out.dim() > 0:
             return out | {"z": self.out.detach().numpy()}
         return out | {"loss": self.out.item()}
 
@@ -238,7 +258,7 @@ def disagreement(work, ours, theirs, x, y):
     for name, want in b.items():
         got = numpy.asarray(a[name], dtype=numpy.float64)
         want = numpy.asarray(want, dtype=numpy.float64)
-        if name in ("x", "y") and work not in ("clip", "info_nce"):
+        if name in ("x", "y") and work not in ("clip", "info_nce", "linear_vjp", "alignment_vjp"):
             got, want = project(got, x if name == "x" else y), project(want, x if name == "x" else y)
         worst = max(worst, float(numpy.abs(got - want).max() / max(numpy.abs(want).max(), 1e-30)))
     return worst

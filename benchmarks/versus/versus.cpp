@@ -10,9 +10,13 @@
 #include "spheremix/losses/info_nce.hpp"
 #include "spheremix/losses/m2_mix.hpp"
 #include "spheremix/losses/sup_remix.hpp"
+#include "spheremix/metrics/alignment.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 #include "spheremix/metrics/uniformity.hpp"
+#include "spheremix/mixup/linear.hpp"
+#include "spheremix/sphere/distance.hpp"
 #include "spheremix/sphere/distance_matrix.hpp"
+#include "spheremix/sphere/normalize.hpp"
 #include "spheremix/sphere/slerp_rows.hpp"
 #include "versus/fma_peak.hpp"
 
@@ -44,6 +48,45 @@ struct VersusCall {
 }  // extern "C"
 
 namespace {
+
+/// Functions of rows; "..._vjp" is value and gradients, as autograd computes both.
+template <class T, class In, class Out>
+void run_rows(VersusCall& c, const std::string& work, const In& x, const In& y, const In& g, Out z,
+              Out dx, Out dy) {
+  using Numbers = Eigen::Map<Vector<T>>;
+  using ConstNumbers = Eigen::Map<const Vector<T>, 0, Eigen::InnerStride<>>;
+  const std::string name = work.substr(0, work.find("_vjp"));
+  const bool vjp = name != work;
+  Numbers numbers(z.data(), c.n);
+  if (name == "slerp") {
+    sphere::slerp_rows(x, y, c.lambda, z);
+    sphere::SlerpGradient<Out, double> out{dx, dy, 0};
+    if (vjp) sphere::slerp_rows_vjp(x, y, c.lambda, g, out);
+    c.d_lambda = out.t;
+  } else if (name == "linear") {
+    mixup::linear(x, y, c.lambda, z);
+    mixup::MixGradient<Out, double> out{dx, dy, 0};
+    if (vjp) mixup::linear_vjp(x, y, c.lambda, g, out);
+    c.d_lambda = out.lambda;
+  } else if (name == "normalize") {
+    sphere::normalize_rows(x, z);
+    if (vjp) sphere::normalize_rows_vjp(x, g, dx);
+  } else if (name == "distance") {
+    sphere::geodesic_distance_rows(x, y, numbers);
+    sphere::DistanceGradient<Out> out{dx, dy};
+    if (vjp)
+      sphere::geodesic_distance_rows_vjp(
+          x, y, ConstNumbers(g.data(), c.n, Eigen::InnerStride<>(c.d)), out);
+  } else if (work == "alignment") {
+    c.loss = metrics::alignment(x, y);
+  } else if (work == "alignment_vjp") {
+    metrics::AlignmentGradient<Out> out{0, dx, dy};
+    metrics::alignment_with_gradient(x, y, {}, out);
+    c.loss = out.value;
+  } else {
+    core::fail("versus: no workload ", work);
+  }
+}
 
 template <class T>
 void run(VersusCall& c) {
@@ -103,15 +146,8 @@ void run(VersusCall& c) {
     const auto found = metrics::retrieval_both(x, y, {.k = {1, 10}});
     c.loss = (found.x_to_y.recall[0] + found.y_to_x.recall[0]) / 2;
     c.d_lambda = (found.x_to_y.recall[1] + found.y_to_x.recall[1]) / 2;
-  } else if (work == "slerp") {
-    sphere::slerp_rows(x, y, c.lambda, out(c.z));
-  } else if (work == "slerp_vjp") {  // value and gradients, as autograd computes both
-    sphere::slerp_rows(x, y, c.lambda, out(c.z));
-    sphere::SlerpGradient<Out, double> g{out(c.dx), out(c.dy), 0};
-    sphere::slerp_rows_vjp(x, y, c.lambda, in(c.g), g);
-    c.d_lambda = g.t;
   } else {
-    core::fail("versus: no workload ", work);
+    run_rows<T>(c, work, x, y, in(c.g), out(c.z), out(c.dx), out(c.dy));
   }
 }
 
