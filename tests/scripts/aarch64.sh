@@ -1,5 +1,5 @@
 #!/bin/sh
-# The product engine and the losses on another processor: tests/pairwise and tests/losses, built for aarch64 (static, no
+# The product engine, the loops over rows and the losses on another processor: tests/{pairwise,sphere,losses}, built for aarch64 (static, no
 # OpenMP, the portable kernels on NEON) and run under qemu. Usage: aarch64.sh [BUILD_FOLDER]
 # Says "skipped" and ends with 77 where the cross-compiler or qemu-user is missing and cannot be installed.
 cd "$(dirname "$0")/../.." || exit 1
@@ -28,7 +28,7 @@ build() { # source, object
     -DSPHEREMIX_SOURCE_DIR="\"$PWD\"" -c "$1" -o "$2"
 }
 check "aarch64: tests/main.cpp compiles" build tests/main.cpp "$out/main.o" || exit 1
-for folder in pairwise losses; do
+for folder in pairwise sphere losses; do
   objects=
   for source in tests/$folder/*_test.cpp; do
     object=$out/${folder}_$(basename "$source" .cpp).o
