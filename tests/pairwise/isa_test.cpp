@@ -41,6 +41,10 @@ void each_isa(const Body& body);
     static double row_square(const T* x, Index n) {                                               \
       return pairwise::ISA::row_square<T>(x, n);                                                  \
     }                                                                                             \
+    template <class T>                                                                            \
+    static std::uint32_t angles(T* x, Index n, T limit) {                                         \
+      return pairwise::ISA::acos_row<T>(x, n, limit);                                             \
+    }                                                                                             \
     template <class T, class P>                                                                   \
     static void statistics(const P& p, core::MatrixView<const T> s, T* rm, T* rs, T* cm, T* cs) { \
       pairwise::ISA::softmax_statistics<T, P>(p, s, 0, 0, rm, rs, cm, cs);                        \
@@ -245,5 +249,33 @@ TEST_CASE_TEMPLATE("the exponential: a few eps from its largest to its smallest 
     CHECK(far(0, 2) == 0);
     CHECK(far(0, 3) == 1);
     for (Index j = sizeof(T) == 4 ? 4 : 5; j < far.size(); ++j) CHECK(far(0, j) == 0);
+  });
+}
+
+TEST_CASE_TEMPLATE("angles of moderate cosines: 2 and 3 eps, NaN and their chunk's bit beyond", T,
+                   float, double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    const T limit = T(0.85);
+    double worst = 0;
+    for (int step = -4000; step < 4000; step += 64) {
+      T x[64], angle[64];
+      for (int k = 0; k < 64; ++k) angle[k] = x[k] = limit * (T(step + k) / T(4000));
+      CHECK(K::angles(angle, 64, limit) == 0);
+      for (int k = 0; k < 64; ++k)
+        worst = std::max(worst, relative_error(angle[k], std::acos((long double)(x[k]))));
+    }
+    CHECK(worst < (sizeof(T) == 4 ? 2 : 3) * double(core::epsilon<T>));
+    for (const Index n : {1, 63, 64, 65, 200, 512, 2048}) {
+      CAPTURE(n);
+      for (const Index place : {Index(0), n / 2, n - 1})
+        for (const T bad : {core::nan<T>, std::nextafter(limit, T(1)), T(-1), core::infinity<T>}) {
+          std::vector<T> x(std::size_t(n + 1), T(0.25));
+          x[std::size_t(place)] = bad;
+          CHECK(K::angles(x.data(), n, limit) == std::uint32_t(1) << (place / 64));
+          for (Index j = 0; j < n; ++j) CHECK(std::isnan(x[std::size_t(j)]) == (j == place));
+          CHECK(x[std::size_t(n)] == T(0.25));  // nothing behind the row is touched
+        }
+    }
   });
 }
