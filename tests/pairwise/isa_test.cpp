@@ -37,6 +37,14 @@ void each_isa(const Body& body);
       pairwise::ISA::product<T, TA, TB>(c, k, a.data, a.stride, b.data, b.stride, add, pa.data(), \
                                         pb.data(), false);                                        \
     }                                                                                             \
+    template <class T>                                                                            \
+    static double row_square(const T* x, Index n) {                                               \
+      return pairwise::ISA::row_square<T>(x, n);                                                  \
+    }                                                                                             \
+    template <class T>                                                                            \
+    static std::uint32_t angles(T* x, Index n, T limit) {                                         \
+      return pairwise::ISA::acos_row<T>(x, n, limit);                                             \
+    }                                                                                             \
     template <class T, class P>                                                                   \
     static void statistics(const P& p, core::MatrixView<const T> s, T* rm, T* rs, T* cm, T* cs) { \
       pairwise::ISA::softmax_statistics<T, P>(p, s, 0, 0, rm, rs, cm, cs);                        \
@@ -68,14 +76,19 @@ TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T
   each_isa([]<class K>() {
     CAPTURE(std::string(K::name));
     for (const auto& shape : {std::array<Index, 3>{1, 1, 1},
-                                  {1, 64, 3},
-                                  {14, 32, 16},
-                                  {13, 33, 17},
-                                  {6, 16, 255},
-                                  {29, 31, 257},
-                                  {253, 65, 40},
-                                  {60, 514, 20},
-                                  {5, 7, 1030}}) {
+                              {1, 64, 3},
+                              {14, 32, 16},
+                              {13, 33, 17},
+                              {6, 16, 255},
+                              {4, 64, 9},
+                              {8, 32, 5},
+                              {18, 32, 70},
+                              {22, 64, 33},
+                              {64, 96, 260},
+                              {29, 31, 257},
+                              {253, 65, 40},
+                              {60, 514, 20},
+                              {5, 7, 1030}}) {
       const Index m = shape[0], n = shape[1], d = shape[2];
       CAPTURE(m);
       CAPTURE(n);
@@ -103,6 +116,49 @@ TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T
                                             {b.row(5).data(), n - 5, d, d}, false);
         CHECK(same_bits(part, first.bottomRightCorner(m - 3, n - 5)));
       }
+    }
+  });
+}
+
+TEST_CASE_TEMPLATE("low tiles at the lower edge write their rows alone", T, float, double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    for (Index rows = 1; rows <= 30; ++rows)
+      for (const Index cols : {Index(32), Index(64), Index(50)})
+        for (const bool add : {false, true}) {
+          CAPTURE(rows);
+          CAPTURE(cols);
+          const Index d = 19;
+          const RowMatrix<T> a = gaussian_rows<T>(rows, d, 1), b = gaussian_rows<T>(cols, d, 2);
+          RowMatrix<T> c = gaussian_rows<T>(rows + 14, cols, 3);
+          const RowMatrix<T> before = c;
+          K::template product<T, false, true>({c.data(), rows, cols, cols}, d, input(a), input(b),
+                                              add);
+          CHECK(same_bits(c.bottomRows(14).eval(), before.bottomRows(14).eval()));
+          LongMatrix want =
+              a.template cast<long double>() * b.template cast<long double>().transpose();
+          if (add) want += before.topRows(rows).template cast<long double>();
+          CHECK(matrix_error(c.topRows(rows).eval(), want) < 32 * double(core::epsilon<T>));
+        }
+  });
+}
+
+TEST_CASE_TEMPLATE("squares of a row in double, whatever its length", T, float, double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    for (const Index n : {0, 1, 7, 8, 15, 16, 31, 32, 33, 64, 100, 512}) {
+      CAPTURE(n);
+      const RowMatrix<T> x = gaussian_rows<T>(1, n + 1, 5) * T(1e15);
+      const long double want = x.leftCols(n).template cast<long double>().squaredNorm();
+      CHECK(std::abs(double((long double)(K::row_square(x.data(), n)) - want)) <=
+            1e-14 * double(want));
+      for (const T bad : {core::nan<T>, core::infinity<T>})
+        for (const Index place : {Index(0), n / 2, n - 1}) {
+          if (n == 0) continue;
+          RowMatrix<T> y = x;
+          y(0, place) = bad;
+          CHECK(!(K::row_square(y.data(), n) <= core::largest<double>));
+        }
     }
   });
 }
@@ -193,5 +249,33 @@ TEST_CASE_TEMPLATE("the exponential: a few eps from its largest to its smallest 
     CHECK(far(0, 2) == 0);
     CHECK(far(0, 3) == 1);
     for (Index j = sizeof(T) == 4 ? 4 : 5; j < far.size(); ++j) CHECK(far(0, j) == 0);
+  });
+}
+
+TEST_CASE_TEMPLATE("angles of moderate cosines: 2 and 3 eps, NaN and their chunk's bit beyond", T,
+                   float, double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    const T limit = T(0.85);
+    double worst = 0;
+    for (int step = -4000; step < 4000; step += 64) {
+      T x[64], angle[64];
+      for (int k = 0; k < 64; ++k) angle[k] = x[k] = limit * (T(step + k) / T(4000));
+      CHECK(K::angles(angle, 64, limit) == 0);
+      for (int k = 0; k < 64; ++k)
+        worst = std::max(worst, relative_error(angle[k], std::acos((long double)(x[k]))));
+    }
+    CHECK(worst < (sizeof(T) == 4 ? 2 : 3) * double(core::epsilon<T>));
+    for (const Index n : {1, 63, 64, 65, 200, 512, 2048}) {
+      CAPTURE(n);
+      for (const Index place : {Index(0), n / 2, n - 1})
+        for (const T bad : {core::nan<T>, std::nextafter(limit, T(1)), T(-1), core::infinity<T>}) {
+          std::vector<T> x(std::size_t(n + 1), T(0.25));
+          x[std::size_t(place)] = bad;
+          CHECK(K::angles(x.data(), n, limit) == std::uint32_t(1) << (place / 64));
+          for (Index j = 0; j < n; ++j) CHECK(std::isnan(x[std::size_t(j)]) == (j == place));
+          CHECK(x[std::size_t(n)] == T(0.25));  // nothing behind the row is touched
+        }
+    }
   });
 }

@@ -7,6 +7,7 @@
 #include "spheremix/sphere/distance_matrix.hpp"
 #include "support/differences.hpp"
 #include "support/sphere_oracle.hpp"
+#include "support/threads.hpp"
 
 using namespace spheremix;
 using namespace spheremix::test;
@@ -156,6 +157,29 @@ TEST_CASE_TEMPLATE(
   CHECK(keeps_promise(
       sizeof(T) == 4 ? "angle table f32 (eps relative)" : "angle table f64 (eps relative)", worst,
       8));
+}
+
+TEST_CASE_TEMPLATE(
+    "the table of angles has the same bits from any number of threads and in any block", T, float,
+    double) {
+  const Index n = 300, m = 1100, d = 24;
+  const RowMatrix<T> u = unit_rows<T>(n, d, 3);
+  RowMatrix<T> v = unit_rows<T>(m, d, 4);
+  for (const Index j : {Index(0), Index(63), Index(64), Index(511), Index(512), Index(575), m - 1})
+    v.row(j) = u.row(j % n);  // at the edges of chunks and blocks
+  RowMatrix<T> one;
+  {
+    const Threads threads(1);
+    one = sphere::geodesic_distance_matrix(u, v);
+  }
+  for (const Index j : {Index(0), Index(63), Index(64), Index(511), Index(512), Index(575), m - 1})
+    CHECK(one(j % n, j) == 0);
+  for (const int count : {2, 3, 8}) {
+    const Threads threads(count);
+    CHECK(same_bits(sphere::geodesic_distance_matrix(u, v), one));
+  }
+  CHECK(same_bits(sphere::geodesic_distance_matrix(u.bottomRows(201), v.middleRows(7, 530)),
+                  one.bottomRows(201).middleCols(7, 530)));
 }
 
 TEST_CASE("the table of angles: NaN in its entries only, empty batches, sizes") {

@@ -44,12 +44,23 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
   }
 }
 
+/// The block on the diagonal, of pairs i > j, becomes that of all pairs: K^T X of the strip gives its
+/// own rows everything then.
+template <class T>
+void mirror_diagonal(core::MatrixView<T> block) {
+  constexpr Index side = 16;
+  for (Index r0 = 0; r0 < block.cols; r0 += side)
+    for (Index c0 = 0; c0 <= r0; c0 += side)
+      for (Index r = r0; r < std::min(r0 + side, block.cols); ++r)
+        for (Index c = c0; c < std::min(c0 + side, r); ++c) block(c, r) = block(r, c);
+}
+
 /// What one strip of K gives to dx, in tasks that may run side by side: K^T X for the strip's own
 /// rows, cut by columns of X so that each packs its own part of X, and K X for the rows after it.
 template <class T>
 class StripProducts {
  public:
-  /// weights: K of rows [first, n) and columns [first, first + weights.cols).
+  /// weights: K of rows [first, n) and columns [first, first + weights.cols), its diagonal mirrored.
   StripProducts(core::MatrixView<const T> x, core::MatrixView<const T> weights, Index first,
                 core::MatrixView<T> dx, int threads)
       : x_(x), dx_(dx), weights_(weights), first_(first), after_(first + weights.cols) {
@@ -61,12 +72,9 @@ class StripProducts {
   Index tasks() const { return own_ + parts(x_.rows - after_, kTileCols); }
 
   void run(Index task, pairwise::PackBuffers<T>& pack) const {
-    const auto strip = x_.middle_rows(first_, weights_.cols);
     if (task < own_) {
       const Index k = task * width_, width = std::min(width_, x_.cols - k);
       const auto dx = columns(dx_.middle_rows(first_, weights_.cols), k, width);
-      pairwise::times<T>(dx, weights_.middle_rows(0, weights_.cols),
-                         columns<const T>(strip, k, width), true, pack);
       pairwise::transposed_times<T>(
           dx, weights_, columns<const T>(x_.middle_rows(first_, weights_.rows), k, width), true,
           pack);
@@ -74,7 +82,7 @@ class StripProducts {
       const Index begin = after_ + (task - own_) * kTileCols;
       const Index count = std::min(kTileCols, x_.rows - begin);
       pairwise::times<T>(dx_.middle_rows(begin, count), weights_.middle_rows(begin - first_, count),
-                         strip, true, pack);
+                         x_.middle_rows(first_, weights_.cols), true, pack);
     }
   }
 
@@ -127,6 +135,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
                                     x.middle_rows(first, cols), false, pack);
       gaussian_weights(table, shift, first + r, first, tile, take, line.data(),
                        col_sums.data() + place * kTileRows);
+      if (place == 0) mirror_diagonal(tile);
     });
     for (Index c = 0; c < cols; ++c)
       for (Index k = 0; k < tiles; ++k)

@@ -166,12 +166,17 @@ struct CentredRows {
 template <class T>
 std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) {
   std::vector<double> centre(std::size_t(x.cols()));
-  core::parallel_chunks(x.cols(), 64, [&](Index first, Index count) {
-    double sum[64] = {};
+  constexpr Index chunk = 64;
+  core::parallel_chunks(x.cols(), chunk, [&](Index first, Index count) {
+    double sum[chunk] = {};
     for (const StackedRows<T>* rows : {&x, &y})
       for (Index i = 0; i < rows->rows(); ++i) {
         const T* row = rows->row(i) + first;
-        for (Index k = 0; k < count; ++k) sum[k] += double(row[k]);
+        if (count == chunk) {  // a constant number: vectorised at -O2
+          for (Index k = 0; k < chunk; ++k) sum[k] += double(row[k]);
+        } else {
+          for (Index k = 0; k < count; ++k) sum[k] += double(row[k]);
+        }
       }
     for (Index k = 0; k < count; ++k)
       centre[std::size_t(first + k)] = sum[k] / double(x.rows() + y.rows());

@@ -7,6 +7,7 @@
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/view.hpp"
+#include "spheremix/pairwise/isa.hpp"
 
 namespace spheremix::pairwise {
 
@@ -20,14 +21,7 @@ double largest_norm(core::MatrixView<const T> x) {
       parts, x.rows * x.cols < 100000 ? 1 : core::max_threads(), [&](Index part, int) {
         double top = 0;
         for (Index i = part * chunk; i < std::min(x.rows, (part + 1) * chunk); ++i) {
-          const T* row = x.row(i);
-          double sum[8] = {};
-          Index k = 0;
-          for (; k + 8 <= x.cols; k += 8)
-            for (int l = 0; l < 8; ++l) sum[l] += double(row[k + l]) * double(row[k + l]);
-          for (; k < x.cols; ++k) sum[0] += double(row[k]) * double(row[k]);
-          const double square =
-              ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+          const double square = SPHEREMIX_DISPATCH(row_square<T>)(x.row(i), x.cols);
           if (!(square <= core::largest<double>)) {
             largest = core::nan<double>;
             return;

@@ -16,30 +16,35 @@ struct PairGradients {
 
 namespace detail {
 
-/// dX of rows [first, first + gx.rows) from gx, and what these rows give to dY from gy. dX is cut
-/// by rows and, where those are too few for the threads, by columns; dY by rows. memory.pack(thread)
-/// is a thread's packing buffers.
+/// dX of rows [first, first + gx.rows) from gx, and what these rows give to dY from gy. Where G is
+/// small, both are cut by columns: every task packs G and a part of the other side, which is packed
+/// once in all. Else dX is cut by rows and, where those are too few for the threads, by columns; dY
+/// by rows. memory.pack(thread) is a thread's packing buffers.
 template <class T, class Memory>
 void pair_gradients(core::MatrixView<const T> x, core::MatrixView<const T> y, const Plan<T>& plan,
                     core::MatrixView<const T> gx, core::MatrixView<const T> gy, Index first,
                     Memory& memory, const PairGradients<T>& out, bool add_y) {
-  const Index x_rows = tiles(gx.rows, plan.product_tile);
-  const Index width =
-      even_tile(y.cols, std::max<Index>(1, tiles(y.cols, tiles(plan.threads, 2 * x_rows))), 64);
-  const Index x_tiles = x_rows * tiles(y.cols, width), y_tiles = tiles(plan.m, plan.product_tile);
+  const bool by_columns = std::max(gx.rows, plan.m) <= y.cols;
+  const Index x_piece = by_columns ? gx.rows : plan.product_tile,
+              y_piece = by_columns ? plan.m : plan.product_tile;
+  const Index x_rows = tiles(gx.rows, x_piece), y_rows = tiles(plan.m, y_piece);
+  const Index x_cols = by_columns ? plan.threads : tiles(plan.threads, 2 * x_rows);
+  const Index x_width = even_tile(y.cols, std::max<Index>(1, tiles(y.cols, x_cols)), 64),
+              y_width = by_columns ? x_width : x.cols;
+  const Index x_tiles = x_rows * tiles(y.cols, x_width), y_tiles = y_rows * tiles(x.cols, y_width);
   core::parallel_for(x_tiles + y_tiles, plan.threads, [&](Index task, int thread) {
     PackBuffers<T>& pack = memory.pack(thread);
     if (task < x_tiles) {
-      const Index i = task % x_rows * plan.product_tile, k = task / x_rows * width;
-      const Index rows = std::min(plan.product_tile, gx.rows - i),
-                  cols = std::min(width, y.cols - k);
+      const Index i = task % x_rows * x_piece, k = task / x_rows * x_width;
+      const Index rows = std::min(x_piece, gx.rows - i), cols = std::min(x_width, y.cols - k);
       const core::MatrixView<T> dx{out.dx.row(first + i) + k, rows, cols, out.dx.stride};
       times<T>(dx, gx.middle_rows(i, rows), {y.data + k, y.rows, cols, y.stride}, out.add_x, pack);
     } else {
-      const Index j = (task - x_tiles) * plan.product_tile,
-                  cols = std::min(plan.product_tile, plan.m - j);
-      transposed_times<T>(out.dy.middle_rows(j, cols), {gy.data + j, gy.rows, cols, gy.stride},
-                          x.middle_rows(first, gx.rows), add_y, pack);
+      const Index part = task - x_tiles, j = part % y_rows * y_piece, k = part / y_rows * y_width;
+      const Index rows = std::min(y_piece, plan.m - j), cols = std::min(y_width, x.cols - k);
+      const core::MatrixView<T> dy{out.dy.row(j) + k, rows, cols, out.dy.stride};
+      transposed_times<T>(dy, {gy.data + j, gy.rows, rows, gy.stride},
+                          {x.row(first) + k, gx.rows, cols, x.stride}, add_y, pack);
     }
   });
 }

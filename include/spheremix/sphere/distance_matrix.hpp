@@ -15,7 +15,7 @@
 #include <algorithm>
 
 #include "spheremix/core/workspace.hpp"
-#include "spheremix/pairwise/product.hpp"
+#include "spheremix/pairwise/plan.hpp"
 #include "spheremix/sphere/arc_rows.hpp"
 #include "spheremix/sphere/arguments.hpp"
 
@@ -27,48 +27,48 @@ namespace detail {
 template <class T>
 inline constexpr T kModerate = T(0.85);
 
-/// Cosines c (count of them) to angles in place; a is the row of U, b the first of the rows of V.
+/// Cosines c (count of them, at most 512) to angles in place; a is the row of U, b the first of the
+/// rows of V.
 template <class T>
 void angles_of_cosines(T* c, Index count, const T* a, core::MatrixView<const T> b, Index d) {
-  constexpr int chunk = pairwise::kChunk;
-  alignas(64) T from[chunk], to[chunk];
-  for (Index j = 0; j < count; j += chunk) {
-    const Index here = count - j < chunk ? count - j : chunk;
-    for (Index k = 0; k < here; ++k) from[k] = c[j + k];
-    for (Index k = here; k < chunk; ++k) from[k] = 0;
-    int beyond = 0;  // NaN too
-    for (int k = 0; k < chunk; ++k)
-      beyond |= !(from[k] <= kModerate<T>) | !(from[k] >= -kModerate<T>);
-    std::copy_n(from, chunk, to);
-    SPHEREMIX_DISPATCH(acos_chunk<T>)(to);
-    if (beyond)
-      for (Index k = 0; k < here; ++k)
-        if (!(from[k] <= kModerate<T> && from[k] >= -kModerate<T>))
-          to[k] = arc_between(a, b.row(j + k), d).theta;
-    for (Index k = 0; k < here; ++k) c[j + k] = to[k];
-  }
+  constexpr Index chunk = pairwise::kChunk;
+  std::uint32_t beyond = SPHEREMIX_DISPATCH(acos_row<T>)(c, count, kModerate<T>);
+  for (Index j = 0; beyond != 0; j += chunk, beyond >>= 1)
+    for (Index k = j; (beyond & 1) != 0 && k < std::min(count, j + chunk); ++k)
+      if (!(c[k] == c[k])) c[k] = arc_between(a, b.row(k), d).theta;
 }
 
+/// A task packs one block of V and runs over several blocks of U, whose angles are computed while
+/// their cosines are in the second cache.
 template <class T>
 void geodesic_distance_matrix(core::MatrixView<const T> a, core::MatrixView<const T> b,
                               core::MatrixView<T> out) {
-  constexpr Index tile = 256;
-  const Index down = (a.rows + tile - 1) / tile, across = (b.rows + tile - 1) / tile;
-  core::parallel_for(down * across, core::max_threads(), [&](Index task, int) {
+  using pairwise::even_tile, pairwise::tiles;
+  constexpr Index block = 84;
+  const double flops = 2.0 * double(a.rows) * double(b.rows) * double(a.cols);
+  const int threads = flops < 4e6 ? 1 : core::max_threads();
+  const Index width = even_tile(b.rows, pairwise::kPackCols, pairwise::kChunk);
+  const Index across = tiles(b.rows, width);
+  const Index height =
+      even_tile(a.rows, std::clamp<Index>(a.rows * across / (4 * threads), block, 2016), block);
+  const Index down = tiles(a.rows, height);
+  core::parallel_for(down * across, threads, [&](Index task, int) {
     // One pair of packing buffers a thread, kept from call to call.
     static thread_local core::Workspace memory;
     auto frame = memory.frame(core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackA<T>)) +
                               core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackB<T>)));
     pairwise::PackBuffers<T> pack{frame.template take<T>(std::size_t(pairwise::kPackA<T>)),
                                   frame.template take<T>(std::size_t(pairwise::kPackB<T>))};
-    const Index i = task / across * tile, j = task % across * tile;
-    const Index rows = a.rows - i < tile ? a.rows - i : tile,
-                cols = b.rows - j < tile ? b.rows - j : tile;
-    const core::MatrixView<T> here{out.row(i) + j, rows, cols, out.stride};
-    const auto block = b.middle_rows(j, cols);
-    pairwise::times_transposed(here, a.middle_rows(i, rows), block, false, pack);
-    for (Index r = 0; r < rows; ++r)
-      angles_of_cosines(here.row(r), cols, a.row(i + r), block, a.cols);
+    const Index first = task % down * height, end = std::min(a.rows, first + height);
+    const Index j = task / down * width, cols = std::min(width, b.rows - j);
+    const auto others = b.middle_rows(j, cols);
+    for (Index i = first; i < end; i += block) {
+      const Index rows = std::min(block, end - i);
+      const core::MatrixView<T> here{out.row(i) + j, rows, cols, out.stride};
+      pairwise::times_transposed(here, a.middle_rows(i, rows), others, false, pack);
+      for (Index r = 0; r < rows; ++r)
+        angles_of_cosines(here.row(r), cols, a.row(i + r), others, a.cols);
+    }
   });
 }
 
