@@ -45,6 +45,10 @@ void each_isa(const Body& body);
     static std::uint32_t angles(T* x, Index n, T limit) {                                         \
       return pairwise::ISA::acos_row<T>(x, n, limit);                                             \
     }                                                                                             \
+    template <class T, class Int>                                                                 \
+    static Index count(const T* s, Index n, T least, const T* own, Int* in_column) {              \
+      return pairwise::ISA::count_at_least<T>(s, n, least, own, in_column);                       \
+    }                                                                                             \
     template <class T, class P>                                                                   \
     static void statistics(const P& p, core::MatrixView<const T> s, T* rm, T* rs, T* cm, T* cs) { \
       pairwise::ISA::softmax_statistics<T, P>(p, s, 0, 0, rm, rs, cm, cs);                        \
@@ -159,6 +163,34 @@ TEST_CASE_TEMPLATE("squares of a row in double, whatever its length", T, float, 
           y(0, place) = bad;
           CHECK(!(K::row_square(y.data(), n) <= core::largest<double>));
         }
+    }
+  });
+}
+
+TEST_CASE_TEMPLATE("counts along a row and down the columns: ties count, NaN does not", T, float,
+                   double) {
+  each_isa([]<class K>() {
+    CAPTURE(std::string(K::name));
+    using Int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+    for (Index n = 0; n < 40; ++n) {
+      CAPTURE(n);
+      std::vector<T> s(std::size_t(n) + 1), own(s);
+      std::vector<Int> in_column(s.size(), 5), want = in_column;
+      for (std::size_t j = 0; j < s.size(); ++j) {
+        s[j] = T(int(j * 7 % 5) - 2);
+        own[j] = T(int(j * 3 % 5) - 2);
+      }
+      if (n > 2) s[2] = core::nan<T>;
+      if (n > 19) own[19] = core::nan<T>;
+      Index row = 0;
+      for (std::size_t j = 0; j < std::size_t(n); ++j) {
+        row += s[j] >= T(1);
+        want[j] += s[j] >= own[j];
+      }
+      CHECK(K::count(s.data(), n, T(1), static_cast<const T*>(nullptr), in_column.data()) == row);
+      CHECK(in_column[0] == 5);
+      CHECK(K::count(s.data(), n, T(1), own.data(), in_column.data()) == row);
+      CHECK(in_column == want);
     }
   });
 }

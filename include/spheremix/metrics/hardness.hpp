@@ -31,10 +31,8 @@ double hardness(core::MatrixView<const T> x, core::MatrixView<const T> step) {
     Index count = 0;
     for (Index r = 0; r < tile.rows; ++r) {
       const T* s = tile.row(r);
-      int in_row = 0;
-      for (Index c = 0; c < tile.cols; ++c) in_row += s[c] >= 0;
-      if (i + r >= j && i + r < j + tile.cols) in_row -= s[i + r - j] >= 0;
-      count += in_row;
+      count += SPHEREMIX_DISPATCH(count_at_least<T>)(s, tile.cols, T(0), nullptr, nullptr);
+      if (i + r >= j && i + r < j + tile.cols) count -= s[i + r - j] >= 0;
     }
     harder += count;
   });

@@ -16,6 +16,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "spheremix/metrics/tiles.hpp"
@@ -51,20 +53,18 @@ Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool 
   const std::vector<T> own = paired_products(x, y);
   Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
   for_product_tiles(x, y, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
-    int in_column[kTileCols] = {};
+    std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> in_column[kTileCols] = {};
     for (Index r = 0; r < tile.rows; ++r) {
-      const T* s = tile.row(r);
-      const T least = own[std::size_t(i + r)];
-      int in_row = 0;  // the pair itself is one of them
-      for (Index c = 0; c < tile.cols; ++c) in_row += s[c] >= least;
+      // The pair itself is one of them.
+      const Index in_row =
+          SPHEREMIX_DISPATCH(count_at_least<T>)(tile.row(r), tile.cols, own[std::size_t(i + r)],
+                                                both ? own.data() + j : nullptr, in_column);
       std::atomic_ref<Index>(ranks.rows[std::size_t(i + r)])
           .fetch_add(in_row, std::memory_order_relaxed);
-      if (!both) continue;
-      for (Index c = 0; c < tile.cols; ++c) in_column[c] += s[c] >= own[std::size_t(j + c)];
     }
     for (Index c = 0; both && c < tile.cols; ++c)
       std::atomic_ref<Index>(ranks.cols[std::size_t(j + c)])
-          .fetch_add(in_column[c], std::memory_order_relaxed);
+          .fetch_add(Index(in_column[c]), std::memory_order_relaxed);
   });
   return ranks;
 }
