@@ -85,20 +85,17 @@ struct Bf16Pairs {
     const Index pairs = words(depth);
     if constexpr (!Transposed) {
       constexpr Index group = 4;  // panels at a time, so that rows are read in long runs
+      const Index padded = (cols + width - 1) / width * width;
       for (Index j = 0; j < cols; j += group * width, out += group * width * pairs)
         for (Index w = 0; w < pairs; ++w) {
           const float* low = b + 2 * w * stride + j;
           const float* high = 2 * w + 1 < depth ? low + stride : nullptr;
-          for (Index g = 0; g < group * width && j + g < cols; g += 16) {
+          for (Index g = 0; g < group * width && j + g < padded; g += 16) {
             __builtin_prefetch(low + 4 * stride + g);
             __builtin_prefetch(low + 5 * stride + g);
             _mm512_storeu_si512(out + (g / width * pairs + w) * width + g % width,
                                 pairs_of_rows(low + g, high ? high + g : nullptr, cols - j - g));
           }
-          if (const Index left = cols - j;
-              left < group * width && left % width <= 16 && left % width)
-            _mm512_storeu_si512(out + (left / width * pairs + w) * width + 16,
-                                _mm512_setzero_si512());
         }
       return;
     }

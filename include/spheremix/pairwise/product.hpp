@@ -41,8 +41,8 @@ void run_product(Kernel kernel, Index most_depth, bool rounded, core::MatrixView
   const bool one_block =
       (TransposedB || pack.keep_rows) && depth <= most_depth && wide <= kPackCols;
   const bool packed = one_block && pack.packed == b.data && pack.packed_rows == b.rows &&
-                      pack.packed_cols == wide && pack.packed_transposed == TransposedB &&
-                      pack.packed_rounded == rounded;
+                      pack.packed_cols == wide && pack.packed_rounded == rounded &&
+                      pack.packed_transposed == TransposedB;
   kernel(c, depth, a.data, a.stride, b.data, b.stride, add, pack.a, pack.b, packed);
   pack.packed = one_block ? b.data : nullptr;
   pack.packed_rows = b.rows;

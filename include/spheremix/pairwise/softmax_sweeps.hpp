@@ -16,6 +16,7 @@
 
 #include <cmath>
 #include <new>
+#include <type_traits>
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
@@ -128,8 +129,8 @@ void for_special(const PairTable<T>& table, Index i, Index first, Index count, c
 
 /// One tile of S with its special pairs lifted out. They go to `special` unless that is null.
 template <class Products, class T>
-void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView<T> s, T* special,
-                 PackBuffers<T>& pack) {
+void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView<T> s,
+                 std::type_identity_t<T>* special, PackBuffers<T>& pack) {
   Products::template times_transposed<T>(s, table.x.middle_rows(i0, s.rows),
                                          table.y.middle_rows(j0, s.cols), false, pack);
   if (table.slots == 0) return;
@@ -214,8 +215,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
       plan, g.rows, memory,
       [&](Index tile_row, Index tile_col, Index i, Index rows, Index j, Index cols, int thread) {
         const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
-        if (!has_s)
-          cosine_tile<Products, T>(table, first + i, j, tile, nullptr, memory.pack(thread));
+        if (!has_s) cosine_tile<Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
         memory.moment[tile_row * col_tiles + tile_col] =
             SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)(
                 policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
