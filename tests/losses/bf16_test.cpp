@@ -77,7 +77,7 @@ struct Pairs {
 
 TEST_CASE("bf16 losses: f32's digits on rounded rows, weights rounded in the gradients alone") {
   for (const bool both : {true, false})
-    for (const Index n : {2, 3, 65, 130})
+    for (const Index n : {2, 3, 97})
       for (const double tau : {0.07, 0.01}) {
         const Index d = 37;
         CAPTURE(both);

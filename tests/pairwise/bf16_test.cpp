@@ -215,6 +215,21 @@ TEST_CASE("bf16: NaN and infinity reach the row or column that they belong to an
   }
 }
 
+TEST_CASE("bf16: a B deeper than its buffer is packed again") {
+  for (const bool pairs : ways())
+    for (const Index d : {600, 1100, 2100}) {
+      const Rows a = gaussian_rows<float>(20, d, 8), b = gaussian_rows<float>(40, d, 9);
+      const Rows want = rounded(a) * rounded(b).transpose();
+      Engine memory(pairs);
+      Rows c(20, 40);
+      for (int turn = 0; turn < 2; ++turn) {
+        pairwise::detail::product_bf16<false, true>(out(c), d, in(a), in(b), false, memory.pack,
+                                                    pairs);
+        CHECK((c - want).norm() <= 1e-5f * want.norm());
+      }
+    }
+}
+
 TEST_CASE("bf16: a B packed for one engine is never taken for the other's") {
   const Rows a = gaussian_rows<float>(20, 30, 8), b = gaussian_rows<float>(40, 30, 9);
   const Rows exact = a * b.transpose(), coarse = rounded(a) * rounded(b).transpose();

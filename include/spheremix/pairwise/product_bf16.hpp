@@ -33,16 +33,16 @@ namespace detail {
 template <bool TransposedA, bool TransposedB>
 void product_bf16(core::MatrixView<float> c, Index depth, core::MatrixView<const float> a,
                   core::MatrixView<const float> b, bool add, PackBuffers<float>& pack, bool pairs) {
+  auto kernel = SPHEREMIX_DISPATCH(product<float, TransposedA, TransposedB, RoundedToBf16>);
+  Index most_depth = kDepth<float>;
 #if defined(__x86_64__)
-  if (pairs)
-    return run_product<float, TransposedB>(
-        avx512::product<float, TransposedA, TransposedB, avx512::Bf16Pairs>, 2 * kDepth<float>,
-        true, c, depth, a, b, add, pack);
+  if (pairs) {
+    kernel = avx512::product<float, TransposedA, TransposedB, avx512::Bf16Pairs>;
+    most_depth = avx512::Bf16Pairs<avx512::Plain<float>>::kPackDepth;
+  }
 #endif
   (void)pairs;
-  run_product<float, TransposedB>(
-      SPHEREMIX_DISPATCH(product<float, TransposedA, TransposedB, RoundedToBf16>), kDepth<float>,
-      true, c, depth, a, b, add, pack);
+  run_product<float, TransposedB>(kernel, most_depth, true, c, depth, a, b, add, pack);
 }
 
 }  // namespace detail
