@@ -131,6 +131,12 @@ if wanted programs; then
       bench mixup mixup_mixup_bench . --n=4096,65536 --threads=1,2
       ;;
   esac
+  echo "== bf16"
+  case $size in
+    tiny) set -- --n=96 --d=32 --turns=2 ;;
+    *) set -- --n=1024,4096 --d=128,512 --threads=1,2 --data=examples/data ;;
+  esac
+  { "$build/benchmarks/pairwise_bf16_bench" && "$build/benchmarks/losses_bf16_bench" "$@"; } >"$results/bf16.md" || fail bf16
 fi
 
 # ---- Against PyTorch ----

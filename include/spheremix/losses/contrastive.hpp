@@ -116,7 +116,7 @@ void fill_nan(MatrixView<T> x) {
 }
 
 /// Runs the table through both sweeps (the first alone when out.dx is null).
-template <class T, bool Cols>
+template <class T, bool Cols, class Products = pairwise::PlainProducts>
 ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>& plan,
                             Workspace::Frame& frame, const pairwise::PairGradients<T>& out) {
   const Index n = contrast.x.rows, m = contrast.y.rows, slots = contrast.slots;
@@ -159,11 +159,13 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>
   double moment = 0;
   if constexpr (Cols) {
     SoftTargetLines<T> finish(targets, line_weight, stats, weights, lines);
-    moment = pairwise::softmax_sweeps(table, policy, plan, frame, stats, weights, finish, out);
+    moment =
+        pairwise::softmax_sweeps<Products>(table, policy, plan, frame, stats, weights, finish, out);
     result.loss = finish.loss();
   } else {
     SoftTargetRows<T> finish(targets, line_weight, stats, weights);
-    moment = pairwise::softmax_sweeps(table, policy, plan, frame, stats, weights, finish, out);
+    moment =
+        pairwise::softmax_sweeps<Products>(table, policy, plan, frame, stats, weights, finish, out);
     result.loss = finish.loss();
   }
   if (gradients) {

@@ -7,7 +7,7 @@ namespace spheremix::losses::detail {
 
 /// Plan, memory and run of the table X Y^T with its diagonal as targets. Both: columns as well as
 /// rows.
-template <bool Both, class T>
+template <bool Both, class T, class Products = pairwise::PlainProducts>
 ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
                                   MatrixView<const T> y, double temperature, std::size_t budget,
                                   Workspace& workspace, const pairwise::PairGradients<T>& out) {
@@ -29,21 +29,21 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
   Index* diagonal = frame.take<Index>(std::size_t(n));
   for (Index i = 0; i < n; ++i) diagonal[i] = i;
   const Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, diagonal};
-  return run_contrast<T, Both>(contrast, plan, frame, out);
+  return run_contrast<T, Both, Products>(contrast, plan, frame, out);
 }
 
-template <bool Both, class X, class Y>
+template <bool Both, class Products = pairwise::PlainProducts, class X, class Y>
 double pair_loss(const char* function, const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                  double temperature, std::size_t budget, Workspace& workspace) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows_x(x), rows_y(y);
-  return pair_loss_on_views<Both, T>(function, rows_x.view(), rows_y.view(), temperature, budget,
-                                     workspace, {})
+  return pair_loss_on_views<Both, T, Products>(function, rows_x.view(), rows_y.view(), temperature,
+                                               budget, workspace, {})
       .loss;
 }
 
-template <bool Both, class X, class Y, class Out>
+template <bool Both, class Products = pairwise::PlainProducts, class X, class Y, class Out>
 void pair_loss_with_gradient(const char* function, const Eigen::MatrixBase<X>& x,
                              const Eigen::MatrixBase<Y>& y, double temperature, std::size_t budget,
                              Workspace& workspace, Out& out) {
@@ -54,8 +54,8 @@ void pair_loss_with_gradient(const char* function, const Eigen::MatrixBase<X>& x
   GradientRows<T, decltype(out.x), decltype(out.y)> rows(function, out.x, out.y, rows_x.view(),
                                                          rows_y.view());
   const auto result =
-      pair_loss_on_views<Both, T>(function, rows_x.view(), rows_y.view(), temperature, budget,
-                                  workspace, {rows.x.view(), rows.y.view()});
+      pair_loss_on_views<Both, T, Products>(function, rows_x.view(), rows_y.view(), temperature,
+                                            budget, workspace, {rows.x.view(), rows.y.view()});
   rows.commit();
   out.loss = result.loss;
   out.log_temperature = result.log_temperature;

@@ -39,6 +39,10 @@ inline constexpr Index kPackA = kPackRows* kPackStride<T>;
 template <class T>
 inline constexpr Index kPackB = kPackCols* kDepth<T>;
 
+/// Operands of a product as they are (bf16.hpp rounds them).
+template <class Plain>
+using Itself = Plain;
+
 }  // namespace spheremix::pairwise
 
 #define SPHEREMIX_ISA_COPY "spheremix/pairwise/isa_kernels.inc"

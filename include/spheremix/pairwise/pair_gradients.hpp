@@ -20,7 +20,7 @@ namespace detail {
 /// small, both are cut by columns: every task packs G and a part of the other side, which is packed
 /// once in all. Else dX is cut by rows and, where those are too few for the threads, by columns; dY
 /// by rows. memory.pack(thread) is a thread's packing buffers.
-template <class T, class Memory>
+template <class T, class Products = PlainProducts, class Memory>
 void pair_gradients(core::MatrixView<const T> x, core::MatrixView<const T> y, const Plan<T>& plan,
                     core::MatrixView<const T> gx, core::MatrixView<const T> gy, Index first,
                     Memory& memory, const PairGradients<T>& out, bool add_y) {
@@ -38,13 +38,15 @@ void pair_gradients(core::MatrixView<const T> x, core::MatrixView<const T> y, co
       const Index i = task % x_rows * x_piece, k = task / x_rows * x_width;
       const Index rows = std::min(x_piece, gx.rows - i), cols = std::min(x_width, y.cols - k);
       const core::MatrixView<T> dx{out.dx.row(first + i) + k, rows, cols, out.dx.stride};
-      times<T>(dx, gx.middle_rows(i, rows), {y.data + k, y.rows, cols, y.stride}, out.add_x, pack);
+      Products::template times<T>(dx, gx.middle_rows(i, rows), {y.data + k, y.rows, cols, y.stride},
+                                  out.add_x, pack);
     } else {
       const Index part = task - x_tiles, j = part % y_rows * y_piece, k = part / y_rows * y_width;
       const Index rows = std::min(y_piece, plan.m - j), cols = std::min(y_width, x.cols - k);
       const core::MatrixView<T> dy{out.dy.row(j) + k, rows, cols, out.dy.stride};
-      transposed_times<T>(dy, {gy.data + j, gy.rows, rows, gy.stride},
-                          {x.row(first) + k, gx.rows, cols, x.stride}, add_y, pack);
+      Products::template transposed_times<T>(dy, {gy.data + j, gy.rows, rows, gy.stride},
+                                             {x.row(first) + k, gx.rows, cols, x.stride}, add_y,
+                                             pack);
     }
   });
 }

@@ -26,24 +26,36 @@ struct PackBuffers {
   Index packed_cols = 0;
   bool packed_transposed = false;
   bool keep_rows = false;
+  bool packed_rounded = false;  ///< by product_bf16.hpp
 };
 
 namespace detail {
 
-template <class T, bool TransposedA, bool TransposedB>
-void product(core::MatrixView<T> c, Index depth, core::MatrixView<const T> a,
-             core::MatrixView<const T> b, bool add, PackBuffers<T>& pack) {
+/// Runs kernel(c, depth, a, a_stride, b, b_stride, add, a_pack, b_pack, b_is_packed), which packs up
+/// to most_depth values of a row at a time, rounded or not.
+template <class T, bool TransposedB, class Kernel>
+void run_product(Kernel kernel, Index most_depth, bool rounded, core::MatrixView<T> c, Index depth,
+                 core::MatrixView<const T> a, core::MatrixView<const T> b, bool add,
+                 PackBuffers<T>& pack) {
   const Index wide = TransposedB ? b.rows : c.cols;
   const bool one_block =
-      (TransposedB || pack.keep_rows) && depth <= kDepth<T> && wide <= kPackCols;
+      (TransposedB || pack.keep_rows) && depth <= most_depth && wide <= kPackCols;
   const bool packed = one_block && pack.packed == b.data && pack.packed_rows == b.rows &&
-                      pack.packed_cols == wide && pack.packed_transposed == TransposedB;
-  SPHEREMIX_DISPATCH(product<T, TransposedA, TransposedB>)
-  (c, depth, a.data, a.stride, b.data, b.stride, add, pack.a, pack.b, packed);
+                      pack.packed_cols == wide && pack.packed_rounded == rounded &&
+                      pack.packed_transposed == TransposedB;
+  kernel(c, depth, a.data, a.stride, b.data, b.stride, add, pack.a, pack.b, packed);
   pack.packed = one_block ? b.data : nullptr;
   pack.packed_rows = b.rows;
   pack.packed_cols = wide;
   pack.packed_transposed = TransposedB;
+  pack.packed_rounded = rounded;
+}
+
+template <class T, bool TransposedA, bool TransposedB>
+void product(core::MatrixView<T> c, Index depth, core::MatrixView<const T> a,
+             core::MatrixView<const T> b, bool add, PackBuffers<T>& pack) {
+  run_product<T, TransposedB>(SPHEREMIX_DISPATCH(product<T, TransposedA, TransposedB>), kDepth<T>,
+                              false, c, depth, a, b, add, pack);
 }
 
 }  // namespace detail
@@ -68,5 +80,26 @@ void transposed_times(core::MatrixView<T> c, core::MatrixView<const T> a,
                       core::MatrixView<const T> b, bool add, PackBuffers<T>& pack) {
   detail::product<T, true, false>(c, a.rows, a, b, add, pack);
 }
+
+/// The three as a type, for sweeps whose products may be others (product_bf16.hpp).
+struct PlainProducts {
+  template <class T>
+  using Out = core::MatrixView<T>;
+  template <class T>
+  using In = core::MatrixView<const T>;
+
+  template <class T>
+  static void times_transposed(Out<T> c, In<T> a, In<T> b, bool add, PackBuffers<T>& pack) {
+    pairwise::times_transposed<T>(c, a, b, add, pack);
+  }
+  template <class T>
+  static void times(Out<T> c, In<T> a, In<T> b, bool add, PackBuffers<T>& pack) {
+    pairwise::times<T>(c, a, b, add, pack);
+  }
+  template <class T>
+  static void transposed_times(Out<T> c, In<T> a, In<T> b, bool add, PackBuffers<T>& pack) {
+    pairwise::transposed_times<T>(c, a, b, add, pack);
+  }
+};
 
 }  // namespace spheremix::pairwise

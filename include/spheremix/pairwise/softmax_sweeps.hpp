@@ -16,6 +16,7 @@
 
 #include <cmath>
 #include <new>
+#include <type_traits>
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
@@ -127,11 +128,11 @@ void for_special(const PairTable<T>& table, Index i, Index first, Index count, c
 }
 
 /// One tile of S with its special pairs lifted out. They go to `special` unless that is null.
-template <class T>
-void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView<T> s, T* special,
-                 PackBuffers<T>& pack) {
-  times_transposed<T>(s, table.x.middle_rows(i0, s.rows), table.y.middle_rows(j0, s.cols), false,
-                      pack);
+template <class Products, class T>
+void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView<T> s,
+                 std::type_identity_t<T>* special, PackBuffers<T>& pack) {
+  Products::template times_transposed<T>(s, table.x.middle_rows(i0, s.rows),
+                                         table.y.middle_rows(j0, s.cols), false, pack);
   if (table.slots == 0) return;
   for (Index i = 0; i < s.rows; ++i)
     for_special(table, i0 + i, j0, s.cols, [&](Index slot, Index j) {
@@ -155,7 +156,7 @@ void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Bo
 }
 
 /// Statistics of strip s: tiles in parallel, partial results merged in the order of the tiles.
-template <class T, class Policy>
+template <class Products, class T, class Policy>
 void strip_statistics(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
                       Keep keep, Index s, SweepMemory<T>& memory,
                       const SoftmaxStatistics<T>& stats) {
@@ -168,7 +169,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
                                                               tile_cols, plan.col_tile}
                                         : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows,
                                                               tile_cols, plan.stride};
-              cosine_tile(table, first + i, j, tile, stats.special, memory.pack(thread));
+              cosine_tile<Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
               SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
               (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
                memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
@@ -203,7 +204,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
 
 /// Second sweep over strip s: S again where it was not kept, G in its place, then the products.
 /// Returns sum G o S over the pairs that are not special.
-template <class T, class Policy>
+template <class Products, class T, class Policy>
 double strip_gradient(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan, Index s,
                       bool has_s, SweepMemory<T>& memory, const SoftmaxWeights<T>& weights,
                       const PairGradients<T>& out, bool add_y) {
@@ -214,7 +215,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
       plan, g.rows, memory,
       [&](Index tile_row, Index tile_col, Index i, Index rows, Index j, Index cols, int thread) {
         const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
-        if (!has_s) cosine_tile<T>(table, first + i, j, tile, nullptr, memory.pack(thread));
+        if (!has_s) cosine_tile<Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
         memory.moment[tile_row * col_tiles + tile_col] =
             SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)(
                 policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
@@ -226,7 +227,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
             tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
           });
       });
-  pair_gradients<T>(table.x, table.y, plan, g, g, first, memory, out, add_y);
+  pair_gradients<T, Products>(table.x, table.y, plan, g, g, first, memory, out, add_y);
   double moment = 0;
   for (Index t = 0; t < row_tiles * col_tiles; ++t) moment += memory.moment[t];
   return moment;
@@ -243,8 +244,8 @@ constexpr Keep keep_for(bool gradients) {
 /// Runs both sweeps (the first alone without gradients). finish.rows(first, count) is called once
 /// for all rows, or strip by strip for a policy without columns; finish.cols() after it for one
 /// with columns. They read `stats` and fill `weights`. Returns sum G o S over the pairs that are
-/// not special: -dL/d ln(tau) of those. X and Y must be finite.
-template <class T, class Policy, class Finish>
+/// not special: -dL/d ln(tau) of those. X and Y must be finite. Products: whose matrix products.
+template <class Products = PlainProducts, class T, class Policy, class Finish>
 double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
                       core::Workspace::Frame& frame, const SoftmaxStatistics<T>& stats,
                       const SoftmaxWeights<T>& weights, Finish&& finish,
@@ -255,11 +256,12 @@ double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Pla
   bool add_y = out.add_y;
   double moment = 0;
   for (Index s = 0; s < plan.strips; ++s) {
-    detail::strip_statistics(table, policy, plan, keep, s, memory, stats);
+    detail::strip_statistics<Products>(table, policy, plan, keep, s, memory, stats);
     if constexpr (!Policy::kCols) {
       finish.rows(plan.strip_first(s), plan.strip_count(s));
       if (gradients)
-        moment += detail::strip_gradient(table, policy, plan, s, true, memory, weights, out, add_y);
+        moment += detail::strip_gradient<Products>(table, policy, plan, s, true, memory, weights,
+                                                   out, add_y);
       add_y = true;
     }
   }
@@ -272,7 +274,8 @@ double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Pla
     for (Index s = plan.strips - 1; s >= 0; --s) {
       const bool has_s =
           s < plan.kept_strips - 1 || s == plan.strips - 1 || plan.kept_strips == plan.strips;
-      moment += detail::strip_gradient(table, policy, plan, s, has_s, memory, weights, out, add_y);
+      moment += detail::strip_gradient<Products>(table, policy, plan, s, has_s, memory, weights,
+                                                 out, add_y);
       add_y = true;
     }
   }

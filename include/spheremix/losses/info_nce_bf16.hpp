@@ -1,0 +1,46 @@
+// InfoNCE from bf16 products with f32 sums: for speed, where three digits are enough.
+//
+//   L = (1/n) sum_i ( log sum_j e^(s_ij / tau) - s_ii / tau ),   S = bf16(X) bf16(Y)^T
+//   dX = bf16(G) bf16(Y),  dY = bf16(G)^T bf16(X),  dL/d ln(tau) = -sum_ij G_ij S_ij
+//
+// as info_nce.hpp in all else. Accuracy, speed, memory, errors: clip_bf16.hpp. float only.
+#pragma once
+
+#include "spheremix/losses/info_nce.hpp"
+#include "spheremix/pairwise/product_bf16.hpp"
+
+namespace spheremix::losses {
+
+/// The loss, in nats.
+template <class X, class Y>
+[[nodiscard]] double info_nce_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                   const InfoNceOptions& options = {}) {
+  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  core::Workspace workspace;
+  return detail::pair_loss<false, pairwise::Bf16Products>(
+      "info_nce_bf16", x, y, options.temperature, options.memory_budget, workspace);
+}
+
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
+template <class X, class Y, class Out>
+void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                 const InfoNceOptions& options, core::Workspace& workspace,
+                                 Out& out) {
+  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  detail::pair_loss_with_gradient<false, pairwise::Bf16Products>(
+      "info_nce_bf16_with_gradient", x, y, options.temperature, options.memory_budget, workspace,
+      out);
+}
+
+template <class X, class Y>
+[[nodiscard]] ContrastiveGradient<RowMatrix<float>> info_nce_bf16_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const InfoNceOptions& options = {}) {
+  core::Workspace workspace;
+  ContrastiveGradient<RowMatrix<float>> out;
+  info_nce_bf16_with_gradient(x, y, options, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses
