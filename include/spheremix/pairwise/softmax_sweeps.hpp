@@ -128,7 +128,7 @@ void for_special(const PairTable<T>& table, Index i, Index first, Index count, c
 }
 
 /// One tile of S with its special pairs lifted out. They go to `special` unless that is null.
-template <class Products, class T>
+template <class T, class Products = PlainProducts>
 void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView<T> s,
                  std::type_identity_t<T>* special, PackBuffers<T>& pack) {
   Products::template times_transposed<T>(s, table.x.middle_rows(i0, s.rows),
@@ -169,7 +169,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
                                                               tile_cols, plan.col_tile}
                                         : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows,
                                                               tile_cols, plan.stride};
-              cosine_tile<Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
+              cosine_tile<T, Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
               SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
               (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
                memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
@@ -215,7 +215,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
       plan, g.rows, memory,
       [&](Index tile_row, Index tile_col, Index i, Index rows, Index j, Index cols, int thread) {
         const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
-        if (!has_s) cosine_tile<Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
+        if (!has_s) cosine_tile<T, Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
         memory.moment[tile_row * col_tiles + tile_col] =
             SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)(
                 policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
