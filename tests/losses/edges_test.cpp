@@ -305,6 +305,35 @@ TEST_CASE_TEMPLATE("results go into the caller's buffers, with a workspace that 
   CHECK(same_bits(mixed.x, m2_mix_with_gradient(x, y, lambda, {}).x));
 }
 
+TEST_CASE_TEMPLATE("tables of several tiles, merged in either order, against long double", T, float,
+                   double) {
+  const Index n = 600, d = 6;  // two tiles across, two down
+  const long double tau = 0.05L;
+  RowMatrix<T> x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2);
+  y.bottomRows(n / 2) *= T(0.5);  // the second half of every row of the table is smaller,
+  x.topRows(n / 2) *= T(0.5);     // and the first half of every column
+  const LongMatrix a = x.template cast<long double>(), b = y.template cast<long double>();
+  const LongMatrix z = a * b.transpose() / tau;
+  LongMatrix by_row = z, by_column = z;
+  LongReal loss = 0;
+  for (Index i = 0; i < n; ++i) {
+    const LongReal row = z.row(i).maxCoeff(), column = z.col(i).maxCoeff();
+    by_row.row(i) = (z.row(i).array() - row).exp();
+    by_column.col(i) = (z.col(i).array() - column).exp();
+    const LongReal in_row = by_row.row(i).sum(), in_column = by_column.col(i).sum();
+    loss += (row + std::log(in_row) + column + std::log(in_column)) / 2 - z(i, i);
+    by_row.row(i) /= in_row;
+    by_column.col(i) /= in_column;
+  }
+  const LongMatrix g =
+      ((by_row + by_column) / 2 - LongMatrix::Identity(n, n)) / (tau * LongReal(n));
+  const auto got = clip_with_gradient(x, y, {.temperature = double(tau)});
+  const double eps = double(core::epsilon<T>);
+  CHECK(relative_error(got.loss, loss / n) < 8 * eps);
+  CHECK(matrix_error(got.x, LongMatrix(g * b)) < 64 * eps);
+  CHECK(matrix_error(got.y, LongMatrix(g.transpose() * a)) < 64 * eps);
+}
+
 TEST_CASE_TEMPLATE("a small memory budget recomputes tiles and changes digits only", T, float,
                    double) {
   const Index n = 1300, d = 24;
