@@ -114,10 +114,10 @@ def programs(folder):
 
 
 def versus(folder):
-    """(torch's version, row) of every comparison, the newest version first."""
+    """(torch's version, row) of every comparison, the newest version first, of one version the newest run last."""
     found = []
-    for path in glob.glob(os.path.join(folder, "versus-torch-*.json")):
-        data = json.load(open(path))
+    files = [json.load(open(path)) for path in sorted(glob.glob(os.path.join(folder, "versus-torch-*.json")))]
+    for data in sorted(files, key=lambda d: d["about"]["date"]):
         version = data["about"]["torch"].split("+")[0]
         found += [(version, row) for row in data["rows"] if "seconds" in row]
     return sorted(found, key=lambda v: [int(p) if p.isdigit() else 0 for p in v[0].replace("a", ".").split(".")], reverse=True)
