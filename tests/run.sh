@@ -14,7 +14,7 @@
 #          readme     every snippet and command of the README
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
-#          cuda       every device header alone and every device test under nvcc for sm_80 and sm_90, where there is one
+#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
 # Only when asked for
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
@@ -150,7 +150,7 @@ preset() { # preset, cmake arguments ...
 stage_floors() {
   script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && python3 tests/scripts/plant_faults.py --check && exit $first'
 }
-stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ -DSPHEREMIX_WERROR=ON -DSPHEREMIX_TEST_FLAGS=-O1; }
+stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DSPHEREMIX_WERROR=ON -DSPHEREMIX_TEST_FLAGS=-O1; }
 stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;contract;gpu;losses;memory;metrics;mixup;sphere"; }
 stage_sanitized_more() { preset dev; }
 stage_sanitized_gpu() { preset dev "-DSPHEREMIX_SKIP_TESTS="; }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# nvcc compiles every device header alone and every device test for sm_80 and sm_90 with warnings as errors, down
-# to machine code; those with wgmma in their name for sm_90a as well; host programs (*_test.cu) are run too.
+# nvcc compiles every device header alone for sm_80, all together (every_header) and every device test for sm_80
+# and sm_90, with warnings as errors, down to machine code; those with wgmma in their name for sm_90a as well; host
+# programs (*_test.cu) are run too.
 # Needs a CUDA toolkit and no GPU.
 #   compile.sh [--headers | --tests] [file ...]
 #
@@ -16,7 +17,7 @@ case "${SPHEREMIX_NVCC_FLAGS:-}" in
   *Ofast-compile*) ;;
   *) ! nvcc --help | grep -q -e --Ofast-compile || fast=--Ofast-compile=max ;;
 esac
-targets="-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90"
+all_headers=every_header
 flags="-std=c++20 -Werror all-warnings -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
 
 compile_one() {
@@ -24,9 +25,17 @@ compile_one() {
   work=$(mktemp -d)
   source=$unit
   more=
-  case $unit in *.cuh)
-    source=$work/unit.cu
-    printf '#include "%s"\n' "${unit#include/}" >"$source" ;;
+  names="sm_80 and sm_90"
+  targets="-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90"
+  case $unit in
+    "$all_headers")
+      source=$work/unit.cu
+      (cd include && find spheremix/gpu -name '*.cuh' | sort) | sed 's/.*/#include "&"/' >"$source" ;;
+    *.cuh)
+      source=$work/unit.cu
+      names=sm_80
+      targets="-gencode arch=compute_80,code=sm_80"
+      printf '#include "%s"\n' "${unit#include/}" >"$source" ;;
   esac
   case $unit in
     *.cu) errors=$(nvcc $flags $fast $targets "$unit" -lcublasLt -o "$work/test" 2>&1 && "$work/test" 2>&1) ;;
@@ -51,7 +60,7 @@ END
     case $errors in *"Potential Performance Loss"*) status=1 ;; esac ;;
   esac
   if [ $status -eq 0 ]; then
-    echo "passed: $unit under nvcc for sm_80 and sm_90$more"
+    echo "passed: $unit under nvcc for $names$more"
   else
     printf 'failed: %s under nvcc\n%s\n' "$unit" "$(echo "$errors" | head -n 15 | sed 's/^/    /')"
   fi
@@ -66,7 +75,7 @@ what=${1:-}
 case $what in --*) shift ;; esac
 if [ $# -eq 0 ]; then
   [ "$what" = --headers ] || set -- $(find tests/gpu -name '*_test.c[pu]*' | sort) tests/support/gpu_main.cpp
-  [ "$what" = --tests ] || set -- "$@" $(find include/spheremix/gpu -name '*.cuh' | sort)
+  [ "$what" = --tests ] || set -- "$@" "$all_headers" $(find include/spheremix/gpu -name '*.cuh' | sort)
 fi
 log=$(mktemp)
 started=$(date +%s)
