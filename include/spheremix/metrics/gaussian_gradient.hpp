@@ -152,7 +152,8 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
       const T* from = x.row(i);
       T* to = dx.row(i);
       const double r = line[std::size_t(i)];
-      for (Index k = 0; k < d; ++k) to[k] = T(factor * (r * double(from[k]) - double(to[k])));
+      map_in_lanes(d, to,
+                   [=](Index k) { return T(factor * (r * double(from[k]) - double(to[k]))); });
     }
   });
   const double value = shift + std::log(z) - std::log(table.pairs());

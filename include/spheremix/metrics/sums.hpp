@@ -64,6 +64,12 @@ double sum_in_lanes(Index d, const F& f) {
   return SPHEREMIX_PICK_ISA(metrics::detail, sum_in_lanes<F>)(d, f);
 }
 
+/// to[k] = f(k) over [0, d); f may read to[k].
+template <class T, class F>
+void map_in_lanes(Index d, T* to, const F& f) {
+  SPHEREMIX_PICK_ISA(metrics::detail, map_in_lanes<T, F>)(d, to, f);
+}
+
 /// |x - y|^2 of two rows of length d, the differences taken in double.
 template <class T>
 double squared_distance(const T* x, const T* y, Index d) {

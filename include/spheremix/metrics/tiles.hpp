@@ -193,7 +193,8 @@ CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centr
     for (Index i = first; i < first + count; ++i) {
       const T* from = x.row(i);
       T* to = c.rows.data() + i * x.cols();
-      for (Index k = 0; k < x.cols(); ++k) to[k] = T(double(from[k]) - centre[std::size_t(k)]);
+      const double* middle = centre.data();
+      map_in_lanes(x.cols(), to, [=](Index k) { return T(double(from[k]) - middle[k]); });
       square[std::size_t(i)] =
           sum_in_lanes(x.cols(), [=](Index k) { return double(to[k]) * double(to[k]); });
       c.square[std::size_t(i)] = T(square[std::size_t(i)]);
