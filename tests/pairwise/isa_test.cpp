@@ -7,6 +7,7 @@
 
 #include "spheremix/math/pair_policy.hpp"
 #include "support/differences.hpp"
+#include "support/each_isa.hpp"
 #include "support/sphere_points.hpp"
 
 using namespace spheremix;
@@ -23,12 +24,13 @@ core::MatrixView<T> output(RowMatrix<T>& m) {
   return {m.data(), m.rows(), m.cols(), m.cols()};
 }
 
-/// Calls body.operator()<Kernels>() for each copy of the inner loops that can run here.
-template <class Body>
-void each_isa(const Body& body);
+/// The inner loops of one instruction set.
+template <core::Isa>
+struct Kernels;
 
 #define SPHEREMIX_TEST_KERNELS(ISA)                                                               \
-  struct ISA##_kernels {                                                                          \
+  template <>                                                                                     \
+  struct Kernels<core::Isa::ISA> {                                                                \
     static constexpr const char* name = #ISA;                                                     \
     template <class T, bool TA, bool TB>                                                          \
     static void product(core::MatrixView<T> c, Index k, core::MatrixView<const T> a,              \
@@ -36,10 +38,6 @@ void each_isa(const Body& body);
       std::vector<T> pa(std::size_t(pairwise::kPackA<T>)), pb(std::size_t(pairwise::kPackB<T>));  \
       pairwise::ISA::product<T, TA, TB>(c, k, a.data, a.stride, b.data, b.stride, add, pa.data(), \
                                         pb.data(), false);                                        \
-    }                                                                                             \
-    template <class T>                                                                            \
-    static double row_square(const T* x, Index n) {                                               \
-      return pairwise::ISA::row_square<T>(x, n);                                                  \
     }                                                                                             \
     template <class T>                                                                            \
     static std::uint32_t angles(T* x, Index n, T limit) {                                         \
@@ -59,25 +57,12 @@ void each_isa(const Body& body);
       return pairwise::ISA::softmax_gradient<T, P>(p, s, 0, 0, a, b, c, d);                       \
     }                                                                                             \
   };
-SPHEREMIX_TEST_KERNELS(baseline)
-#if defined(__x86_64__)
-SPHEREMIX_TEST_KERNELS(avx2)
-SPHEREMIX_TEST_KERNELS(avx512)
-#endif
-
-template <class Body>
-void each_isa(const Body& body) {
-  body.template operator()<baseline_kernels>();
-#if defined(__x86_64__)
-  if (pairwise::isa() >= pairwise::Isa::avx2) body.template operator()<avx2_kernels>();
-  if (pairwise::isa() >= pairwise::Isa::avx512) body.template operator()<avx512_kernels>();
-#endif
-}
+SPHEREMIX_TEST_COPIES(SPHEREMIX_TEST_KERNELS)
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T, float, double) {
-  each_isa([]<class K>() {
+  each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
     for (const auto& shape : {std::array<Index, 3>{1, 1, 1},
                               {1, 64, 3},
@@ -125,7 +110,7 @@ TEST_CASE_TEMPLATE("products of every shape, transposed or not, added or not", T
 }
 
 TEST_CASE_TEMPLATE("low tiles at the lower edge write their rows alone", T, float, double) {
-  each_isa([]<class K>() {
+  each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
     for (Index rows = 1; rows <= 30; ++rows)
       for (const Index cols : {Index(32), Index(64), Index(50)})
@@ -147,31 +132,11 @@ TEST_CASE_TEMPLATE("low tiles at the lower edge write their rows alone", T, floa
   });
 }
 
-TEST_CASE_TEMPLATE("squares of a row in double, whatever its length", T, float, double) {
-  each_isa([]<class K>() {
-    CAPTURE(std::string(K::name));
-    for (const Index n : {0, 1, 7, 8, 15, 16, 31, 32, 33, 64, 100, 512}) {
-      CAPTURE(n);
-      const RowMatrix<T> x = gaussian_rows<T>(1, n + 1, 5) * T(1e15);
-      const long double want = x.leftCols(n).template cast<long double>().squaredNorm();
-      CHECK(std::abs(double((long double)(K::row_square(x.data(), n)) - want)) <=
-            1e-14 * double(want));
-      for (const T bad : {core::nan<T>, core::infinity<T>})
-        for (const Index place : {Index(0), n / 2, n - 1}) {
-          if (n == 0) continue;
-          RowMatrix<T> y = x;
-          y(0, place) = bad;
-          CHECK(!(K::row_square(y.data(), n) <= core::largest<double>));
-        }
-    }
-  });
-}
-
 TEST_CASE_TEMPLATE("counts along a row and down the columns: ties count, NaN does not", T, float,
                    double) {
-  each_isa([]<class K>() {
+  each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
-    using Int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+    using Int = pairwise::LaneInt<T>;
     for (Index n = 0; n < 40; ++n) {
       CAPTURE(n);
       std::vector<T> s(std::size_t(n) + 1), own(s);
@@ -196,7 +161,7 @@ TEST_CASE_TEMPLATE("counts along a row and down the columns: ties count, NaN doe
 }
 
 TEST_CASE_TEMPLATE("softmax statistics and weights of ragged tiles", T, float, double) {
-  each_isa([]<class K>() {
+  each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
     for (const auto& shape : {std::pair<Index, Index>{1, 1}, {3, 64}, {5, 63}, {2, 65}, {7, 200}})
       for (const T scale : {T(1), T(100)}) {
@@ -254,7 +219,7 @@ TEST_CASE_TEMPLATE("softmax statistics and weights of ragged tiles", T, float, d
 
 TEST_CASE_TEMPLATE("the exponential: a few eps from its largest to its smallest argument", T, float,
                    double) {
-  each_isa([]<class K>() {
+  each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
     constexpr Index n = 64;
     const math::SoftmaxPair<T, true, false> policy{T(1), T(1), T(0)};
@@ -286,7 +251,7 @@ TEST_CASE_TEMPLATE("the exponential: a few eps from its largest to its smallest 
 
 TEST_CASE_TEMPLATE("angles of moderate cosines: 2 and 3 eps, NaN and their chunk's bit beyond", T,
                    float, double) {
-  each_isa([]<class K>() {
+  each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
     const T limit = T(0.85);
     double worst = 0;

@@ -7,17 +7,21 @@
 #include <random>
 #include <vector>
 
+#include "support/each_isa.hpp"
+
 using namespace spheremix;
+using namespace spheremix::test;
 using namespace spheremix::sphere::detail;
 
 namespace {
 
-/// Calls body.operator()<Loops>() for each copy that can run here.
-template <class Body>
-void each_copy(const Body& body);
+/// The loops of one instruction set.
+template <core::Isa>
+struct LoopsOf;
 
 #define SPHEREMIX_TEST_LOOPS(ISA)                                         \
-  struct ISA##_loops {                                                    \
+  template <>                                                             \
+  struct LoopsOf<core::Isa::ISA> {                                        \
     static constexpr const char* name = #ISA;                             \
     template <class T>                                                    \
     static constexpr Index lanes = sphere::detail::ISA::Cursor<T>::lanes; \
@@ -32,20 +36,7 @@ void each_copy(const Body& body);
       return total;                                                       \
     }                                                                     \
   };
-SPHEREMIX_TEST_LOOPS(baseline)
-#if defined(__x86_64__)
-SPHEREMIX_TEST_LOOPS(avx2)
-SPHEREMIX_TEST_LOOPS(avx512)
-#endif
-
-template <class Body>
-void each_copy(const Body& body) {
-  body.template operator()<baseline_loops>();
-#if defined(__x86_64__)
-  if (core::isa() >= core::Isa::avx2) body.template operator()<avx2_loops>();
-  if (core::isa() >= core::Isa::avx512) body.template operator()<avx512_loops>();
-#endif
-}
+SPHEREMIX_TEST_COPIES(SPHEREMIX_TEST_LOOPS)
 
 template <class T>
 std::vector<T> numbers(Index count, unsigned seed) {
@@ -60,7 +51,7 @@ std::vector<T> numbers(Index count, unsigned seed) {
 
 TEST_CASE_TEMPLATE("over_row touches each element of the row once, and no other", T, float,
                    double) {
-  each_copy([]<class Loops>() {
+  each_isa<LoopsOf>([]<class Loops>() {
     CAPTURE(Loops::name);
     for (Index d = 0; d <= 2 * Loops::template lanes<T> + 3; ++d)
       for (Index offset = 0; offset < 3; ++offset) {
@@ -89,7 +80,7 @@ TEST_CASE_TEMPLATE("over_row touches each element of the row once, and no other"
 }
 
 TEST_CASE_TEMPLATE("row_sums adds every element once, wherever the row lies", T, float, double) {
-  each_copy([]<class Loops>() {
+  each_isa<LoopsOf>([]<class Loops>() {
     CAPTURE(Loops::name);
     for (Index d = 0; d <= 4 * Loops::template lanes<T> + 3; ++d) {
       CAPTURE(d);
@@ -130,7 +121,7 @@ TEST_CASE_TEMPLATE("row_sums adds every element once, wherever the row lies", T,
 }
 
 TEST_CASE("row_sums of small integers is exact: no lane is lost or counted twice") {
-  each_copy([]<class Loops>() {
+  each_isa<LoopsOf>([]<class Loops>() {
     CAPTURE(Loops::name);
     std::vector<float> x(777);
     for (std::size_t k = 0; k < x.size(); ++k) x[k] = float(k + 1);

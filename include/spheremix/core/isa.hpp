@@ -14,6 +14,13 @@ namespace spheremix::core {
 
 enum class Isa { baseline, avx2, avx512 };
 
+/// The instruction set that `wish` names where it is not above `best`, else `best`.
+inline Isa held_down(Isa best, const char* wish) {
+  if (wish && std::strcmp(wish, "baseline") == 0) return Isa::baseline;
+  if (wish && std::strcmp(wish, "avx2") == 0 && best >= Isa::avx2) return Isa::avx2;
+  return best;
+}
+
 /// The instruction set in use: the processor's best, or the one that SPHEREMIX_ISA names if it has
 /// it.
 inline Isa isa() {
@@ -27,10 +34,7 @@ inline Isa isa() {
         __builtin_cpu_supports("avx512vl"))
       best = Isa::avx512;
 #endif
-    const char* wish = std::getenv("SPHEREMIX_ISA");
-    if (wish && std::strcmp(wish, "baseline") == 0) return Isa::baseline;
-    if (wish && std::strcmp(wish, "avx2") == 0 && best >= Isa::avx2) return Isa::avx2;
-    return best;
+    return held_down(best, std::getenv("SPHEREMIX_ISA"));
   }();
   return chosen;
 }

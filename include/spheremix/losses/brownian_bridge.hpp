@@ -49,15 +49,15 @@ double bridge_on_views(const char* function, MatrixView<const T> a, MatrixView<c
     const T *pa = a.row(i), *px = x.row(i), *py = y.row(i);
     const auto m = [=](Index k) { return r * double(px[k]) + (1 - r) * double(py[k]); };
     const double norm =
-        std::sqrt(metrics::detail::sum_in_lanes(d, [&](Index k) { return m(k) * m(k); }));
+        std::sqrt(core::sum_in_lanes(d, [&](Index k) { return m(k) * m(k); }));
     core::expects(norm != 0, function, "the bridge of row ", i, " passes through the origin at ",
                   r);
     const auto off = [=](Index k) { return double(pa[k]) - m(k) / norm; };
     const double square =
-        metrics::detail::sum_in_lanes(d, [&](Index k) { return off(k) * off(k); });
+        core::sum_in_lanes(d, [&](Index k) { return off(k) * off(k); });
     if (da.data) {
       const double along =
-          metrics::detail::sum_in_lanes(d, [&](Index k) { return off(k) * (m(k) / norm); });
+          core::sum_in_lanes(d, [&](Index k) { return off(k) * (m(k) / norm); });
       for (Index k = 0; k < d; ++k) {
         const double e = off(k), h = -2 / n * (e - along * (m(k) / norm)) / norm;
         da(i, k) = T(2 / n * e);

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/lanes.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/losses/soft_targets.hpp"
 #include "spheremix/losses/temperature.hpp"
@@ -27,6 +28,7 @@ struct ContrastiveGradient {
 namespace detail {
 
 using core::MatrixView;
+using core::row_product;
 using core::Workspace;
 
 /// One table of pairs with its targets.
@@ -89,17 +91,6 @@ struct GradientRows {
     y.commit();
   }
 };
-
-/// a . b in double.
-template <class T>
-double row_product(const T* a, const T* b, Index n) {
-  double sum[8] = {};
-  Index k = 0;
-  for (; k + 8 <= n; k += 8)
-    for (int l = 0; l < 8; ++l) sum[l] += double(a[k + l]) * double(b[k + l]);
-  for (; k < n; ++k) sum[0] += double(a[k]) * double(b[k]);
-  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
-}
 
 /// Can the table be computed? False when a component is not finite or a logit would overflow: the
 /// loss and its gradients are NaN then.

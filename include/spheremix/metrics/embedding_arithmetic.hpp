@@ -50,8 +50,7 @@ template <class V, class S, class W>
   RowMatrix<T> unit(n, d), asked(count, d);
   for (Index i = 0; i < n; ++i) {
     const T* row = rows.view().row(i);
-    const double norm = std::sqrt(
-        detail::sum_in_lanes(d, [=](Index k) { return double(row[k]) * double(row[k]); }));
+    const double norm = std::sqrt(core::row_product(row, row, d));
     core::expects(norm > 0, name, "image ", i, " is 0");
     for (Index k = 0; k < d; ++k) unit(i, k) = T(double(row[k]) / norm);
   }

@@ -38,7 +38,7 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
     for (Index r = first; r < std::min(tile.rows, first + chunk); ++r) {
       const T* k = tile.row(r);
       for (Index c = 0; c < tile.cols; ++c) sums[c] += k[c];
-      line[i + r] += sum_in_lanes(tile.cols, [k](Index c) { return double(k[c]); });
+      line[i + r] += core::sum_in_lanes(tile.cols, [k](Index c) { return double(k[c]); });
     }
     for (Index c = 0; c < tile.cols; ++c) col_sums[c] += double(sums[c]);
   }
@@ -152,8 +152,8 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
       const T* from = x.row(i);
       T* to = dx.row(i);
       const double r = line[std::size_t(i)];
-      map_in_lanes(d, to,
-                   [=](Index k) { return T(factor * (r * double(from[k]) - double(to[k]))); });
+      core::map_in_lanes(
+          d, to, [=](Index k) { return T(factor * (r * double(from[k]) - double(to[k]))); });
     }
   });
   const double value = shift + std::log(z) - std::log(table.pairs());

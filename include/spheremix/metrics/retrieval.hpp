@@ -16,8 +16,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include "spheremix/metrics/tiles.hpp"
@@ -53,7 +51,7 @@ Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool 
   const std::vector<T> own = paired_products(x, y);
   Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
   for_product_tiles(x, y, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
-    std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> in_column[kTileCols] = {};
+    pairwise::LaneInt<T> in_column[kTileCols] = {};
     for (Index r = 0; r < tile.rows; ++r) {
       // The pair itself is one of them.
       const Index in_row =

@@ -151,8 +151,7 @@ template <class X>
   std::vector<double> sum(static_cast<std::size_t>(x.cols()));
   for (Index i = 0; i < x.rows(); ++i) {
     const T* row = rows.view().row(i);
-    const double norm = std::sqrt(
-        detail::sum_in_lanes(x.cols(), [=](Index k) { return double(row[k]) * double(row[k]); }));
+    const double norm = std::sqrt(core::row_product(row, row, x.cols()));
     core::expects(norm > 0, name, "row ", i, " of X is 0");
     for (Index k = 0; k < x.cols(); ++k) sum[std::size_t(k)] += double(row[k]) / norm;
   }

@@ -8,12 +8,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "spheremix/core/isa.hpp"
+#include "spheremix/core/lanes.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/view.hpp"
-
-#define SPHEREMIX_ISA_COPY "spheremix/metrics/lane_sums.inc"
-#include "spheremix/core/each_isa.inc"
 
 namespace spheremix::metrics::detail {
 
@@ -58,22 +55,10 @@ double sum_over_rows(Index n, const Term& term) {
   return all.value();
 }
 
-/// sum_k f(k) over [0, d) in double: sixteen interleaved running sums, merged pairwise.
-template <class F>
-double sum_in_lanes(Index d, const F& f) {
-  return SPHEREMIX_PICK_ISA(metrics::detail, sum_in_lanes<F>)(d, f);
-}
-
-/// to[k] = f(k) over [0, d); f may read to[k].
-template <class T, class F>
-void map_in_lanes(Index d, T* to, const F& f) {
-  SPHEREMIX_PICK_ISA(metrics::detail, map_in_lanes<T, F>)(d, to, f);
-}
-
 /// |x - y|^2 of two rows of length d, the differences taken in double.
 template <class T>
 double squared_distance(const T* x, const T* y, Index d) {
-  return sum_in_lanes(d, [=](Index k) {
+  return core::sum_in_lanes(d, [=](Index k) {
     const double difference = double(x[k]) - double(y[k]);
     return difference * difference;
   });
@@ -93,7 +78,7 @@ double row_distance(const T* x, const T* y, Index d) {
   if (!(largest > 0) || !std::isfinite(largest)) return largest;
   int exponent = 0;
   std::frexp(largest, &exponent);
-  const double scaled = sum_in_lanes(d, [=](Index k) {
+  const double scaled = core::sum_in_lanes(d, [=](Index k) {
     const double difference = std::ldexp(double(x[k]) - double(y[k]), -exponent);
     return difference * difference;
   });

@@ -166,17 +166,12 @@ struct CentredRows {
 template <class T>
 std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) {
   std::vector<double> centre(std::size_t(x.cols()));
-  constexpr Index chunk = 64;
-  core::parallel_chunks(x.cols(), chunk, [&](Index first, Index count) {
-    double sum[chunk] = {};
+  core::parallel_chunks(x.cols(), 64, [&](Index first, Index count) {
+    double sums[64] = {}, *sum = sums;
     for (const StackedRows<T>* rows : {&x, &y})
       for (Index i = 0; i < rows->rows(); ++i) {
         const T* row = rows->row(i) + first;
-        if (count == chunk) {  // a constant number: vectorised at -O2
-          for (Index k = 0; k < chunk; ++k) sum[k] += double(row[k]);
-        } else {
-          for (Index k = 0; k < count; ++k) sum[k] += double(row[k]);
-        }
+        core::map_in_lanes(count, sum, [=](Index k) { return sum[k] + double(row[k]); });
       }
     for (Index k = 0; k < count; ++k)
       centre[std::size_t(first + k)] = sum[k] / double(x.rows() + y.rows());
@@ -194,9 +189,8 @@ CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centr
       const T* from = x.row(i);
       T* to = c.rows.data() + i * x.cols();
       const double* middle = centre.data();
-      map_in_lanes(x.cols(), to, [=](Index k) { return T(double(from[k]) - middle[k]); });
-      square[std::size_t(i)] =
-          sum_in_lanes(x.cols(), [=](Index k) { return double(to[k]) * double(to[k]); });
+      core::map_in_lanes(x.cols(), to, [=](Index k) { return T(double(from[k]) - middle[k]); });
+      square[std::size_t(i)] = core::row_product(to, to, x.cols());
       c.square[std::size_t(i)] = T(square[std::size_t(i)]);
     }
   });

@@ -158,12 +158,12 @@ struct Bf16Pairs {
       }
   }
 
-  /// The lowest tile that holds `rows` rows.
+  /// The lower of the two tiles that hold `rows` rows.
   template <bool ByRows>
   SPHEREMIX_BF16 static void lower(Index rows, Index pairs, const float* a, const float* b,
                                    float* c, Index stride, bool add) {
-    const auto lowest = rows <= 4 ? tile<ByRows, 4> : rows <= 8 ? tile<ByRows, 8> : tile<ByRows>;
-    lowest(pairs, a, b, c, stride, add);
+    const auto lower = rows <= kLowRows ? tile<ByRows, kLowRows> : tile<ByRows>;
+    lower(pairs, a, b, c, stride, add);
   }
 };
 

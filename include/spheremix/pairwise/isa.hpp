@@ -39,6 +39,10 @@ inline constexpr Index kPackA = kPackRows* kPackStride<T>;
 template <class T>
 inline constexpr Index kPackB = kPackCols* kDepth<T>;
 
+/// The integer as wide as T, for counts and comparisons beside it in registers.
+template <class T>
+using LaneInt = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
 /// Operands of a product as they are (bf16.hpp rounds them).
 template <class Plain>
 using Itself = Plain;

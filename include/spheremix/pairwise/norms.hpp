@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "spheremix/core/lanes.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/view.hpp"
-#include "spheremix/pairwise/isa.hpp"
 
 namespace spheremix::pairwise {
 
@@ -21,7 +21,7 @@ double largest_norm(core::MatrixView<const T> x) {
       parts, x.rows * x.cols < 100000 ? 1 : core::max_threads(), [&](Index part, int) {
         double top = 0;
         for (Index i = part * chunk; i < std::min(x.rows, (part + 1) * chunk); ++i) {
-          const double square = SPHEREMIX_DISPATCH(row_square<T>)(x.row(i), x.cols);
+          const double square = core::row_product(x.row(i), x.row(i), x.cols);
           if (!(square <= core::largest<double>)) {
             largest = core::nan<double>;
             return;

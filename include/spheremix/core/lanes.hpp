@@ -1,0 +1,37 @@
+// Loops over the elements of one row in scalar code that becomes vector code for whatever the
+// processor has (isa.hpp): sums in double, and element-wise maps.
+//
+//   sum_in_lanes(d, f)      sum_k f(k) in double: sixteen running sums, merged pairwise
+//   map_in_lanes(d, to, f)  to[k] = f(k)
+//   row_product(a, b, d)    a . b in double
+//
+// Shapes   a, b, to: d numbers. f(k) for k in [0, d): elements are independent of each other.
+// Errors   none: NaN and infinity come out as such. The order of additions depends on d alone.
+// For loops that work in the row's own type and keep several sums: sphere/row_kernels.hpp.
+#pragma once
+
+#include "spheremix/core/constants.hpp"
+#include "spheremix/core/isa.hpp"
+
+#define SPHEREMIX_ISA_COPY "spheremix/core/lanes.inc"
+#include "spheremix/core/each_isa.inc"
+
+namespace spheremix::core {
+
+template <class F>
+double sum_in_lanes(Index d, const F& f) {
+  return SPHEREMIX_PICK_ISA(core, sum_in_lanes<F>)(d, f);
+}
+
+/// f may read to[k].
+template <class T, class F>
+void map_in_lanes(Index d, T* to, const F& f) {
+  SPHEREMIX_PICK_ISA(core, map_in_lanes<T, F>)(d, to, f);
+}
+
+template <class T>
+double row_product(const T* a, const T* b, Index d) {
+  return sum_in_lanes(d, [=](Index k) { return double(a[k]) * double(b[k]); });
+}
+
+}  // namespace spheremix::core
