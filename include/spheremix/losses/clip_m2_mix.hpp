@@ -51,18 +51,20 @@ struct ClipM2Loss {
     const M2Call<T> call{
         function, x, y, lambda, options.mix_temperature, options.weight * half, options.negatives};
     const bool gradients = out.dx.data != nullptr;
-    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
+    const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     // Whether a budget is enough must not depend on the batch, which may need the direct route.
-    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    const auto plan =
+        m2_plan(call, gradients, core::budget_left(options.memory_budget, lambda_bytes));
     std::optional<pairwise::MixPlan> shared;
     if (gradients && options.negatives == Negatives::replace)
-      shared = shared_plan<T>(x.rows, less(options.memory_budget, lambda_bytes));
+      shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));
     if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
       if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
         return not_a_number(out);
-      Workspace::Frame frame = workspace.frame(shared_bytes<T>(*shared) + lambda_bytes);
-      MixResult result{zeros(frame, x.rows)};
+      Workspace::Frame frame =
+          workspace.frame(core::bytes_of<SharedArrays<T>>(*shared) + lambda_bytes);
+      MixResult result{LambdaSlopes(x.rows, frame).each};
       SharedResult both;
       if (run_shared(call, options.temperature, *shared, frame, out.dx, out.dy, result.lambda,
                      both)) {
@@ -77,7 +79,7 @@ struct ClipM2Loss {
     if (!computable(x, y, options.mix_temperature) || !(clip.loss <= core::largest<double>))
       return not_a_number(out);
     Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
-    MixResult result{zeros(frame, x.rows), clip.loss, clip.log_temperature};
+    MixResult result{LambdaSlopes(x.rows, frame).each, clip.loss, clip.log_temperature};
     const ContrastResult mixed =
         run_m2(call, plan, frame, {out.dx, out.dy, true, true}, result.lambda);
     result.loss += mixed.loss;

@@ -53,21 +53,36 @@ struct ContrastResult {
       nullptr;  ///< n x slots: dL/dS of the special pairs, while the frame lives
 };
 
-/// Bytes of the arrays of one run, without the sweeps' own.
+/// The arrays of one run besides the sweeps' own.
 template <class T>
-std::size_t contrast_bytes(Index n, Index m, Index slots, bool cols, bool gradients) {
-  const auto count = [](Index k) { return std::size_t(k); };
-  std::size_t bytes = Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n)) +
-                      Workspace::bytes_for<T>(count(n * slots));
-  if (gradients)
-    bytes += 2 * Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n * slots));
-  if (cols) {
-    bytes += Workspace::bytes_for<T>(count(m)) + Workspace::bytes_for<double>(count(m)) +
-             Workspace::bytes_for<ColumnLine<T>>(count(m));
-    if (gradients) bytes += 2 * Workspace::bytes_for<T>(count(m));
+struct ContrastArrays {
+  pairwise::SoftmaxStatistics<T> stats{};
+  pairwise::SoftmaxWeights<T> weights{};
+  ColumnLine<T>* lines = nullptr;
+
+  ContrastArrays(Index n, Index m, Index slots, bool cols, bool gradients,
+                 Workspace::Frame& frame) {
+    const auto take = [&]<class U>(U*& array, Index count) {
+      array = frame.take<U>(std::size_t(count));
+    };
+    take(stats.row_max, n);
+    take(stats.row_sum, n);
+    take(stats.special, n * slots);
+    if (gradients) {
+      take(weights.row_shift, n);
+      take(weights.row_scale, n);
+      take(weights.special, n * slots);
+    }
+    if (!cols) return;
+    take(stats.col_max, m);
+    take(stats.col_sum, m);
+    take(lines, m);
+    if (gradients) {
+      take(weights.col_shift, m);
+      take(weights.col_scale, m);
+    }
   }
-  return bytes;
-}
+};
 
 /// The x and y of a gradient struct as rows to write to; neither may share memory with an input or
 /// the other.
@@ -106,35 +121,15 @@ void fill_nan(MatrixView<T> x) {
     for (Index k = 0; k < x.cols; ++k) x(i, k) = core::nan<T>;
 }
 
-/// Runs the table through both sweeps (the first alone when out.dx is null).
+/// Runs the table through both sweeps (the first alone when out.dx is null). arrays: for the shape of
+/// the table, with columns if Cols and with gradients if out.dx is not null.
 template <class T, bool Cols, class Products = pairwise::PlainProducts>
-ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>& plan,
-                            Workspace::Frame& frame, const pairwise::PairGradients<T>& out) {
-  const Index n = contrast.x.rows, m = contrast.y.rows, slots = contrast.slots;
+ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>& arrays,
+                            const pairwise::Plan<T>& plan, Workspace::Frame& frame,
+                            const pairwise::PairGradients<T>& out) {
+  const Index n = contrast.x.rows, slots = contrast.slots;
   const bool gradients = out.dx.data != nullptr;
-  const auto take = [&]<class U>(U*& array, Index count) {
-    array = frame.take<U>(std::size_t(count));
-  };
-  pairwise::SoftmaxStatistics<T> stats{};
-  pairwise::SoftmaxWeights<T> weights{};
-  ColumnLine<T>* lines = nullptr;
-  take(stats.row_max, n);
-  take(stats.row_sum, n);
-  take(stats.special, n * slots);
-  if (gradients) {
-    take(weights.row_shift, n);
-    take(weights.row_scale, n);
-    take(weights.special, n * slots);
-  }
-  if constexpr (Cols) {
-    take(stats.col_max, m);
-    take(stats.col_sum, m);
-    take(lines, m);
-    if (gradients) {
-      take(weights.col_shift, m);
-      take(weights.col_scale, m);
-    }
-  }
+  const auto& [stats, weights, lines] = arrays;
   const pairwise::PairTable<T> table{contrast.x, contrast.y, slots, contrast.special};
   if (contrast.outside)
     for (Index i = 0; i < n * slots; ++i)

@@ -32,6 +32,18 @@ struct DecoupledContrastiveOptions {
 
 namespace detail {
 
+template <class T>
+struct DclArrays {
+  Stacked<T> stacked;
+  LineResults lines;
+  double* pair;  ///< c of n pairs, then dL/dc
+
+  DclArrays(MatrixView<const T> x, MatrixView<const T> y, bool gradients, Workspace::Frame& frame)
+      : stacked(x, y, gradients, frame),
+        lines(2 * x.rows, frame),
+        pair(frame.take<double>(std::size_t(2 * x.rows))) {}
+};
+
 struct DclLoss {
   const DecoupledContrastiveOptions& options;
 
@@ -68,17 +80,16 @@ struct DclLoss {
     core::expects(x.rows >= 2, function, "X has one row: there are no negatives");
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
-    const std::size_t each = Workspace::bytes_for<double>(std::size_t(m));
     const auto plan =
         pairwise::make_row_plan<T>(function, m, m, x.cols, 1, false, options.memory_budget,
-                                   3 * each + Stacked<T>::bytes(n, x.cols, gradients));
+                                   core::bytes_of<DclArrays<T>>(x, y, gradients));
     if (!computable(x, x, options.temperature) || !computable(y, y, options.temperature))
       return nan_result(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const Stacked<T> stacked(x, y, gradients, frame);
-    double* const loss = frame.take<double>(std::size_t(m));
-    double* const moment = frame.take<double>(std::size_t(m));
-    double* const pair = frame.take<double>(std::size_t(m));  // c, then dL/dc
+    const DclArrays<T> arrays(x, y, gradients, frame);
+    const Stacked<T>& stacked = arrays.stacked;
+    double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+    double* const pair = arrays.pair;
     const T scale = T(1 / options.temperature);
     const double line = 1 / double(m);
     pairwise::row_sweep<T>(

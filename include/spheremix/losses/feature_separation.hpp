@@ -50,6 +50,18 @@ struct FeatureSeparationGradient {
 
 namespace detail {
 
+template <class T>
+struct PrintedContrastArrays {
+  LineResults lines;
+  double* pair;           ///< dL/d(x_j . p_j)
+  MatrixView<T> other{};  ///< dX as keys
+
+  PrintedContrastArrays(Index n, Index d, bool gradients, Workspace::Frame& frame)
+      : lines(n, frame), pair(frame.take<double>(std::size_t(n))) {
+    if (gradients) other = take_rows<T>(frame, n, d);
+  }
+};
+
 /// weight/n sum_j ( lse_k x_j.x_k/tau - x_j.p_j/tau ); gradients are added to dx and dp.
 template <class T>
 ContrastResult printed_contrast(const char* function, MatrixView<const T> x, MatrixView<const T> p,
@@ -57,18 +69,18 @@ ContrastResult printed_contrast(const char* function, MatrixView<const T> x, Mat
                                 Workspace& workspace, MatrixView<T> dx, MatrixView<T> dp) {
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
-  const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-  const auto plan = pairwise::make_row_plan<T>(function, n, n, d, gradients ? 1 : 0, false, budget,
-                                               3 * each + (gradients ? rows_bytes<T>(n, d) : 0));
+  const auto plan =
+      pairwise::make_row_plan<T>(function, n, n, d, gradients ? 1 : 0, false, budget,
+                                 core::bytes_of<PrintedContrastArrays<T>>(n, d, gradients));
   if (!computable(x, x, temperature) || !computable(x, p, temperature)) {
     if (gradients) fill_nan(dx), fill_nan(dp);
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  double* const loss = frame.take<double>(std::size_t(n));
-  double* const moment = frame.take<double>(std::size_t(n));
-  double* const pair = frame.take<double>(std::size_t(n));
-  const auto other = gradients ? take_rows<T>(frame, n, d) : MatrixView<T>{};
+  const PrintedContrastArrays<T> arrays(n, d, gradients, frame);
+  double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+  double* const pair = arrays.pair;
+  const MatrixView<T> other = arrays.other;
   const T scale = T(1 / temperature);
   const double line = weight / double(n);
   pairwise::row_sweep<T>(

@@ -38,6 +38,16 @@ struct HardNegativeOptions {
 
 namespace detail {
 
+template <class T>
+struct HardNegativeArrays {
+  Stacked<T> stacked;
+  LineResults lines;
+
+  HardNegativeArrays(MatrixView<const T> x, MatrixView<const T> y, bool gradients,
+                     Workspace::Frame& frame)
+      : stacked(x, y, gradients, frame), lines(2 * x.rows, frame) {}
+};
+
 struct HardNegativeLoss {
   const HardNegativeOptions& options;
 
@@ -52,16 +62,15 @@ struct HardNegativeLoss {
                   ", outside [0, 1)");
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
-    const std::size_t each = Workspace::bytes_for<double>(std::size_t(m));
     const auto plan =
         pairwise::make_row_plan<T>(function, m, m, x.cols, 2, false, o.memory_budget,
-                                   2 * each + Stacked<T>::bytes(n, x.cols, gradients));
+                                   core::bytes_of<HardNegativeArrays<T>>(x, y, gradients));
     const double sharpest = o.temperature / (1 + o.beta);
     if (!computable(x, x, sharpest) || !computable(y, y, sharpest)) return nan_result(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const Stacked<T> stacked(x, y, gradients, frame);
-    double* const loss = frame.take<double>(std::size_t(m));
-    double* const moment = frame.take<double>(std::size_t(m));
+    const HardNegativeArrays<T> arrays(x, y, gradients, frame);
+    const Stacked<T>& stacked = arrays.stacked;
+    double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
     const T scale = T(1 / o.temperature), hard = T((1 + o.beta) / o.temperature),
             soft = T(o.beta / o.temperature);
     const double count = double(m - 2), line = 1 / double(m);

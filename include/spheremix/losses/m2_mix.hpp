@@ -54,11 +54,12 @@ struct M2Loss {
                          options.reduction == Reduction::sum ? 1.0 : 0.5,
                          options.negatives};
     const bool gradients = out.dx.data != nullptr;
-    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
-    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
+    const auto plan =
+        m2_plan(call, gradients, core::budget_left(options.memory_budget, lambda_bytes));
     if (!computable(x, y, options.temperature)) return not_a_number(out);
     Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
-    MixResult result{zeros(frame, x.rows)};
+    MixResult result{LambdaSlopes(x.rows, frame).each};
     const ContrastResult one = run_m2(call, plan, frame, out, result.lambda);
     result.loss = one.loss;
     result.log_temperature = one.log_temperature;

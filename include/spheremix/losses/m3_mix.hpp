@@ -84,8 +84,8 @@ MixResult run_m3(const char* function, MatrixView<const T> x, MatrixView<const T
   const SideCall<T> v = side(x, y, lambda.v, options.weight_v, false),
                     l = side(y, x, lambda.l, options.weight_l, false),
                     vl = side(x, y, lambda.vl, options.weight_vl, true);
-  const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(4 * n));
-  const std::size_t budget = less(options.memory_budget, lambda_bytes);
+  const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(4 * n);
+  const std::size_t budget = core::budget_left(options.memory_budget, lambda_bytes);
   const auto m2_cut = m2_plan(m2, gradients, budget);
   const auto side_cut = side_plan(v, gradients, budget),
              both_cut = side_plan(vl, gradients, budget);
@@ -94,7 +94,7 @@ MixResult run_m3(const char* function, MatrixView<const T> x, MatrixView<const T
 
   Workspace::Frame frame =
       workspace.frame(lambda_bytes + std::max({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
-  MixResult result{zeros(frame, 4 * n)};
+  MixResult result{LambdaSlopes(4 * n, frame).each};
   bool started = false;
   const auto to = [&](bool exchange) {
     const bool add = std::exchange(started, true);

@@ -15,15 +15,14 @@ struct MixResult {
   double log_mix_temperature = 0;
 };
 
-inline double* zeros(Workspace::Frame& frame, Index n) {
-  double* const array = frame.take<double>(std::size_t(n));
-  std::fill(array, array + n, 0.0);
-  return array;
-}
+/// dL/dlambda of n rows, from 0.
+struct LambdaSlopes {
+  double* each;
 
-inline std::size_t less(std::size_t budget, std::size_t bytes) {
-  return budget > bytes ? budget - bytes : 0;
-}
+  LambdaSlopes(Index n, Workspace::Frame& frame) : each(frame.take<double>(std::size_t(n))) {
+    if (!frame.counts()) std::fill_n(each, n, 0.0);
+  }
+};
 
 /// The result where an input is not finite.
 template <class T>

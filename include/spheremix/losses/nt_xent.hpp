@@ -24,6 +24,19 @@ struct NtXentOptions {
 
 namespace detail {
 
+template <class T>
+struct NtXentArrays {
+  Stacked<T> stacked;
+  Index* special;
+  ContrastArrays<T> contrast;
+
+  NtXentArrays(MatrixView<const T> x, MatrixView<const T> y, bool gradients,
+               Workspace::Frame& frame)
+      : stacked(x, y, gradients, frame),
+        special(frame.take<Index>(std::size_t(4 * x.rows))),
+        contrast(2 * x.rows, 2 * x.rows, 2, false, gradients, frame) {}
+};
+
 struct NtXentLoss {
   const NtXentOptions& options;
 
@@ -33,17 +46,14 @@ struct NtXentLoss {
     expects_temperature<T>(function, "temperature", options.temperature);
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
-    const std::size_t other = contrast_bytes<T>(m, m, 2, false, gradients) +
-                              Workspace::bytes_for<Index>(std::size_t(2 * m)) +
-                              Stacked<T>::bytes(n, x.cols, gradients);
     const auto plan = pairwise::make_plan<T>(
         function, m, m, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, false>>(gradients),
-        options.memory_budget, other);
+        options.memory_budget, core::bytes_of<NtXentArrays<T>>(x, y, gradients));
     if (!computable(x, x, options.temperature) || !computable(y, y, options.temperature))
       return nan_result(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const Stacked<T> stacked(x, y, gradients, frame);
-    Index* const special = frame.take<Index>(std::size_t(2 * m));
+    const NtXentArrays<T> arrays(x, y, gradients, frame);
+    const auto& [stacked, special, memory] = arrays;
     for (Index i = 0; i < m; ++i) {
       special[2 * i] = other_view(i, n);
       special[2 * i + 1] = i;  // masked: takes no part
@@ -51,7 +61,7 @@ struct NtXentLoss {
     Contrast<T> contrast{stacked.rows, stacked.rows, options.temperature, 1.0, 2, special};
     contrast.masked = 1;
     const ContrastResult result =
-        run_contrast<T, false>(contrast, plan, frame, stacked.gradients());
+        run_contrast<T, false>(contrast, memory, plan, frame, stacked.gradients());
     if (gradients) stacked.unstack(out);
     return {result.loss, result.log_temperature, nullptr};
   }

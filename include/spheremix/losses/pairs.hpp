@@ -5,6 +5,15 @@
 
 namespace spheremix::losses::detail {
 
+template <class T>
+struct PairArrays {
+  Index* diagonal;
+  ContrastArrays<T> contrast;
+
+  PairArrays(Index n, bool both, bool gradients, Workspace::Frame& frame)
+      : diagonal(frame.take<Index>(std::size_t(n))), contrast(n, n, 1, both, gradients, frame) {}
+};
+
 /// Plan, memory and run of the table X Y^T with its diagonal as targets. Both: columns as well as
 /// rows.
 template <bool Both, class T, class Products = pairwise::PlainProducts>
@@ -16,20 +25,18 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
   expects_temperature<T>(function, "temperature", temperature);
   const bool gradients = out.dx.data != nullptr;
   const Index n = x.rows;
-  const std::size_t other =
-      contrast_bytes<T>(n, n, 1, Both, gradients) + Workspace::bytes_for<Index>(std::size_t(n));
   const auto plan = pairwise::make_plan<T>(
       function, n, n, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, Both>>(gradients),
-      budget, other);
+      budget, core::bytes_of<PairArrays<T>>(n, Both, gradients));
   if (!computable(x, y, temperature)) {
     if (gradients) fill_nan(out.dx), fill_nan(out.dy);
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  Index* diagonal = frame.take<Index>(std::size_t(n));
-  for (Index i = 0; i < n; ++i) diagonal[i] = i;
-  const Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, diagonal};
-  return run_contrast<T, Both, Products>(contrast, plan, frame, out);
+  const PairArrays<T> arrays(n, Both, gradients, frame);
+  for (Index i = 0; i < n; ++i) arrays.diagonal[i] = i;
+  const Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, arrays.diagonal};
+  return run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);
 }
 
 template <bool Both, class Products = pairwise::PlainProducts, class X, class Y>

@@ -34,10 +34,13 @@ MatrixView<T> take_rows(Workspace::Frame& frame, Index rows, Index cols) {
   return {frame.take<T>(std::size_t(rows * cols)), rows, cols, cols};
 }
 
-template <class T>
-std::size_t rows_bytes(Index rows, Index cols) {
-  return Workspace::bytes_for<T>(std::size_t(rows * cols));
-}
+/// A loss and its part of dL/d ln(tau) for each of n lines.
+struct LineResults {
+  double *loss, *moment;
+
+  LineResults(Index n, Workspace::Frame& frame)
+      : loss(frame.take<double>(std::size_t(n))), moment(frame.take<double>(std::size_t(n))) {}
+};
 
 }  // namespace detail
 }  // namespace spheremix::losses

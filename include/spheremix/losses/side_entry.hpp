@@ -31,11 +31,12 @@ struct SideLoss {
                            mix_x && mix_y,
                            targets};
     const bool gradients = out.dx.data != nullptr;
-    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
-    const auto plan = side_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
+    const auto plan =
+        side_plan(call, gradients, core::budget_left(options.memory_budget, lambda_bytes));
     if (!computable(x, y, options.temperature)) return not_a_number(out);
     Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
-    MixResult result{zeros(frame, x.rows)};
+    MixResult result{LambdaSlopes(x.rows, frame).each};
     const pairwise::PairGradients<T> to =
         exchange ? pairwise::PairGradients<T>{out.dy, out.dx} : out;
     const ContrastResult one = run_side(call, plan, frame, to, result.lambda);

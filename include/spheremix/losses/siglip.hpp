@@ -39,6 +39,14 @@ struct SiglipResult {
   double loss, log_temperature, bias;
 };
 
+struct SiglipArrays {
+  LineResults lines;
+  double* shift;  ///< of each row, its part of dL/dbias
+
+  SiglipArrays(Index n, Workspace::Frame& frame)
+      : lines(n, frame), shift(frame.take<double>(std::size_t(n))) {}
+};
+
 struct SiglipLoss {
   const SiglipOptions& options;
 
@@ -49,17 +57,16 @@ struct SiglipLoss {
     core::expects(std::isfinite(T(options.bias)), function, "bias is ", options.bias);
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows;
-    const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-    const auto plan = pairwise::make_row_plan<T>(function, n, n, x.cols, 1, false,
-                                                 options.memory_budget, 3 * each);
+    const auto plan = pairwise::make_row_plan<T>(
+        function, n, n, x.cols, 1, false, options.memory_budget, core::bytes_of<SiglipArrays>(n));
     if (!computable(x, y, options.temperature)) {
       const ContrastResult bad = nan_result(out);
       return {bad.loss, bad.loss, bad.loss};
     }
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    double* const loss = frame.take<double>(std::size_t(n));
-    double* const moment = frame.take<double>(std::size_t(n));
-    double* const shift = frame.take<double>(std::size_t(n));
+    const SiglipArrays arrays(n, frame);
+    double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+    double* const shift = arrays.shift;
     const T scale = T(1 / options.temperature), bias = T(options.bias);
     const T factor = T(1 / (double(n) * options.temperature));
     pairwise::row_sweep<T>(

@@ -12,17 +12,15 @@ template <class T>
 struct Stacked {
   MatrixView<T> rows{}, dx{}, dy{};
 
-  static std::size_t bytes(Index n, Index d, bool gradients) {
-    return (gradients ? 3 : 1) * rows_bytes<T>(2 * n, d);
-  }
-
   Stacked(MatrixView<const T> x, MatrixView<const T> y, bool gradients, Workspace::Frame& frame)
       : rows(take_rows<T>(frame, 2 * x.rows, x.cols)) {
+    if (gradients) {
+      dx = take_rows<T>(frame, 2 * x.rows, x.cols);
+      dy = take_rows<T>(frame, 2 * x.rows, x.cols);
+    }
+    if (frame.counts()) return;
     put_rows<T>(rows.middle_rows(0, x.rows), x, false);
     put_rows<T>(rows.middle_rows(x.rows, x.rows), y, false);
-    if (!gradients) return;
-    dx = take_rows<T>(frame, 2 * x.rows, x.cols);
-    dy = take_rows<T>(frame, 2 * x.rows, x.cols);
   }
 
   pairwise::PairGradients<T> gradients() const { return {dx, dy, false, false}; }

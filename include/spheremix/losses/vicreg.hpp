@@ -29,21 +29,31 @@ struct VicregOptions {
 
 namespace detail {
 
+struct VicregArrays {
+  pairwise::DenseProducts<double> products;
+  MatrixView<double> centred, back;  ///< n x d
+  MatrixView<double> c;              ///< d x d
+  double *mean, *pull;               ///< d
+
+  VicregArrays(Index n, Index d, Workspace::Frame& frame)
+      : products(
+            pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(d)),
+            frame),
+        centred(take_rows<double>(frame, n, d)),
+        back(take_rows<double>(frame, n, d)),
+        c(take_rows<double>(frame, d, d)),
+        mean(frame.take<double>(std::size_t(d))),
+        pull(frame.take<double>(std::size_t(d))) {}
+};
+
 /// Variance and covariance of one view; its gradient is added to dx unless that is null.
 template <class T>
 double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& workspace,
                    MatrixView<T> dx) {
   const Index n = x.rows, d = x.cols;
-  const int threads =
-      pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(d));
-  Workspace::Frame frame = workspace.frame(pairwise::DenseProducts<double>::bytes(threads) +
-                                           2 * rows_bytes<double>(n, d) + rows_bytes<double>(d, d) +
-                                           2 * Workspace::bytes_for<double>(std::size_t(d)));
-  pairwise::DenseProducts<double> products(threads, frame);
-  const auto centred = take_rows<double>(frame, n, d), back = take_rows<double>(frame, n, d);
-  const auto c = take_rows<double>(frame, d, d);
-  double* const mean = frame.take<double>(std::size_t(d));
-  double* const pull = frame.take<double>(std::size_t(d));
+  Workspace::Frame frame = workspace.frame(core::bytes_of<VicregArrays>(n, d));
+  VicregArrays arrays(n, d, frame);
+  auto& [products, centred, back, c, mean, pull] = arrays;
   std::fill_n(mean, d, 0.0);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) mean[k] += double(x(i, k));
