@@ -39,12 +39,12 @@ struct TwoTemperatureGradient {
 namespace detail {
 
 struct ClipM2Loss {
-  const char* function;
   const ClipM2MixOptions& options;
 
   template <class T>
-  MixResult operator()(MatrixView<const T> x, MatrixView<const T> y, RowParameter<T> lambda,
-                       Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  MixResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                       RowParameter<T> lambda, Workspace& workspace,
+                       const pairwise::PairGradients<T>& out) const {
     expects_temperature<T>(function, "mix_temperature", options.mix_temperature);
     core::expects(std::isfinite(options.weight), function, "weight is ", options.weight);
     const double half = options.reduction == Reduction::sum ? 1.0 : 0.5;
@@ -94,7 +94,7 @@ struct ClipM2Loss {
 template <class X, class Y, class L>
 [[nodiscard]] double clip_m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const L& lambda, const ClipM2MixOptions& options = {}) {
-  return detail::mix_value("clip_m2_mix", x, y, lambda, detail::ClipM2Loss{"clip_m2_mix", options});
+  return detail::mix_value("clip_m2_mix", detail::ClipM2Loss{options}, x, y, lambda);
 }
 
 /// Loss and gradients into `out` (any struct with the fields of TwoTemperatureGradient), without an
@@ -103,11 +103,8 @@ template <class X, class Y, class L, class Out>
 void clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const L& lambda, const ClipM2MixOptions& options,
                                core::Workspace& workspace, Out& out) {
-  constexpr auto* name = "clip_m2_mix_with_gradient";
-  const auto result =
-      detail::mix_gradient(name, x, y, lambda, detail::ClipM2Loss{name, options}, workspace, out);
-  out.log_temperature = result.log_temperature;
-  out.log_mix_temperature = result.log_mix_temperature;
+  detail::mix_into("clip_m2_mix_with_gradient", detail::ClipM2Loss{options}, workspace, out, x, y,
+                   lambda);
 }
 
 template <class X, class Y, class L>
@@ -115,10 +112,10 @@ template <class X, class Y, class L>
                                              const Eigen::MatrixBase<Y>& y, const L& lambda,
                                              const ClipM2MixOptions& options = {}) {
   using T = typename X::Scalar;
-  core::Workspace workspace;
-  TwoTemperatureGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<TwoTemperatureGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

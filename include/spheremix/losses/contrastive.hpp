@@ -4,9 +4,8 @@
 
 #include <cstddef>
 
-#include "spheremix/core/eigen.hpp"
 #include "spheremix/core/lanes.hpp"
-#include "spheremix/core/workspace.hpp"
+#include "spheremix/losses/entry.hpp"
 #include "spheremix/losses/soft_targets.hpp"
 #include "spheremix/losses/temperature.hpp"
 #include "spheremix/math/pair_policy.hpp"
@@ -27,9 +26,7 @@ struct ContrastiveGradient {
 
 namespace detail {
 
-using core::MatrixView;
 using core::row_product;
-using core::Workspace;
 
 /// One table of pairs with its targets.
 template <class T>
@@ -51,6 +48,12 @@ struct ContrastResult {
   double log_temperature = 0;  ///< of this table
   const double* special =
       nullptr;  ///< n x slots: dL/dS of the special pairs, while the frame lives
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.log_temperature = log_temperature;
+  }
 };
 
 /// The arrays of one run besides the sweeps' own.
@@ -81,29 +84,6 @@ struct ContrastArrays {
       take(weights.col_shift, m);
       take(weights.col_scale, m);
     }
-  }
-};
-
-/// The x and y of a gradient struct as rows to write to; neither may share memory with an input or
-/// the other.
-template <class T, class Mx, class My>
-struct GradientRows {
-  core::OutputRows<Mx> x;
-  core::OutputRows<My> y;
-
-  GradientRows(const char* function, Mx& out_x, My& out_y, MatrixView<const T> in_x,
-               MatrixView<const T> in_y)
-      : x(function, "out.x", out_x, in_x.rows, in_x.cols),
-        y(function, "out.y", out_y, in_y.rows, in_y.cols) {
-    for (const auto& out : {x.view(), y.view()}) {
-      core::expects_apart(function, out, in_x);
-      core::expects_apart(function, out, in_y);
-    }
-    core::expects(!core::overlap(x.view(), y.view()), function, "out.x and out.y overlap");
-  }
-  void commit() {
-    x.commit();
-    y.commit();
   }
 };
 

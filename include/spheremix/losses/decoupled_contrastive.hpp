@@ -44,7 +44,7 @@ struct DclArrays {
         pair(frame.take<double>(std::size_t(2 * x.rows))) {}
 };
 
-struct DclLoss {
+struct DclLoss : OfTwoBatches {
   const DecoupledContrastiveOptions& options;
 
   /// The positives' part: returns -(1/n) sum w_i c_i / tau, and dL/dc_i in `slope`.
@@ -72,8 +72,10 @@ struct DclLoss {
   }
 
   template <class T>
-  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& to) const {
+    const MatrixView<const T> x = in[0], y = in[1];
+    const pairwise::PairGradients<T> out{to[0], to[1]};
     expects_temperature<T>(function, "temperature", options.temperature);
     core::expects(options.sigma > 0 && std::isfinite(options.sigma), function, "sigma is ",
                   options.sigma, ", which must be positive and finite");
@@ -129,28 +131,28 @@ template <class X, class Y>
 [[nodiscard]] double decoupled_contrastive(const Eigen::MatrixBase<X>& x,
                                            const Eigen::MatrixBase<Y>& y,
                                            const DecoupledContrastiveOptions& options = {}) {
-  return detail::two_views_value("decoupled_contrastive", x, y, detail::DclLoss{options}).loss;
+  return detail::value("decoupled_contrastive", detail::DclLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void decoupled_contrastive_with_gradient(const Eigen::MatrixBase<X>& x,
                                          const Eigen::MatrixBase<Y>& y,
                                          const DecoupledContrastiveOptions& options,
                                          core::Workspace& workspace, Out& out) {
-  out.log_temperature = detail::two_views_gradient("decoupled_contrastive_with_gradient", x, y,
-                                                   detail::DclLoss{options}, workspace, out)
-                            .log_temperature;
+  detail::into("decoupled_contrastive_with_gradient", detail::DclLoss{{}, options}, workspace, out,
+               x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>>
-decoupled_contrastive_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                    const DecoupledContrastiveOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  decoupled_contrastive_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto decoupled_contrastive_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const DecoupledContrastiveOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        decoupled_contrastive_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -48,12 +48,14 @@ struct HardNegativeArrays {
       : stacked(x, y, gradients, frame), lines(2 * x.rows, frame) {}
 };
 
-struct HardNegativeLoss {
+struct HardNegativeLoss : OfTwoBatches {
   const HardNegativeOptions& options;
 
   template <class T>
-  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& to) const {
+    const MatrixView<const T> x = in[0], y = in[1];
+    const pairwise::PairGradients<T> out{to[0], to[1]};
     const HardNegativeOptions& o = options;
     expects_temperature<T>(function, "temperature", o.temperature);
     core::expects(o.beta >= 0 && std::isfinite(o.beta), function, "beta is ", o.beta,
@@ -129,28 +131,27 @@ struct HardNegativeLoss {
 template <class X, class Y>
 [[nodiscard]] double hard_negative(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                    const HardNegativeOptions& options = {}) {
-  return detail::two_views_value("hard_negative", x, y, detail::HardNegativeLoss{options}).loss;
+  return detail::value("hard_negative", detail::HardNegativeLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void hard_negative_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const HardNegativeOptions& options, core::Workspace& workspace,
                                  Out& out) {
-  out.log_temperature =
-      detail::two_views_gradient("hard_negative_with_gradient", x, y,
-                                 detail::HardNegativeLoss{options}, workspace, out)
-          .log_temperature;
+  detail::into("hard_negative_with_gradient", detail::HardNegativeLoss{{}, options}, workspace, out,
+               x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> hard_negative_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const HardNegativeOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  hard_negative_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto hard_negative_with_gradient(const Eigen::MatrixBase<X>& x,
+                                               const Eigen::MatrixBase<Y>& y,
+                                               const HardNegativeOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        hard_negative_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -37,12 +37,14 @@ struct NtXentArrays {
         contrast(2 * x.rows, 2 * x.rows, 2, false, gradients, frame) {}
 };
 
-struct NtXentLoss {
+struct NtXentLoss : OfTwoBatches {
   const NtXentOptions& options;
 
   template <class T>
-  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& to) const {
+    const MatrixView<const T> x = in[0], y = in[1];
+    const pairwise::PairGradients<T> out{to[0], to[1]};
     expects_temperature<T>(function, "temperature", options.temperature);
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
@@ -73,26 +75,23 @@ struct NtXentLoss {
 template <class X, class Y>
 [[nodiscard]] double nt_xent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const NtXentOptions& options = {}) {
-  return detail::two_views_value("nt_xent", x, y, detail::NtXentLoss{options}).loss;
+  return detail::value("nt_xent", detail::NtXentLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void nt_xent_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                            const NtXentOptions& options, core::Workspace& workspace, Out& out) {
-  out.log_temperature = detail::two_views_gradient("nt_xent_with_gradient", x, y,
-                                                   detail::NtXentLoss{options}, workspace, out)
-                            .log_temperature;
+  detail::into("nt_xent_with_gradient", detail::NtXentLoss{{}, options}, workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> nt_xent_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const NtXentOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  nt_xent_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto nt_xent_with_gradient(const Eigen::MatrixBase<X>& x,
+                                         const Eigen::MatrixBase<Y>& y,
+                                         const NtXentOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { nt_xent_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses

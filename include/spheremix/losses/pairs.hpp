@@ -20,8 +20,6 @@ template <bool Both, class T, class Products = pairwise::PlainProducts>
 ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
                                   MatrixView<const T> y, double temperature, std::size_t budget,
                                   Workspace& workspace, const pairwise::PairGradients<T>& out) {
-  core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
-  core::expects(x.rows >= 1, function, "X has no rows");
   expects_temperature<T>(function, "temperature", temperature);
   const bool gradients = out.dx.data != nullptr;
   const Index n = x.rows;
@@ -39,33 +37,22 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
   return run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);
 }
 
-template <bool Both, class Products = pairwise::PlainProducts, class X, class Y>
-double pair_loss(const char* function, const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                 double temperature, std::size_t budget, Workspace& workspace) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  return pair_loss_on_views<Both, T, Products>(function, rows_x.view(), rows_y.view(), temperature,
-                                               budget, workspace, {})
-      .loss;
-}
+/// clip (Both) or info_nce, by the matrix products of Products.
+template <bool Both, class Products = pairwise::PlainProducts>
+struct PairLoss : OfTwoBatches {
+  double temperature;
+  std::size_t budget;
 
-template <bool Both, class Products = pairwise::PlainProducts, class X, class Y, class Out>
-void pair_loss_with_gradient(const char* function, const Eigen::MatrixBase<X>& x,
-                             const Eigen::MatrixBase<Y>& y, double temperature, std::size_t budget,
-                             Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-  GradientRows<T, decltype(out.x), decltype(out.y)> rows(function, out.x, out.y, rows_x.view(),
-                                                         rows_y.view());
-  const auto result =
-      pair_loss_on_views<Both, T, Products>(function, rows_x.view(), rows_y.view(), temperature,
-                                            budget, workspace, {rows.x.view(), rows.y.view()});
-  rows.commit();
-  out.loss = result.loss;
-  out.log_temperature = result.log_temperature;
-}
+  template <class Options>
+  explicit PairLoss(const Options& options)
+      : temperature(options.temperature), budget(options.memory_budget) {}
+
+  template <class T>
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& out) const {
+    return pair_loss_on_views<Both, T, Products>(function, in[0], in[1], temperature, budget,
+                                                 workspace, {out[0], out[1]});
+  }
+};
 
 }  // namespace spheremix::losses::detail

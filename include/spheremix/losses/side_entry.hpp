@@ -8,14 +8,14 @@ namespace spheremix::losses::detail {
 
 template <class Options>
 struct SideLoss {
-  const char* function;
   const Options& options;
   bool mix_x, mix_y;
-  VlTargets targets;
+  VlTargets targets = VlTargets::identity;  ///< where both sides are mixed
 
   template <class T>
-  MixResult operator()(MatrixView<const T> x, MatrixView<const T> y, RowParameter<T> lambda,
-                       Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  MixResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                       RowParameter<T> lambda, Workspace& workspace,
+                       const pairwise::PairGradients<T>& out) const {
     expects_temperature<T>(function, "temperature", options.temperature);
     expects_partners(function, options.partners, x.rows);
     // L-Mix is V-Mix with the modalities exchanged: the mixed side is always the table's rows.
@@ -46,6 +46,8 @@ struct SideLoss {
   }
 };
 template <class Options>
-SideLoss(const char*, const Options&, bool, bool, VlTargets) -> SideLoss<Options>;
+SideLoss(const Options&, bool, bool) -> SideLoss<Options>;
+template <class Options>
+SideLoss(const Options&, bool, bool, VlTargets) -> SideLoss<Options>;
 
 }  // namespace spheremix::losses::detail

@@ -151,13 +151,13 @@ void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBas
 }
 
 template <class X, class L>
-[[nodiscard]] SupervisedGradient<RowMatrix<typename X::Scalar>> sup_con_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
-    const SupConOptions& options = {}) {
-  core::Workspace workspace;
-  SupervisedGradient<RowMatrix<typename X::Scalar>> out;
-  sup_con_with_gradient(x, labels, options, workspace, out);
-  return out;
+[[nodiscard]] auto sup_con_with_gradient(const Eigen::MatrixBase<X>& x,
+                                         const Eigen::MatrixBase<L>& labels,
+                                         const SupConOptions& options = {}) {
+  return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        sup_con_with_gradient(x, labels, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -225,13 +225,13 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
 }
 
 template <class X, class Y, class L>
-[[nodiscard]] SupervisedGradient<RowMatrix<typename X::Scalar>> sup_remix_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& labels, L&& lambda,
-    const SupRemixOptions& options = {}) {
-  core::Workspace workspace;
-  SupervisedGradient<RowMatrix<typename X::Scalar>> out;
-  sup_remix_with_gradient(x, labels, lambda, options, workspace, out);
-  return out;
+[[nodiscard]] auto sup_remix_with_gradient(const Eigen::MatrixBase<X>& x,
+                                           const Eigen::MatrixBase<Y>& labels, L&& lambda,
+                                           const SupRemixOptions& options = {}) {
+  return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        sup_remix_with_gradient(x, labels, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

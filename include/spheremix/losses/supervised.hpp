@@ -24,6 +24,13 @@ namespace detail {
 struct SupervisedResult {
   double loss = 0, log_temperature = 0;
   Index skipped = 0;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.log_temperature = log_temperature;
+    out.skipped = skipped;
+  }
 };
 
 /// Labels, one a row, in double whatever they are; read where they lie.
@@ -145,8 +152,8 @@ void scatter_sum(MatrixView<const T> a, MatrixView<const T> b, const Index* plac
 
 /// Loss or, with `out`, gradients of run(x view, labels, workspace, dx view).
 template <class X, class L, class Run>
-SupervisedResult supervised_value(const char* function, const Eigen::MatrixBase<X>& x,
-                                  const Eigen::MatrixBase<L>& labels, const Run& run) {
+auto supervised_value(const char* function, const Eigen::MatrixBase<X>& x,
+                      const Eigen::MatrixBase<L>& labels, const Run& run) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows(x);
@@ -167,11 +174,9 @@ void supervised_gradient(const char* function, const Eigen::MatrixBase<X>& x,
   core::OutputRows dx(function, "out.x", out.x, x.rows(), x.cols());
   core::expects_apart(function, dx.view(), rows.view());
   const LabelArgument<L> y(function, labels, x.rows());
-  const SupervisedResult result = run(rows.view(), y.view(), workspace, dx.view());
+  const auto result = run(rows.view(), y.view(), workspace, dx.view());
   dx.commit();
-  out.loss = result.loss;
-  out.log_temperature = result.log_temperature;
-  out.skipped = result.skipped;
+  result.put(out);
 }
 
 }  // namespace detail

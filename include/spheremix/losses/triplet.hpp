@@ -51,6 +51,13 @@ struct Triplet {
 struct TripletResult {
   double loss = 0;
   Index active = 0, skipped = 0;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.active = active;
+    out.skipped = skipped;
+  }
 };
 
 /// Triplets of anchor i from its squared distances, one or one a positive; returns how many.
@@ -201,41 +208,35 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
 template <class X, class L>
 [[nodiscard]] double triplet(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
                              const TripletOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> rows(x);
-  core::expects(x.rows() >= 1, "triplet", "X has no rows");
-  const detail::LabelArgument<L> y("triplet", labels, x.rows());
-  core::Workspace workspace;
-  return detail::triplet_on_views<T>("triplet", rows.view(), y.view(), options, workspace, {}).loss;
+  return detail::supervised_value("triplet", x, labels,
+                                  [&](auto view, const auto& y, auto& workspace, auto dx) {
+                                    return detail::triplet_on_views("triplet", view, y, options,
+                                                                    workspace, dx);
+                                  })
+      .loss;
 }
 
 /// Loss and gradient into `out` (any struct with the fields of TripletGradient).
 template <class X, class L, class Out>
 void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
                            const TripletOptions& options, core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
   constexpr auto* name = "triplet_with_gradient";
-  const core::InputRows<T> rows(x);
-  core::expects(x.rows() >= 1, name, "X has no rows");
-  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
-  core::expects_apart(name, dx.view(), rows.view());
-  const detail::LabelArgument<L> y(name, labels, x.rows());
-  const auto result =
-      detail::triplet_on_views<T>(name, rows.view(), y.view(), options, workspace, dx.view());
-  dx.commit();
-  out.loss = result.loss;
-  out.active = result.active;
-  out.skipped = result.skipped;
+  detail::supervised_gradient(
+      name, x, labels,
+      [&](auto view, const auto& y, auto& memory, auto dx) {
+        return detail::triplet_on_views(name, view, y, options, memory, dx);
+      },
+      workspace, out);
 }
 
 template <class X, class L>
-[[nodiscard]] TripletGradient<RowMatrix<typename X::Scalar>> triplet_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
-    const TripletOptions& options = {}) {
-  core::Workspace workspace;
-  TripletGradient<RowMatrix<typename X::Scalar>> out;
-  triplet_with_gradient(x, labels, options, workspace, out);
-  return out;
+[[nodiscard]] auto triplet_with_gradient(const Eigen::MatrixBase<X>& x,
+                                         const Eigen::MatrixBase<L>& labels,
+                                         const TripletOptions& options = {}) {
+  return detail::by_value<TripletGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        triplet_with_gradient(x, labels, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -92,7 +92,6 @@ template <class T>
 double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<const T> y,
                        const VicregOptions& o, Workspace& workspace, MatrixView<T> dx,
                        MatrixView<T> dy) {
-  core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
   core::expects(x.rows >= 2 && x.cols >= 1, function, "X is ", x.rows, " x ", x.cols,
                 ": at least two rows and one column are needed");
   expects_weight(function, "invariance_weight", o.invariance_weight);
@@ -115,42 +114,43 @@ double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<c
   return loss + vicreg_view(y, o, workspace, dy);
 }
 
+struct VicregLoss : OfTwoBatches {
+  const VicregOptions& options;
+
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 2>& in) {
+    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+  }
+  template <class T>
+  LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                        const Outputs<T, 2>& out) const {
+    return {vicreg_on_views<T>(function, in[0], in[1], options, workspace, out[0], out[1])};
+  }
+};
+
 }  // namespace detail
 
 /// The loss.
 template <class X, class Y>
 [[nodiscard]] double vicreg(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const VicregOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::Workspace workspace;
-  return detail::vicreg_on_views<T>("vicreg", rows_x.view(), rows_y.view(), options, workspace, {},
-                                    {});
+  return detail::value("vicreg", detail::VicregLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of PairGradient).
+/// Loss and gradients into `out` (any struct with the fields of PairGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void vicreg_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const VicregOptions& options, core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "vicreg_with_gradient";
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::expects_same_shape(name, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-  detail::GradientRows<T, decltype(out.x), decltype(out.y)> rows(name, out.x, out.y, rows_x.view(),
-                                                                 rows_y.view());
-  out.loss = detail::vicreg_on_views<T>(name, rows_x.view(), rows_y.view(), options, workspace,
-                                        rows.x.view(), rows.y.view());
-  rows.commit();
+  detail::into("vicreg_with_gradient", detail::VicregLoss{{}, options}, workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] PairGradient<RowMatrix<typename X::Scalar>> vicreg_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const VicregOptions& options = {}) {
-  core::Workspace workspace;
-  PairGradient<RowMatrix<typename X::Scalar>> out;
-  vicreg_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto vicreg_with_gradient(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y,
+                                        const VicregOptions& options = {}) {
+  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { vicreg_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses
