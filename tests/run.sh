@@ -9,6 +9,7 @@
 #          sanitized  core, io, math and pairwise: clang++, ASan + UBSan, warnings are errors
 #          headers    each header compiles alone (g++), all together in both orders (clang++, g++)
 #          two_units  two translation units link and agree, with one and with different -march
+#          flags      numbers against long double with every flag that bends arithmetic; what is refused
 #          budget     compile time of a program that uses one loss
 #          consumers  installed package, add_subdirectory, FetchContent, pkg-config
 #          readme     every snippet and command of the README
@@ -24,7 +25,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units budget consumers readme compile_fail fuzz cuda"
+default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz cuda"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
@@ -156,6 +157,7 @@ stage_sanitized_more() { preset dev; }
 stage_sanitized_gpu() { preset dev "-DSPHEREMIX_SKIP_TESTS="; }
 stage_headers() { script sh tests/scripts/headers_alone.sh; }
 stage_two_units() { script sh tests/scripts/two_units.sh "$out/two_units"; }
+stage_flags() { script sh tests/scripts/flags.sh "$out/flags"; }
 stage_budget() {
   script python3 tests/scripts/compile_time.py
   sed -n 's/^passed: /   /p' "$out/logs/$stage.log"
@@ -179,7 +181,7 @@ stage_faults() {
 [ $# -gt 0 ] || set -- $default_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | budget | consumers | readme | compile_fail | fuzz | cuda | \
+    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | cuda | \
       sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"

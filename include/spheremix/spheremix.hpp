@@ -7,6 +7,7 @@
 #include "spheremix/core/host_device.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/philox.hpp"
+#include "spheremix/core/rounded.hpp"
 #include "spheremix/core/version.hpp"
 #include "spheremix/core/view.hpp"
 #include "spheremix/core/workspace.hpp"

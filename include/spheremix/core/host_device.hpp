@@ -3,9 +3,18 @@
 // kernel compiled for AVX-512 becomes AVX-512 code and never a call to a baseline copy.
 #pragma once
 
-#if defined(__FAST_MATH__) && !defined(SPHEREMIX_ALLOW_FAST_MATH)
+#if (defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || \
+     (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)) && \
+    !defined(SPHEREMIX_ALLOW_FAST_MATH)
 #error \
-    "spheremix promises exact NaN, infinity and rounding behaviour, which -ffast-math removes. Compile without it, or define SPHEREMIX_ALLOW_FAST_MATH to give the promises up."
+    "spheremix promises exact NaN, infinity and rounding behaviour, which -ffast-math, -Ofast, -funsafe-math-optimizations, -fassociative-math and -ffinite-math-only remove. Compile without them, or define SPHEREMIX_ALLOW_FAST_MATH to give the promises up: digits may go then."
+#endif
+#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#error \
+    "spheremix needs float and double that round to their own type; this target computes in wider registers (x87). Compile for 64 bits without -mfpmath=387."
+#endif
+#if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ < 8
+#error "spheremix needs a 64-bit target: its Index has 64 bits, so that N^2 > 2^31 needs no care."
 #endif
 
 #if defined(__CUDACC__)

@@ -35,7 +35,7 @@ void angles_of_cosines(T* c, Index count, const T* a, core::MatrixView<const T> 
   std::uint32_t beyond = SPHEREMIX_DISPATCH(acos_row<T>)(c, count, kModerate<T>);
   for (Index j = 0; beyond != 0; j += chunk, beyond >>= 1)
     for (Index k = j; (beyond & 1) != 0 && k < std::min(count, j + chunk); ++k)
-      if (!(c[k] == c[k])) c[k] = arc_between(a, b.row(k), d).theta;
+      if (c[k] < 0) c[k] = arc_between(a, b.row(k), d).theta;
 }
 
 /// A task packs one block of V and runs over several blocks of U, whose angles are computed while

@@ -43,7 +43,7 @@ T rescue_scale(T top) {
 template <class T>
 bool has_all_digits(T squares) {
   return squares >= core::smallest_normal<T> / (core::epsilon<T> * core::epsilon<T>)&&squares <=
-         core::largest<T>;
+         core::rounded(core::largest<T>);  // rounded: or -ffinite-math-only takes it for granted
 }
 
 /// |x| = norm / scale. norm is 0 for a zero row and NaN for a row that is not finite.
