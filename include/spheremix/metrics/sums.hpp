@@ -75,7 +75,7 @@ double row_distance(const T* x, const T* y, Index d) {
   for (Index k = 0; k < d; ++k) {
     const double difference = std::abs(double(x[k]) - double(y[k]));
     if (difference != difference) return difference;
-    largest = std::max(largest, difference);
+    largest = (std::max)(largest, difference);
   }
   if (!(largest > 0) || !std::isfinite(largest)) return largest;
   int exponent = 0;

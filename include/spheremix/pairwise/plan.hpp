@@ -23,7 +23,7 @@ namespace spheremix::pairwise {
 inline Index even_tile(Index n, Index most, Index unit) {
   const Index parts = std::max<Index>(1, (n + most - 1) / most);
   const Index piece = (n + parts - 1) / parts;
-  return std::max(unit, (piece + unit - 1) / unit * unit);
+  return (std::max)(unit, (piece + unit - 1) / unit * unit);
 }
 
 inline Index tiles(Index n, Index tile) { return (n + tile - 1) / tile; }
@@ -49,7 +49,7 @@ struct Plan {
   std::size_t bytes;  ///< temporary memory in all
 
   Index strip_first(Index s) const { return s * strip_rows; }
-  Index strip_count(Index s) const { return std::min(strip_rows, n - s * strip_rows); }
+  Index strip_count(Index s) const { return (std::min)(strip_rows, n - s * strip_rows); }
 };
 
 /// What each thread of a sweep has of its own. `tile` is null where strips are kept.

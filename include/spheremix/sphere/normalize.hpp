@@ -57,7 +57,7 @@ ScaledNorm<T> rescued_norm(const T* x, Index d) {
   T top = 0;
   for (Index k = 0; k < d; ++k) {
     if (!std::isfinite(x[k])) return {core::nan<T>, T(1)};
-    top = std::max(top, std::abs(x[k]));
+    top = (std::max)(top, std::abs(x[k]));
   }
   if (top == 0) return {T(0), T(1)};
   const T scale = rescue_scale(top);
