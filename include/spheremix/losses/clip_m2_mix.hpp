@@ -60,7 +60,7 @@ struct ClipM2Loss {
       shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));
     if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
-      if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
+      if (!computable(x, y, (std::min)(options.temperature, options.mix_temperature)))
         return not_a_number(out);
       Workspace::Frame frame =
           workspace.frame(core::bytes_of<SharedArrays<T>>(*shared) + lambda_bytes);

@@ -39,7 +39,7 @@ struct ConsistencyArrays {
 
   ConsistencyArrays(Index n, Index d, bool gradients, Workspace::Frame& frame)
       : products(pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) *
-                                                              double(std::min(n, d))),
+                                                              double((std::min)(n, d))),
                  frame),
         s(take_rows<double>(frame, n, d)),
         e(take_rows<double>(frame, n, d)) {

@@ -92,7 +92,7 @@ struct ContrastArrays {
 template <class T>
 bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
   const double bound = pairwise::largest_norm(x) * pairwise::largest_norm(y);
-  return bound * std::max(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
+  return bound * (std::max)(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
 }
 
 template <class T>

@@ -37,6 +37,8 @@ struct Targets {
   bool present(Index i, Index c) const {
     return c != masked && table.special[i * table.slots + c] != pairwise::kAbsent;
   }
+  /// z of a special pair: rounded, because the largest of a line is subtracted from itself.
+  T logit(T cosine) const { return core::rounded(scale * cosine); }
   double target(Index i, Index c) const { return weight ? weight[i * table.slots + c] : 1.0; }
 };
 
@@ -64,7 +66,7 @@ class SoftTargetRows {
         if (g) g[c] = 0;
         if (!targets_.present(i, c)) continue;
         r += targets_.target(i, c);
-        const T z = targets_.scale * z_cos[c];
+        const T z = targets_.logit(z_cos[c]);
         if (z >= top) top = z, best = c;
       }
       double others = top > -core::infinity<T>
@@ -80,8 +82,8 @@ class SoftTargetRows {
         if (!targets_.present(i, c)) continue;
         const double e = c == best ? 1.0 : exponential(z_cos[c], top);
         const double rest = c == best ? rest_of_best : total - e;
-        add(i * slots + c, targets_.target(i, c), r,
-            double(top) - double(targets_.scale * z_cos[c]), e, rest, total);
+        add(i * slots + c, targets_.target(i, c), r, double(top) - double(targets_.logit(z_cos[c])),
+            e, rest, total);
       }
       if (g) {
         out_.row_shift[i] = top;
@@ -94,7 +96,7 @@ class SoftTargetRows {
 
  protected:
   double exponential(T cosine, T top) const {
-    return std::exp(double(targets_.scale * cosine) - double(top));
+    return std::exp(double(targets_.logit(cosine)) - double(top));
   }
 
   /// One special pair: below = M - z_c >= 0.
@@ -140,7 +142,7 @@ class SoftTargetLines : public SoftTargetRows<T> {
     for (Index j = 0; j < m; ++j) lines_[j] = {this->stats_.col_max[j]};
     each_pair(n, slots, [&](Index pair, Index j, Index i, Index c) {
       auto& line = lines_[j];
-      const T z = t.scale * this->stats_.special[pair];
+      const T z = t.logit(this->stats_.special[pair]);
       line.r += t.target(i, c);
       if (z >= line.top) line.top = z, line.best = pair;
     });
@@ -154,7 +156,7 @@ class SoftTargetLines : public SoftTargetRows<T> {
       const double e = best ? 1.0 : this->exponential(this->stats_.special[pair], line.top);
       const double all = total(j), rest = best ? others(j) + line.specials : all - e;
       this->add(pair, t.target(i, c), line.r,
-                double(line.top) - double(t.scale * this->stats_.special[pair]), e, rest, all);
+                double(line.top) - double(t.logit(this->stats_.special[pair])), e, rest, all);
     });
     if (!this->out_.special) return;
     for (Index j = 0; j < m; ++j) {

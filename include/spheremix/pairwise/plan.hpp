@@ -24,7 +24,7 @@ namespace spheremix::pairwise {
 inline Index even_tile(Index n, Index most, Index unit) {
   const Index parts = std::max<Index>(1, (n + most - 1) / most);
   const Index piece = (n + parts - 1) / parts;
-  return std::max(unit, (piece + unit - 1) / unit * unit);
+  return (std::max)(unit, (piece + unit - 1) / unit * unit);
 }
 
 inline Index tiles(Index n, Index tile) { return (n + tile - 1) / tile; }
@@ -53,7 +53,7 @@ struct Plan {
   std::size_t bytes;  ///< temporary memory in all
 
   Index strip_first(Index s) const { return s * strip_rows; }
-  Index strip_count(Index s) const { return std::min(strip_rows, n - s * strip_rows); }
+  Index strip_count(Index s) const { return (std::min)(strip_rows, n - s * strip_rows); }
 };
 
 /// What each thread of a sweep has of its own. `tile` is null where strips are kept.
@@ -94,7 +94,7 @@ class SweepMemory {
 
   /// Strip s of S: its own memory or, past the kept ones, the last strip's.
   core::MatrixView<T> strip(Index s) const {
-    const Index place = std::min(s, plan_.kept_strips - 1);
+    const Index place = (std::min)(s, plan_.kept_strips - 1);
     return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m,
             plan_.stride};
   }

@@ -105,7 +105,7 @@ void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Bo
   core::parallel_for(row_tiles * col_tiles, plan.threads, [&](Index task, int thread) {
     const Index r = task % row_tiles, c = task / row_tiles;
     const Index i = r * plan.row_tile, j = c * plan.col_tile;
-    body(r, c, i, std::min(plan.row_tile, rows - i), j, std::min(plan.col_tile, plan.m - j),
+    body(r, c, i, (std::min)(plan.row_tile, rows - i), j, (std::min)(plan.col_tile, plan.m - j),
          thread);
   });
 }
@@ -134,7 +134,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
   constexpr Index chunk = 512;
   if constexpr (Policy::kRows)
     core::parallel_for(tiles(rows, chunk), plan.threads, [&](Index task, int) {
-      for (Index i = task * chunk; i < std::min(rows, (task + 1) * chunk); ++i) {
+      for (Index i = task * chunk; i < (std::min)(rows, (task + 1) * chunk); ++i) {
         T top = -core::infinity<T>;
         double sum = 0;
         for (Index c = 0; c < tiles(plan.m, plan.col_tile); ++c)
@@ -146,7 +146,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
     });
   if constexpr (Policy::kCols)
     core::parallel_for(tiles(plan.m, chunk), plan.threads, [&](Index task, int) {
-      for (Index j = task * chunk; j < std::min(plan.m, (task + 1) * chunk); ++j) {
+      for (Index j = task * chunk; j < (std::min)(plan.m, (task + 1) * chunk); ++j) {
         T top = s == 0 ? -core::infinity<T> : stats.col_max[j];
         double sum = s == 0 ? 0 : stats.col_sum[j];
         for (Index r = 0; r < tiles(rows, plan.row_tile); ++r)

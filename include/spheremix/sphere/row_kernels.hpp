@@ -18,6 +18,7 @@
 
 #include "spheremix/core/isa.hpp"
 #include "spheremix/core/parallel.hpp"
+#include "spheremix/core/rounded.hpp"
 
 namespace spheremix::sphere::detail {
 
