@@ -31,7 +31,7 @@ class MappedFile {
       ::close(file);
       detail::fail(path, S_ISDIR(about.st_mode) ? "is a folder" : "is not a regular file");
     }
-    size_ = Index(about.st_size);
+    size_ = about.st_size;
     void* map =
         size_ == 0 ? nullptr : ::mmap(nullptr, std::size_t(size_), PROT_READ, MAP_PRIVATE, file, 0);
     const int error = errno;
