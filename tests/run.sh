@@ -15,8 +15,10 @@
 #          readme     every snippet and command of the README
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
+#          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
 #          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
 # Only when asked for
+#          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
@@ -25,7 +27,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz cuda"
+default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
@@ -166,6 +168,8 @@ stage_consumers() { script sh tests/scripts/consumers.sh "$out/consumers"; }
 stage_readme() { script python3 tests/scripts/readme.py "$out/readme"; }
 stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
+stage_platforms() { script sh tests/scripts/platforms.sh "$out/platforms"; }
+stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" more; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
     script sh tests/gpu/compile.sh
@@ -181,8 +185,8 @@ stage_faults() {
 [ $# -gt 0 ] || set -- $default_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | cuda | \
-      sanitized_more | sanitized_gpu | faults) ;;
+    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | platforms | \
+      cuda | platforms_more | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2

@@ -3,6 +3,15 @@
 // kernel compiled for AVX-512 becomes AVX-512 code and never a call to a baseline copy.
 #pragma once
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#error \
+    "spheremix needs g++ 11 or clang++ 14 and later; on Windows mingw-w64's g++ or clang-cl. Microsoft's cl.exe has no vector types and no target attribute."
+#elif defined(__clang__) ? __clang_major__ < 14 : defined(__GNUC__) && __GNUC__ < 11
+#error "spheremix needs g++ 11 or clang++ 14 and later."
+#elif __cplusplus < 202002L && !(defined(_MSVC_LANG) && _MSVC_LANG >= 202002L)
+#error "spheremix needs C++20: compile with -std=c++20, or link spheremix::spheremix in CMake."
+#endif
+
 #if (defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || \
      (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)) && \
     !defined(SPHEREMIX_ALLOW_FAST_MATH)
