@@ -19,23 +19,21 @@ VERSION = r"(\d+\.\d+\.\d+)"
 NAMED = {  # file: where it names the version, each time
     "CITATION.cff": rf"^version: {VERSION}$",
     "packaging/vcpkg/ports/spheremix/vcpkg.json": rf'"version": "{VERSION}"',
-    "packaging/spack/packages/spheremix/package.py": rf'(?:version\("|spheremix@){VERSION}',
+    "packaging/spack/packages/spheremix/package.py": (rf'version\("{VERSION}"\)', rf"spheremix@{VERSION}`"),
     "packaging/conda/recipe.yaml": rf"^  version: {VERSION}$",
     "packaging/bazel/MODULE.bazel": rf'^    version = "{VERSION}",$',
-    "packaging/meson/subprojects/spheremix.wrap": rf"spheremix-{VERSION}\b",
+    "packaging/meson/subprojects/spheremix.wrap": (rf"^directory = spheremix-{VERSION}$",
+                                                  rf"^source_filename = spheremix-{VERSION}\.tar\.gz$"),
     "packaging/meson/subprojects/packagefiles/spheremix/meson.build": rf"version: '{VERSION}'",
     "packaging/ros/package.xml": rf"<version>{VERSION}</version>",
 }
 
 
-def found(pattern, file):
-    """What the pattern's matches in the file hold."""
-    path = ROOT / file
-    return re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else []
-
-
 def first(pattern, file):
-    return next(iter(found(pattern, file)), None)
+    """What the pattern's first match in the file holds, or None."""
+    path = ROOT / file
+    found = re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else None
+    return found and found[1]
 
 
 def git(*arguments):
@@ -55,10 +53,11 @@ def disagreements():
     newest = first(rf"^## {VERSION}\b", "CHANGELOG.md")
     if newest != version:
         wrong.append(f"CHANGELOG.md: its newest version is {newest}, the header's is {version}")
-    for file, pattern in NAMED.items():
-        named = found(pattern, file)
-        if set(named) != {version}:
-            wrong.append(f"{file}: its version is {' and '.join(named) or 'missing'}, the header's is {version}")
+    for file, patterns in NAMED.items():
+        for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+            named = first(pattern, file)
+            if named != version:
+                wrong.append(f"{file}: its version is {named}, the header's is {version}")
     return version, wrong
 
 
