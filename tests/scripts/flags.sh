@@ -39,10 +39,17 @@ wait
 cat "$out/g++.log"
 ! grep -q '^failed' "$out/g++.log" || status=1
 
+# A consumer's own warnings, the library found by -I as FetchContent does it, and no run-time types.
+strict="-Wall -Wextra -Wconversion -Wshadow -Wsign-conversion -Wold-style-cast -Wcast-align=strict -Wpedantic -Wdouble-promotion -Werror"
+strictly() { "$@" $strict -fno-rtti -std=c++20 -fopenmp -fsyntax-only -Iinclude -isystem "$eigen" tests/flags/warnings.cpp; }
+check "warnings: none under g++'s strictest, -fno-rtti" strictly g++ -Wuseless-cast
+check "warnings: none under clang++'s strictest, -fno-rtti" strictly clang++ -Wcast-align -Wno-unknown-warning-option
+
+header=host_device.hpp
 refused() { # words, compiler, flags ...
   words=$1
   shift
-  refusal=$(echo '#include "spheremix/core/host_device.hpp"' | "$@" -std=c++20 -Iinclude -E -x c++ - 2>&1 >/dev/null) && return 1
+  refusal=$(echo "#include \"spheremix/core/$header\"" | "$@" -std=c++20 -Iinclude -E -x c++ - 2>&1 >/dev/null) && return 1
   echo "$refusal" | grep -q "$words"
 }
 for compiler in g++ clang++; do
@@ -54,4 +61,7 @@ done
 check "refused: g++ -funsafe-math-optimizations" refused SPHEREMIX_ALLOW_FAST_MATH g++ -funsafe-math-optimizations
 check "refused: g++ -fassociative-math" refused SPHEREMIX_ALLOW_FAST_MATH g++ -fassociative-math -fno-signed-zeros -fno-trapping-math
 check "refused: g++ -mfpmath=387" refused "round to their own type" g++ -mfpmath=387
+header=checks.hpp
+check "refused: g++ -fno-exceptions" refused "std::invalid_argument" g++ -fno-exceptions
+check "refused: clang++ -fno-exceptions" refused "std::invalid_argument" clang++ -fno-exceptions
 exit $status

@@ -35,7 +35,7 @@ inline FileBytes map_file(const FilePath& path) {
     ::close(file);
     fail(path, S_ISDIR(about.st_mode) ? "is a folder" : "is not a regular file");
   }
-  const Index size = Index(about.st_size);
+  const Index size = about.st_size;
   void* const map =
       size == 0 ? nullptr : ::mmap(nullptr, std::size_t(size), PROT_READ, MAP_PRIVATE, file, 0);
   const int error = errno;

@@ -114,7 +114,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
   TileMemory<T> memory(threads, false);
   for (int k = 0; k < threads; ++k) memory.pack(k).keep_rows = true;
   // Two strips: the products of one and the tiles of the next are a single loop of tasks.
-  const auto size = std::size_t(std::min(kTileRows, n) * n);
+  const auto size = std::size_t((std::min)(kTileRows, n) * n);
   std::vector<T> strips(2 * size);
   std::vector<double> line(static_cast<std::size_t>(n));  // r_i
   std::vector<double> col_sums(std::size_t(kTileRows * parts(n, kTileCols)));

@@ -13,7 +13,7 @@ void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, co
   const int threads = threads_for(x.rows, y.rows, x.cols);
   TileMemory<T> memory(threads, false);
   std::vector<std::vector<T>> buffer(static_cast<std::size_t>(threads));
-  for (auto& b : buffer) b.resize(std::size_t(std::min(block, x.rows) * y.rows));
+  for (auto& b : buffer) b.resize(std::size_t((std::min)(block, x.rows) * y.rows));
   core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
     const Index i = task * block, rows = (std::min)(block, x.rows - i);
     const core::MatrixView<T> s{buffer[std::size_t(thread)].data(), rows, y.rows, y.rows};

@@ -119,9 +119,9 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   p.depth = depth;
   // Small tables are cut finer, so that every thread has work: 4 pieces are enough for what fits a
   // cache. Even pieces: 64 rows four times, not 84 three times and 4.
-  const bool small = n < 1024;
-  p.row_tile = small ? even_tile(n, std::max<Index>(84, (n + 3) / 4), n < 512 ? 32 : 28)
-                     : even_tile(n, 504, 84);
+  const bool fine = n < 1024;
+  p.row_tile = fine ? even_tile(n, std::max<Index>(84, (n + 3) / 4), n < 512 ? 32 : 28)
+                    : even_tile(n, 504, 84);
   p.col_tile = even_tile(m, 512, kChunk);
   p.stride = row_stride(m);
   const auto total = [&] { return other_bytes + core::bytes_of<SweepMemory<T>>(p, keep); };

@@ -32,8 +32,8 @@ inline constexpr Index kAbsent = -2;
 template <class T>
 struct PairTable {
   core::MatrixView<const T> x, y;
-  Index slots;           ///< special pairs a row
-  const Index* special;  ///< n x slots: column of the pair, kOutside or kAbsent
+  Index slot_count;      ///< special pairs a row
+  const Index* special;  ///< n x slot_count: column of the pair, kOutside or kAbsent
 };
 
 /// What the first sweep finds. sums are relative to their maximum; special pairs are not in them.
@@ -43,7 +43,7 @@ struct SoftmaxStatistics {
   double* row_sum;  ///< n
   T* col_max;       ///< m
   double* col_sum;  ///< m
-  T* special;       ///< n x slots: cosine of each special pair of the table
+  T* special;       ///< n x slot_count: cosine of each special pair of the table
 };
 
 /// What the second sweep needs: weights p = e^(z - row_shift) row_scale, likewise for columns.
@@ -53,7 +53,7 @@ struct SoftmaxWeights {
   T* row_scale;
   T* col_shift;
   T* col_scale;
-  double* special;  ///< n x slots: dL/dS of the special pairs
+  double* special;  ///< n x slot_count: dL/dS of the special pairs
 };
 
 namespace detail {
@@ -76,8 +76,8 @@ void merge_softmax(T& top, double& sum, T other_top, double other_sum) {
 /// Calls body(slot, column) for the special pairs of row i with a column in [first, first + count).
 template <class T, class Body>
 void for_special(const PairTable<T>& table, Index i, Index first, Index count, const Body& body) {
-  for (Index c = 0; c < table.slots; ++c) {
-    const Index j = table.special[i * table.slots + c];
+  for (Index c = 0; c < table.slot_count; ++c) {
+    const Index j = table.special[i * table.slot_count + c];
     if (j >= first && j < first + count) body(c, j - first);
   }
 }
@@ -88,10 +88,10 @@ void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView
                  std::type_identity_t<T>* special, PackBuffers<T>& pack) {
   Products::template times_transposed<T>(s, table.x.middle_rows(i0, s.rows),
                                          table.y.middle_rows(j0, s.cols), false, pack);
-  if (table.slots == 0) return;
+  if (table.slot_count == 0) return;
   for (Index i = 0; i < s.rows; ++i)
     for_special(table, i0 + i, j0, s.cols, [&](Index slot, Index j) {
-      if (special) special[(i0 + i) * table.slots + slot] = s(i, j);
+      if (special) special[(i0 + i) * table.slot_count + slot] = s(i, j);
       s(i, j) = -core::infinity<T>;
     });
 }
@@ -181,7 +181,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
                 Policy::kCols ? weights.col_scale + j : nullptr);
         for (Index r = 0; r < rows; ++r)
           for_special(table, first + i + r, j, cols, [&](Index slot, Index c) {
-            tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
+            tile(r, c) = T(weights.special[(first + i + r) * table.slot_count + slot]);
           });
       });
   pair_gradients<T, Products>(table.x, table.y, plan, g, g, first, memory, out, add_y);
