@@ -15,7 +15,7 @@ namespace {
 
 template <class T>
 bool same(const LossOutcome<T>& a, const LossOutcome<T>& b) {
-  bool equal = a.loss == b.loss && a.numbers == b.numbers;
+  bool equal = a.loss == b.loss && a.numbers == b.numbers && a.per_row == b.per_row;
   for (std::size_t k = 0; k < a.gradients.size(); ++k)
     equal = equal && a.gradients[k] == b.gradients[k];
   return equal;
@@ -27,6 +27,8 @@ double distance(const LossOutcome<T>& a, const LossOutcome<T>& b) {
   double worst = std::abs(a.loss - b.loss) / (1 + std::abs(b.loss));
   for (std::size_t k = 0; k < a.numbers.size(); ++k)
     worst = std::max(worst, std::abs(a.numbers[k] - b.numbers[k]) / (1 + std::abs(b.numbers[k])));
+  for (std::size_t k = 0; k < a.per_row.size(); ++k)
+    worst = std::max(worst, (a.per_row[k] - b.per_row[k]).norm() / (1e-3 + b.per_row[k].norm()));
   for (std::size_t k = 0; k < a.gradients.size(); ++k)
     worst = std::max(worst, double((a.gradients[k] - b.gradients[k]).norm()) /
                                 (1e-3 + double(b.gradients[k].norm())));
@@ -86,7 +88,7 @@ TEST_CASE("gradient: the slope of the loss along great circles") {
       };
       const double h = 2e-4;
       const double measured = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
-      CHECK(std::abs(slope) > 1e-4);  // or the law would say nothing
+      CHECK(std::abs(slope) > 1e-6);  // or the law would say nothing
       CHECK(std::abs(measured - slope) <= 1e-8 * (1 + std::abs(slope)));
     }
   }
@@ -140,10 +142,8 @@ TEST_CASE_TEMPLATE("reversal: the order of the pairs does not matter", T, float,
     const LossCall<T> call(loss.batches, 75, 9);
     auto back = loss.gradient(call.reversed());
     for (auto& g : back.gradients) g = RowMatrix<T>(g.colwise().reverse());
-    auto want = loss.gradient(call);
-    back.numbers.resize(std::min<std::size_t>(want.numbers.size(), 1));  // the rest is one a row
-    want.numbers.resize(back.numbers.size());
-    CHECK(distance(back, want) < 2000 * double(core::epsilon<T>));
+    for (auto& g : back.per_row) g = Vector<double>(g.reverse());
+    CHECK(distance(back, loss.gradient(call)) < 2000 * double(core::epsilon<T>));
   }
 }
 

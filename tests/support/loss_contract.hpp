@@ -39,7 +39,7 @@ struct LossCall {
     const RowMatrix<T> anchor = unit_rows<T>(n, d, 1);
     for (std::size_t k = 0; k < count; ++k) {
       const RowMatrix<T> other = unit_rows<T>(n, d, std::uint32_t(10 + k));
-      batches.push_back(k == 0 ? anchor : unit_mean(anchor, other, 0.2 + 0.1 * double(k)));
+      batches.push_back(k == 0 ? anchor : unit_mean(anchor, other, 0.13 + 0.06 * double(k)));
     }
     for (Index i = 0; i < n; ++i) {
       lambda[i] = T((3 * i + 1) % 11) / T(11);
@@ -75,6 +75,7 @@ struct LossOutcome {
   double loss = 0;
   std::vector<RowMatrix<T>> gradients;
   std::vector<double> numbers;
+  std::vector<Vector<double>> per_row;  ///< dL/dlambda where lambda is one a row
 };
 
 template <class T>
@@ -97,7 +98,7 @@ void collect(const Out& out, LossOutcome<T>& to) {
   to.loss = out.loss;
   const auto add = [&](const auto& x) {
     if constexpr (requires { x.size(); })
-      for (Index i = 0; i < x.size(); ++i) to.numbers.push_back(double(x[i]));
+      to.per_row.push_back(x.template cast<double>());
     else
       to.numbers.push_back(double(x));
   };

@@ -53,8 +53,7 @@ struct ClipM2Loss {
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     // Whether a budget is enough must not depend on the batch, which may need the direct route.
-    const auto plan =
-        m2_plan(call, gradients, core::budget_left(options.memory_budget, lambda_bytes));
+    const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
     std::optional<pairwise::MixPlan> shared;
     if (gradients && options.negatives == Negatives::replace)
       shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));
@@ -78,7 +77,7 @@ struct ClipM2Loss {
                                                             options.memory_budget, workspace, out);
     if (!computable(x, y, options.mix_temperature) || !(clip.loss <= core::largest<double>))
       return not_a_number(out);
-    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
+    Workspace::Frame frame = workspace.frame(plan.bytes);
     MixResult result{LambdaSlopes(x.rows, frame).each, clip.loss, clip.log_temperature};
     const ContrastResult mixed =
         run_m2(call, plan, frame, {out.dx, out.dy, true, true}, result.lambda);

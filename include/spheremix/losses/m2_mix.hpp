@@ -55,10 +55,9 @@ struct M2Loss {
                          options.negatives};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
-    const auto plan =
-        m2_plan(call, gradients, core::budget_left(options.memory_budget, lambda_bytes));
+    const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
     if (!computable(x, y, options.temperature)) return not_a_number(out);
-    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
+    Workspace::Frame frame = workspace.frame(plan.bytes);
     MixResult result{LambdaSlopes(x.rows, frame).each};
     const ContrastResult one = run_m2(call, plan, frame, out, result.lambda);
     result.loss = one.loss;

@@ -57,12 +57,14 @@ struct M2Arrays {
   }
 };
 
+/// other_bytes: of the budget, what the caller needs itself.
 template <class T>
-pairwise::Plan<T> m2_plan(const M2Call<T>& call, bool gradients, std::size_t budget) {
+pairwise::Plan<T> m2_plan(const M2Call<T>& call, bool gradients, std::size_t budget,
+                          std::size_t other_bytes) {
   using Policy = math::SoftmaxPair<T, true, false>;
   return pairwise::make_plan<T>(call.function, call.x.rows, m2_keys(call), call.x.cols,
                                 pairwise::keep_for<Policy>(gradients), budget,
-                                core::bytes_of<M2Arrays<T>>(call, gradients));
+                                other_bytes + core::bytes_of<M2Arrays<T>>(call, gradients));
 }
 
 /// Value, and with out.dx gradients; dL/dlambda of each row is added to out_lambda.

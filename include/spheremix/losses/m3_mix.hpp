@@ -85,15 +85,15 @@ MixResult run_m3(const char* function, MatrixView<const T> x, MatrixView<const T
                     l = side(y, x, lambda.l, options.weight_l, false),
                     vl = side(x, y, lambda.vl, options.weight_vl, true);
   const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(4 * n);
-  const std::size_t budget = core::budget_left(options.memory_budget, lambda_bytes);
-  const auto m2_cut = m2_plan(m2, gradients, budget);
-  const auto side_cut = side_plan(v, gradients, budget),
-             both_cut = side_plan(vl, gradients, budget);
+  const std::size_t budget = options.memory_budget;
+  const auto m2_cut = m2_plan(m2, gradients, budget, lambda_bytes);
+  const auto side_cut = side_plan(v, gradients, budget, lambda_bytes),
+             both_cut = side_plan(vl, gradients, budget, lambda_bytes);
   if (!computable(x, y, (std::min)(options.temperature, options.mix_temperature)))
     return not_a_number(out);
 
   Workspace::Frame frame =
-      workspace.frame(lambda_bytes + (std::max)({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
+      workspace.frame((std::max)({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
   MixResult result{LambdaSlopes(4 * n, frame).each};
   bool started = false;
   const auto to = [&](bool exchange) {

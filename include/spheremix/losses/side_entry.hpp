@@ -32,10 +32,9 @@ struct SideLoss {
                            targets};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
-    const auto plan =
-        side_plan(call, gradients, core::budget_left(options.memory_budget, lambda_bytes));
+    const auto plan = side_plan(call, gradients, options.memory_budget, lambda_bytes);
     if (!computable(x, y, options.temperature)) return not_a_number(out);
-    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
+    Workspace::Frame frame = workspace.frame(plan.bytes);
     MixResult result{LambdaSlopes(x.rows, frame).each};
     const pairwise::PairGradients<T> to =
         exchange ? pairwise::PairGradients<T>{out.dy, out.dx} : out;

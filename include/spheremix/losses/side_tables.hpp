@@ -70,12 +70,14 @@ struct SideArrays {
         contrast(call.x.rows, call.x.rows, 2, true, gradients, frame) {}
 };
 
+/// other_bytes: of the budget, what the caller needs itself.
 template <class T>
-pairwise::Plan<T> side_plan(const SideCall<T>& call, bool gradients, std::size_t budget) {
+pairwise::Plan<T> side_plan(const SideCall<T>& call, bool gradients, std::size_t budget,
+                            std::size_t other_bytes) {
   using Policy = math::SoftmaxPair<T, true, true>;
   return pairwise::make_plan<T>(call.function, call.x.rows, call.x.rows, call.x.cols,
                                 pairwise::keep_for<Policy>(gradients), budget,
-                                core::bytes_of<SideArrays<T>>(call, gradients));
+                                other_bytes + core::bytes_of<SideArrays<T>>(call, gradients));
 }
 
 /// The mixtures of a mixed side.
