@@ -85,6 +85,7 @@ struct HalfTile {
       }
       copies_commit();
     };
+#pragma unroll 1  // the code is long, and runs once
     for (unsigned s = 0; s + 1 < kStages; ++s) begin(s);
     for (Index step = 0; step < steps; ++step) {
       copies_wait<kStages - 2>();
