@@ -59,7 +59,7 @@ struct ClipM2Loss {
       shared = shared_plan<T>(x.rows, less(options.memory_budget, lambda_bytes));
     if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
-      if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
+      if (!computable(x, y, (std::min)(options.temperature, options.mix_temperature)))
         return not_a_number(out);
       Workspace::Frame frame = workspace.frame(shared_bytes<T>(*shared) + lambda_bytes);
       MixResult result{zeros(frame, x.rows)};

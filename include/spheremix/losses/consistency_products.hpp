@@ -42,7 +42,7 @@ template <class T>
 double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double a, double b,
                             double weight, Workspace& workspace, MatrixView<T> dx, MatrixView<T> dy,
                             bool add) {
-  const Index n = x.rows, d = x.cols, side = std::min(n, d);
+  const Index n = x.rows, d = x.cols, side = (std::min)(n, d);
   const bool gradients = dx.data != nullptr, linear = d < n;
   const double alpha = (a + b) / 2, beta = (b - a) / 2;
   const int threads =

@@ -37,12 +37,12 @@ struct Contrast {
   MatrixView<const T> x, y;
   double temperature;
   double weight;  ///< of the mean over lines: 1 for info_nce, 1/2 for each direction of clip
-  Index slots = 1;
-  const Index* special = nullptr;   ///< n x slots
-  const double* targets = nullptr;  ///< n x slots, or null: 1 in every slot that takes part
+  Index slot_count = 1;
+  const Index* special = nullptr;   ///< n x slot_count
+  const double* targets = nullptr;  ///< n x slot_count, or null: 1 in every slot that takes part
   Index masked = -1;
-  const T* outside = nullptr;         ///< n cosines of the pairs in slots marked kOutside
-  double* target_gradient = nullptr;  ///< n x slots, or null: dL/d(target) is added here
+  const T* outside = nullptr;         ///< n cosines of the pairs in slot_count marked kOutside
+  double* target_gradient = nullptr;  ///< n x slot_count, or null: dL/d(target) is added here
 };
 
 /// What comes back besides the gradients.
@@ -50,17 +50,17 @@ struct ContrastResult {
   double loss = 0;
   double log_temperature = 0;  ///< of this table
   const double* special =
-      nullptr;  ///< n x slots: dL/dS of the special pairs, while the frame lives
+      nullptr;  ///< n x slot_count: dL/dS of the special pairs, while the frame lives
 };
 
 /// Bytes of the arrays of one run, without the sweeps' own.
 template <class T>
-std::size_t contrast_bytes(Index n, Index m, Index slots, bool cols, bool gradients) {
+std::size_t contrast_bytes(Index n, Index m, Index slot_count, bool cols, bool gradients) {
   const auto count = [](Index k) { return std::size_t(k); };
   std::size_t bytes = Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n)) +
-                      Workspace::bytes_for<T>(count(n * slots));
+                      Workspace::bytes_for<T>(count(n * slot_count));
   if (gradients)
-    bytes += 2 * Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n * slots));
+    bytes += 2 * Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n * slot_count));
   if (cols) {
     bytes += Workspace::bytes_for<T>(count(m)) + Workspace::bytes_for<double>(count(m)) +
              Workspace::bytes_for<ColumnLine<T>>(count(m));
@@ -97,7 +97,7 @@ struct GradientRows {
 template <class T>
 bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
   const double bound = pairwise::largest_norm(x) * pairwise::largest_norm(y);
-  return bound * std::max(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
+  return bound * (std::max)(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
 }
 
 template <class T>
@@ -110,7 +110,7 @@ void fill_nan(MatrixView<T> x) {
 template <class T, bool Cols, class Products = pairwise::PlainProducts>
 ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>& plan,
                             Workspace::Frame& frame, const pairwise::PairGradients<T>& out) {
-  const Index n = contrast.x.rows, m = contrast.y.rows, slots = contrast.slots;
+  const Index n = contrast.x.rows, m = contrast.y.rows, slot_count = contrast.slot_count;
   const bool gradients = out.dx.data != nullptr;
   const auto take = [&]<class U>(U*& array, Index count) {
     array = frame.take<U>(std::size_t(count));
@@ -120,11 +120,11 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>
   ColumnLine<T>* lines = nullptr;
   take(stats.row_max, n);
   take(stats.row_sum, n);
-  take(stats.special, n * slots);
+  take(stats.special, n * slot_count);
   if (gradients) {
     take(weights.row_shift, n);
     take(weights.row_scale, n);
-    take(weights.special, n * slots);
+    take(weights.special, n * slot_count);
   }
   if constexpr (Cols) {
     take(stats.col_max, m);
@@ -135,10 +135,10 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>
       take(weights.col_scale, m);
     }
   }
-  const pairwise::PairTable<T> table{contrast.x, contrast.y, slots, contrast.special};
+  const pairwise::PairTable<T> table{contrast.x, contrast.y, slot_count, contrast.special};
   if (contrast.outside)
-    for (Index i = 0; i < n * slots; ++i)
-      if (contrast.special[i] == pairwise::kOutside) stats.special[i] = contrast.outside[i / slots];
+    for (Index i = 0; i < n * slot_count; ++i)
+      if (contrast.special[i] == pairwise::kOutside) stats.special[i] = contrast.outside[i / slot_count];
   const T scale = T(1 / contrast.temperature);
   const Targets<T> targets{table, contrast.targets, contrast.masked, scale,
                            contrast.target_gradient};
@@ -161,8 +161,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>
   }
   if (gradients) {
     result.special = weights.special;
-    for (Index i = 0; i < n * slots; ++i)
-      if (contrast.special[i] != pairwise::kAbsent && i % slots != contrast.masked)
+    for (Index i = 0; i < n * slot_count; ++i)
+      if (contrast.special[i] != pairwise::kAbsent && i % slot_count != contrast.masked)
         moment += weights.special[i] * double(stats.special[i]);
     result.log_temperature = -moment;
   }

@@ -46,7 +46,7 @@ struct DecoupledMixupOptions {
 
 namespace detail {
 
-inline double softplus(double u) { return std::max(u, 0.0) + std::log1p(std::exp(-std::abs(u))); }
+inline double softplus(double u) { return (std::max)(u, 0.0) + std::log1p(std::exp(-std::abs(u))); }
 inline double sigmoid(double u) {
   const double e = std::exp(-std::abs(u));
   return u > 0 ? 1 / (1 + e) : e / (1 + e);

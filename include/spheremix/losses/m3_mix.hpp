@@ -89,11 +89,11 @@ MixResult run_m3(const char* function, MatrixView<const T> x, MatrixView<const T
   const auto m2_cut = m2_plan(m2, gradients, budget);
   const auto side_cut = side_plan(v, gradients, budget),
              both_cut = side_plan(vl, gradients, budget);
-  if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
+  if (!computable(x, y, (std::min)(options.temperature, options.mix_temperature)))
     return not_a_number(out);
 
   Workspace::Frame frame =
-      workspace.frame(lambda_bytes + std::max({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
+      workspace.frame(lambda_bytes + (std::max)({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
   MixResult result{zeros(frame, 4 * n)};
   bool started = false;
   const auto to = [&](bool exchange) {

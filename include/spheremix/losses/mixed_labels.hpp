@@ -118,11 +118,11 @@ double mean_over_mixed(MatrixView<const T> z, Index k, const Labels& labels_of, 
   const double each = 1 / double(z.rows);
   return each * metrics::detail::sum_over_rows(z.rows, [&](Index i) {
            Index small_labels[8];
-           double small[16];
+           double few[16];
            std::vector<Index> more_labels(std::size_t(k > 8 ? k : 0));
            std::vector<double> more(std::size_t(k > 8 ? 2 * k : 0));
            Index* const label = k > 8 ? more_labels.data() : small_labels;
-           double* const weight = k > 8 ? more.data() : small;
+           double* const weight = k > 8 ? more.data() : few;
            double* const gradient = weight + k;
            T* const to = dz.data ? dz.row(i) : nullptr;
            for (Index c = 0; c < k; ++c) gradient[c] = 0;

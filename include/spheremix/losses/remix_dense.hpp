@@ -67,8 +67,8 @@ struct RemixRows {
     for (Index i = 0; i < order.n; ++i) {
       while (!(order.label[low] > order.label[i] - o.window)) ++low;
       while (high < order.n && order.label[high] < order.label[i] + o.window) ++high;
-      lefts[i] = o.mix_positives ? std::min(low, order.first[i]) : order.first[i];
-      ends[i] = o.mix_positives ? std::max(high, order.last[i]) : order.last[i];
+      lefts[i] = o.mix_positives ? (std::min)(low, order.first[i]) : order.first[i];
+      ends[i] = o.mix_positives ? (std::max)(high, order.last[i]) : order.last[i];
     }
   }
   Index left(Index i) const { return lefts[i]; }
@@ -142,7 +142,7 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
     };
     double top = -core::infinity<double>, sum = 0, wanted = 0, mean = 0;
     each_term(
-        [&](double z, double, bool, double, Index, Index, double) { top = std::max(top, z); });
+        [&](double z, double, bool, double, Index, Index, double) { top = (std::max)(top, z); });
     each_term([&](double z, double w, bool positive, double, Index, Index, double) {
       const double e = w * std::exp(z - top);
       sum += e;

@@ -42,7 +42,7 @@ struct SoftmaxRow {
 template <class T>
 SoftmaxRow<T> softmax_row(T* s, Index n, T scale, T* e) {
   const T largest = SPHEREMIX_DISPATCH(row_largest<T>)(s, n);
-  SoftmaxRow<T> row{scale * largest, Index(std::find(s, s + n, largest) - s), 0};
+  SoftmaxRow<T> row{core::rounded(scale * largest), Index(std::find(s, s + n, largest) - s), 0};
   s[row.best] = -core::infinity<T>;
   row.others = SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, row.top, e, n);
   s[row.best] = largest;
@@ -94,7 +94,7 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
         double below = 0, wanted = 0;  // sums of top - z and of the cosines of the positives
         for (Index j = first; j < last; ++j) {
           if (j == i) continue;
-          below += double(soft.top) - double(scale * s[j]);
+          below += double(soft.top) - double(core::rounded(scale * s[j]));
           wanted += double(s[j]);
         }
         loss[i] = below / double(count) + soft.log_total();

@@ -84,7 +84,7 @@ struct RemixAnchor {
       share[k] = T(lambda(order.place[i], order.place[k]));
       mixed[k] = scale * (share[k] * self + (T(1) - share[k]) * s[k]);
     }
-    top = std::max(top, SPHEREMIX_DISPATCH(row_largest<T>)(mixed, n));
+    top = (std::max)(top, SPHEREMIX_DISPATCH(row_largest<T>)(mixed, n));
     SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, top, real, n);
     std::copy_n(mixed, n, back);  // the logits, for the moment
     SPHEREMIX_DISPATCH(row_exponential<T>)(mixed, T(1), top, mixed, n);

@@ -163,13 +163,13 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < mined[i]; ++k) {
       const Triplet t = triplets[start[i] + k];
-      const double near = distance(i, t.positive), far = distance(i, t.negative);
-      const double lack = o.margin + near - far;
+      const double to_positive = distance(i, t.positive), to_negative = distance(i, t.negative);
+      const double lack = o.margin + to_positive - to_negative;
       if (!(lack > 0)) continue;
       ++result.active;
       result.loss += line * lack;
-      pull(i, t.positive, near, line);
-      pull(i, t.negative, far, -line);
+      pull(i, t.positive, to_positive, line);
+      pull(i, t.negative, to_negative, -line);
     }
   if (dx.data)
     for (Index i = 0; i < n; ++i)

@@ -81,7 +81,7 @@ std::vector<double> singular_values(const char* function, core::MatrixView<const
   const Eigen::MatrixXd moment = wide_product(wide, wide, x.cols <= x.rows);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(moment, Eigen::EigenvaluesOnly);
   const double noise =
-      4e-16 * double(moment.rows()) * std::max(0.0, solver.eigenvalues().maxCoeff());
+      4e-16 * double(moment.rows()) * (std::max)(0.0, solver.eigenvalues().maxCoeff());
   std::vector<double> sigma;
   for (Index k = moment.rows() - 1; k >= 0; --k) {
     const double square = solver.eigenvalues()[k];

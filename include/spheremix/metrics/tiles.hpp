@@ -67,7 +67,7 @@ void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y,
   TileMemory<T> memory(threads, true);
   core::parallel_for(row_tiles * col_tiles, threads, [&](Index task, int thread) {
     const Index i = task % row_tiles * kTileRows, j = task / row_tiles * kTileCols;
-    const Index rows = std::min(kTileRows, x.rows - i), cols = std::min(kTileCols, y.rows - j);
+    const Index rows = (std::min)(kTileRows, x.rows - i), cols = (std::min)(kTileCols, y.rows - j);
     if (upper && j + cols - 1 <= i) return;
     const auto tile = memory.tile(thread, rows, cols);
     pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, cols), false,
@@ -84,9 +84,9 @@ void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y
   const int threads = threads_for(x.rows, y.rows, x.cols);
   TileMemory<T> memory(threads, true);
   core::parallel_for(parts(x.rows, kTileRows), threads, [&](Index task, int thread) {
-    const Index i = task * kTileRows, rows = std::min(kTileRows, x.rows - i);
+    const Index i = task * kTileRows, rows = (std::min)(kTileRows, x.rows - i);
     for (Index j = 0; j < y.rows; j += kTileCols) {
-      const auto tile = memory.tile(thread, rows, std::min(kTileCols, y.rows - j));
+      const auto tile = memory.tile(thread, rows, (std::min)(kTileCols, y.rows - j));
       pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, tile.cols),
                                     false, memory.pack(thread));
       body(i, j, tile);
@@ -102,7 +102,7 @@ std::vector<T> paired_products(core::MatrixView<const T> x, core::MatrixView<con
   const int threads = threads_for(x.rows, block, x.cols);
   TileMemory<T> memory(threads, true);
   core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
-    const Index i = task * block, rows = std::min(block, x.rows - i);
+    const Index i = task * block, rows = (std::min)(block, x.rows - i);
     const auto tile = memory.tile(thread, rows, rows);
     pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(i, rows), false,
                                   memory.pack(thread));

@@ -16,7 +16,7 @@ class DenseProducts {
  public:
   /// Threads for products of `flops` operations.
   static int threads_for(double flops) {
-    return flops < 4e6 ? 1 : std::min(core::max_threads(), 16);
+    return flops < 4e6 ? 1 : (std::min)(core::max_threads(), 16);
   }
   static std::size_t bytes(int threads) {
     using core::Workspace;
@@ -62,7 +62,7 @@ class DenseProducts {
   void blocks(Index rows, const Body& body) {
     constexpr Index block = 84;
     core::parallel_for((rows + block - 1) / block, threads_, [&](Index task, int thread) {
-      body(task * block, std::min(block, rows - task * block), pack_[thread]);
+      body(task * block, (std::min)(block, rows - task * block), pack_[thread]);
     });
   }
 

@@ -9,6 +9,7 @@
 
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/isa.hpp"
+#include "spheremix/core/rounded.hpp"
 #include "spheremix/core/view.hpp"
 #include "spheremix/pairwise/mix_block.hpp"
 

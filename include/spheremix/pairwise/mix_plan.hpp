@@ -28,7 +28,7 @@ struct MixPlan {
   Index group;   ///< strips merged together
   int threads;
 
-  Index first(Index i) const { return std::min(n, i * block); }
+  Index first(Index i) const { return (std::min)(n, i * block); }
   Index count(Index i) const { return first(i + 1) - first(i); }
 
   /// Numbers in the tables of strips [0, j).
@@ -36,15 +36,15 @@ struct MixPlan {
   /// Numbers in one of the places.
   Index place() const {
     Index most = 0;
-    for (Index j = std::max(kept, blocks - 2); j < blocks; ++j)
-      most = std::max(most, before(j + 1) - before(j));
+    for (Index j = (std::max)(kept, blocks - 2); j < blocks; ++j)
+      most = (std::max)(most, before(j + 1) - before(j));
     return places > 0 ? most : 0;
   }
   /// Numbers in the tables of a pair of blocks.
   Index tile() const { return 4 * block * block; }
   /// Numbers in all: the first sweep has a tile a thread where the second has the places.
   Index numbers() const {
-    return before(kept) + (places > 0 ? std::max(places * place(), Index(threads) * tile()) : 0);
+    return before(kept) + (places > 0 ? (std::max)(places * place(), Index(threads) * tile()) : 0);
   }
   /// Numbers that blocks say about each other's lines, for one value a line.
   Index partials() const { return group * n + (group < blocks ? blocks * group * block : 0); }

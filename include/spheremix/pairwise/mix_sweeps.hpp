@@ -83,7 +83,7 @@ class MixSweeps {
       const Index n = plan_.n, parts = plan_.threads * tiles(n, Index(plan_.threads) * 512);
       const Index size = tiles(n, parts);
       core::parallel_for(tiles(n, size), plan_.threads, [&](Index task, int thread) {
-        products.rows(task * size, std::min(n, (task + 1) * size), threads_[thread]);
+        products.rows(task * size, (std::min)(n, (task + 1) * size), threads_[thread]);
       });
     } else {
       over_strips(products, gradient, da, db);
@@ -165,7 +165,7 @@ class MixSweeps {
   void over_groups(const Body& body) {
     for (Index begin = 0; begin < plan_.blocks; begin += plan_.group) {
       partials_.begin(begin);
-      body(begin, std::min(plan_.blocks, begin + plan_.group));
+      body(begin, (std::min)(plan_.blocks, begin + plan_.group));
     }
   }
 

@@ -23,7 +23,7 @@ namespace spheremix::pairwise {
 inline Index even_tile(Index n, Index most, Index unit) {
   const Index parts = std::max<Index>(1, (n + most - 1) / most);
   const Index piece = (n + parts - 1) / parts;
-  return std::max(unit, (piece + unit - 1) / unit * unit);
+  return (std::max)(unit, (piece + unit - 1) / unit * unit);
 }
 
 inline Index tiles(Index n, Index tile) { return (n + tile - 1) / tile; }
@@ -49,7 +49,7 @@ struct Plan {
   std::size_t bytes;  ///< temporary memory in all
 
   Index strip_first(Index s) const { return s * strip_rows; }
-  Index strip_count(Index s) const { return std::min(strip_rows, n - s * strip_rows); }
+  Index strip_count(Index s) const { return (std::min)(strip_rows, n - s * strip_rows); }
 };
 
 /// What each thread of a sweep has of its own. `tile` is null where strips are kept.
@@ -100,8 +100,8 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   p.depth = depth;
   // Small tables are cut finer, so that every thread has work: 4 pieces are enough for what fits a
   // cache. Even pieces: 64 rows four times, not 84 three times and 4.
-  const bool small = n < 1024;
-  p.row_tile = small ? even_tile(n, std::max<Index>(84, (n + 3) / 4), n < 512 ? 32 : 28)
+  const bool fine = n < 1024;
+  p.row_tile = fine ? even_tile(n, std::max<Index>(84, (n + 3) / 4), n < 512 ? 32 : 28)
                      : even_tile(n, 504, 84);
   p.col_tile = even_tile(m, 512, kChunk);
   p.stride = (m + 15) / 16 * 16 + 16;

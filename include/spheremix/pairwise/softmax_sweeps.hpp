@@ -33,8 +33,8 @@ inline constexpr Index kAbsent = -2;
 template <class T>
 struct PairTable {
   core::MatrixView<const T> x, y;
-  Index slots;           ///< special pairs a row
-  const Index* special;  ///< n x slots: column of the pair, kOutside or kAbsent
+  Index slot_count;           ///< special pairs a row
+  const Index* special;  ///< n x slot_count: column of the pair, kOutside or kAbsent
 };
 
 /// What the first sweep finds. sums are relative to their maximum; special pairs are not in them.
@@ -44,7 +44,7 @@ struct SoftmaxStatistics {
   double* row_sum;  ///< n
   T* col_max;       ///< m
   double* col_sum;  ///< m
-  T* special;       ///< n x slots: cosine of each special pair of the table
+  T* special;       ///< n x slot_count: cosine of each special pair of the table
 };
 
 /// What the second sweep needs: weights p = e^(z - row_shift) row_scale, likewise for columns.
@@ -54,7 +54,7 @@ struct SoftmaxWeights {
   T* row_scale;
   T* col_shift;
   T* col_scale;
-  double* special;  ///< n x slots: dL/dS of the special pairs
+  double* special;  ///< n x slot_count: dL/dS of the special pairs
 };
 
 namespace detail {
@@ -104,7 +104,7 @@ class SweepMemory {
 
   /// Strip s of S: its own memory or, past the kept ones, the last strip's.
   core::MatrixView<T> strip(Index s) const {
-    const Index place = std::min(s, plan_.kept_strips - 1);
+    const Index place = (std::min)(s, plan_.kept_strips - 1);
     return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m,
             plan_.stride};
   }
@@ -121,8 +121,8 @@ class SweepMemory {
 /// Calls body(slot, column) for the special pairs of row i with a column in [first, first + count).
 template <class T, class Body>
 void for_special(const PairTable<T>& table, Index i, Index first, Index count, const Body& body) {
-  for (Index c = 0; c < table.slots; ++c) {
-    const Index j = table.special[i * table.slots + c];
+  for (Index c = 0; c < table.slot_count; ++c) {
+    const Index j = table.special[i * table.slot_count + c];
     if (j >= first && j < first + count) body(c, j - first);
   }
 }
@@ -133,10 +133,10 @@ void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView
                  std::type_identity_t<T>* special, PackBuffers<T>& pack) {
   Products::template times_transposed<T>(s, table.x.middle_rows(i0, s.rows),
                                          table.y.middle_rows(j0, s.cols), false, pack);
-  if (table.slots == 0) return;
+  if (table.slot_count == 0) return;
   for (Index i = 0; i < s.rows; ++i)
     for_special(table, i0 + i, j0, s.cols, [&](Index slot, Index j) {
-      if (special) special[(i0 + i) * table.slots + slot] = s(i, j);
+      if (special) special[(i0 + i) * table.slot_count + slot] = s(i, j);
       s(i, j) = -core::infinity<T>;
     });
 }
@@ -150,7 +150,7 @@ void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Bo
   core::parallel_for(row_tiles * col_tiles, plan.threads, [&](Index task, int thread) {
     const Index r = task % row_tiles, c = task / row_tiles;
     const Index i = r * plan.row_tile, j = c * plan.col_tile;
-    body(r, c, i, std::min(plan.row_tile, rows - i), j, std::min(plan.col_tile, plan.m - j),
+    body(r, c, i, (std::min)(plan.row_tile, rows - i), j, (std::min)(plan.col_tile, plan.m - j),
          thread);
   });
 }
@@ -178,7 +178,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
   constexpr Index chunk = 512;
   if constexpr (Policy::kRows)
     core::parallel_for(tiles(rows, chunk), plan.threads, [&](Index task, int) {
-      for (Index i = task * chunk; i < std::min(rows, (task + 1) * chunk); ++i) {
+      for (Index i = task * chunk; i < (std::min)(rows, (task + 1) * chunk); ++i) {
         T top = -core::infinity<T>;
         double sum = 0;
         for (Index c = 0; c < tiles(plan.m, plan.col_tile); ++c)
@@ -190,7 +190,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
     });
   if constexpr (Policy::kCols)
     core::parallel_for(tiles(plan.m, chunk), plan.threads, [&](Index task, int) {
-      for (Index j = task * chunk; j < std::min(plan.m, (task + 1) * chunk); ++j) {
+      for (Index j = task * chunk; j < (std::min)(plan.m, (task + 1) * chunk); ++j) {
         T top = s == 0 ? -core::infinity<T> : stats.col_max[j];
         double sum = s == 0 ? 0 : stats.col_sum[j];
         for (Index r = 0; r < tiles(rows, plan.row_tile); ++r)
@@ -224,7 +224,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
                 Policy::kCols ? weights.col_scale + j : nullptr);
         for (Index r = 0; r < rows; ++r)
           for_special(table, first + i + r, j, cols, [&](Index slot, Index c) {
-            tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
+            tile(r, c) = T(weights.special[(first + i + r) * table.slot_count + slot]);
           });
       });
   pair_gradients<T, Products>(table.x, table.y, plan, g, g, first, memory, out, add_y);

@@ -43,7 +43,7 @@ T rescue_scale(T top) {
 template <class T>
 bool has_all_digits(T squares) {
   return squares >= core::smallest_normal<T> / (core::epsilon<T> * core::epsilon<T>)&&squares <=
-         core::largest<T>;
+         core::rounded(core::largest<T>);  // rounded: or -ffinite-math-only takes it for granted
 }
 
 /// |x| = norm / scale. norm is 0 for a zero row and NaN for a row that is not finite.
@@ -57,7 +57,7 @@ ScaledNorm<T> rescued_norm(const T* x, Index d) {
   T top = 0;
   for (Index k = 0; k < d; ++k) {
     if (!std::isfinite(x[k])) return {core::nan<T>, T(1)};
-    top = std::max(top, std::abs(x[k]));
+    top = (std::max)(top, std::abs(x[k]));
   }
   if (top == 0) return {T(0), T(1)};
   const T scale = rescue_scale(top);
