@@ -17,6 +17,7 @@
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
 #          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
+#          machine_code  instructions a pair, code bytes, spills and calls of the hot device kernels, optimised (sm_90), where there is nvcc
 # Only when asked for
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
 #          recipes    packaging/: Conan, Meson and vcpkg's port make the package and use it, the rest is parsed: 2 min
@@ -29,7 +30,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda"
+default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda machine_code"
 more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
@@ -181,6 +182,13 @@ stage_cuda() {
     echo "   no nvcc here: device code was not compiled"
   fi
 }
+stage_machine_code() {
+  if command -v nvcc >/dev/null; then
+    script python3 tests/gpu/machine_code.py
+  else
+    echo "   skipped: no nvcc here: machine code was not counted"
+  fi
+}
 stage_faults() {
   script sh -c "{ python3 tests/scripts/plant_faults.py -j $jobs; python3 tests/gpu/plant_faults.py; } |
     sed 's/^killed: /passed: killed /; s/^SURVIVED: /failed: survived /; s/^NOT FOUND: \|^DOES NOT BUILD/failed: &/'"
@@ -191,7 +199,7 @@ stage_faults() {
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | platforms | \
-      cuda | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
+      cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2

@@ -72,7 +72,7 @@ def disassembler():
     if not programs():
         venv.create(folder, with_pip=True)
         if subprocess.run([folder / "bin/pip", "install", "-q", "nvidia-cuda-cuobjdump~=13.0", "nvidia-cuda-nvdisasm~=13.0"]).returncode:
-            sys.exit(print("skipped: machine code of the device kernels (no cuobjdump here, and PyPI does not answer)"))
+            sys.exit(print("note: skipped: machine code of the device kernels (no cuobjdump here, and PyPI does not answer)"))
     return programs()[-1].parent
 
 

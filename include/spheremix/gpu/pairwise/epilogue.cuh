@@ -156,6 +156,7 @@ __device__ __forceinline__ void put_cols(T* part, int first, T (&v)[kColLanes], 
 
 template <class Tile, class T>
 __device__ __forceinline__ void put_all_rows(T* part, const T (&v)[Tile::kRows]) {
+  static_assert(Tile::kRows % kRowLanes == 0 && Tile::kCols % kColLanes == 0);
 #pragma unroll
   for (int r0 = 0; r0 < Tile::kRows; r0 += kRowLanes) {
     T four[kRowLanes];
