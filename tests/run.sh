@@ -14,7 +14,8 @@
 #          readme     every snippet and command of the README
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
-#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
+#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one;
+#                     tests/gpu_run.sh run without a GPU
 # Only when asked for
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
@@ -166,8 +167,13 @@ stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
-    script sh tests/gpu/compile.sh
+    export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # two programs of the many, and the run that a machine without a GPU can do
+    script sh -c 'python3 tests/gpu/run_test.py
+      sh tests/gpu_run.sh build pairwise_stored_tile gemm_rates | sed "s/^built: /passed: built /"
+      if OUT="$1/gpu-run" SPHEREMIX_GPU_SECONDS=60 sh tests/gpu_run.sh run; then echo "passed: gpu_run.sh run"; else echo "failed: gpu_run.sh run"; fi
+      sh tests/gpu/compile.sh' cuda "$out"
   else
+    script python3 tests/gpu/run_test.py
     echo "   no nvcc here: device code was not compiled"
   fi
 }

@@ -22,13 +22,12 @@ struct PairTerm {
 template <class Tile, class Policy>
 struct OneSweepKernel {
   using T = typename Tile::Sum;
-  using Input = typename Tile::Input;
   using Weight = typename Tile::Weight;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
   static constexpr unsigned kEdge = Tile::kEdge;
   static constexpr std::size_t kShared = Tile::kShared;
 
-  core::MatrixView<const Input> x, y;
+  typename OperandOf<Tile>::Type x, y;
   Range range;
   Policy policy;
   Excluded excluded = {};

@@ -43,13 +43,12 @@ __device__ __forceinline__ void store_weights(typename Tile::Weight* to, Index s
 template <class Tile, class Policy>
 struct WeightsKernel {
   using T = typename Tile::Sum;
-  using Input = typename Tile::Input;
   using Weight = typename Tile::Weight;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
   static constexpr unsigned kEdge = Tile::kEdge;
   static constexpr std::size_t kShared = Tile::kShared;
 
-  core::MatrixView<const Input> x, y;
+  typename OperandOf<Tile>::Type x, y;
   Index y_first;  ///< the column of the table that y's row 0 stands for
   Range range;
   Policy policy;
