@@ -212,9 +212,10 @@ def percentages(text):
     """Of ncu's raw page for one launch: the counters that decide, under names of their own."""
     rows = list(csv.reader(io.StringIO(text[text.index('"ID"'):])))
     values = {}
-    for name, value in zip(rows[0], rows[2] if len(rows) > 2 else []):
+    to_us = {"ns": 1e-3, "nsecond": 1e-3, "usecond": 1, "ms": 1e3, "msecond": 1e3, "s": 1e6, "second": 1e6}
+    for name, unit, value in zip(rows[0], *rows[1:3]) if len(rows) > 2 else ():
         try:
-            values[name] = float(value.replace(",", ""))
+            values[name] = float(value.replace(",", "")) * (to_us.get(unit, 1) if name.startswith("gpu__time") else 1)
         except ValueError:
             pass
     first = lambda *patterns: next((v for p in patterns for k, v in values.items() if re.search(p, k)), None)

@@ -21,7 +21,7 @@ struct ClipOptions {
 };
 
 /// Scratch of clip and clip_with_gradient in bytes, for these very views (aligned fp16 rows need no
-/// copy).
+/// copy) and products.
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t clip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                        const ClipOptions& asked = {}, const Products& products = {}) {

@@ -5,7 +5,7 @@
 //          + col_weight sum_j softplus(lse_{i != j} L_ij - L_jj),   L = X Y^T / tau
 //
 // Memory   for any N: the operands (4 N D bytes unless X and Y are fp16 rows on 16-byte
-//          boundaries), 23 N bytes and at most 33 MiB.
+//          boundaries), 23 N bytes and at most 33 MiB (with products by cuBLASLt as it says).
 // Kernels  2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3.
 #pragma once
 
