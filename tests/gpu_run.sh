@@ -171,9 +171,10 @@ run() {
   export SPHEREMIX_SAMPLES="$work/samples" PYTHONUNBUFFERED=1
 
   # 1. What is here.
-  gpu=$(nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | words)
+  gpu= # empty: none
+  ! nvidia-smi -L >/dev/null 2>&1 || gpu=$(nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | words)
   say "{\"step\": \"machine\", \"gpu\": \"$gpu\", \"date\": \"$(date -u +%Y-%m-%d)\", \"commit\": \"$(cat "$programs/commit" 2>/dev/null || git rev-parse --short HEAD 2>/dev/null)\"}"
-  step "nvidia-smi" 10 sh -c 'command -v nvidia-smi >/dev/null || { echo "skipped: no nvidia-smi here"; exit 77; }; nvidia-smi -q'
+  step "nvidia-smi" 10 sh -c 'nvidia-smi -L >/dev/null 2>&1 || { echo "skipped: no GPU here"; exit 77; }; nvidia-smi -q'
   lt=$(python3 -c 'import glob, os, sys
 for p in sys.path:
     for f in glob.glob(p + "/nvidia/*/lib/libcublasLt.so.1[23]"): print(os.path.dirname(f))' 2>/dev/null | head -n 1)

@@ -28,7 +28,7 @@ def run(programs, seconds=60, path=None, old=None):
         where = pathlib.Path(folder)
         (where / "programs").mkdir()
         (where / "bin").mkdir()
-        for name, body in programs.items():
+        for name, body in {"bin/nvidia-smi": "exit 9", **programs}.items():  # whatever GPU this machine has is hidden
             file = where / ("bin" if name.startswith("bin/") else "programs") / name.split("/")[-1]
             file.write_text("#!/bin/sh\n" + body + "\n")
             file.chmod(0o755)
@@ -52,7 +52,6 @@ def outcome(lines, step):
 
 
 # Nothing built, no GPU: to its end, everything skipped with a reason, two files.
-hidden = {"bin/nvidia-smi": "exit 9", "bin/ncu": "exit 9"}
 code, text, lines, broken, names, logs = run({})
 check("without programs and GPU the run ends well", code == 0, text[-400:])
 check("exactly two files are left", names == ["logs.tgz", "results.jsonl"], names)
@@ -81,6 +80,19 @@ check("two files again, logs of the steps in one", names == ["logs.tgz", "result
 code, text, lines, broken, names, logs = run({"losses_bench": bench, "rows": "kill -9 $$"}, old="echo '{\"case\": \"clip\", \"products\": \"wgmma, kernels\", \"n\": 4096, \"ms\": 0.5}'")
 check("a benchmark's lines, tagged; cut ones left out", [(x.get("step"), x.get("build"), x.get("ms")) for x in lines if x.get("case")] == [("losses 4096", "new", 0.25), ("losses old", "old", 0.5)], lines)
 check("a program that is killed fails its step alone", outcome(lines, "rows").get("status") == "failed" and outcome(lines, "gemm rates").get("why") == "not built")
+
+# Something that looks like a GPU and its tools.
+counters = ('"ID","Kernel Name","gpu__time_duration.sum","lts__t_sectors.avg.pct_of_peak_sustained_elapsed"\\n"","","ns","%"\\n'
+            '"0","run","3000","81.5"\\n')
+code, text, lines, broken, names, logs = run({
+    "losses_bench": bench, "losses_clip": "true", "pairwise_wgmma": "true", "bin/nvidia-smi": "echo 'NVIDIA H200, 580.1, 9.0'",
+    "bin/ncu": f"echo \"$@\" >&2; case $* in *Weights*) echo broken ;; *) printf %b '{counters}' ;; esac",
+    "bin/compute-sanitizer": "echo '========= ERROR SUMMARY: 1 error' >&2; case $* in *racecheck*) exit 9 ;; esac"})
+check("the GPU is named", lines[0].get("gpu") == "NVIDIA H200, 580.1, 9.0", lines[0])
+check("counters of a kernel come as a line", [x for x in lines if x.get("kernel") == "Statistics" and x.get("way") == "stored"][:1] ==
+      [{"step": "ncu stored Statistics", "build": "new", "way": "stored", "kernel": "Statistics", "us": 3.0, "l2_percent": 81.5}], lines)
+check("a profiler without counters fails its step", "no counters" in outcome(lines, "ncu kernels Weights").get("why", ""), outcome(lines, "ncu kernels Weights"))
+check("sanitizers: one clean, one with an error", (outcome(lines, "memcheck losses_clip").get("status"), outcome(lines, "racecheck pairwise_wgmma").get("status")) == ("passed", "failed"))
 
 # Stopped from outside: still two files, and a line that can be read.
 with tempfile.TemporaryDirectory() as folder:

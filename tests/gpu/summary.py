@@ -240,9 +240,10 @@ def ncu(way, kernel, bench):
     done = subprocess.run(command + [bench, "once", "case=clip", "way=" + way, "32768"], capture_output=True, text=True)
     print(done.stderr, file=sys.stderr)
     print(done.stdout if '"ID"' not in done.stdout else "", file=sys.stderr)
-    if '"ID"' not in done.stdout:
+    found = percentages(done.stdout) if '"ID"' in done.stdout else {}
+    if not found:
         sys.exit("error: ncu gave no counters")
-    print(json.dumps({"way": way, "kernel": kernel, **percentages(done.stdout)}))
+    print(json.dumps({"way": way, "kernel": kernel, **found}))
 
 
 def main(arguments):
