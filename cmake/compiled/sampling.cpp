@@ -1,0 +1,6 @@
+#include "spheremix/sphere/sampling.hpp"
+
+namespace spheremix::sphere::detail {
+SPHEREMIX_HERE(SPHEREMIX_SAMPLE_UNIFORM)
+SPHEREMIX_HERE(SPHEREMIX_SAMPLE_VON_MISES_FISHER)
+}  // namespace spheremix::sphere::detail

@@ -1,0 +1,6 @@
+#include "spheremix/sphere/slerp_passes.hpp"
+
+namespace spheremix::sphere::detail {
+SPHEREMIX_HERE(SPHEREMIX_SLERP_ROWS)
+SPHEREMIX_HERE(SPHEREMIX_SLERP_ROWS_VJP)
+}  // namespace spheremix::sphere::detail
