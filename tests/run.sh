@@ -11,7 +11,7 @@
 #          two_units  two translation units link and agree, with one and with different -march
 #          flags      numbers against long double with every flag that bends arithmetic; what is refused
 #          budget     compile time of a program that uses one loss
-#          consumers  installed package, add_subdirectory, FetchContent, pkg-config
+#          consumers  installed package, add_subdirectory, FetchContent, pkg-config, folders, Eigen 5 and none, the release script
 #          readme     every snippet and command of the README
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
@@ -19,6 +19,8 @@
 #          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
 # Only when asked for
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
+#          recipes    packaging/: Conan, Meson and vcpkg's port make the package and use it, the rest is parsed: 2 min
+#          more       platforms_more and recipes
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
@@ -28,6 +30,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
 default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda"
+more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
@@ -164,12 +167,13 @@ stage_budget() {
   script python3 tests/scripts/compile_time.py
   sed -n 's/^passed: /   /p' "$out/logs/$stage.log"
 }
-stage_consumers() { script sh tests/scripts/consumers.sh "$out/consumers"; }
+stage_consumers() { script sh -c "sh tests/scripts/consumers.sh '$out/consumers'; first=\$?; python3 tests/scripts/release_test.py && exit \$first"; }
 stage_readme() { script python3 tests/scripts/readme.py "$out/readme"; }
 stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
 stage_platforms() { script sh tests/scripts/platforms.sh "$out/platforms"; }
 stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" more; }
+stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
     script sh tests/gpu/compile.sh
@@ -183,10 +187,11 @@ stage_faults() {
 }
 
 [ $# -gt 0 ] || set -- $default_stages
+[ "$*" != more ] || set -- $more_stages
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | platforms | \
-      cuda | platforms_more | sanitized_more | sanitized_gpu | faults) ;;
+      cuda | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2
