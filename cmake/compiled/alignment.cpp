@@ -2,5 +2,4 @@
 
 namespace spheremix::metrics::detail {
 SPHEREMIX_HERE(SPHEREMIX_ALIGNMENT)
-SPHEREMIX_HERE(SPHEREMIX_ALIGNMENT_WITH_GRADIENT)
 }  // namespace spheremix::metrics::detail

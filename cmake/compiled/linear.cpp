@@ -2,5 +2,4 @@
 
 namespace spheremix::mixup::detail {
 SPHEREMIX_HERE(SPHEREMIX_LINEAR_ROWS)
-SPHEREMIX_HERE(SPHEREMIX_LINEAR_ROWS_VJP)
 }  // namespace spheremix::mixup::detail

@@ -2,5 +2,4 @@
 
 namespace spheremix::sphere::detail {
 SPHEREMIX_HERE(SPHEREMIX_NORMALIZE_ROWS)
-SPHEREMIX_HERE(SPHEREMIX_NORMALIZE_ROWS_VJP)
 }  // namespace spheremix::sphere::detail

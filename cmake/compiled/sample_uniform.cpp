@@ -2,5 +2,4 @@
 
 namespace spheremix::sphere::detail {
 SPHEREMIX_HERE(SPHEREMIX_SAMPLE_UNIFORM)
-SPHEREMIX_HERE(SPHEREMIX_SAMPLE_VON_MISES_FISHER)
 }  // namespace spheremix::sphere::detail
