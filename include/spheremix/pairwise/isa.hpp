@@ -49,7 +49,8 @@ using Itself = Plain;
 
 }  // namespace spheremix::pairwise
 
-/// Elements of a, then of b, by number: SPHEREMIX_SHUFFLE(a, b, 0, 4, 1, 5). g++ 11 only has the older built-in.
+/// Elements of a, then of b, by number: SPHEREMIX_SHUFFLE(a, b, 0, 4, 1, 5). g++ 11 only has the
+/// older built-in.
 #if defined(__clang__) || __GNUC__ >= 12
 #define SPHEREMIX_SHUFFLE __builtin_shufflevector
 #else
