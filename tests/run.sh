@@ -16,7 +16,9 @@
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
-#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
+#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one;
+#                     tests/gpu_run.sh run without a GPU
+#          machine_code  instructions a pair, code bytes, spills and calls of the hot device kernels, optimised (sm_90), where there is nvcc
 # Only when asked for
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
 #          recipes    packaging/: Conan, Meson and vcpkg's port make the package and use it, the rest is parsed: 2 min
@@ -29,7 +31,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda"
+default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda machine_code"
 more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
@@ -177,9 +179,21 @@ stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" m
 stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
-    script sh tests/gpu/compile.sh
+    export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # two programs of the many, and the run that a machine without a GPU can do
+    script sh -c 'python3 tests/gpu/run_test.py
+      sh tests/gpu_run.sh build pairwise_stored_tile gemm_rates | sed "s/^built: /passed: built /"
+      if OUT="$1/gpu-run" SPHEREMIX_GPU_SECONDS=60 sh tests/gpu_run.sh run; then echo "passed: gpu_run.sh run"; else echo "failed: gpu_run.sh run"; fi
+      sh tests/gpu/compile.sh' cuda "$out"
   else
+    script python3 tests/gpu/run_test.py
     echo "   no nvcc here: device code was not compiled"
+  fi
+}
+stage_machine_code() {
+  if command -v nvcc >/dev/null; then
+    script python3 tests/gpu/machine_code.py
+  else
+    echo "   skipped: no nvcc here: machine code was not counted"
   fi
 }
 stage_faults() {
@@ -192,7 +206,7 @@ stage_faults() {
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | platforms | \
-      cuda | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
+      cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2
