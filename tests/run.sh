@@ -16,7 +16,8 @@
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
-#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
+#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one;
+#                     tests/gpu_run.sh run without a GPU
 #          machine_code  instructions a pair, code bytes, spills and calls of the hot device kernels, optimised (sm_90), where there is nvcc
 # Only when asked for
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
@@ -177,8 +178,13 @@ stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" m
 stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
-    script sh tests/gpu/compile.sh
+    export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # two programs of the many, and the run that a machine without a GPU can do
+    script sh -c 'python3 tests/gpu/run_test.py
+      sh tests/gpu_run.sh build pairwise_stored_tile gemm_rates | sed "s/^built: /passed: built /"
+      if OUT="$1/gpu-run" SPHEREMIX_GPU_SECONDS=60 sh tests/gpu_run.sh run; then echo "passed: gpu_run.sh run"; else echo "failed: gpu_run.sh run"; fi
+      sh tests/gpu/compile.sh' cuda "$out"
   else
+    script python3 tests/gpu/run_test.py
     echo "   no nvcc here: device code was not compiled"
   fi
 }

@@ -68,13 +68,13 @@ void align_uniform_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
 }
 
 template <class X, class Y>
-[[nodiscard]] PairGradient<RowMatrix<typename X::Scalar>> align_uniform_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const AlignUniformOptions& options = {}) {
-  core::Workspace workspace;
-  PairGradient<RowMatrix<typename X::Scalar>> out;
-  align_uniform_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto align_uniform_with_gradient(const Eigen::MatrixBase<X>& x,
+                                               const Eigen::MatrixBase<Y>& y,
+                                               const AlignUniformOptions& options = {}) {
+  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        align_uniform_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -63,7 +63,7 @@ inline RowMatrix<double> wide_product(const RowMatrix<double>& x, const RowMatri
   const int threads =
       Products::threads_for(2.0 * double(c.size()) * double(inner ? x.rows() : x.cols()));
   core::Workspace workspace;
-  auto frame = workspace.frame(Products::bytes(threads));
+  auto frame = workspace.frame(core::bytes_of<Products>(threads));
   Products products(threads, frame);
   if (inner)
     products.transposed_times(to, a, b, false);

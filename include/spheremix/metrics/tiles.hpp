@@ -30,31 +30,29 @@ inline int threads_for(Index n, Index m, Index d) {
 /// Packing buffers of each thread and, if wanted, a tile.
 template <class T>
 class TileMemory {
+  struct Mine {
+    pairwise::PackBuffers<T> pack;
+    T* tile;
+
+    Mine(bool with_tile, core::Workspace::Frame& frame)
+        : pack(pairwise::take_pack<T>(frame)),
+          tile(frame.take<T>(std::size_t(with_tile ? kTileRows * kTileCols : 0))) {}
+  };
+
  public:
   TileMemory(int threads, bool with_tiles) {
-    using core::Workspace;
-    const auto a = std::size_t(pairwise::kPackA<T>), b = std::size_t(pairwise::kPackB<T>);
-    const auto c = std::size_t(with_tiles ? kTileRows * kTileCols : 0);
-    auto frame = workspace_.frame(
-        std::size_t(threads) *
-        (Workspace::bytes_for<T>(a) + Workspace::bytes_for<T>(b) + Workspace::bytes_for<T>(c)));
-    for (int thread = 0; thread < threads; ++thread) {
-      T* const pack_a = frame.template take<T>(a);
-      T* const pack_b = frame.template take<T>(b);
-      pack_.push_back({pack_a, pack_b});
-      tile_.push_back(frame.template take<T>(c));
-    }
+    auto frame = workspace_.frame(std::size_t(threads) * core::bytes_of<Mine>(with_tiles));
+    for (int thread = 0; thread < threads; ++thread) threads_.emplace_back(with_tiles, frame);
   }
 
-  pairwise::PackBuffers<T>& pack(int thread) { return pack_[std::size_t(thread)]; }
+  pairwise::PackBuffers<T>& pack(int thread) { return threads_[std::size_t(thread)].pack; }
   core::MatrixView<T> tile(int thread, Index rows, Index cols) {
-    return {tile_[std::size_t(thread)], rows, cols, kTileCols};
+    return {threads_[std::size_t(thread)].tile, rows, cols, kTileCols};
   }
 
  private:
   core::Workspace workspace_;
-  std::vector<pairwise::PackBuffers<T>> pack_;
-  std::vector<T*> tile_;
+  std::vector<Mine> threads_;
 };
 
 /// Runs body(i, j, tile, thread) over the tiles of X Y^T, in any order: element (r, c) of a tile is

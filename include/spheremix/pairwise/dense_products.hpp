@@ -18,17 +18,9 @@ class DenseProducts {
   static int threads_for(double flops) {
     return flops < 4e6 ? 1 : (std::min)(core::max_threads(), 16);
   }
-  static std::size_t bytes(int threads) {
-    using core::Workspace;
-    return std::size_t(threads) * (Workspace::bytes_for<T>(std::size_t(kPackA<T>)) +
-                                   Workspace::bytes_for<T>(std::size_t(kPackB<T>)));
-  }
 
   DenseProducts(int threads, core::Workspace::Frame& frame) : threads_(threads) {
-    for (int t = 0; t < threads; ++t) {
-      pack_[t].a = frame.take<T>(std::size_t(kPackA<T>));
-      pack_[t].b = frame.take<T>(std::size_t(kPackB<T>));
-    }
+    for (int t = 0; t < threads; ++t) pack_[t] = take_pack<T>(frame);
   }
 
   /// C (+)= A B.

@@ -15,7 +15,6 @@
 #pragma once
 
 #include <cmath>
-#include <new>
 #include <type_traits>
 
 #include "spheremix/core/parallel.hpp"
@@ -74,50 +73,6 @@ void merge_softmax(T& top, double& sum, T other_top, double other_sum) {
   }
 }
 
-/// The memory of one sweep, handed out of a frame.
-template <class T>
-class SweepMemory {
- public:
-  SweepMemory(const Plan<T>& plan, Keep keep, core::Workspace::Frame& frame) : plan_(plan) {
-    threads_ = frame.take<ThreadMemory<T>>(std::size_t(plan.threads));
-    for (int t = 0; t < plan.threads; ++t) {
-      T* const a = frame.take<T>(std::size_t(kPackA<T>));
-      T* const b = frame.take<T>(std::size_t(kPackB<T>));
-      T* const tile = keep == Keep::nothing
-                          ? frame.take<T>(std::size_t(plan.row_tile * plan.col_tile))
-                          : nullptr;
-      new (threads_ + t) ThreadMemory<T>{{a, b}, tile};
-    }
-    const std::size_t col_tiles = std::size_t(tiles(plan.m, plan.col_tile));
-    row_max = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
-    row_sum = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
-    const std::size_t padded = col_tiles * std::size_t(plan.col_tile);
-    col_max = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
-    col_sum = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
-    moment = frame.take<double>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * col_tiles);
-    if (keep != Keep::nothing)
-      strips_ = frame.take<T>(std::size_t(plan.strip_rows * plan.stride * plan.kept_strips));
-  }
-
-  PackBuffers<T>& pack(int thread) { return threads_[thread].pack; }
-  T* tile(int thread) { return threads_[thread].tile; }
-
-  /// Strip s of S: its own memory or, past the kept ones, the last strip's.
-  core::MatrixView<T> strip(Index s) const {
-    const Index place = (std::min)(s, plan_.kept_strips - 1);
-    return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m,
-            plan_.stride};
-  }
-
-  T *row_max, *row_sum, *col_max, *col_sum;  ///< partial statistics, tile after tile
-  double* moment;                            ///< sum G o S of each tile of a strip
-
- private:
-  const Plan<T>& plan_;
-  ThreadMemory<T>* threads_ = nullptr;
-  T* strips_ = nullptr;
-};
-
 /// Calls body(slot, column) for the special pairs of row i with a column in [first, first + count).
 template <class T, class Body>
 void for_special(const PairTable<T>& table, Index i, Index first, Index count, const Body& body) {
@@ -162,19 +117,20 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
                       const SoftmaxStatistics<T>& stats) {
   const Index first = plan.strip_first(s), rows = plan.strip_count(s);
   const Index padded = tiles(plan.m, plan.col_tile) * plan.col_tile;
-  for_tiles(plan, rows, memory,
-            [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
-              core::MatrixView<T> tile =
-                  keep == Keep::nothing ? core::MatrixView<T>{memory.tile(thread), tile_rows,
-                                                              tile_cols, plan.col_tile}
-                                        : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows,
-                                                              tile_cols, plan.stride};
-              cosine_tile<T, Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
-              SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
-              (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
-               memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
-               memory.col_sum + r * padded + j);
-            });
+  for_tiles(
+      plan, rows, memory,
+      [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
+        core::MatrixView<T> tile =
+            keep == Keep::nothing
+                ? core::MatrixView<T>{memory.tile(thread), tile_rows, tile_cols, plan.col_tile}
+                : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows, tile_cols,
+                                      plan.stride};
+        cosine_tile<T, Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
+        SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
+        (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
+         memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
+         memory.col_sum + r * padded + j);
+      });
   constexpr Index chunk = 512;
   if constexpr (Policy::kRows)
     core::parallel_for(tiles(rows, chunk), plan.threads, [&](Index task, int) {
@@ -215,7 +171,8 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
       plan, g.rows, memory,
       [&](Index tile_row, Index tile_col, Index i, Index rows, Index j, Index cols, int thread) {
         const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
-        if (!has_s) cosine_tile<T, Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
+        if (!has_s)
+          cosine_tile<T, Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
         memory.moment[tile_row * col_tiles + tile_col] =
             SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)(
                 policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
@@ -252,7 +209,7 @@ double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Pla
                       const PairGradients<T>& out) {
   const bool gradients = out.dx.data != nullptr;
   const Keep keep = keep_for<Policy>(gradients);
-  detail::SweepMemory<T> memory(plan, keep, frame);
+  SweepMemory<T> memory(plan, keep, frame);
   bool add_y = out.add_y;
   double moment = 0;
   for (Index s = 0; s < plan.strips; ++s) {

@@ -55,10 +55,10 @@ void geodesic_distance_matrix(core::MatrixView<const T> a, core::MatrixView<cons
   core::parallel_for(down * across, threads, [&](Index task, int) {
     // One pair of packing buffers a thread, kept from call to call.
     static thread_local core::Workspace memory;
-    auto frame = memory.frame(core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackA<T>)) +
-                              core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackB<T>)));
-    pairwise::PackBuffers<T> pack{frame.template take<T>(std::size_t(pairwise::kPackA<T>)),
-                                  frame.template take<T>(std::size_t(pairwise::kPackB<T>))};
+    core::Workspace::Frame counting;
+    (void)pairwise::take_pack<T>(counting);
+    auto frame = memory.frame(counting.taken());
+    pairwise::PackBuffers<T> pack = pairwise::take_pack<T>(frame);
     const Index first = task % down * height, end = (std::min)(a.rows, first + height);
     const Index j = task / down * width, cols = (std::min)(width, b.rows - j);
     const auto others = b.middle_rows(j, cols);
@@ -100,3 +100,11 @@ template <class U, class V>
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_DISTANCE_MATRIX(T)                                                  \
+  void geodesic_distance_matrix(core::MatrixView<const T>, core::MatrixView<const T>, \
+                                core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_DISTANCE_MATRIX)
+}  // namespace spheremix::sphere::detail

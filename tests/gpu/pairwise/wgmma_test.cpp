@@ -28,23 +28,11 @@ using gpu::pairwise::KernelProducts;
 using gpu::pairwise::WgmmaCosines;
 using gpu::pairwise::WgmmaTile;
 
-__global__ void compiled_for_sm_90a([[maybe_unused]] int* yes) {
-#if defined(SPHEREMIX_EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  *yes = 1;
-#endif
-}
-
-/// Whether wgmma runs here: code for sm_90a on compute capability 9.0, or the emulator.
+/// Whether wgmma runs here: a build for sm_90a on compute capability 9.0, or the emulator.
 bool wgmma_here() {
-  int major = 0, minor = 0;
-  must(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "attribute");
-  must(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "attribute");
-  const Buffer<int> yes(std::vector<int>{0});
-  if (major == 9 && minor == 0)
-    finish(gpu::launch(compiled_for_sm_90a, 1, 1, 0, nullptr, yes.data()));
-  const bool here = yes.values()[0] == 1;
-  if (!here) MESSAGE("skipped: wgmma needs code for sm_90a and compute capability 9.0");
-  return here;
+  const gpu::Status usable = gpu::wgmma_usable();
+  if (!usable) MESSAGE("skipped: " << usable.text);
+  return usable.ok();
 }
 
 /// What can be left out of a step.
@@ -423,3 +411,42 @@ TEST_CASE("emulated wgmma: operands off their boundaries and missing warps stop 
   CHECK(stops(0, 4, 20480));  // b ends outside
 }
 #endif
+
+TEST_CASE("wgmma where its kernels cannot run: a status, nothing started") {
+  const Index n = 40, d = 24;
+  const auto values = unit_rows<float>(n, d, 1);
+  const Rows<float> x(n, d, values), gx(n, d), gy(n, d);
+  const Buffer<double> loss(1);
+  const gpu::losses::ClipOptions options{0.05};
+  const Buffer<char> scratch(gpu::losses::clip_bytes<float>(x.input(), x.input(), options));
+  const auto run = [&](Precision precision) {
+    return gpu::losses::clip_with_gradient<float>(x.input(), x.input(), {0.05, precision},
+                                                  {loss.data(), gx.view(), gy.view(), nullptr},
+                                                  scratch.scratch(), nullptr, WgmmaCosines<>{});
+  };
+#if defined(SPHEREMIX_EMULATOR)
+  const auto refused = [&] {
+    const std::size_t launches = emulator::launches;
+    const gpu::Status status = run(Precision::fast);
+    CHECK(!status.ok());
+    CHECK(std::strstr(status.text, "wgmma") != nullptr);
+    CHECK(emulator::launches == launches);
+    CHECK(cudaGetLastError() == cudaSuccess);
+    finish(run(Precision::exact));  // does without
+    emulator::device = {};
+  };
+  emulator::device.built_for_sm_90a = false;
+  refused();
+  emulator::device.major = 10;
+  refused();
+  emulator::device.major = 8, emulator::device.minor = 9;
+  refused();
+  emulator::device.minor = 1;
+  refused();
+  finish(run(Precision::fast));
+#else
+  const gpu::Status status = run(Precision::fast);
+  CHECK(status.ok() == gpu::wgmma_usable().ok());
+  finish(run(Precision::exact));
+#endif
+}

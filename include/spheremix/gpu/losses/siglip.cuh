@@ -93,8 +93,8 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
               cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   constexpr Index kEdge = Tile::kEdge;
-  if (scratch.bytes < siglip_bytes<Tile>(x, y, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, siglip_bytes<Tile>(x, y, options.block)); !held)
+    return held;
   const bool gradient = out.x.data != nullptr;
   const double n = double(x.rows), log2e = 1.4426950408889634074;
   ScratchFrame frame(scratch);
@@ -118,8 +118,9 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
       x.rows, 0, y.rows, limits.weights_rows, limits.weights_cols,
       [&](const pairwise::Range& r) -> Status {
         pairwise::OneSweepKernel<Tile, SiglipPair<Sum>> kernel{};
-        kernel.x = a;
-        kernel.y = b;
+        const Status formed = pairwise::operands<Tile>(a, b, 0, r, weights, stride, products,
+                                                       stream, &kernel.x, &kernel.y);
+        if (!formed) return formed;
         kernel.range = r;
         kernel.policy = policy;
         kernel.excluded = {{0, 0, 0}, 1};
@@ -171,10 +172,11 @@ Status siglip_checked(const core::MatrixView<const T>& x, const core::MatrixView
 }  // namespace detail
 
 /// Scratch of siglip and siglip_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t siglip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                         const SiglipOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                         const SiglipOptions& asked = {}, const Products& products = {}) {
+  const auto options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::siglip_bytes<Tile>(x, y, options.block);
   });
 }
@@ -191,9 +193,10 @@ Status siglip(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status siglip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                            const SiglipOptions& options, const SiglipGradient<T>& out,
+                            const SiglipOptions& asked, const SiglipGradient<T>& out,
                             Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
+  const auto options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::siglip_checked(x, y, options, out, scratch, stream, products);
 }

@@ -163,8 +163,8 @@ Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const Sup
                const SupervisedGradient<T>& out, Scratch scratch, cudaStream_t stream,
                const Products& products) {
   using Sum = typename Tile::Sum;
-  if (scratch.bytes < sup_con_bytes<Tile>(x, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, sup_con_bytes<Tile>(x, options.block)); !held)
+    return held;
   const Index n = x.rows;
   const std::size_t size = std::size_t(n);
   ScratchFrame frame(scratch);
@@ -198,7 +198,7 @@ Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const Sup
   first.positives = squares;
   first.rows = statistics;
   first.row_sums = positive;
-  status = pairwise::sweep_statistics(first, limits, frame.rest(), stream);
+  status = pairwise::sweep_statistics(first, limits, frame.rest(), stream, products);
   using Finish = SupConFinishKernel<Sum>;
   const Index blocks = pairwise::ceil_div(n, Finish::kThreads);
   if (status)
@@ -241,9 +241,11 @@ Status sup_con_checked(const core::MatrixView<const T>& x, const Labels& labels,
 }  // namespace detail
 
 /// Scratch of sup_con and sup_con_with_gradient in bytes, for this very view.
-template <class T>
-std::size_t sup_con_bytes(core::MatrixView<const T> x, const SupConOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+template <class T, class Products = pairwise::KernelProducts>
+std::size_t sup_con_bytes(core::MatrixView<const T> x, const SupConOptions& asked = {},
+                          const Products& products = {}) {
+  const auto options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::sup_con_bytes<Tile>(x, options.block);
   });
 }
@@ -259,10 +261,10 @@ Status sup_con(core::MatrixView<const T> x, Labels labels, const SupConOptions& 
 
 /// Loss, gradient and dL/d log tau, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
-Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels,
-                             const SupConOptions& options, const SupervisedGradient<T>& out,
-                             Scratch scratch, cudaStream_t stream = nullptr,
-                             const Products& products = {}) {
+Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels, const SupConOptions& asked,
+                             const SupervisedGradient<T>& out, Scratch scratch,
+                             cudaStream_t stream = nullptr, const Products& products = {}) {
+  const auto options = pairwise::with_block<T>(asked, products);
   if (!out.x.data) return invalid("no place for the gradient");
   return detail::sup_con_checked(x, labels, options, out, scratch, stream, products);
 }

@@ -41,6 +41,22 @@ __device__ __forceinline__ bool holds(const core::MatrixView<T>& m, Index i) {
   return i < m.rows;
 }
 
+/// Whether a tile reads cosines that are there already (stored_tile.cuh).
+template <class Tile>
+inline constexpr bool kReadsCosines = requires {
+  typename Tile::Operand;
+};
+/// What a tile multiplies: views of the rows, or where those cosines are.
+template <class Tile>
+struct OperandOf {
+  using Type = core::MatrixView<const typename Tile::Input>;
+};
+template <class Tile>
+requires kReadsCosines<Tile>
+struct OperandOf<Tile> {
+  using Type = typename Tile::Operand;
+};
+
 /// A tile's place in its range: row and column tile. Eight tile rows are walked column by column,
 /// so that what neighbours read stays in the L2 cache.
 struct TilePlace {

@@ -33,7 +33,6 @@ inline constexpr bool kLongPairs = requires {
 template <class Tile, class Policy>
 struct OneSweepKernel {
   using T = typename Tile::Sum;
-  using Input = typename Tile::Input;
   using Weight = typename Tile::Weight;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
   static constexpr unsigned kEdge = Tile::kEdge;
@@ -43,7 +42,7 @@ struct OneSweepKernel {
       2 * kThreads / kWarp * sizeof(double);
   static constexpr std::size_t kShared = Tile::kShared > kOwnShared ? Tile::kShared : kOwnShared;
 
-  core::MatrixView<const Input> x, y;
+  typename OperandOf<Tile>::Type x, y;
   Range range;
   Policy policy;
   Excluded excluded = {};

@@ -26,13 +26,12 @@ inline constexpr bool kWantsRowSums = requires {
 template <class Tile, class Policy>
 struct StatisticsKernel {
   using T = typename Tile::Sum;
-  using Input = typename Tile::Input;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
   static constexpr unsigned kEdge = Tile::kEdge;
   static constexpr std::size_t kShared = Tile::kShared;
   static constexpr T kLeast = T(0x1p-90);
 
-  core::MatrixView<const Input> x, y;
+  typename OperandOf<Tile>::Type x, y;
   Index y_first;  ///< the column of the table that y's row 0 stands for
   Range range;
   Policy policy;  ///< logits in base 2

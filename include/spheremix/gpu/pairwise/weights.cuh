@@ -23,7 +23,6 @@ namespace spheremix::gpu::pairwise {
 template <class Tile, class Policy>
 struct WeightsKernel {
   using T = typename Tile::Sum;
-  using Input = typename Tile::Input;
   using Weight = typename Tile::Weight;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
   static constexpr unsigned kEdge = Tile::kEdge;
@@ -32,7 +31,7 @@ struct WeightsKernel {
                                             (2 * kEdge + 2 * kThreads / kWarp) * sizeof(T);
   static constexpr std::size_t kShared = Tile::kShared > kOwnShared ? Tile::kShared : kOwnShared;
 
-  core::MatrixView<const Input> x, y;
+  typename OperandOf<Tile>::Type x, y;
   Index y_first;  ///< the column of the table that y's row 0 stands for
   Range range;
   Policy policy;
