@@ -48,7 +48,8 @@ TableResult run(const std::vector<double>& x, const std::vector<double>& y, Inde
   table.cols = cols.data();
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, m, 0);
   Buffer<char> scratch(pairwise::sweep_bytes<Tile>(limits, true, true, true));
-  finish(pairwise::sweep_statistics(table, limits, scratch.scratch(), nullptr));
+  finish(pairwise::sweep_statistics(table, limits, scratch.scratch(), nullptr,
+                                    pairwise::KernelProducts{}));
 
   const auto log_sum_exps = [](const Buffer<pairwise::RowPair<T>>& from, bool there) {
     std::vector<double> out;
@@ -70,7 +71,7 @@ TableResult run(const std::vector<double>& x, const std::vector<double>& y, Inde
   table.policy.row_weight = table.policy.row_weight / table.policy.scale;
   table.policy.col_weight = table.policy.col_weight / table.policy.scale;
   finish(pairwise::sweep_gradients(table, {gx.view(), gy.view()}, T(1 / Tile::kWeightScale), limits,
-                                   scratch.scratch(), nullptr));
+                                   scratch.scratch(), nullptr, pairwise::KernelProducts{}));
   out.dx = gx.values();
   out.dy = gy.values();
   return out;

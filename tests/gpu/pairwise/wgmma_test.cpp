@@ -6,6 +6,7 @@
 
 #include "gpu/losses/reference.hpp"
 #include "spheremix/gpu/losses/clip.cuh"
+#include "spheremix/gpu/losses/clip_m2_mix.cuh"
 #include "spheremix/gpu/losses/info_nce.cuh"
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
@@ -125,7 +126,7 @@ bool operator==(const Result& a, const Result& b) {
   return a.sums == b.sums && a.x == b.x && a.y == b.y;
 }
 
-enum Loss { clip, info_nce, siglip_loss, uniformity };
+enum Loss { clip, info_nce, siglip_loss, uniformity, clip_m2 };
 
 /// Scratch is what the functions ask for that know nothing of products.
 template <Loss Which, class T, class Products>
@@ -152,6 +153,16 @@ Result run(const std::vector<double>& x, const std::vector<double>& y, Index n, 
     finish(gpu::losses::siglip_with_gradient<T>(dx.input(), dy.input(), options,
                                                 {to, gx.view(), gy.view(), to + 1, to + 2},
                                                 scratch.scratch(), nullptr, products));
+  } else if constexpr (Which == clip_m2) {
+    gpu::losses::ClipM2MixOptions options;
+    options.precision = precision;
+    options.block = block;
+    const Buffer<double> lambda(1);
+    const Buffer<char> scratch(gpu::losses::clip_m2_mix_bytes<T>(dx.input(), dy.input(), options));
+    finish(gpu::losses::clip_m2_mix_with_gradient<T>(
+        dx.input(), dy.input(), gpu::RowScalar<gpu::Arithmetic<T>>(gpu::Arithmetic<T>(0.4)),
+        options, {to, gx.view(), gy.view(), lambda.data(), to + 1, to + 2}, scratch.scratch(),
+        nullptr, products));
   } else {
     const gpu::metrics::UniformityOptions options{4, precision, block};
     const Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(dx.input(), options));
@@ -173,7 +184,8 @@ void check_near(const Result& got, const Result& want, double tolerance) {
 
 template <Loss Which>
 Result reference(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d) {
-  if constexpr (Which == uniformity) {  // f64, compared with the double sum in uniformity_test.cpp
+  if constexpr (Which == uniformity ||
+                Which == clip_m2) {  // f64, compared with sums in their tests
     return run<Which, double>(x, y, n, d, 0, Precision::exact, KernelProducts{});
   } else {
     const long double w = 1.0L / (long double)n;
@@ -309,6 +321,7 @@ TEST_CASE("losses on wgmma cosines: against references, against mma.sync, twice 
     check_loss<info_nce>(n, d);
     check_loss<siglip_loss>(n, d);
     check_loss<uniformity>(n, d);
+    check_loss<clip_m2>(n, d);
   }
 }
 

@@ -154,16 +154,26 @@ __device__ __forceinline__ void put_cols(T* part, int first, T (&v)[kColLanes], 
   part[Tile::warp_row() * Tile::kEdge + Tile::col(first + int(threadIdx.x % kWarp / 4))] = own;
 }
 
+/// put(index, sum) of every v[index] over the lanes, each by one lane at least.
+template <unsigned Low, unsigned Lanes, int Count, class T, class Put>
+__device__ __forceinline__ void sum_lanes(const T (&v)[Count], Put put) {
+  constexpr int kGroup = Count < int(Lanes) ? Count : int(Lanes);
+  static_assert(Count % kGroup == 0);
+#pragma unroll
+  for (int first = 0; first < Count; first += kGroup) {
+    T group[kGroup];
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k) group[k] = v[first + k];
+    const T sum = join_lanes<Low, Lanes>(group, Sum{});
+    const int own = int(threadIdx.x % kWarp / Low % Lanes);
+    if (own < kGroup) put(first + own, sum);
+  }
+}
 template <class Tile, class T>
 __device__ __forceinline__ void put_all_rows(T* part, const T (&v)[Tile::kRows]) {
   static_assert(Tile::kRows % kRowLanes == 0 && Tile::kCols % kColLanes == 0);
-#pragma unroll
-  for (int r0 = 0; r0 < Tile::kRows; r0 += kRowLanes) {
-    T four[kRowLanes];
-#pragma unroll
-    for (int r = 0; r < kRowLanes; ++r) four[r] = v[r0 + r];
-    put_rows<Tile>(part, r0, four);
-  }
+  sum_lanes<1, kRowLanes>(
+      v, [&](int r, T sum) { part[Tile::warp_col() * Tile::kEdge + Tile::row(r)] = sum; });
 }
 
 /// The thread's columns from By on become its first ones.

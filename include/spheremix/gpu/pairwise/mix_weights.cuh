@@ -115,13 +115,12 @@ struct MixWeightsKernel {
     }
 #pragma unroll
     for (unsigned k = 0; k < 2; ++k) {
-      const T row_sum = join_lanes<1, 4>(by_row[k], Sum{}),
-              col_sum = join_lanes<4, 8>(by_col[k], Sum{});
-      const unsigned r = Tile::lane() % 4, c = Tile::lane() / 4;
-      if (r < unsigned(Places::kRows))
-        row_part[(k * Tile::kWarpCols + Tile::warp_col()) * kPairs + Places::row(int(r))] = row_sum;
-      if (c < unsigned(Places::kCols))
-        col_part[(k * Tile::kWarpRows + Tile::warp_row()) * kPairs + Places::col(int(c))] = col_sum;
+      sum_lanes<1, kRowLanes>(by_row[k], [&](int r, T sum) {
+        row_part[(k * Tile::kWarpCols + Tile::warp_col()) * kPairs + Places::row(r)] = sum;
+      });
+      sum_lanes<4, kColLanes>(by_col[k], [&](int c, T sum) {
+        col_part[(k * Tile::kWarpRows + Tile::warp_row()) * kPairs + Places::col(c)] = sum;
+      });
     }
     block_barrier();  // every warp's sums are there
     add_warps<Tile::kWarpCols>(row_part, at.mirrored ? at.rows : 0, tile_cols * range.rows,
