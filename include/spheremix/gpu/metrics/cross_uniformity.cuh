@@ -79,6 +79,7 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
     table.x = a;
     table.y = b;
     table.policy = policy;
+    table.policy.shift = nullptr;  // not known yet
     table.rows = rows;
     status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
     if (!status) return status;

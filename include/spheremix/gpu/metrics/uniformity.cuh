@@ -84,6 +84,7 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
     pairwise::Table<Tile, UniformityPair<Sum>> table;
     table.x = table.y = a;
     table.policy = policy;
+    table.policy.shift = nullptr;  // not known yet
     table.excluded = diagonal;
     table.rows = rows;
     status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
