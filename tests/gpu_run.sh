@@ -231,9 +231,9 @@ for p in sys.path:
 what=$1
 [ $# -eq 0 ] || shift
 case $what in
-  build) build "$@" ;;
-  build-one) set_nvcc_flags; build_one "$1" ;;
-  run) run "$@" ;;
+  build) build "$@"; exit ;;
+  build-one) set_nvcc_flags; build_one "$1"; exit ;;
+  run) run "$@"; exit ;;
   *)
     sed -n '2,/^cd /{/^cd /d; s/^# \{0,1\}//p;}' "$0"
     exit 2
