@@ -22,8 +22,10 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/spheremixConfigVersion.cm
 install(FILES ${PROJECT_BINARY_DIR}/spheremixConfig.cmake ${PROJECT_BINARY_DIR}/spheremixConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-eigen.cmake
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-openmp.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/spheremix-compiled.cmake
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-cuda.cmake
         DESTINATION ${package_dir})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/cmake/compiled DESTINATION ${package_dir})  # sources: built by who asks for them
 
 # The .pc file finds the prefix from its own place, wherever the tree is moved; absolute folders (Nix) stay as they are.
 set(pc_prefix ${CMAKE_INSTALL_PREFIX})

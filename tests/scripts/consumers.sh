@@ -54,6 +54,7 @@ says() { # arguments of find_package, words expected in a refusal
 check "package: another minor version is refused" says "0.2 REQUIRED" "requested version \"0.2\""
 check "package: an unknown component is refused" says "REQUIRED COMPONENTS sycl" "sycl"
 check "package: component openmp is found" find_package_script "0.1 REQUIRED COMPONENTS openmp"
+check "package: component compiled is found" find_package_script "0.1 REQUIRED COMPONENTS compiled"
 if command -v nvcc >/dev/null; then
   check "package: component cuda is found" find_package_script "0.1 REQUIRED COMPONENTS cuda"
   consumer cuda -DCMAKE_PREFIX_PATH="$out/prefix" # without a GPU the program says "skipped"

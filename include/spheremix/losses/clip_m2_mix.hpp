@@ -118,3 +118,11 @@ template <class X, class Y, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_CLIP_M2_MIX(T)                                               \
+  Mixing<T, ClipM2Loss>::Result run(const Mixing<T, ClipM2Loss>&, const char*, \
+                                    const Inputs<T, 2>&, Workspace&, const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_CLIP_M2_MIX)
+}  // namespace spheremix::losses::detail

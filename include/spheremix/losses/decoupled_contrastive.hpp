@@ -156,3 +156,11 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_DECOUPLED_CONTRASTIVE(T)                                         \
+  ContrastResult run(const DclLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_DECOUPLED_CONTRASTIVE)
+}  // namespace spheremix::losses::detail

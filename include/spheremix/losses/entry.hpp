@@ -21,6 +21,7 @@
 #include <tuple>
 #include <utility>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/core/workspace.hpp"
 
@@ -100,6 +101,13 @@ auto with_rows(const Body& body, const Eigen::MatrixBase<First>& first,
   return body(core::InputRows<T>(first).view(), core::InputRows<T>(others).view()...);
 }
 
+/// The whole loss on views: one function a loss and type, whatever Eigen expressions came in.
+template <class Loss, class T, std::size_t K>
+auto run(const Loss& loss, const char* function, const Inputs<T, K>& in, Workspace& workspace,
+         const Outputs<T, K>& out) -> decltype(loss(function, in, workspace, out)) {
+  return loss(function, in, workspace, out);
+}
+
 template <class Loss, class... X>
 auto value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>&... batches) {
   return with_rows(
@@ -107,7 +115,7 @@ auto value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>&..
         const Inputs<T, sizeof...(X)> in{first, others...};
         Loss::expects(function, in);
         Workspace workspace;
-        return loss(function, in, workspace, Outputs<T, sizeof...(X)>{});
+        return run(loss, function, in, workspace, Outputs<T, sizeof...(X)>{});
       },
       batches...);
 }
@@ -126,7 +134,7 @@ void into(const char* function, const Loss& loss, Workspace& workspace, Out& out
               Outputs<T, count> to;
               rows.views(to.data());
               expects_outputs_apart(function, to, Loss::kFields, in);
-              const auto result = loss(function, in, workspace, to);
+              const auto result = run(loss, function, in, workspace, to);
               rows.commit();
               result.put(out);
             },

@@ -178,3 +178,11 @@ template <class X, class Y, class Xa, class Ya>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_GEOMETRIC_CONSISTENCY(T)                                             \
+  LossResult run(const ConsistencyLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                 const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_GEOMETRIC_CONSISTENCY)
+}  // namespace spheremix::losses::detail

@@ -155,3 +155,11 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_HARD_NEGATIVE(T)                                                          \
+  ContrastResult run(const HardNegativeLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_HARD_NEGATIVE)
+}  // namespace spheremix::losses::detail

@@ -56,3 +56,15 @@ struct PairLoss : OfTwoBatches {
 };
 
 }  // namespace spheremix::losses::detail
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_CLIP(T)                                                                 \
+  ContrastResult run(const PairLoss<true>&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_CLIP)
+#define SPHEREMIX_INFO_NCE(T)                                                              \
+  ContrastResult run(const PairLoss<false>&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_INFO_NCE)
+}  // namespace spheremix::losses::detail

@@ -128,3 +128,11 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_SIGLIP(T)                                                         \
+  SiglipResult run(const SiglipLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                   const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SIGLIP)
+}  // namespace spheremix::losses::detail

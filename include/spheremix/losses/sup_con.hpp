@@ -161,3 +161,11 @@ template <class X, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_SUP_CON(T)                                                            \
+  SupervisedResult sup_con_on_views(const char*, MatrixView<const T>, const LabelView&, \
+                                    const SupConOptions&, Workspace&, MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SUP_CON)
+}  // namespace spheremix::losses::detail

@@ -240,3 +240,11 @@ template <class X, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_TRIPLET(T)                                                         \
+  TripletResult triplet_on_views(const char*, MatrixView<const T>, const LabelView&, \
+                                 const TripletOptions&, Workspace&, MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_TRIPLET)
+}  // namespace spheremix::losses::detail

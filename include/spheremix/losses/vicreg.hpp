@@ -154,3 +154,11 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_VICREG(T)                                                       \
+  LossResult run(const VicregLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                 const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_VICREG)
+}  // namespace spheremix::losses::detail

@@ -147,3 +147,10 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_GAP_VECTOR(T) \
+  std::vector<double> gap_vector(const char*, core::MatrixView<const T>, core::MatrixView<const T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_GAP_VECTOR)
+}  // namespace spheremix::metrics::detail

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/rounded.hpp"

@@ -100,3 +100,11 @@ template <class U, class V>
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_DISTANCE_MATRIX(T)                                                  \
+  void geodesic_distance_matrix(core::MatrixView<const T>, core::MatrixView<const T>, \
+                                core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_DISTANCE_MATRIX)
+}  // namespace spheremix::sphere::detail

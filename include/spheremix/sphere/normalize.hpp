@@ -241,3 +241,14 @@ void normalize_rows_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_NORMALIZE_ROWS(T) \
+  Index normalize_rows(core::MatrixView<const T>, ZeroPolicy, core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_NORMALIZE_ROWS)
+#define SPHEREMIX_NORMALIZE_ROWS_VJP(T)                                                      \
+  Index normalize_rows_vjp(core::MatrixView<const T>, core::MatrixView<const T>, ZeroPolicy, \
+                           core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_NORMALIZE_ROWS_VJP)
+}  // namespace spheremix::sphere::detail
