@@ -10,6 +10,7 @@ class Chart {
     this.canvas = canvas; this.detail = detail; this.status = status;
     this.lists = data.map.modalities.map((l) => ({name: l.name, ids: new Uint32Array(decoded(l.ids)), nearest: l.nearest ? new Int32Array(decoded(l.nearest)) : null, k: l.k,
       cosines: l.cosines ? new Float32Array(decoded(l.cosines)) : null, layouts: Object.fromEntries(data.map.layouts.map((name) => [name, new Uint16Array(decoded(l[name]))]))}));
+    if (data.map.layouts.includes("umap")) this.fill("umap");
     this.size = this.lists.reduce((n, l) => n + l.ids.length, 0);
     this.start = []; this.lists.reduce((n, l) => { this.start.push(n); return n + l.ids.length; }, 0);
     this.owner = new Uint8Array(this.size); this.id = new Uint32Array(this.size);
@@ -21,6 +22,14 @@ class Chart {
     this.selected = -1; this.hover = -1; this.found = []; this.hidden = new Set();
     this.reset(false);
     this.listen();
+  }
+  // UMAP's axes have no unit: each is stretched to the whole square. PCA's keep their proportion.
+  fill(layout) {
+    for (const axis of [0, 1]) {
+      let low = 65535, high = 0;
+      for (const l of this.lists) for (let i = axis; i < l.layouts[layout].length; i += 2) { low = Math.min(low, l.layouts[layout][i]); high = Math.max(high, l.layouts[layout][i]); }
+      for (const l of this.lists) for (let i = axis; i < l.layouts[layout].length && high > low; i += 2) l.layouts[layout][i] = (l.layouts[layout][i] - low) / (high - low) * 65535;
+    }
   }
   classIndex(l) { const of = new Map(data.map.labels ? data.map.labels.map((c, i) => [data.map.labelled[i], c]) : []); return Int16Array.from(l.ids, (id) => named(l.name) && of.has(id) ? of.get(id) : -1); }
   reset(draw = true) { this.zoom = 1; this.cx = 0.5; this.cy = 0.5; if (draw) this.draw(); }
