@@ -267,8 +267,12 @@ int run_analysis(Options& o) {
   line.clear();
   if (!o.report.empty()) {
     std::string title;
-    for (const Json& m : document["modalities"])
-      title += (title.empty() ? "" : " and ") + m["name"].get<std::string>();
+    const Json& all = document["modalities"];
+    for (std::size_t m = 0; m < all.size(); ++m)
+      title += (m == 0                ? ""
+                : m + 1 == all.size() ? " and "
+                                      : ", ") +
+               all[m]["name"].get<std::string>();
     Json page = document;
     page.erase("per_row");  // the page draws none of it
     files.write(o.report, render_page("report.js", "Embeddings of " + title, page, analysis.atlas));

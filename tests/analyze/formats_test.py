@@ -196,6 +196,7 @@ bad = pa.table({"a": [1], "b": ["x"]}); pq.write_table(bad, out + "/none.parquet
             (self.put("no_zip.npz", b"PK\x03\x04" + bytes(100)), "directory is missing"),
             (self.put("cut.npz", stored[:-30]), "cut"),
             (self.put("bent.npz", stored[:200] + b"\x00\xff" * 20 + stored[240:]), "damaged"),
+            (self.put("crc.npz", stored[:middle + 16] + bytes(4) + stored[middle + 20:]), '"arr_0.npy" is damaged'),
             (self.put("far.npz", stored[:middle + 42] + b"\xf0\xff\xff\x7f" + stored[middle + 46:]), "damaged"),
             (self.put("two.npz", archive({"a.npy": b"", "b.npy": b""}, zipfile.ZIP_STORED)), "holds 2 arrays (a, b)"),
             (f"{self.put('named.npz', stored)}:emb", 'has no array "emb"; it holds arr_0'),
