@@ -61,6 +61,7 @@ find_missing() {
   need doctest-dev have_header doctest/doctest.h
   need libcli11-dev have_header CLI/CLI.hpp
   need nlohmann-json3-dev have_header nlohmann/json.hpp
+  need zlib1g-dev have_header zlib.h
   need libbenchmark-dev have_header benchmark/benchmark.h
   need "libomp-dev libclang-rt-dev" clang_links
 }

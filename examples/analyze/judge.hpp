@@ -156,6 +156,7 @@ class Judge {
 
   void pair(const Json& p) {
     const std::string x = p["x"], y = p["y"], scope = x + "-" + y, back = y + "-" + x;
+    if (p.contains("unlike")) return unlike(x, y, scope);
     const bool matched = retrieval(p, x, y, scope, back);
 
     const double gap = get("gap", scope), angle = get("cone_distance", scope);
@@ -199,6 +200,17 @@ class Judge {
     hub("top_hub", scope, x, y, p["hubs"]["forward"]);
     hub("top_hub", back, y, x, p["hubs"]["back"]);
     curves(p, scope, matched);
+  }
+
+  /// Rows of different widths: do the similarities within each agree?
+  void unlike(const std::string& x, const std::string& y, const std::string& scope) {
+    const double cka = get("cka", scope), base = get("cka_shuffled", scope);
+    const bool structured = cka > threshold::structure * base && cka > threshold::structure_least;
+    say("cka", scope, structured ? "fine" : "look",
+        "The similarities within " + x + " and within " + y +
+            (structured ? " agree" : " hardly agree") + " (CKA " + shown(cka, 2) + ", shuffled " +
+            shown(base, 2) +
+            "); their rows are of different widths, so that no cosine joins them.");
   }
 
   /// Whether pairs find each other at all; if not, what speaks for a rotation, a shift or a
@@ -250,20 +262,24 @@ class Judge {
 
   void curves(const Json& p, const std::string& scope, bool matched) {
     if (!p.contains("curves")) return;
-    const double tau = document_["settings"]["temperature"];
+    const Json& settings = document_["settings"];
+    const double tau = settings["temperature"];
+    const Json given = settings.value("given", Json::array());  // nobody trained at a default
+    const bool judged = std::find(given.begin(), given.end(), "temperature") != given.end();
+    const std::string at_tau =
+        (judged ? "At temperature " : "At the default temperature ") + shown(tau, 3);
     const double hard = get("hardness", scope), ece = get("ece", scope),
                  best = get("best_temperature", scope), push = get("push", scope);
     say("hardness", scope, "fine",
         percent(hard) + " of mixed negatives (half way along the arc of a pair, " + scope +
             ") are at least as hard as the real ones.");
     if (matched)
-      say("ece", scope, ece > threshold::miscalibrated ? "look" : "fine",
-          "At temperature " + shown(tau, 3) + " the retrieval softmax is off by " + percent(ece) +
+      say("ece", scope, judged && ece > threshold::miscalibrated ? "look" : "fine",
+          at_tau + " the retrieval softmax is off by " + percent(ece) +
               " (ECE); of the temperatures tried, " + shown(best, 3) + " is best.");
     const auto quiet = value_of(document_, "quiet_temperature", scope);
-    say("push", scope, push < threshold::quiet ? "look" : "fine",
-        "At temperature " + shown(tau, 3) + " the contrastive loss pushes " + percent(push) +
-            " of full strength per row" +
+    say("push", scope, judged && push < threshold::quiet ? "look" : "fine",
+        at_tau + " the contrastive loss pushes " + percent(push) + " of full strength per row" +
             (quiet ? "; at " + shown(*quiet, 3) + " and below it is quiet (under 1 %)."
                    : "; at none of the temperatures tried does it go quiet."));
   }

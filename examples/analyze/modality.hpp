@@ -113,6 +113,8 @@ struct Modality {
   double potential = 0;
   std::vector<double> potentials;
   Json plots;
+  bool keep_top = false;          ///< whether the nearest rows are wanted as a list
+  std::optional<TopList<T>> top;  ///< of each row, its nearest others
   const std::string& name() const { return source->name(); }
   Index n() const { return rows.rows(); }
 };
@@ -179,7 +181,8 @@ template <class T>
 Json class_uniformity(const Modality<T>& m, const std::vector<std::string>& labels,
                       std::uint64_t seed) {
   std::map<std::string, std::vector<Index>> classes;
-  for (Index i = 0; i < m.n(); ++i) classes[labels[at(m.ids[at(i)])]].push_back(i);
+  for (Index i = 0; i < m.n(); ++i)
+    if (!labels[at(m.ids[at(i)])].empty()) classes[labels[at(m.ids[at(i)])]].push_back(i);
   std::vector<std::pair<Index, std::string>> order;
   for (const auto& [label, rows] : classes)
     if (rows.size() >= 5) order.emplace_back(-Index(rows.size()), label);
@@ -264,16 +267,19 @@ void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std:
   list.push_back(metric("near_duplicates", s, double(near.count), m.how, of_near));
   m.plots["near_duplicates"] = found_json(near);
   if (!labels.empty()) {
-    std::vector<double> match(at(n));
+    std::vector<double> match;  // of rows that have a label
+    const auto label = [&](Index i) -> const std::string& { return labels[at(m.ids[at(i)])]; };
     for (Index i = 0; i < n; ++i)
-      match[at(i)] = labels[at(m.ids[at(i)])] == labels[at(m.ids[at(pairs.row_top.id(i, 0))])];
+      if (!label(i).empty()) match.push_back(label(i) == label(pairs.row_top.id(i, 0)));
     double share = 0;
-    for (const double v : match) share += v / double(n);
-    list.push_back(metric("label_match", s, share, m.how, bootstrap_mean(match)));
+    for (const double v : match) share += v / double(match.size());
+    if (!match.empty())
+      list.push_back(metric("label_match", s, share, m.how, bootstrap_mean(match)));
     m.plots["classes"] = class_uniformity(m, labels, seed);
   }
   m.plots["histogram"] = pairs.histogram;
   m.plots["histogram_step"] = pairs.histogram_step;
+  if (m.keep_top) m.top = pairs.row_top;
   m.potentials = std::move(pairs.potentials);
 }
 

@@ -69,6 +69,18 @@ class PairFigures {
     return plots;
   }
 
+  /// Ranks of queries.
+  void keep_rows(Json& document) const {
+    for (const auto& [scope, d, from] :
+         {std::tuple(scope_, &forward_, &a_), std::tuple(back_, &backward_, &b_)}) {
+      Json& rows = document["per_row"][scope];
+      Json ids = Json::array();
+      for (const Index q : d->query) ids.push_back(from->ids[at(q)]);
+      rows["ids"] = std::move(ids);
+      rows["rank"] = d->ranks;
+    }
+  }
+
   /// Rows for the curves: one partner a row, a sample beyond kCurveRows.
   struct Chosen {
     RowMatrix<double> x, y;
@@ -282,6 +294,7 @@ void measure_pair(const Modality<T>& a, const Modality<T>& b, const std::vector<
                   double temperature, std::uint64_t seed, Json& document, Progress& progress) {
   PairFigures<T> figures(a, b, owner, seed, document["metrics"], progress);
   Json plots = figures.report();
+  figures.keep_rows(document);
   const auto rows = figures.curve_rows();
   if (rows.x.rows() >= 2)
     measure_curves(rows.x, rows.y, a.name() + "-" + b.name(), rows.how, temperature, document,

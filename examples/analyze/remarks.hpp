@@ -91,6 +91,9 @@ class Remarks {
                  : "The two differ as distributions (0: alike; 2: far apart).";
     if (key == "cone_distance") return "The two mean directions lie " + number + " degrees apart.";
     if (key == "gap_share") return share + " of the variance lies along the gap" + direction(scope);
+    if (key == "neighbour_overlap")
+      return "Of the 10 nearest rows within " + from + ", " + share + " are among the 10 nearest " +
+             "within " + to + " too.";
     if (key == "cka_shuffled") return "What CKA shows by chance: rows of one side shuffled.";
     if (key == "offset_share")
       return "No common shift: at most " + share + " of the first hits lie equally many rows away.";

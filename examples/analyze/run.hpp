@@ -4,7 +4,9 @@
 #pragma once
 
 #include "analysis.hpp"
+#include "extras.hpp"
 #include "pair.hpp"
+#include "unlike.hpp"
 
 namespace analyze {
 
@@ -58,7 +60,8 @@ template <class T>
 Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>& owner,
                    std::uint64_t seed) {
   Eigen::MatrixXd moment = all[0].health.moment;
-  for (std::size_t m = 1; m < all.size(); ++m) moment += all[m].health.moment;
+  for (std::size_t m = 1; m < all.size(); ++m)
+    if (all[m].rows.cols() == all[0].rows.cols()) moment += all[m].health.moment;
   Eigen::MatrixXd axes;
   const std::vector<double> sigma = singular_values(moment, 1, &axes);
   double whole = 0, held = 0;
@@ -73,6 +76,7 @@ Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>
     if (partner[at(owner[j])] < 0) partner[at(owner[j])] = Index(j);
   const bool plain = owner.size() == every.size();
   for (std::size_t m = 0; m < all.size(); ++m) {
+    if (all[m].rows.cols() != all[0].rows.cols()) continue;  // has no place on these axes
     Json ids = Json::array(), points = Json::array();
     for (const Index i : chosen) {
       const Index row = m == 0 || plain ? i : partner[at(i)];
@@ -119,14 +123,19 @@ void run(const Request& r, std::vector<Source>& sources, const std::vector<Index
   for (std::size_t k = 0; k < all.size(); ++k) {
     Modality<T>& m = all[k];
     describe_health(m, document);
+    m.keep_top = r.extras != nullptr;
     const bool labelled = !labels.empty() && (index.empty() || k == 0);
     measure_within(m, labelled ? labels : std::vector<std::string>(), r.seed, document, progress);
   }
   document["pairs"] = Json::array();
   for (std::size_t a = 0; a < all.size(); ++a)
     for (std::size_t b = a + 1; b < all.size(); ++b)
-      measure_pair(all[a], all[b], owner, r.temperature, r.seed, document, progress);
+      if (all[a].rows.cols() == all[b].rows.cols())
+        measure_pair(all[a], all[b], owner, r.temperature, r.seed, document, progress);
+      else
+        measure_unlike_pair(all[a], all[b], owner, r.seed, document, progress);
   document["sphere"] = sphere_points(all, owner, r.seed);
+  if (r.extras != nullptr) take_extras(all, *r.extras);
   for (Modality<T>& m : all) {
     const Health& h = m.health;
     Json json{{"name", m.name()},  {"files", m.source->files()}, {"dtype", m.source->dtype()},

@@ -8,6 +8,7 @@
 #include "bootstrap.hpp"
 #include "input.hpp"
 #include "output.hpp"
+#include "spheremix/io/npy_write.hpp"
 #include "spheremix/metrics/spectrum.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 #include "spheremix/sphere/distance.hpp"
@@ -247,7 +248,14 @@ Json fix_file(const FixRequest& r, OutputFiles& files, Progress& progress) {
     for (const Index i : ids) text += std::to_string(i) + "\n";
     files.write(r.kept, text);
   }
-  spheremix::io::save_npy(files.reserve(r.output), x, {.dtype = dtype});
+  const std::string place = files.reserve(r.output);
+  try {
+    spheremix::io::save_npy(place, x, {.dtype = dtype});
+  } catch (const spheremix::io::Error& error) {  // no wrong input, and of a name of our own
+    throw std::runtime_error(
+        r.output + ": cannot be written" +
+        std::string(error.what()).substr(std::min(place.size(), std::strlen(error.what()))));
+  }
   return json;
 }
 
