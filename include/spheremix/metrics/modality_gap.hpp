@@ -35,8 +35,9 @@ void add_rows(core::MatrixView<const T> x, double* sum, double* lost) {
   for (Index i = 0; i < x.rows; ++i) {
     const T* row = x.row(i);
     for (Index k = 0; k < x.cols; ++k) {
-      const double a = sum[k], b = double(row[k]), next = core::rounded(a + b);
-      const double back = core::rounded(next - a), there = core::rounded(next - back);
+      SPHEREMIX_SUMS_IN_ORDER
+      const double a = sum[k], b = double(row[k]), next = core::formed(a + b);
+      const double back = core::formed(next - a), there = core::formed(next - back);
       lost[k] += (a - there) + (b - back);  // Knuth's exact error of a + b, without a branch
       sum[k] = next;
     }

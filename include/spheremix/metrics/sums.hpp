@@ -20,9 +20,10 @@ namespace spheremix::metrics::detail {
 class CompensatedSum {
  public:
   void add(double x) {
-    const double next = core::rounded(sum_ + x);
-    lost_ += std::abs(sum_) >= std::abs(x) ? core::rounded(sum_ - next) + x
-                                           : core::rounded(x - next) + sum_;
+    SPHEREMIX_SUMS_IN_ORDER
+    const double next = core::formed(sum_ + x);
+    lost_ += std::abs(sum_) >= std::abs(x) ? core::formed(sum_ - next) + x
+                                           : core::formed(x - next) + sum_;
     sum_ = next;
   }
   void add(const CompensatedSum& other) {
