@@ -25,7 +25,7 @@ struct ClipOptions {
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t clip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                        const ClipOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const ClipOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::contrastive_bytes<Tile>(x, y, options.block, true, true, true);
   });
@@ -48,7 +48,7 @@ Status clip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T>
                           const ClipOptions& asked, const ContrastiveGradient<T>& out,
                           Scratch scratch, cudaStream_t stream = nullptr,
                           const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const ClipOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::contrastive_checked<true, true>(
       x, y, {options.temperature, 0.5 / double(x.rows), 0.5 / double(x.rows)}, options.precision,

@@ -82,7 +82,7 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t clip_m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                               const ClipM2MixOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const ClipM2MixOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     if (detail::shares(options))
       return detail::clip_m2_shared_bytes<pairwise::FormingTile<Tile>>(x, y, options.block);
@@ -108,7 +108,7 @@ Status clip_m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<c
                                  RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& asked,
                                  const ClipM2Gradient<T>& out, Scratch scratch,
                                  cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const ClipM2MixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::clip_m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }

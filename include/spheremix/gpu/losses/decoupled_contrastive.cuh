@@ -46,7 +46,7 @@ template <class T, class Products = pairwise::KernelProducts>
 std::size_t decoupled_contrastive_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
                                         const DecoupledContrastiveOptions& asked = {},
                                         const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const DecoupledContrastiveOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::stacked_bytes<Tile>(x, options.block);
   });
@@ -68,7 +68,7 @@ Status decoupled_contrastive_with_gradient(core::MatrixView<const T> x, core::Ma
                                            const ContrastiveGradient<T>& out, Scratch scratch,
                                            cudaStream_t stream = nullptr,
                                            const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const DecoupledContrastiveOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::decoupled_checked(x, y, options, out, scratch, stream, products);
 }

@@ -235,7 +235,7 @@ template <class T, class Products = pairwise::KernelProducts>
 std::size_t feature_separation_bytes(core::MatrixView<const T> x,
                                      const FeatureSeparationOptions& asked = {},
                                      const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const FeatureSeparationOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::separation_bytes<Tile, T>(x.rows, x.cols, options);
   });
@@ -264,7 +264,7 @@ Status feature_separation_with_gradient(
     core::MatrixView<const T> x_augmented, core::MatrixView<const T> y_augmented,
     const FeatureSeparationOptions& asked, const FeatureSeparationGradient<T>& out, Scratch scratch,
     cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const FeatureSeparationOptions options = pairwise::with_block<T>(asked, products);
   return detail::separation_checked<T>(
       {x, y, x_independent, y_independent, x_augmented, y_augmented}, options, out, true, scratch,
       stream, products);

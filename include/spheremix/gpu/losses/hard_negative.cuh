@@ -161,7 +161,7 @@ template <class T, class Products = pairwise::KernelProducts>
 std::size_t hard_negative_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
                                 const HardNegativeOptions& asked = {},
                                 const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const HardNegativeOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::hard_negative_bytes<Tile>(x, options.block);
   });
@@ -182,7 +182,7 @@ Status hard_negative_with_gradient(core::MatrixView<const T> x, core::MatrixView
                                    const HardNegativeOptions& asked,
                                    const ContrastiveGradient<T>& out, Scratch scratch,
                                    cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const HardNegativeOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::hard_negative_checked(x, y, options, out, scratch, stream, products);
 }

@@ -30,7 +30,7 @@ struct LMixOptions {
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t l_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                         const LMixOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const LMixOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::side_bytes<Tile>(y, x, options.block, true, false);
   });
@@ -59,7 +59,7 @@ Status l_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T
                            RowScalar<Arithmetic<T>> lambda, const LMixOptions& asked,
                            const MixGradient<T>& out, Scratch scratch,
                            cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const LMixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(
       y, x, lambda, detail::l_mix_call(options), options.precision,

@@ -61,7 +61,7 @@ Status m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                          const M2MixOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const M2MixOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(
       options.precision, [&]<class Tile>() { return detail::m2_bytes<Tile>(x, y, options.block); });
 }
@@ -82,7 +82,7 @@ Status m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
                             RowScalar<Arithmetic<T>> lambda, const M2MixOptions& asked,
                             const MixGradient<T>& out, Scratch scratch,
                             cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const M2MixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }

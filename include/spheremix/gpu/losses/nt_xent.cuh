@@ -22,7 +22,7 @@ struct NtXentOptions {
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t nt_xent_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
                           const NtXentOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const NtXentOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::stacked_bytes<Tile>(x, options.block);
   });
@@ -44,7 +44,7 @@ Status nt_xent_with_gradient(core::MatrixView<const T> x, core::MatrixView<const
                              const NtXentOptions& asked, const ContrastiveGradient<T>& out,
                              Scratch scratch, cudaStream_t stream = nullptr,
                              const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const NtXentOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::stacked_checked(x, y, {options.temperature, false, options.block},
                                  options.precision, out, scratch, stream, products);

@@ -175,7 +175,7 @@ Status siglip_checked(const core::MatrixView<const T>& x, const core::MatrixView
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t siglip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                          const SiglipOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const SiglipOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::siglip_bytes<Tile>(x, y, options.block);
   });
@@ -196,7 +196,7 @@ Status siglip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
                             const SiglipOptions& asked, const SiglipGradient<T>& out,
                             Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const SiglipOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::siglip_checked(x, y, options, out, scratch, stream, products);
 }

@@ -244,7 +244,7 @@ Status sup_con_checked(const core::MatrixView<const T>& x, const Labels& labels,
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t sup_con_bytes(core::MatrixView<const T> x, const SupConOptions& asked = {},
                           const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const SupConOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::sup_con_bytes<Tile>(x, options.block);
   });
@@ -264,7 +264,7 @@ template <class T, class Products = pairwise::KernelProducts>
 Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels, const SupConOptions& asked,
                              const SupervisedGradient<T>& out, Scratch scratch,
                              cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const SupConOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data) return invalid("no place for the gradient");
   return detail::sup_con_checked(x, labels, options, out, scratch, stream, products);
 }

@@ -28,7 +28,7 @@ struct VMixOptions {
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t v_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                         const VMixOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const VMixOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::side_bytes<Tile>(x, y, options.block, true, false);
   });
@@ -57,7 +57,7 @@ Status v_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T
                            RowScalar<Arithmetic<T>> lambda, const VMixOptions& asked,
                            const MixGradient<T>& out, Scratch scratch,
                            cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const VMixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(x, y, lambda, detail::v_mix_call(options), options.precision, out,
                               scratch, stream, products);

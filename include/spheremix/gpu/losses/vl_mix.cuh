@@ -30,7 +30,7 @@ struct VlMixOptions {
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t vl_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                          const VlMixOptions& asked = {}, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const VlMixOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::side_bytes<Tile>(x, y, options.block, true, true);
   });
@@ -59,7 +59,7 @@ Status vl_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
                             RowScalar<Arithmetic<T>> lambda, const VlMixOptions& asked,
                             const MixGradient<T>& out, Scratch scratch,
                             cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const VlMixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision, out,
                               scratch, stream, products);

@@ -166,7 +166,7 @@ template <class T, class Products = pairwise::KernelProducts>
 std::size_t cross_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                    const UniformityOptions& asked = {},
                                    const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::cross_bytes<Tile>(x, y, options.block);
   });
@@ -179,7 +179,7 @@ Status cross_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixV
                                       const PairUniformityGradient<T>& out, Scratch scratch,
                                       cudaStream_t stream = nullptr,
                                       const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   const Status status = detail::pair_uniformity_error(x, y, options, out);
   if (!status) return status;
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {

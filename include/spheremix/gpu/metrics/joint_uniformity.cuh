@@ -79,7 +79,7 @@ template <class T, class Products = pairwise::KernelProducts>
 std::size_t joint_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                    const UniformityOptions& asked = {},
                                    const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::joint_bytes<Tile>(x.rows + y.rows, x.cols, true, options.block);
   });
@@ -92,7 +92,7 @@ Status joint_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixV
                                       const PairUniformityGradient<T>& out, Scratch scratch,
                                       cudaStream_t stream = nullptr,
                                       const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   const Status status = detail::pair_uniformity_error(x, y, options, out);
   if (!status) return status;
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {

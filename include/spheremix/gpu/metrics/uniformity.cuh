@@ -170,7 +170,7 @@ Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOp
 template <class T, class Products = pairwise::KernelProducts>
 std::size_t uniformity_bytes(core::MatrixView<const T> x, const UniformityOptions& asked = {},
                              const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::uniformity_bytes<Tile>(x, options.block);
   });
@@ -189,7 +189,7 @@ template <class T, class Products = pairwise::KernelProducts>
 Status uniformity_with_gradient(core::MatrixView<const T> x, const UniformityOptions& asked,
                                 const UniformityGradient<T>& out, Scratch scratch,
                                 cudaStream_t stream = nullptr, const Products& products = {}) {
-  const auto options = pairwise::with_block<T>(asked, products);
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data) return invalid("uniformity: no place for the gradient");
   return detail::uniformity_checked(x, options, out, scratch, stream, products);
 }
