@@ -1,6 +1,6 @@
 #!/bin/sh
 # spheremix::compiled changes nothing but the time of the compiler: a program of twenty functions prints the same bits
-# with it and header-only, by the same compiler and flags, and is no larger. Usage: compiled.sh BUILD_FOLDER
+# with it and header-only, by the same compiler and flags (-O1, which is quicker). Usage: compiled.sh BUILD_FOLDER
 cd "$(dirname "$0")/../.." || exit 1
 . tests/scripts/check.sh
 out=$1
