@@ -49,7 +49,7 @@ void align_uniform_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
   using T = typename X::Scalar;
   constexpr auto* name = "align_uniform_with_gradient";
   detail::expects_align_uniform(name, options);
-  const auto near = metrics::alignment_with_gradient(x, y, {.alpha = options.alpha});
+  const auto aligned = metrics::alignment_with_gradient(x, y, {.alpha = options.alpha});
   const auto even_x = metrics::uniformity_with_gradient(x, {.t = options.t});
   const auto even_y = metrics::uniformity_with_gradient(y, {.t = options.t});
   core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
@@ -59,22 +59,22 @@ void align_uniform_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
     for (Index i = 0; i < to.rows; ++i)
       for (Index k = 0; k < to.cols; ++k) to(i, k) = a * first(i, k) + u * second(i, k);
   };
-  put(dx.view(), near.x, even_x.x);
-  put(dy.view(), near.y, even_y.x);
+  put(dx.view(), aligned.x, even_x.x);
+  put(dy.view(), aligned.y, even_y.x);
   dx.commit();
   dy.commit();
-  out.loss = options.align_weight * near.value +
+  out.loss = options.align_weight * aligned.value +
              options.uniform_weight / 2 * (even_x.value + even_y.value);
 }
 
 template <class X, class Y>
-[[nodiscard]] PairGradient<RowMatrix<typename X::Scalar>> align_uniform_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const AlignUniformOptions& options = {}) {
-  core::Workspace workspace;
-  PairGradient<RowMatrix<typename X::Scalar>> out;
-  align_uniform_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto align_uniform_with_gradient(const Eigen::MatrixBase<X>& x,
+                                               const Eigen::MatrixBase<Y>& y,
+                                               const AlignUniformOptions& options = {}) {
+  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        align_uniform_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -155,3 +155,14 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_ALIGNMENT(T) \
+  double alignment(core::MatrixView<const T>, core::MatrixView<const T>, double)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_ALIGNMENT)
+#define SPHEREMIX_ALIGNMENT_WITH_GRADIENT(T)                                                   \
+  double alignment_with_gradient(core::MatrixView<const T>, core::MatrixView<const T>, double, \
+                                 core::MatrixView<T>, core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_ALIGNMENT_WITH_GRADIENT)
+}  // namespace spheremix::metrics::detail

@@ -20,7 +20,9 @@ math::Arc<T> settle(math::ArcSums<T> sums, const T* a, const T* b, Index d) {
         at.get(a, x);
         at.get(b, y);
         const V l = y + sign * x;
-        const V h = scale * ((y - sign * x) - shift * l);
+        V difference = y - sign * x;  // exact: to be formed first, whatever the flags
+        __asm__("" : "+m"(difference));
+        const V h = scale * (difference - shift * l);
         sum[0] += h * h;
         sum[1] += h * l;
       });
