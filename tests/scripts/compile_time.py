@@ -6,8 +6,8 @@ Budgets:   a program that includes spheremix.hpp and calls losses::clip_with_gra
            that includes losses/clip.hpp alone at most 0.5; with spheremix::compiled that one at most 0.25, and one of
            twenty functions (tests/compiled/twenty.cpp) at most 0.8.
 
-All at -O2, processor time of the compiler (user + system), in turns; the least of each counts, of at most five
-turns, since what else the machine does only ever adds."""
+All at -O2, processor time of the compiler (user + system), in turns; the least share of at most five turns counts. What
+else the machine does adds to these times, and not evenly: a share is of two compiles one after the other."""
 import os
 import resource
 import subprocess
@@ -57,21 +57,21 @@ def build(compiler, source, flags=()):
 
 
 def shares(compiler, folder):
-    """Each program's least time over the reference's, in as few turns as show all within budget."""
+    """Each program's least share of the reference built in the same turn, in as few turns as show all within budget."""
     reference = os.path.join(folder, "reference.cpp")
     Path(reference).write_text(REFERENCE)
     sources = [os.path.join(folder, f"program{k}.cpp") for k in range(len(PROGRAMS))]
     for source, (_, text, _, _) in zip(sources, PROGRAMS):
         Path(source).write_text(text)
-    least, times = float("inf"), [float("inf")] * len(PROGRAMS)
-    for turn in range(TURNS):
-        least = min(least, build(compiler, reference))
+    found = [float("inf")] * len(PROGRAMS)
+    for _ in range(TURNS):
+        seconds = build(compiler, reference)
         for k, (_, _, flags, most) in enumerate(PROGRAMS):
-            if turn < 1 or times[k] > most * least:
-                times[k] = min(times[k], build(compiler, sources[k], flags))
-        if all(time <= most * least for time, (_, _, _, most) in zip(times, PROGRAMS)):
+            if found[k] > most:
+                found[k] = min(found[k], build(compiler, sources[k], flags) / seconds)
+        if all(share <= most for share, (_, _, _, most) in zip(found, PROGRAMS)):
             break
-    return [time / least for time in times], least
+    return found, seconds
 
 
 status = 0
