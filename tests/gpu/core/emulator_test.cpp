@@ -210,10 +210,10 @@ TEST_CASE("launch: above 48 KiB of shared memory the carve-out is asked for besi
   const Buffer<int> in(32), out(32);
   const void* const kernel = reinterpret_cast<const void*>(&reverse_in_shared);
   emulator::carveout.erase(kernel);
-  finish(gpu::launch(reverse_in_shared, 1, 32, std::size_t(40) << 10, nullptr, in.data(),
+  finish(gpu::launch(reverse_in_shared, 1, 32, std::size_t(48) << 10, nullptr, in.data(),
                      out.data(), 1));
   CHECK(emulator::carveout.count(kernel) == 0);
-  finish(gpu::launch(reverse_in_shared, 1, 32, std::size_t(96) << 10, nullptr, in.data(),
+  finish(gpu::launch(reverse_in_shared, 1, 32, (std::size_t(48) << 10) + 16, nullptr, in.data(),
                      out.data(), 1));
   CHECK(emulator::carveout.at(kernel) == cudaSharedmemCarveoutMaxShared);
 }

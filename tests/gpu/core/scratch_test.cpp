@@ -37,6 +37,8 @@ TEST_CASE("a scratch frame off its boundary gives nothing; its rest neither") {
   gpu::ScratchFrame aligned({memory.data(), 1024});
   CHECK(aligned.take<float>(1) != nullptr);
   CHECK(gpu::scratch_aligned(aligned.rest()));
+  CHECK(gpu::scratch_status({memory.data(), 1024}, 1024).ok());
+  CHECK(!gpu::scratch_status({memory.data(), 1023}, 1024).ok());
 }
 
 TEST_CASE("scratch off its boundary is a status that says so, and nothing runs") {

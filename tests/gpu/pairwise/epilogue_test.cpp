@@ -169,23 +169,41 @@ void check_all(double tolerance) {
     check<Tile, true>(edge + 3, edge + 1, scale, {{0, 0, 0}, 1},
                       by_difference(edge + 3, edge + 1, {0}), 0, tolerance);  // ragged
   }
+  // One tile and one difference, above and below the diagonal; nothing else marks the tile.
+  for (const Index d : {Index(3), Index(-3), edge - 1, 1 - edge})
+    check<Tile, true>(edge, edge, 20, {{d, d, d}, 1}, by_difference(edge, edge, {d}), far,
+                      tolerance);
+  // Positives that take part: nothing else marks the two tiles, touched in a corner.
+  for (const Index d : {Index(1), edge - 1})
+    check<Tile, true>(edge, 2 * edge, 20, {}, {}, d, tolerance);
+  // The flip of few and of many rows touches the tile in its first or last pair only.
+  for (const Index of : {Index(1), 2 * edge - 1})
+    check<Tile, true>(edge, edge, 2, {{0, 0, 0}, 0, true, {of, nullptr, nullptr}},
+                      {{(of - 1) / 2, (of - 1) / 2}}, far, tolerance);
   const Index n = 2 * edge;
   pairwise::Excluded flip{{0, 0, 0}, 1, true, {n, nullptr, nullptr}};
   Pairs left_out = by_difference(n, n, {0});
   for (Index i = 0; i < n; ++i) left_out.insert({i, n - 1 - i});
   check<Tile, true>(n, n, 20, flip, left_out, 0, tolerance);
-  // A map: partners of the first half lie in the first half, so that the tiles above the diagonal
-  // are plain but for one pair.
-  std::vector<Index> map(std::size_t(n), 0), inverse = map;
-  for (Index i = 0; i < n; ++i)
-    map[std::size_t(i)] = i < edge ? (i + 5) % edge : edge + (i + 9) % edge;
-  std::swap(map[3], map[std::size_t(edge + 4)]);
-  for (Index i = 0; i < n; ++i) inverse[std::size_t(map[std::size_t(i)])] = i;
-  left_out = by_difference(n, n, {0});
-  for (Index i = 0; i < n; ++i) left_out.insert({i, map[std::size_t(i)]});
-  const Buffer<Index> to(map), from(inverse);
-  check<Tile, true>(n, n, 20, {{0, 0, 0}, 1, true, {n, to.data(), from.data()}}, left_out, 0,
-                    tolerance);
+  // Maps. First all partners of a half lie in it but for one, in the first or last column of a tile
+  // off the diagonal; then all lie in the other half.
+  std::vector<Index> within(std::size_t(n), 0), across = within;
+  for (Index i = 0; i < n; ++i) {
+    within[std::size_t(i)] = i < edge ? (i + 5) % edge : edge + (i + 9) % edge;
+    across[std::size_t(i)] = (i + edge) % n;
+  }
+  std::swap(within[std::size_t(edge - 6)], within[std::size_t(n - 9)]);
+  for (const std::vector<Index>& map : {within, across}) {
+    std::vector<Index> inverse(std::size_t(n), 0);
+    left_out = by_difference(n, n, {0});
+    for (Index i = 0; i < n; ++i) {
+      inverse[std::size_t(map[std::size_t(i)])] = i;
+      left_out.insert({i, map[std::size_t(i)]});
+    }
+    const Buffer<Index> to(map), from(inverse);
+    check<Tile, true>(n, n, 2, {{0, 0, 0}, 1, true, {n, to.data(), from.data()}}, left_out, 0,
+                      tolerance);
+  }
 }
 
 }  // namespace
@@ -216,6 +234,11 @@ TEST_CASE("NaN and infinity in a plain tile stay in what they touch, and are nev
         CHECK(!std::isfinite(other.dx[std::size_t(77 * kDepth + k)]));
         CHECK((bad == bad || std::isnan(other.dy[std::size_t(9 * kDepth + k)])));
       }
+      // By far the largest cosine, in a thread that holds some of row 77 too: it must not be missed
+      // in the tile's maximum.
+      std::copy_n(&x[std::size_t(69 * kDepth)], kDepth, &y[std::size_t(16 * kDepth)]);
+      const TableResult steep = run<Tile, true>(x, y, n, m, 700, {}, 100000);
+      for (Index i = 0; i < n; ++i) CHECK(std::isfinite(steep.rows[std::size_t(i)]) == (i != 77));
     });
 }
 

@@ -120,7 +120,7 @@ struct StatisticsKernel {
       }
       return;
     }
-    block_barrier();  // the sums are read
+    // The vote was the barrier after the sums were read.
     if constexpr (Policy::kRows)
       apart<Tile::kRows, Tile::kCols, Tile::kWarpCols, kRowLanes>(
           row_part, rows, row_partial + Index(place.col) * range.rows + (i0 - range.i0), scale,
