@@ -27,7 +27,8 @@ __global__ void read_tile(StoredStrip strip, Index i0, Index j0, float* out) {
 
 TEST_CASE("a stored tile: values in their places, 0 outside, NaN there notwithstanding") {
   // Rows 100 .. 100 + height and columns 40 .. 40 + width of the table, in whole tiles.
-  for (const auto& [height, width] : {std::pair<Index, Index>{256, 256}, {131, 203}, {129, 255}}) {
+  for (const auto& [height, width] :
+       {std::pair<Index, Index>{256, 256}, {131, 203}, {129, 255}, {255, 130}}) {
     const Index row = 100, col = 40, stride = 384;
     std::vector<Half> host(std::size_t(256 * stride), gpu::narrow<Half>(float(NAN)));
     const auto value = [](Index i, Index j) {
