@@ -1,6 +1,7 @@
 // What the user asked for, and the whole analysis of it as one JSON document.
 #pragma once
 
+#include "health.hpp"
 #include "input.hpp"
 #include "progress.hpp"
 #include "tables.hpp"
@@ -24,11 +25,14 @@ struct Analysis {
 
 /// Everything measured goes into `document`. T is the working precision.
 template <class T>
-void run(const Request& request, std::vector<Source>& sources, const std::vector<Index>& index,
+void run(const Request& request, const std::vector<Source>& sources,
+         const std::vector<Health>& healths, const std::vector<Index>& index,
          const std::vector<std::string>& labels, Json& document, Progress& progress);
-extern template void run<float>(const Request&, std::vector<Source>&, const std::vector<Index>&,
+extern template void run<float>(const Request&, const std::vector<Source>&,
+                                const std::vector<Health>&, const std::vector<Index>&,
                                 const std::vector<std::string>&, Json&, Progress&);
-extern template void run<double>(const Request&, std::vector<Source>&, const std::vector<Index>&,
+extern template void run<double>(const Request&, const std::vector<Source>&,
+                                 const std::vector<Health>&, const std::vector<Index>&,
                                  const std::vector<std::string>&, Json&, Progress&);
 
 Analysis analyse(const Request& request, Progress& progress);

@@ -4,6 +4,7 @@
 //                     [--pictures atlas.png:48x48] [--report out.html] [--json out.json] [--csv
 //                     dir]
 //   spheremix-analyze --compare before.json after.json [--report out.html] [--json out.json]
+//   spheremix-analyze --drift old.npy new.npy [--names ...] [--json out.json]
 //   spheremix-analyze slerp-path --image img.npy --text txt.npy --from image:3 --to text:7
 //   spheremix-analyze fix --input x.npy --output y.npy --repair centre
 //
@@ -15,6 +16,7 @@
 
 #include "analysis.hpp"
 #include "compare.hpp"
+#include "drift.hpp"
 #include "fail_if.hpp"
 #include "render.hpp"
 #include "spheremix/core/parallel.hpp"
@@ -31,13 +33,30 @@ struct Options {
   PathRequest path;
   FixRequest fix;
   std::string image, text, report, json, csv, templates = SPHEREMIX_EXAMPLES_DIR "/analyze";
-  std::vector<std::string> modalities, fail_if, compare;
+  std::vector<std::string> modalities, fail_if, compare, drift;
   int threads = 0;
   bool walk = false, repair = false;
 };
 
 const std::vector<std::string> kRepairs = {"drop-bad", "drop-duplicates", "normalise", "centre",
-                                           "whiten"};
+                                           "whiten",   "align",           "csls"};
+
+/// An option that would have no effect is an error, not a silence.
+void refuse_dropped(const CLI::App& app, const std::string& with,
+                    const std::vector<std::string>& taken) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() > 0 && std::find(taken.begin(), taken.end(), name) == taken.end())
+      wrong(name, " has no effect with ", with);
+  }
+}
+
+/// The sentences on standard error; exit status 3 where there is one.
+int failed(const std::vector<std::string>& sentences) {
+  for (const std::string& sentence : sentences)
+    std::cerr << "spheremix-analyze: " << sentence << "\n";
+  return sentences.empty() ? 0 : 3;
+}
 
 /// Reads the command line. Exits with 0 after --help and --version.
 Options parse(int argc, char** argv) {
@@ -64,6 +83,7 @@ Options parse(int argc, char** argv) {
   app.add_option("--fail-if", o.fail_if,
                  "condition such as \"gap>0.5\": exit status 3 where it is met");
   app.add_option("--compare", o.compare, "JSON reports, the first against each other");
+  app.add_option("--drift", o.drift, "two versions of one set: OLD NEW")->expected(2);
   app.add_option("--temperature", o.request.temperature, "of calibration and push")
       ->check(CLI::Range(1e-4, 100.0))
       ->capture_default_str();
@@ -97,9 +117,13 @@ Options parse(int argc, char** argv) {
   fix->add_option("--input", o.fix.input, "embeddings")->required();
   fix->add_option("--output", o.fix.output, ".npy")->required();
   fix->add_option("--repair", o.fix.repairs,
-                  "drop-bad, drop-duplicates, normalise, centre, whiten; in the order given")
+                  "drop-bad, drop-duplicates, normalise, centre, whiten, align, csls; in order")
       ->required()
       ->check(CLI::IsMember(kRepairs));
+  fix->add_option("--to", o.fix.to, "of align and csls: the other file, row by row");
+  fix->add_option("--pairs", o.fix.pairs,
+                  "of align: file of lines 'row of input, row of the other'");
+  fix->add_option("--output-to", o.fix.output_to, "of csls: .npy for rows of the other file");
   fix->add_option("--kept", o.fix.kept, "text file for the numbers of the rows that stay");
   fix->add_option("--json", o.json, "before and after as a file");
   app.require_subcommand(0, 1);
@@ -113,6 +137,18 @@ Options parse(int argc, char** argv) {
     wrong(text);
   }
   o.walk = path->parsed(), o.repair = fix->parsed();
+  using Names = std::vector<std::string>;
+  if (o.walk)
+    refuse_dropped(app, "slerp-path",
+                   Names{"--image", "--text", "--modality", "--json", "--threads"});
+  else if (o.repair)
+    refuse_dropped(app, "fix", Names{"--json", "--threads"});
+  else if (!o.drift.empty())
+    refuse_dropped(app, "--drift",
+                   Names{"--drift", "--names", "--json", "--fail-if", "--seed", "--threads"});
+  else if (!o.compare.empty())
+    refuse_dropped(app, "--compare",
+                   Names{"--compare", "--report", "--json", "--fail-if", "--threads"});
   return o;
 }
 
@@ -135,6 +171,9 @@ std::vector<std::pair<std::string, std::string>> modalities_of(const Options& o)
 
 int run_compare(const Options& o) {
   if (o.compare.size() < 2) wrong("--compare takes two JSON reports or more");
+  std::vector<Condition> conditions;
+  for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
+  if (!conditions.empty()) scopes_of(read_run(o.compare[0])).expect(conditions);
   const Json result = compare_runs(o.compare);
   OutputFiles files;
   if (!o.json.empty()) {
@@ -146,7 +185,30 @@ int run_compare(const Options& o) {
     files.write(o.report, render_page(o.templates, "compare.js", "Runs compared", result, {}));
   files.commit();
   std::cout << comparison_text(result);
-  return 0;
+  return failed(failures_of_differences(result, conditions));
+}
+
+int run_drift(const Options& o) {
+  std::vector<Condition> conditions;
+  Scopes scopes;
+  scopes.modalities = {"old", "new"}, scopes.versions = true;
+  for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
+  scopes.expect(conditions);
+  Progress progress;
+  const Json document = drift({o.drift[0], o.drift[1], o.request.names, o.request.seed}, progress);
+  progress.clear();
+  OutputFiles files;
+  if (!o.json.empty()) files.write(o.json, json_text(document));
+  files.commit();
+  std::cout << spoken(document);
+  for (const Json& row : document["moved"]) {
+    std::cout << "moved: row " << row["row"];
+    if (row.contains("name")) std::cout << " " << row["name"].get<std::string>();
+    for (const char* key : {"degrees", "neighbours_lost"})
+      if (row.contains(key)) std::cout << ", " << key << " " << fixed(row[key], 2);
+    std::cout << "\n";
+  }
+  return failed(failures(document, conditions));
 }
 
 int run_path(Options& o) {
@@ -174,6 +236,7 @@ int run_path(Options& o) {
 int run_fix(const Options& o) {
   expect_writable(o.fix.output);
   expect_writable(o.fix.kept);
+  expect_writable(o.fix.output_to);
   Progress progress;
   OutputFiles files;
   const Json done = fix_file(o.fix, files, progress);
@@ -185,8 +248,16 @@ int run_fix(const Options& o) {
     const auto shown = [](const Json& v) {
       return v.is_number_float() ? fixed(v.get<double>(), 4) : v.is_null() ? "none" : dumped(v);
     };
-    std::cout << key << ": " << shown(before) << " -> " << shown(after) << "\n";
+    if (!before.is_object())
+      std::cout << key << ": " << shown(before) << " -> " << shown(after) << "\n";
   }
+  if (done["after"].contains("pairs"))
+    for (const auto& [key, after] : done["after"]["pairs"].items()) {
+      const Json before = done["before"]["pairs"].value(key, Json());
+      std::cout << "pairs, " << key << ": "
+                << (before.is_null() ? "" : fixed(before.get<double>(), 4) + " -> ")
+                << fixed(after.get<double>(), 4) << "\n";
+    }
   return 0;
 }
 
@@ -194,18 +265,25 @@ int run_analysis(Options& o) {
   o.request.modalities = modalities_of(o);
   std::vector<Condition> conditions;
   for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
+  Scopes scopes;
+  for (const auto& [name, pattern] : o.request.modalities) scopes.modalities.push_back(name);
+  if (o.request.augmented) scopes.modalities = {"first", "second"};
+  scopes.labels = !o.request.labels.empty(), scopes.index = !o.request.index.empty();
+  scopes.expect_distinct();
+  scopes.expect(conditions);
   Progress progress;
   const Analysis analysis = analyse(o.request, progress);
   progress.clear();
   const Json& document = analysis.document;
-  const std::vector<std::string> failed = failures(document, conditions);
   OutputFiles files;
   if (!o.json.empty()) files.write(o.json, json_text(document));
   if (!o.report.empty()) {
     std::string title;
     for (const Json& m : document["modalities"])
       title += (title.empty() ? "" : " and ") + m["name"].get<std::string>();
-    files.write(o.report, render_page(o.templates, "report.js", "Embeddings of " + title, document,
+    Json shown = document;
+    shown.erase("per_row");
+    files.write(o.report, render_page(o.templates, "report.js", "Embeddings of " + title, shown,
                                       analysis.atlas));
   }
   if (!o.csv.empty()) {
@@ -217,8 +295,7 @@ int run_analysis(Options& o) {
   files.commit();
   std::cout << spoken(document);
   std::fprintf(stderr, "%.1f s\n", progress.seconds());
-  for (const std::string& sentence : failed) std::cerr << "spheremix-analyze: " << sentence << "\n";
-  return failed.empty() ? 0 : 3;
+  return failed(failures(document, conditions));
 }
 
 int run(int argc, char** argv) {
@@ -237,6 +314,7 @@ int run(int argc, char** argv) {
   }
   if (o.walk) return run_path(o);
   if (o.repair) return run_fix(o);
+  if (!o.drift.empty()) return run_drift(o);
   if (!o.compare.empty()) return run_compare(o);
   return run_analysis(o);
 }
