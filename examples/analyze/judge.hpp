@@ -145,10 +145,9 @@ class Judge {
         noise != nullptr && !m["label_noise"].empty()) {
       const double noisy = (*noise)["value"], by_chance = (*noise)["chance"];
       const Json& first = m["label_noise"][0];
-      const bool mixed = (*noise)["interval"][1] > by_chance / 2;  // classes hardly show at all
-      say("label_noise", s, !mixed && noisy > threshold::suspect ? "look" : "fine",
+      say("label_noise", s, noisy > threshold::suspect ? "look" : "fine",
           s + ": the nearest rows of " + percent(noisy) +
-              " of the rows speak for another label (by chance " + percent(by_chance) +
+              " of the rows speak for another label (with labels shuffled " + percent(by_chance) +
               "), first row " + item(first["id"], s) + ", labelled " +
               first["label"].get<std::string>().substr(0, 60) + " among " +
               first["other"].get<std::string>().substr(0, 60) + ".");

@@ -68,7 +68,7 @@ inline const std::vector<MetricInfo>& metric_table() {
        Measures::modality, true},
       {"label_noise", "Suspect labels",
        "share of rows more than half of whose 10 nearest have one and the same other label",
-       "far below the share by chance", 3, Measures::modality, true},
+       "near 0", 3, Measures::modality, true},
       {"recall1", "R@1",
        "share of queries whose own partner ranks first; equal cosines count against",
        "far above 1/N", 4, Measures::direction},
