@@ -14,6 +14,11 @@ if(NOT TARGET spheremix::cuda)
       $<TARGET_PROPERTY:spheremix::spheremix,INTERFACE_INCLUDE_DIRECTORIES>)
     target_compile_features(spheremix::cuda INTERFACE cxx_std_20)
     target_link_libraries(spheremix::cuda INTERFACE CUDA::cudart)
+    # Host code cannot see for what its kernels are built: a program whose CUDA_ARCHITECTURES is 90a says so, and may
+    # use wgmma (pairwise/wgmma_cosines.cuh).
+    set(spheremix_architectures $<TARGET_PROPERTY:CUDA_ARCHITECTURES>)
+    target_compile_definitions(spheremix::cuda INTERFACE
+      $<$<OR:$<STREQUAL:${spheremix_architectures},90a>,$<STREQUAL:${spheremix_architectures},90a-real>>:SPHEREMIX_SM_90A>)
     if(TARGET CUDA::cublasLt)
       target_link_libraries(spheremix::cuda INTERFACE CUDA::cublasLt)
       target_compile_definitions(spheremix::cuda INTERFACE SPHEREMIX_HAS_CUBLASLT=1)

@@ -23,6 +23,7 @@ have ninja || have make || missing="$missing make"
 have_header Eigen/Core || missing="$missing libeigen3-dev"
 have_header CLI/CLI.hpp || missing="$missing libcli11-dev"
 have_header nlohmann/json.hpp || missing="$missing nlohmann-json3-dev"
+have_header zlib.h || missing="$missing zlib1g-dev"
 if [ -n "$missing" ] && ! have apt-get; then
   echo "not found, and no apt-get to install them with:$missing; trying without" >&2
 elif [ -n "$missing" ]; then

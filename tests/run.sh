@@ -9,13 +9,20 @@
 #          sanitized  core, io, math and pairwise: clang++, ASan + UBSan, warnings are errors
 #          headers    each header compiles alone (g++), all together in both orders (clang++, g++)
 #          two_units  two translation units link and agree, with one and with different -march
-#          budget     compile time of a program that uses one loss
-#          consumers  installed package, add_subdirectory, FetchContent, pkg-config
+#          flags      numbers against long double with every flag that bends arithmetic; what is refused
+#          budget     compile time of programs with one loss and twenty functions, header-only and with spheremix::compiled; same bits
+#          consumers  installed package, add_subdirectory, FetchContent, pkg-config, folders, Eigen 5 and none, the release script
 #          readme     every snippet and command of the README
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
-#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one
+#          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
+#          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one;
+#                     tests/gpu_run.sh run without a GPU
+#          machine_code  instructions a pair, code bytes, spills and calls of the hot device kernels, optimised (sm_90), where there is nvcc
 # Only when asked for
+#          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
+#          recipes    packaging/: Conan, Meson and vcpkg's port make the package and use it, the rest is parsed: 2 min
+#          more       platforms_more and recipes
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
@@ -24,7 +31,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units budget consumers readme compile_fail fuzz cuda"
+default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda machine_code"
+more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
@@ -54,6 +62,7 @@ find_missing() {
   need doctest-dev have_header doctest/doctest.h
   need libcli11-dev have_header CLI/CLI.hpp
   need nlohmann-json3-dev have_header nlohmann/json.hpp
+  need zlib1g-dev have_header zlib.h
   need libbenchmark-dev have_header benchmark/benchmark.h
   need "libomp-dev libclang-rt-dev" clang_links
 }
@@ -124,7 +133,8 @@ preset() { # preset, cmake arguments ...
   else
     built=0
   fi
-  quietly "$log" ctest --test-dir "$out/$name" -V -j "$jobs" --timeout 900 --no-tests=error
+  # The limit ends a hang: no machine is so slow that it meets a test which works.
+  quietly "$log" ctest --test-dir "$out/$name" -V -j "$jobs" --timeout 14400 --no-tests=error
   tally=$(awk '
     /^[0-9]+: \[doctest\] test cases:/ { n = $1 + 0; gsub(/\|/, " "); good[n] += $6; bad[n] += $8; known[n] = 1 }
     /^ *[0-9]+\/[0-9]+ Test +#[0-9]+:/ {
@@ -157,19 +167,35 @@ stage_sanitized_more() { preset dev; }
 stage_sanitized_gpu() { preset dev "-DSPHEREMIX_SKIP_TESTS="; }
 stage_headers() { script sh tests/scripts/headers_alone.sh; }
 stage_two_units() { script sh tests/scripts/two_units.sh "$out/two_units"; }
+stage_flags() { script sh tests/scripts/flags.sh "$out/flags"; }
 stage_budget() {
-  script python3 tests/scripts/compile_time.py
+  script sh -c "python3 tests/scripts/compile_time.py; first=\$?; sh tests/scripts/compiled.sh '$out/compiled' && exit \$first"
   sed -n 's/^passed: /   /p' "$out/logs/$stage.log"
 }
-stage_consumers() { script sh tests/scripts/consumers.sh "$out/consumers"; }
+stage_consumers() { script sh -c "sh tests/scripts/consumers.sh '$out/consumers'; first=\$?; python3 tests/scripts/release_test.py && exit \$first"; }
 stage_readme() { script python3 tests/scripts/readme.py "$out/readme"; }
 stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
+stage_platforms() { script sh tests/scripts/platforms.sh "$out/platforms"; }
+stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" more; }
+stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
-    script sh tests/gpu/compile.sh
+    export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # two programs of the many, and the run that a machine without a GPU can do
+    script sh -c 'python3 tests/gpu/run_test.py
+      sh tests/gpu_run.sh build pairwise_stored_tile gemm_rates | sed "s/^built: /passed: built /"
+      if OUT="$1/gpu-run" SPHEREMIX_GPU_SECONDS=60 sh tests/gpu_run.sh run; then echo "passed: gpu_run.sh run"; else echo "failed: gpu_run.sh run"; fi
+      sh tests/gpu/compile.sh' cuda "$out"
   else
+    script python3 tests/gpu/run_test.py
     echo "   no nvcc here: device code was not compiled"
+  fi
+}
+stage_machine_code() {
+  if command -v nvcc >/dev/null; then
+    script python3 tests/gpu/machine_code.py
+  else
+    echo "   skipped: no nvcc here: machine code was not counted"
   fi
 }
 stage_faults() {
@@ -178,10 +204,11 @@ stage_faults() {
 }
 
 [ $# -gt 0 ] || set -- $default_stages
+[ "$*" != more ] || set -- $more_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | budget | consumers | readme | compile_fail | fuzz | cuda | \
-      sanitized_more | sanitized_gpu | faults) ;;
+    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | platforms | \
+      cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2

@@ -3,8 +3,11 @@
 
 #include <set>
 
+#include "analyse_rows.hpp"
 #include "curves.hpp"
+#include "findings.hpp"
 #include "judge.hpp"
+#include "provenance.hpp"
 #include "spheremix/core/version.hpp"
 #include "spheremix/pairwise/isa.hpp"
 
@@ -15,6 +18,10 @@ constexpr double kNarrow = 0.9;  ///< mean cosine above which the arithmetic is 
 
 std::vector<Source> open_sources(const Request& r) {
   std::vector<Source> sources;
+  std::size_t piped = 0;
+  for (const auto& [name, pattern] : r.modalities)
+    piped += pattern[0] == '-' || pattern.rfind("/dev/stdin", 0) == 0;
+  if (piped > 1) wrong("standard input can be read once, and ", piped, " modalities name it");
   if (r.augmented) {
     if (r.modalities.size() != 1)
       wrong("--augmented takes one modality, and there are ", r.modalities.size());
@@ -29,14 +36,40 @@ std::vector<Source> open_sources(const Request& r) {
   for (const auto& [name, pattern] : r.modalities) sources.emplace_back(name, pattern);
   const Source& first = sources.front();
   for (const Source& s : sources) {
-    if (s.cols() != first.cols())
-      wrong(first.pattern(), " is ", first.rows(), " x ", first.cols(), " but ", s.pattern(),
-            " is ", s.rows(), " x ", s.cols(), ": one width is needed");
     if (s.rows() != first.rows() && r.index.empty())
       wrong(first.pattern(), " is ", first.rows(), " x ", first.cols(), " but ", s.pattern(),
             " is ", s.rows(), " x ", s.cols(), ": pairs need as many rows, or --index");
   }
   return sources;
+}
+
+/// Date, command and files.
+Json provenance_of(const Request& r, const std::vector<Source>& sources) {
+  Json json{{"date", now_utc()}, {"command", shared_command(r.command)}, {"files", Json::array()}};
+  std::set<std::string> seen;
+  const auto add = [&](const std::string& path) {
+    if (seen.insert(path).second) json["files"].push_back(described_file(path));
+  };
+  for (const Source& s : sources)
+    for (std::size_t p = 0; p < s.files().size(); ++p)
+      if (!s.parts()[p].bytes().in_memory() || s.files()[p] != s.name()) add(s.files()[p]);
+  for (const std::string& spec : {r.labels, r.names, r.pictures, r.index})
+    if (!spec.empty()) add(column_file(spec));
+  return json;
+}
+
+/// Fewer rows than numbers in each: a sentence that asks whether the embeddings are the columns.
+void ask_about_shapes(const std::vector<Source>& sources, Json& document) {
+  for (const Source& s : sources)
+    if (s.rows() < s.cols())
+      document["readings"].push_back(
+          {{"level", "look"},
+           {"scope", s.name()},
+           {"key", "shape"},
+           {"text", s.name() + ": " + counted(s.rows(), "row") + " of " + with_commas(s.cols()) +
+                        " numbers, fewer rows than numbers in each; where the embeddings are the "
+                        "columns, give the file as " +
+                        std::filesystem::path(s.pattern()).filename().string() + ":T."}});
 }
 
 /// Names and labels of every row that the document mentions.
@@ -57,9 +90,12 @@ void collect_ids(const Json& json, std::set<Index>& ids) {
 }  // namespace
 
 Analysis analyse(const Request& r, Progress& progress) {
+  return analyse_rows(r, open_sources(r), progress);
+}
+
+Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& progress) {
   Analysis analysis;
   Json& document = analysis.document;
-  std::vector<Source> sources = open_sources(r);
   const Index rows = sources.front().rows();
   std::vector<Index> index;
   if (!r.index.empty()) {
@@ -95,7 +131,9 @@ Analysis analyse(const Request& r, Progress& progress) {
                           {"seed", r.seed},
                           {"temperature", r.temperature},
                           {"threads", spheremix::core::max_threads()},
-                          {"instructions", spheremix::pairwise::isa_name()}};
+                          {"instructions", spheremix::pairwise::isa_name()},
+                          {"given", r.given}};
+  document["run"] = provenance_of(r, sources);
   document["readings"] = Json::array();
   document["modalities"] = Json::array();
   document["metrics"] = Json::array();
@@ -115,9 +153,14 @@ Analysis analyse(const Request& r, Progress& progress) {
     if (!labels.empty()) item["label"] = labels[at(i)].substr(0, 100);
     if (!item.empty()) document["items"][std::to_string(i)] = item;
   }
+  for (Json& m : document["modalities"])
+    for (Json& file : m["files"]) file = shared_name(file);
   document["named_modality"] = own_names ? Json(sources[0].name()) : Json();
   document["settings"]["seconds"] = std::round(progress.seconds() * 10) / 10;
+  ask_about_shapes(sources, document);
   judge(document);
+  gather_findings(document);
+  if (r.extras != nullptr) r.extras->names = std::move(names), r.extras->labels = std::move(labels);
   return analysis;
 }
 

@@ -1,6 +1,9 @@
 // What the user asked for, and the whole analysis of it as one JSON document.
 #pragma once
 
+#include <memory>
+
+#include "extras.hpp"
 #include "health.hpp"
 #include "input.hpp"
 #include "progress.hpp"
@@ -16,6 +19,8 @@ struct Request {
   std::uint64_t seed = 1;
   double temperature = 0.07;
   std::string precision = "auto";
+  std::shared_ptr<Extras> extras;           ///< filled where given
+  std::vector<std::string> command, given;  ///< for the report: command line, options not default
 };
 
 struct Analysis {

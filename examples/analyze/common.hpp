@@ -23,7 +23,7 @@ class WrongInput : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Ctrl-C: nothing is written, exit status 130.
+/// Ctrl-C and its kin: nothing is written.
 struct Interrupted {};
 
 template <class... Parts>
@@ -33,7 +33,7 @@ template <class... Parts>
   throw WrongInput(text.str());
 }
 
-inline volatile std::sig_atomic_t interrupt_asked = 0;
+inline volatile std::sig_atomic_t interrupt_asked = 0;  ///< the signal
 
 /// Long loops call this every few milliseconds.
 inline void stop_if_asked() {

@@ -265,7 +265,6 @@ inline Json compare_runs(const std::vector<std::string>& paths) {
     if (everywhere) result["rows"].push_back(row);
   }
   if (result["rows"].empty()) wrong(paths[0], ": shares no figure with the other runs");
-  for (Json& run : result["runs"]) run.erase("per_row");
   return result;
 }
 

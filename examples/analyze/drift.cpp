@@ -126,10 +126,13 @@ Json drift(const DriftRequest& r, Progress& progress) {
                 {"metrics", Json::array()},
                 {"pairs", Json::array()},
                 {"moved", Json::array()},
-                {"readings", Json::array()}};
+                {"readings", Json::array()},
+                {"findings", Json::array()}};
   Json& list = document["metrics"];
   const auto say = [&](const char* level, const std::string& text) {
-    document["readings"].push_back({{"level", level}, {"text", text}});
+    const Json reading{{"level", level}, {"text", text}};
+    document["readings"].push_back(reading);
+    if (level != std::string("fine")) document["findings"].push_back(reading);
   };
   const auto how = [&](Index used, std::size_t of) {
     return used < Index(of)

@@ -1,5 +1,5 @@
-// A batch of embeddings on disk: one file or many shards in natural order, read by ranges of rows
-// through memory maps. Formats by ending: .npy (f2, f4, f8), .fvecs, .fbin, .safetensors[:tensor].
+// A batch of embeddings: one file or many shards in natural order, read by ranges of rows.
+// formats.hpp says which files.
 #pragma once
 
 #include <glob.h>
@@ -7,76 +7,10 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
-#include <memory>
 
-#include "common.hpp"
-#include "safetensors.hpp"
-#include "spheremix/io/npy.hpp"
-#include "spheremix/io/vectors.hpp"
+#include "formats.hpp"
 
 namespace analyze {
-
-/// One file.
-class Part {
- public:
-  virtual ~Part() = default;
-  virtual void read(Index first, Index count, Eigen::Map<RowMatrix<float>> out) const = 0;
-  virtual void read(Index first, Index count, Eigen::Map<RowMatrix<double>> out) const = 0;
-
-  std::string path, dtype;
-  Index rows = 0, cols = 0;
-};
-
-template <class File>
-class PartOf : public Part {
- public:
-  explicit PartOf(File file) : file_(std::move(file)) {
-    rows = file_.rows();
-    cols = file_.cols();
-  }
-  void read(Index first, Index count, Eigen::Map<RowMatrix<float>> out) const override {
-    file_.rows(first, count, out);
-  }
-  void read(Index first, Index count, Eigen::Map<RowMatrix<double>> out) const override {
-    file_.rows(first, count, out);
-  }
-
- private:
-  File file_;
-};
-
-inline std::unique_ptr<Part> open_part(const std::string& spec) {
-  namespace io = spheremix::io;
-  const auto ends = [](const std::string& text, const char* with) {
-    const std::string tail = with;
-    return text.size() >= tail.size() && text.substr(text.size() - tail.size()) == tail;
-  };
-  std::string path = spec, tensor;
-  if (const auto mark = spec.find(".safetensors:"); mark != std::string::npos)
-    path = spec.substr(0, mark + 12), tensor = spec.substr(mark + 13);
-  std::unique_ptr<Part> part;
-  if (ends(path, ".safetensors")) {
-    SafetensorsFile file(path, tensor);
-    const std::string dtype = file.dtype();
-    part = std::make_unique<PartOf<SafetensorsFile>>(std::move(file));
-    part->dtype = dtype;
-  } else if (ends(path, ".fvecs")) {
-    part = std::make_unique<PartOf<io::FvecsFile>>(io::FvecsFile(path));
-    part->dtype = "f4";
-  } else if (ends(path, ".fbin")) {
-    part = std::make_unique<PartOf<io::FbinFile>>(io::FbinFile(path));
-    part->dtype = "f4";
-  } else if (ends(path, ".npy")) {
-    io::NpyFile file(path);
-    const std::string dtype = name_of(file.dtype());
-    part = std::make_unique<PartOf<io::NpyFile>>(std::move(file));
-    part->dtype = dtype;
-  } else {
-    wrong(path, ": the name ends with none of .npy, .fvecs, .fbin and .safetensors");
-  }
-  part->path = spec;
-  return part;
-}
 
 /// img_2 before img_10: runs of digits compare as numbers.
 inline bool natural_less(const std::string& a, const std::string& b) {
@@ -103,7 +37,9 @@ inline bool natural_less(const std::string& a, const std::string& b) {
 
 /// The files that a path with *, ? or [ stands for; a path without them is itself.
 inline std::vector<std::string> shards(const std::string& pattern) {
-  if (pattern.find_first_of("*?[") == std::string::npos || std::filesystem::exists(pattern))
+  std::error_code ignored;
+  if (pattern.find_first_of("*?[") == std::string::npos ||
+      std::filesystem::exists(pattern, ignored))
     return {pattern};
   glob_t found{};
   const int status = ::glob(pattern.c_str(), 0, nullptr, &found);
@@ -116,34 +52,42 @@ inline std::vector<std::string> shards(const std::string& pattern) {
   return paths;
 }
 
+/// The files of "img_*.npz:emb".
+inline std::vector<std::string> files_of(const std::string& spec) {
+  const std::string path = split_spec(spec).path;
+  return path == "-" ? std::vector<std::string>() : shards(path);
+}
+
 /// All rows of one modality.
 class Source {
  public:
   Source(std::string name, const std::string& pattern) : name_(std::move(name)), pattern_(pattern) {
-    for (const std::string& path : shards(pattern)) {
-      parts_.push_back(open_part(path));
-      const Part& part = *parts_.back();
-      if (part.cols != parts_.front()->cols)
-        wrong(part.path, ": rows of ", part.cols, " numbers where ", parts_.front()->path, " has ",
-              parts_.front()->cols);
-      if (dtype_.find(part.dtype) == std::string::npos)
-        dtype_ += (dtype_.empty() ? "" : ", ") + part.dtype;
-      first_.push_back(rows_);
-      rows_ += part.rows;
-    }
+    const Spec spec = split_spec(pattern);
+    for (const std::string& path : shards(spec.path)) add(open_array({path, spec.what}), path);
     if (rows_ == 0 || cols() == 0) wrong(pattern, ": has no rows");
+  }
+  /// Rows in memory, copied.
+  template <class T>
+  Source(std::string name, const Eigen::Ref<const RowMatrix<T>>& rows)
+      : name_(std::move(name)), pattern_(name_) {
+    ByteVector memory(sizeof(T) * at(rows.size()));
+    const RowMatrix<T> whole = rows;
+    std::memcpy(memory.data(), whole.data(), memory.size());
+    Layout layout{.number = sizeof(T) == 4 ? Number::f4 : Number::f8,
+                  .big_endian = std::endian::native == std::endian::big,
+                  .rows = rows.rows(),
+                  .cols = rows.cols()};
+    add(Array(Bytes(name_, std::move(memory)), layout), name_);
+    if (rows_ == 0 || cols() == 0) wrong(pattern_, ": has no rows");
   }
 
   const std::string& name() const { return name_; }
   const std::string& pattern() const { return pattern_; }
   const std::string& dtype() const { return dtype_; }
   Index rows() const { return kept_ >= 0 ? kept_ : rows_; }
-  Index cols() const { return parts_.front()->cols; }
-  std::vector<std::string> files() const {
-    std::vector<std::string> all;
-    for (const auto& part : parts_) all.push_back(part->path);
-    return all;
-  }
+  Index cols() const { return parts_.front().layout().cols; }
+  const std::vector<std::string>& files() const { return files_; }
+  const std::vector<Array>& parts() const { return parts_; }
 
   /// Keeps rows offset, offset + step, offset + 2 step, ... of the file.
   void keep_every(Index step, Index offset) {
@@ -161,14 +105,22 @@ class Source {
     for (Index i = 0; i < count; ++i)
       std::copy_n(all.data() + i * step_ * cols(), cols(), out + i * cols());
   }
-  /// The rows `ids`, which ascend.
+  /// The rows `ids`, which ascend. What lies by columns is read in wide spans.
   template <class T>
   RowMatrix<T> gather(const std::vector<Index>& ids) const {
-    RowMatrix<T> out(Index(ids.size()), cols());
+    const Index gap = by_columns_ ? 2048 : 1, most = by_columns_ ? 4096 : 65536;
+    RowMatrix<T> out(Index(ids.size()), cols()), span;
     for (std::size_t i = 0; i < ids.size();) {
       std::size_t end = i + 1;
-      while (end < ids.size() && ids[end] == ids[end - 1] + 1 && end - i < 65536) ++end;
-      read(ids[i], Index(end - i), out.data() + Index(i) * cols());
+      while (end < ids.size() && ids[end] - ids[end - 1] <= gap && ids[end] - ids[i] < most) ++end;
+      const Index count = ids[end - 1] - ids[i] + 1;
+      if (count == Index(end - i)) {
+        read(ids[i], count, out.data() + Index(i) * cols());
+      } else {
+        span.resize(count, cols());
+        read(ids[i], count, span.data());
+        for (std::size_t j = i; j < end; ++j) out.row(Index(j)) = span.row(ids[j] - ids[i]);
+      }
       stop_if_asked();
       i = end;
     }
@@ -176,20 +128,36 @@ class Source {
   }
 
  private:
+  void add(Array part, const std::string& path) {
+    const Layout& l = part.layout();
+    if (!parts_.empty() && l.cols != cols())
+      wrong(path, ": rows of ", l.cols, " numbers where ", files_.front(), " has ", cols());
+    const std::string dtype = name_of(l.number);
+    if (dtype_.find(dtype) == std::string::npos) dtype_ += (dtype_.empty() ? "" : ", ") + dtype;
+    by_columns_ = by_columns_ || l.by_columns;
+    first_.push_back(rows_);
+    rows_ += l.rows;
+    files_.push_back(path);
+    parts_.push_back(std::move(part));
+  }
+
   template <class T>
   void read_file_rows(Index first, Index count, T* out) const {
     while (count > 0) {
       const auto p =
           std::size_t(std::upper_bound(first_.begin(), first_.end(), first) - first_.begin() - 1);
-      const Index inside = first - first_[p], here = std::min(count, parts_[p]->rows - inside);
-      if (here > 0) parts_[p]->read(inside, here, Eigen::Map<RowMatrix<T>>(out, here, cols()));
+      const Index inside = first - first_[p],
+                  here = std::min(count, parts_[p].layout().rows - inside);
+      if (here > 0) parts_[p].read(inside, here, out);
       first += here, count -= here, out += here * cols();
     }
   }
 
   std::string name_, pattern_, dtype_;
-  std::vector<std::unique_ptr<Part>> parts_;
+  std::vector<Array> parts_;
+  std::vector<std::string> files_;
   std::vector<Index> first_;
+  bool by_columns_ = false;
   Index rows_ = 0, kept_ = -1, step_ = 1, offset_ = 0;
 };
 

@@ -193,6 +193,7 @@ class Judge {
 
   void pair(const Json& p) {
     const std::string x = p["x"], y = p["y"], scope = x + "-" + y, back = y + "-" + x;
+    if (p.contains("unlike")) return unlike(x, y, scope);
     const bool matched = retrieval(p, x, y, scope, back);
 
     const double gap = get("gap", scope), angle = get("cone_distance", scope);
@@ -242,6 +243,28 @@ class Judge {
     curves(p, scope, matched);
   }
 
+  struct Agreement {
+    double cka, shuffled;
+    bool structured;
+  };
+  /// The usual estimate is near 1 for few unrelated rows; the debiased one needs 4.
+  Agreement similarity(const std::string& scope) const {
+    const double same = get("cka_debiased", scope), shuffled = get("cka_debiased_shuffled", scope);
+    const bool few = get("cka_shuffled", scope) > threshold::biased;
+    return {few ? same : get("cka", scope), few ? shuffled : get("cka_shuffled", scope),
+            same > threshold::structure * std::fabs(shuffled) && same > threshold::structure_least};
+  }
+
+  /// Rows of different widths: do the similarities within each agree?
+  void unlike(const std::string& x, const std::string& y, const std::string& scope) {
+    const auto [cka, base, structured] = similarity(scope);
+    say("cka", scope, structured ? "fine" : "look",
+        "The similarities within " + x + " and within " + y +
+            (structured ? " agree" : " hardly agree") + " (CKA " + shown(cka, 2) + ", shuffled " +
+            shown(base, 2) +
+            "); their rows are of different widths, so that no cosine joins them.");
+  }
+
   /// Whether pairs find each other at all; if not, what speaks for a rotation, a shift or a
   /// shuffle.
   bool retrieval(const Json& p, const std::string& x, const std::string& y,
@@ -250,13 +273,7 @@ class Judge {
     const double by_chance = std::min(1.0, 10 / n);
     const double ten = (get("recall10", scope) + get("recall10", back)) / 2;
     const double offset = get("offset_share", scope);
-    // The usual estimate is near 1 for few unrelated rows; the debiased one needs 4.
-    const double same = get("cka_debiased", scope), shuffled = get("cka_debiased_shuffled", scope);
-    const bool structured =
-        same > threshold::structure * std::fabs(shuffled) && same > threshold::structure_least;
-    const bool few = get("cka_shuffled", scope) > threshold::biased;
-    const double cka = few ? same : get("cka", scope),
-                 base = few ? shuffled : get("cka_shuffled", scope);
+    const auto [cka, base, structured] = similarity(scope);
     const bool at_chance = !found(scope) && !found(back) && poor(scope) && poor(back);
     if (offset > threshold::shifted && n > 20) {
       const Index by = p["offset"];
@@ -345,20 +362,24 @@ class Judge {
 
   void curves(const Json& p, const std::string& scope, bool matched) {
     if (!p.contains("curves")) return;
-    const double tau = document_["settings"]["temperature"];
+    const Json& settings = document_["settings"];
+    const double tau = settings["temperature"];
+    const Json given = settings.value("given", Json::array());  // nobody trained at a default
+    const bool judged = std::find(given.begin(), given.end(), "temperature") != given.end();
+    const std::string at_tau =
+        (judged ? "At temperature " : "At the default temperature ") + shown(tau, 3);
     const double hard = get("hardness", scope), ece = get("ece", scope),
                  best = get("best_temperature", scope), push = get("push", scope);
     say("hardness", scope, "fine",
         percent(hard) + " of mixed negatives (half way along the arc of a pair, " + scope +
             ") are at least as hard as the real ones.");
     if (matched)
-      say("ece", scope, ece > threshold::miscalibrated ? "look" : "fine",
-          "At temperature " + shown(tau, 3) + " the retrieval softmax is off by " + percent(ece) +
+      say("ece", scope, judged && ece > threshold::miscalibrated ? "look" : "fine",
+          at_tau + " the retrieval softmax is off by " + percent(ece) +
               " (ECE); of the temperatures tried, " + shown(best, 3) + " is best.");
     const auto quiet = value_of(document_, "quiet_temperature", scope);
-    say("push", scope, push < threshold::quiet ? "look" : "fine",
-        "At temperature " + shown(tau, 3) + " the contrastive loss pushes " + percent(push) +
-            " of full strength per row" +
+    say("push", scope, judged && push < threshold::quiet ? "look" : "fine",
+        at_tau + " the contrastive loss pushes " + percent(push) + " of full strength per row" +
             (quiet ? "; at " + shown(*quiet, 3) + " and below it is quiet (under 1 %)."
                    : "; at none of the temperatures tried does it go quiet."));
   }

@@ -1,23 +1,26 @@
 // spheremix-analyze: from files of embeddings to a report.
 //
 //   spheremix-analyze --image img.npy --text txt.npy [--labels items.tsv:column] [--names ...]
-//                     [--pictures atlas.png:48x48] [--report out.html] [--json out.json] [--csv
-//                     dir]
+//                     [--pictures atlas.png:48x48] [--report out.html] [--json out.json]
+//                     [--csv dir]
 //   spheremix-analyze --compare before.json after.json [--report out.html] [--json out.json]
 //   spheremix-analyze --drift old.npy new.npy [--names ...] [--json out.json]
 //   spheremix-analyze slerp-path --image img.npy --text txt.npy --from image:3 --to text:7
 //   spheremix-analyze fix --input x.npy --output y.npy --repair centre
 //
-// Exit status: 0 done, 1 failed on the way, 2 wrong input (one sentence, nothing written), 3 a
-// --fail-if condition is met, 130 Ctrl-C (nothing written).
+// Exit status: 0 done, 1 failed on the way (nothing written), 2 wrong input (one sentence, nothing
+// written), 3 a --fail-if condition is met. Ctrl-C ends the program by its signal, 130 in a shell.
 #include <CLI/CLI.hpp>
-#include <csignal>
-#include <iostream>
 
 #include "analysis.hpp"
 #include "compare.hpp"
+#include "console.hpp"
 #include "drift.hpp"
 #include "fail_if.hpp"
+#include "findings.hpp"
+#include "lists.hpp"
+#include "map.hpp"
+#include "provenance.hpp"
 #include "render.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/version.hpp"
@@ -32,10 +35,10 @@ struct Options {
   Request request;
   PathRequest path;
   FixRequest fix;
-  std::string image, text, report, json, csv, templates = SPHEREMIX_EXAMPLES_DIR "/analyze";
+  std::string image, text, report, json, csv, lists;
   std::vector<std::string> modalities, fail_if, compare, drift;
   int threads = 0;
-  bool walk = false, repair = false;
+  bool walk = false, repair = false, map = false;
 };
 
 const std::vector<std::string> kRepairs = {"drop-bad", "drop-duplicates", "normalise", "centre",
@@ -53,8 +56,7 @@ void refuse_dropped(const CLI::App& app, const std::string& with,
 
 /// The sentences on standard error; exit status 3 where there is one.
 int failed(const std::vector<std::string>& sentences) {
-  for (const std::string& sentence : sentences)
-    std::cerr << "spheremix-analyze: " << sentence << "\n";
+  for (const std::string& sentence : sentences) complain(sentence);
   return sentences.empty() ? 0 : 3;
 }
 
@@ -65,13 +67,15 @@ Options parse(int argc, char** argv) {
   app.set_version_flag("--version", SPHEREMIX_VERSION);
   const auto inputs = [&o](CLI::App& to) {
     to.add_option("--image", o.image,
-                  "embeddings: .npy, .fvecs, .fbin, .safetensors[:tensor]; shards as 'img_*.npy'");
+                  "embeddings: .npy, .npz, .safetensors, .fvecs, .fbin, .parquet, .arrow; - reads "
+                  "standard input; shards as 'img_*.npy'; an array, tensor or column as FILE:NAME");
     to.add_option("--text", o.text, "embeddings whose row i belongs to row i of --image");
     to.add_option("--modality", o.modalities, "NAME=FILE, once for each modality");
   };
   inputs(app);
-  app.add_option("--labels", o.request.labels, "FILE.tsv:COLUMN, a class for every row");
-  app.add_option("--names", o.request.names, "FILE.tsv:COLUMN, a name for every row");
+  app.add_option("--labels", o.request.labels,
+                 "FILE:COLUMN of a .tsv, .csv or .jsonl, a class for every row");
+  app.add_option("--names", o.request.names, "FILE:COLUMN, a name for every row");
   app.add_option("--pictures", o.request.pictures,
                  "FILE.png:WIDTHxHEIGHT, an atlas with a cell for every row");
   app.add_option("--index", o.request.index,
@@ -80,6 +84,9 @@ Options parse(int argc, char** argv) {
   app.add_option("--report", o.report, "the report, one HTML file");
   app.add_option("--json", o.json, "every figure");
   app.add_option("--csv", o.csv, "folder for metrics.csv, spectrum.csv and hubs.csv");
+  app.add_option("--lists", o.lists,
+                 "folder for full lists: bad rows, groups of duplicates, neighbours, ranks");
+  app.add_flag("--map", o.map, "a map of all rows in the report, by UMAP and PCA");
   app.add_option("--fail-if", o.fail_if,
                  "condition such as \"gap>0.5\": exit status 3 where it is met");
   app.add_option("--compare", o.compare, "JSON reports, the first against each other");
@@ -104,7 +111,7 @@ Options parse(int argc, char** argv) {
   inputs(*path);
   path->add_option("--from", o.path.from, "NAME:ROW")->required();
   path->add_option("--to", o.path.to, "NAME:ROW")->required();
-  path->add_option("--names", o.path.names, "FILE.tsv:COLUMN, a name for every row");
+  path->add_option("--names", o.path.names, "FILE:COLUMN, a name for every row");
   path->add_option("--steps", o.path.steps, "points, ends included")
       ->check(CLI::Range(2, 1000))
       ->capture_default_str();
@@ -130,13 +137,22 @@ Options parse(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) std::exit(app.exit(error));
+    if (error.get_exit_code() == 0) {  // --help and --version
+      std::ostringstream out;
+      app.exit(error, out, out);
+      print(out.str());
+      std::exit(0);
+    }
     std::string text = error.what();
     for (char& c : text)
       if (c == '\n') c = ' ';
     wrong(text);
   }
   o.walk = path->parsed(), o.repair = fix->parsed();
+  o.request.command.emplace_back("spheremix-analyze");
+  o.request.command.insert(o.request.command.end(), argv + 1, argv + argc);
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() > 0) o.request.given.push_back(option->get_name().substr(2));
   using Names = std::vector<std::string>;
   if (o.walk)
     refuse_dropped(app, "slerp-path",
@@ -148,7 +164,7 @@ Options parse(int argc, char** argv) {
                    Names{"--drift", "--names", "--json", "--fail-if", "--seed", "--threads"});
   else if (!o.compare.empty())
     refuse_dropped(app, "--compare",
-                   Names{"--compare", "--report", "--json", "--fail-if", "--threads"});
+                   Names{"--compare", "--report", "--json", "--lists", "--fail-if", "--threads"});
   return o;
 }
 
@@ -169,22 +185,42 @@ std::vector<std::pair<std::string, std::string>> modalities_of(const Options& o)
   return all;
 }
 
+/// No output may be one of these files, given as patterns and with a column or tensor behind a colon.
+void protect_inputs(OutputFiles& files, const std::vector<std::string>& specs) {
+  for (const std::string& spec : specs)
+    if (!spec.empty())
+      for (const std::string& file : files_of(spec)) files.protect(file);
+}
+
+void write_tables(OutputFiles& files, const std::string& folder, const Tables& tables) {
+  files.folder(folder);
+  for (const auto& [name, text] : tables) files.write(folder + "/" + name, text);
+}
+
 int run_compare(const Options& o) {
   if (o.compare.size() < 2) wrong("--compare takes two JSON reports or more");
   std::vector<Condition> conditions;
   for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
   if (!conditions.empty()) scopes_of(read_run(o.compare[0])).expect(conditions);
-  const Json result = compare_runs(o.compare);
   OutputFiles files;
+  for (const std::string& run : o.compare) files.protect(run);
+  files.plan(o.json);
+  files.plan(o.report);
+  Json result = compare_runs(o.compare);
+  for (Json& file : result["files"]) file = shared_name(file);
+  result["run"] = {{"date", now_utc()}, {"command", shared_command(o.request.command)}};
   if (!o.json.empty()) {
     Json brief = result;
     brief.erase("runs");
     files.write(o.json, json_text(brief));
   }
+  if (!o.lists.empty()) write_tables(files, o.lists, change_tables(result));
+  for (Json& run : result["runs"]) run.erase("per_row");  // the page draws none of it
   if (!o.report.empty())
-    files.write(o.report, render_page(o.templates, "compare.js", "Runs compared", result, {}));
+    files.write(o.report, render_page("compare.js", "Runs compared", result, {}));
+  const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
-  std::cout << comparison_text(result);
+  print(comparison_text(result), spoken_to);
   return failed(failures_of_differences(result, conditions));
 }
 
@@ -194,70 +230,90 @@ int run_drift(const Options& o) {
   scopes.modalities = {"old", "new"}, scopes.versions = true;
   for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
   scopes.expect(conditions);
-  Progress progress;
-  const Json document = drift({o.drift[0], o.drift[1], o.request.names, o.request.seed}, progress);
-  progress.clear();
   OutputFiles files;
+  protect_inputs(files, o.drift);
+  protect_inputs(files, {o.request.names});
+  files.plan(o.json);
+  ProgressLine line;
+  Progress progress(line.watch());
+  Json document = drift({o.drift[0], o.drift[1], o.request.names, o.request.seed}, progress);
+  line.clear();
+  for (const char* version : {"old", "new"})
+    document[version]["file"] = shared_name(document[version]["file"]);
+  document["run"] = {{"date", now_utc()}, {"command", shared_command(o.request.command)}};
   if (!o.json.empty()) files.write(o.json, json_text(document));
+  const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
-  std::cout << spoken(document);
+  std::string text = spoken(document);
   for (const Json& row : document["moved"]) {
-    std::cout << "moved: row " << row["row"];
-    if (row.contains("name")) std::cout << " " << row["name"].get<std::string>();
+    text += "moved: row " + dumped(row["row"]);
+    if (row.contains("name")) text += " " + one_line(row["name"]);
     for (const char* key : {"degrees", "neighbours_lost"})
-      if (row.contains(key)) std::cout << ", " << key << " " << fixed(row[key], 2);
-    std::cout << "\n";
+      if (row.contains(key)) text += ", " + std::string(key) + " " + fixed(row[key], 2);
+    text += "\n";
   }
+  print(text, spoken_to);
   return failed(failures(document, conditions));
 }
 
 int run_path(Options& o) {
   o.path.modalities = modalities_of(o);
-  Progress progress;
-  const Json path = slerp_path(o.path, progress);
-  progress.clear();
   OutputFiles files;
+  for (const auto& [name, pattern] : o.path.modalities) protect_inputs(files, {pattern});
+  protect_inputs(files, {o.path.names});
+  files.plan(o.json);
+  ProgressLine line;
+  Progress progress(line.watch());
+  const Json path = slerp_path(o.path, progress);
+  line.clear();
   if (!o.json.empty()) files.write(o.json, dumped(path, 1) + "\n");
+  const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
-  std::cout << o.path.from << " to " << o.path.to << ": " << fixed(path["degrees"], 1)
-            << " degrees\n";
+  std::string text =
+      o.path.from + " to " + o.path.to + ": " + fixed(path["degrees"], 1) + " degrees\n";
   for (const Json& step : path["steps"]) {
-    std::cout << "t " << fixed(step["t"], 3);
+    text += "t " + fixed(step["t"], 3);
     for (const Json& n : step["nearest"]) {
-      std::cout << "  " << n["modality"].get<std::string>() << ":" << n["row"];
-      if (n.contains("name")) std::cout << " " << n["name"].get<std::string>();
-      std::cout << " (" << fixed(n["cosine"], 3) << ")";
+      text += "  " + n["modality"].get<std::string>() + ":" + dumped(n["row"]);
+      if (n.contains("name")) text += " " + one_line(n["name"]);
+      text += " (" + fixed(n["cosine"], 3) + ")";
     }
-    std::cout << "\n";
+    text += "\n";
   }
+  print(text, spoken_to);
   return 0;
 }
 
 int run_fix(const Options& o) {
-  expect_writable(o.fix.output);
-  expect_writable(o.fix.kept);
-  expect_writable(o.fix.output_to);
-  Progress progress;
   OutputFiles files;
+  protect_inputs(files, {o.fix.input, o.fix.to, o.fix.pairs});
+  files.plan(o.fix.output);
+  files.plan(o.fix.output_to);
+  files.plan(o.fix.kept);
+  files.plan(o.json);
+  ProgressLine line;
+  Progress progress(line.watch());
   const Json done = fix_file(o.fix, files, progress);
-  progress.clear();
+  line.clear();
   if (!o.json.empty()) files.write(o.json, dumped(done, 1) + "\n");
+  const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
+  std::string text;
   for (const auto& [key, before] : done["before"].items()) {
     const Json after = done["after"].value(key, Json());
     const auto shown = [](const Json& v) {
       return v.is_number_float() ? fixed(v.get<double>(), 4) : v.is_null() ? "none" : dumped(v);
     };
-    if (!before.is_object())
-      std::cout << key << ": " << shown(before) << " -> " << shown(after) << "\n";
+    if (!before.is_object()) text += key + ": " + shown(before) + " -> " + shown(after) + "\n";
   }
   if (done["after"].contains("pairs"))
     for (const auto& [key, after] : done["after"]["pairs"].items()) {
       const Json before = done["before"]["pairs"].value(key, Json());
-      std::cout << "pairs, " << key << ": "
-                << (before.is_null() ? "" : fixed(before.get<double>(), 4) + " -> ")
-                << fixed(after.get<double>(), 4) << "\n";
+      text += "pairs, " + key + ": " +
+              (before.is_null() ? "" : fixed(before.get<double>(), 4) + " -> ") +
+              fixed(after.get<double>(), 4) + "\n";
     }
+  print(text, spoken_to);
   return 0;
 }
 
@@ -271,20 +327,36 @@ int run_analysis(Options& o) {
   scopes.labels = !o.request.labels.empty(), scopes.index = !o.request.index.empty();
   scopes.expect_distinct();
   scopes.expect(conditions);
-  Progress progress;
-  const Analysis analysis = analyse(o.request, progress);
-  progress.clear();
-  const Json& document = analysis.document;
   OutputFiles files;
+  for (const auto& [name, pattern] : o.request.modalities) protect_inputs(files, {pattern});
+  protect_inputs(files, {o.request.labels, o.request.names, o.request.pictures, o.request.index});
+  files.plan(o.json);
+  files.plan(o.report);
+  if (!o.csv.empty()) files.plan_folder(o.csv, {"metrics.csv", "spectrum.csv", "hubs.csv"});
+  if (!o.lists.empty()) {
+    files.plan_folder(o.lists, list_names(scopes.modalities));
+  }
+  if (o.map && o.report.empty()) wrong("--map is drawn in the report: give --report too");
+  if (o.map || !o.lists.empty()) o.request.extras = std::make_shared<Extras>();
+  if (o.map) o.request.extras->rows_wanted = true;
+  ProgressLine line;
+  Progress progress(line.watch());
+  Analysis analysis = analyse(o.request, progress);
+  Json& document = analysis.document;
   if (!o.json.empty()) files.write(o.json, json_text(document));
+  if (o.map) add_map(document, *o.request.extras, o.request.seed, progress);  // of the page alone
+  line.clear();
   if (!o.report.empty()) {
     std::string title;
-    for (const Json& m : document["modalities"])
-      title += (title.empty() ? "" : " and ") + m["name"].get<std::string>();
-    Json shown = document;
-    shown.erase("per_row");
-    files.write(o.report, render_page(o.templates, "report.js", "Embeddings of " + title, shown,
-                                      analysis.atlas));
+    const Json& all = document["modalities"];
+    for (std::size_t m = 0; m < all.size(); ++m)
+      title += (m == 0                ? ""
+                : m + 1 == all.size() ? " and "
+                                      : ", ") +
+               all[m]["name"].get<std::string>();
+    Json page = document;
+    page.erase("per_row");  // the page draws none of it
+    files.write(o.report, render_page("report.js", "Embeddings of " + title, page, analysis.atlas));
   }
   if (!o.csv.empty()) {
     files.folder(o.csv);
@@ -292,8 +364,10 @@ int run_analysis(Options& o) {
     files.write(o.csv + "/spectrum.csv", spectrum_csv(document));
     files.write(o.csv + "/hubs.csv", hubs_csv(document));
   }
+  if (!o.lists.empty()) write_tables(files, o.lists, list_tables(document, *o.request.extras));
+  const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
-  std::cout << spoken(document);
+  print(spoken(document), spoken_to);
   std::fprintf(stderr, "%.1f s\n", progress.seconds());
   return failed(failures(document, conditions));
 }
@@ -303,15 +377,6 @@ int run(int argc, char** argv) {
 #if defined(_OPENMP)
   if (o.threads > 0) omp_set_num_threads(o.threads);
 #endif
-  expect_writable(o.report);
-  expect_writable(o.json);
-  if (!o.csv.empty()) {
-    if (std::filesystem::exists(o.csv) && !std::filesystem::is_directory(o.csv))
-      wrong(o.csv, ": is not a folder");
-    const auto above = std::filesystem::absolute(o.csv).parent_path();
-    if (!std::filesystem::exists(o.csv) && !std::filesystem::is_directory(above))
-      wrong(o.csv, ": there is no folder ", above.string());
-  }
   if (o.walk) return run_path(o);
   if (o.repair) return run_fix(o);
   if (!o.drift.empty()) return run_drift(o);
@@ -322,24 +387,23 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGINT, [](int) { interrupt_asked = 1; });
-  std::signal(SIGTERM, [](int) { interrupt_asked = 1; });
+  take_signals();
   try {
     return run(argc, argv);
   } catch (const WrongInput& error) {
-    std::cerr << "spheremix-analyze: " << error.what() << "\n";
+    complain(error.what());
     return 2;
   } catch (const spheremix::io::Error& error) {
-    std::cerr << "spheremix-analyze: " << error.what() << "\n";
+    complain(error.what());
     return 2;
   } catch (const Interrupted&) {
-    std::cerr << "spheremix-analyze: interrupted, nothing written\n";
-    return 130;
+    complain("interrupted, nothing written");
+    end_by(interrupt_asked);
   } catch (const std::bad_alloc&) {
-    std::cerr << "spheremix-analyze: not enough memory; --sample takes fewer rows at once\n";
+    complain("not enough memory; --sample takes fewer rows at once");
     return 1;
   } catch (const std::exception& error) {
-    std::cerr << "spheremix-analyze: " << error.what() << "\n";
+    complain(error.what());
     return 1;
   }
 }

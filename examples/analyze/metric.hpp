@@ -14,7 +14,8 @@ enum class Measures {
   pair = 2,
   direction = 4,
   modality_or_direction = 5,
-  versions = 8
+  versions = 8,
+  pair_or_versions = 10
 };
 
 struct MetricInfo {
@@ -133,9 +134,10 @@ inline const std::vector<MetricInfo>& metric_table() {
       {"quiet_temperature", "Loss goes quiet below",
        "greatest temperature of the grid where 1 − p_ii is below 1 %; none if it always pushes",
        "below that of training", 3},
-      {"neighbour_overlap", "Neighbours in common",
-       "mean share of a row's 10 nearest that are its 10 nearest in both versions", "near 1", 3,
-       Measures::versions},
+      {"neighbour_overlap", "Shared neighbours",
+       "mean share of a row's 10 nearest within one that are its 10 nearest within the other; of "
+       "modalities of different widths, and of versions",
+       "near 1", 4, Measures::pair_or_versions},
       {"moved", "Moved", "mean |old_i − new_i|²", "near 0", 4, Measures::versions},
       {"moved_turned", "Moved beyond a rotation",
        "mean |old_i − Q new_i|², Q the rotation fitted on the other half of the rows", "near 0", 4,

@@ -109,6 +109,8 @@ struct Modality {
   double potential = 0;
   std::vector<double> potentials;
   Json plots;
+  bool keep_top = false;          ///< whether the nearest rows are wanted as a list
+  std::optional<TopList<T>> top;  ///< of each row, its nearest others
   const std::string& name() const { return source->name(); }
   Index n() const { return rows.rows(); }
 };
@@ -359,6 +361,7 @@ void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std:
   typical_rows(m, pairs, listed, k);
   m.plots["histogram"] = pairs.histogram;
   m.plots["histogram_step"] = pairs.histogram_step;
+  if (m.keep_top) m.top = pairs.row_top;
 }
 
 }  // namespace analyze

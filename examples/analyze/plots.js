@@ -22,7 +22,7 @@ function digits(x, n) {
   return (x < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
 const short = (x) => Math.abs(x) >= 1000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(3))).replace("-", "−");
-const percent = (x) => digits(100 * x, x < 0.1 ? 1 : 0) + " %";
+const percent = (x) => digits(100 * x, x !== 0 && Math.abs(x) < 0.00995 ? 2 : x < 0.1 ? 1 : 0) + " %";
 
 // ---- The tip ----
 

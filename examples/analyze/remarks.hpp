@@ -109,6 +109,9 @@ class Remarks {
       return "The similarities within the two agree to " + number + ", without what few rows add.";
     if (key == "cka_debiased_shuffled")
       return "What debiased CKA shows by chance: rows of one side shuffled.";
+    if (key == "neighbour_overlap")
+      return "Of the 10 nearest rows within " + from + ", " + share + " are among the 10 nearest " +
+             "within " + to + " too.";
     if (key == "cka_shuffled") return "What CKA shows by chance: rows of one side shuffled.";
     if (key == "offset_share")
       return "No common shift: at most " + share + " of the first hits lie equally many rows away.";

@@ -1,11 +1,11 @@
-// The files of a run: JSON, CSV and the one HTML page, which is a template of this folder with its
-// style, script, data and pictures written into it.
+// The texts of a run's files: JSON, CSV and the one HTML page, which is a template with its style,
+// script, data and pictures written into it.
 #pragma once
 
 #include "../page.hpp"
 #include "metric.hpp"
-#include "output.hpp"
 #include "tables.hpp"
+#include "templates.hpp"
 
 namespace analyze {
 
@@ -32,8 +32,16 @@ inline std::string json_text(const Json& document) {
   return text + "\n}\n";
 }
 
-inline std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+/// A spreadsheet takes a cell that starts with one of these for a formula.
+inline std::string no_formula(const std::string& text) {
+  return !text.empty() && std::string_view("=+-@\t\r").find(text[0]) != std::string_view::npos
+             ? "'" + text
+             : text;
+}
+
+inline std::string csv_cell(const std::string& given) {
+  const std::string text = no_formula(given);
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return quoted + "\"";
@@ -81,6 +89,7 @@ inline std::string hubs_csv(const Json& document) {
   };
   for (const Json& m : document["modalities"]) add(m["name"], m["name"], m["hubs"]);
   for (const Json& p : document["pairs"]) {
+    if (!p.contains("hubs")) continue;  // rows of different widths
     add(p["x"], p["y"], p["hubs"]["forward"]);
     add(p["y"], p["x"], p["hubs"]["back"]);
   }
@@ -88,34 +97,29 @@ inline std::string hubs_csv(const Json& document) {
 }
 
 /// The page around `data`, drawn by `script`.
-inline std::string render_page(const std::string& folder, const std::string& script,
-                               const std::string& title, const Json& data, const Atlas& atlas) {
-  page::Template report(read_file(folder + "/report.html"));
+inline std::string render_page(const std::string& script, const std::string& title,
+                               const Json& data, const Atlas& atlas) {
+  page::Template report(template_text("report.html"));
   const Json pictures = {
       {"width", atlas.cell_width},
       {"height", atlas.cell_height},
       {"columns", atlas.columns},
       {"url", atlas.png.empty() ? "" : "data:image/png;base64," + page::base64(atlas.png)}};
-  report.put("TITLE", page::escaped(title));
-  report.put("STYLE", read_file(folder + "/report.css"));
-  report.put("PLOTS", read_file(folder + "/plots.js"));
-  report.put("SCRIPT", read_file(folder + "/" + script));
+  report.put("STYLE", template_text("report.css"));
+  report.put("PLOTS", template_text("plots.js"));
+  report.put("SCRIPT", script == "report.js" ? template_text("map.js") + template_text(script)
+                                             : template_text(script));
   report.put("PICTURES", dumped(pictures));
   report.put("DATA", page::for_script(dumped(data)));
+  report.put("TITLE", page::escaped(title));  // last: what users named is not searched for marks
   return report.text();
 }
 
-/// The readings on a terminal: faults first.
-inline std::string spoken(const Json& document) {
-  std::string text;
-  for (const Json& r : document["readings"]) {
-    const std::string level = r["level"];
-    text += (level == "fault"  ? "!! "
-             : level == "look" ? " ! "
-                               : "   ") +
-            r["text"].get<std::string>() + "\n";
-  }
-  return text;
+/// Text whose line ends are written out: a name may hold some.
+inline std::string one_line(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += c == '\n' ? "\\n" : std::string(1, c);
+  return out;
 }
 
 }  // namespace analyze

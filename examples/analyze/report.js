@@ -17,7 +17,42 @@ function picture(id, size = pictures.width) {
 const itemNode = (id, owner, size) => element("span", {class: "item"}, hasPicture(owner) ? picture(id, size) : null, element("span", {}, nameOf(id, owner)));
 const valueText = (m) => digits(m.value, m.digits);
 const intervalText = (m) => m.interval ? `[${digits(m.interval[0], m.digits)}, ${digits(m.interval[1], m.digits)}]` : "";
-const scopeText = (scope) => { const p = pairs.find((q) => `${q.x}-${q.y}` === scope || `${q.y}-${q.x}` === scope); return p ? (scope === `${p.x}-${p.y}` ? `${p.x} → ${p.y}` : `${p.y} → ${p.x}`) : scope; };
+// A figure of both sides alike has no arrow: it is there in one order only.
+const symmetric = new Set(data.metrics.map((m) => m.key).filter((key) => pairs.length && !pairs.some((p) => find(key, `${p.y}-${p.x}`))));
+const scopeText = (scope, key = "") => {
+  const p = pairs.find((q) => `${q.x}-${q.y}` === scope || `${q.y}-${q.x}` === scope);
+  if (!p) return scope;
+  if (symmetric.has(key)) return `${p.x} and ${p.y}`;
+  return scope === `${p.x}-${p.y}` ? `${p.x} → ${p.y}` : `${p.y} → ${p.x}`;
+};
+const alike = (p) => !p.unlike;  // rows of one width: cosines join them
+// Shares are told in percent wherever a sentence tells them so.
+const isShare = (m) => /^recall|^ece$|^push$|_share$|^top_hub$|^label_match$|^hardness$|^neighbour_overlap$/.test(m.key);
+const boxText = (m) => m.value !== null && isShare(m) ? percent(m.value) : valueText(m);
+const boxInterval = (m) => !m.interval ? "" : isShare(m) ? `[${percent(m.interval[0])}, ${percent(m.interval[1])}]` : intervalText(m);
+// One line of help for every word that is not everyday English.
+const help = {
+  shape: "An array is read row by row: one embedding a row.",
+  pairs: "R@1: how often a row's own partner is the nearest of all; CKA: how far the similarities within one side match those within the other, whatever the directions.",
+  rows: "Rows of zeros, NaN or infinity have no direction: usually an item that could not be encoded.",
+  rank: "Effective rank: over how many directions the variance spreads. Collapse: the encoder uses few of its dimensions.",
+  gap: "The modality gap is the distance between the centres of two modalities on the sphere; contrastive training tends to leave one.",
+  cone: "In a narrow cone all rows have high cosines with each other. Uniformity: how evenly rows fill the sphere; its floor is that of points spread evenly.",
+  hubs: "A hub is a row that is among the nearest neighbours of very many others. Skewness above 1: a few rows take most of the places.",
+  repeats: "Copies make retrieval ambiguous and leak between training and test.",
+  temperature: "ECE: how far the softmax's confidence is from how often it is right. Push: what part of its full strength the contrastive loss still has.",
+  other: "",
+};
+const helpLine = (kind) => help[kind] ? element("small", {class: "help"}, help[kind]) : null;
+
+// What opens on demand is drawn when it opens.
+function fold(title, draw, open = false) {
+  const box = element("div"), node = element("details", {class: "fold"}, element("summary", {}, title), box);
+  const once = () => { if (node.open && !box.firstChild) draw(box); };
+  node.addEventListener("toggle", once);
+  if (open) { node.open = true; draw(box); }
+  return node;
+}
 const levelNode = (level) => element("span", {class: "level " + level}, levels[level]);
 
 // ---- Summary and findings ----
@@ -27,20 +62,48 @@ function summary() {
   const sampled = data.metrics.find((m) => m.how !== "exact" && m.key === "uniformity");
   main.append(element("header", {}, element("h1", {}, document.title),
     element("p", {class: "lede"}, list + (sampled ? `. Figures of all pairs come from a ${sampled.how}.` : ". Figures of all pairs are exact."))));
+  if (modalities.length > 2) matrix(); else six();
+  const findings = data.findings, first = findings.slice(0, 7), more = findings.slice(7);
+  const node = (f) => element("li", {}, levelNode(f.level), " ", f.text, helpLine(f.kind),
+    f.parts.length > 2 ? element("details", {}, element("summary", {}, `${f.parts.length} sentences in one`), element("ul", {}, ...f.parts.map((t) => element("li", {}, t)))) : null);
+  const fine = data.readings.filter((r) => r.level === "fine");
+  section("Findings", findings.length ? element("ul", {class: "findings"}, ...first.map(node)) : element("p", {}, "No figure crosses a threshold."),
+    more.length ? element("details", {}, element("summary", {}, `${more.length} more`), element("ul", {class: "findings"}, ...more.map(node))) : null,
+    element("details", {}, element("summary", {}, `${fine.length} readings that are fine`), element("ul", {class: "findings"}, ...fine.map((r) => element("li", {}, levelNode(r.level), " ", r.text)))));
+}
+
+function box(m) {
+  return element("li", {}, element("span", {class: "name"}, element("span", {}, `${m.name}, ${scopeText(m.scope, m.key)}`), m.level ? levelNode(m.level) : null),
+    element("b", {}, boxText(m), " ", element("small", {}, boxInterval(m))),
+    element("p", {}, m.reading || `${m.formula}.`, m.good ? element("small", {class: "help"}, `Good: ${m.good}.`) : null));
+}
+function six() {
   const p = pairs[0], scope = p ? `${p.x}-${p.y}` : "", back = p ? `${p.y}-${p.x}` : "", one = modalities[0].name;
   const lowest = modalities.map((m) => find("effective_rank", m.name)).sort((a, b) => a.value - b.value)[0];
   const hub = data.metrics.filter((m) => m.key === "hubness").sort((a, b) => b.value - a.value)[0];
-  const six = p ? [find("recall1", scope), find("recall1", back), find("gap", scope), find("alignment", scope), lowest, hub]
-    : [find("uniformity", one), find("mean_cosine", one), lowest, find("iso_score", one), hub, find("near_duplicates", one)];
-  main.append(element("ul", {class: "six"}, ...six.filter(Boolean).map((m) => element("li", {},
-    element("span", {class: "name"}, element("span", {}, `${m.name}, ${scopeText(m.scope)}`), m.level ? levelNode(m.level) : null),
-    element("b", {}, valueText(m), " ", element("small", {}, intervalText(m))),
-    element("p", {}, m.reading || `${m.formula}. Good: ${m.good}.`)))));
-  const shown = data.readings.filter((r) => r.level !== "fine");
-  section("Findings", shown.length ? element("ul", {class: "findings"}, ...shown.map((r) => element("li", {}, levelNode(r.level), " ", r.text)))
-    : element("p", {}, "No figure crosses a threshold."),
-  element("details", {}, element("summary", {}, "The other readings"), element("ul", {class: "findings"},
-    ...data.readings.filter((r) => r.level === "fine").map((r) => element("li", {}, levelNode(r.level), " ", r.text)))));
+  const chosen = !p ? [find("uniformity", one), find("mean_cosine", one), lowest, find("iso_score", one), hub, find("near_duplicates", one)]
+    : alike(p) ? [find("recall1", scope), find("recall1", back), find("gap", scope), find("alignment", scope), lowest, hub]
+      : [find("cka", scope), find("cka_shuffled", scope), find("neighbour_overlap", scope), lowest, hub, find("near_duplicates", one)];
+  main.append(element("ul", {class: "six"}, ...chosen.filter(Boolean).map(box)));
+}
+
+// Modality by modality: R@1 of the row asking the column, under it the gap and CKA of the two.
+function matrix() {
+  const cell = (a, b) => {
+    if (a === b) {
+      const rank = find("effective_rank", a.name);
+      return element("td", {class: "own"}, element("small", {}, `${a.usable.toLocaleString("en")} rows`), element("small", {}, `rank ${valueText(rank)} of ${a.cols}`));
+    }
+    const p = pairs.find((q) => (q.x === a.name && q.y === b.name) || (q.y === a.name && q.x === b.name)), scope = `${p.x}-${p.y}`;
+    const recall = find("recall1", `${a.name}-${b.name}`), gap = find("gap", scope), cka = find("cka", scope);
+    return element("td", {}, recall ? element("b", {class: recall.level || ""}, boxText(recall)) : element("b", {}, "–"),
+      element("small", {}, gap ? `gap ${digits(gap.value, 2)}` : "other width"), element("small", {}, `CKA ${digits(cka.value, 2)}`));
+  };
+  const chance = find("recall1", `${modalities[0].name}-${modalities[1].name}`);
+  main.append(element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Modalities against each other"}, element("table", {class: "matrix"},
+    element("caption", {}, "How well each modality finds its partners in the others: R@1 of the row asking the column" + (chance && chance.chance ? ` (chance ${percent(chance.chance)})` : "") + ", with the gap between the two and the CKA of their similarities."),
+    element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "asks ↓  finds →"), ...modalities.map((m) => element("th", {scope: "col"}, m.name)))),
+    element("tbody", {}, ...modalities.map((a) => element("tr", {}, element("th", {scope: "row"}, a.name), ...modalities.map((b) => cell(a, b))))))));
 }
 
 function figures() {
@@ -52,7 +115,7 @@ function figures() {
     body.append(element("tr", {class: "group"}, element("th", {scope: "rowgroup", colspan: 5}, scopeText(scope))));
     for (const m of data.metrics.filter((q) => q.scope === scope)) {
       const chance = m.chance === undefined || m.chance === null ? "" : ` Chance ${short(m.chance)}, among ${m.gallery.toLocaleString("en")}.`;
-      body.append(element("tr", {}, element("th", {scope: "row"}, m.name, element("small", {}, m.formula)), element("td", {class: "number"}, valueText(m)), element("td", {class: "number"}, intervalText(m)),
+      body.append(element("tr", {}, element("th", {scope: "row"}, m.name, symmetric.has(m.key) ? " (both sides)" : "", element("small", {}, m.formula)), element("td", {class: "number"}, valueText(m)), element("td", {class: "number"}, intervalText(m)),
         element("td", {class: "reading"}, m.reading, element("small", {}, (m.good ? `Good: ${m.good}.` : "") + chance)), element("td", {}, m.how)));
     }
   }
@@ -76,49 +139,58 @@ function neighbourPlot(lists) {
 
 const everyRow = (step) => step > 1 ? `, one row in ${step} of those used with all others` : "";
 
-function drawPlots() {
-  const host = section("Distances and spectra"), box = panels();
-  host.append(box);
-  for (const p of pairs) {
-    const lists = [p.histogram.positive, p.histogram.negative, ...modalities.map((m) => m.histogram)], [low, high] = spanOf(lists);
-    const cut = (counts) => density(counts).filter(([c]) => c >= low - 0.02 && c <= high + 0.02);
-    const within = modalities.filter((m) => m.name === p.x || m.name === p.y);
-    box.append(plot({title: "Cosines", note: `${p.x} and ${p.y}; density of each kind of pair${everyRow(p.histogram.step)}`, x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
-      label: `Densities of cosines. Own pairs have a mean of ${valueText(find("positive_cosine", `${p.x}-${p.y}`))}, other pairs of ${valueText(find("negative_cosine", `${p.x}-${p.y}`))}; ` +
-        within.map((m) => `two of ${m.name} of ${valueText(find("mean_cosine", m.name))}`).join(", "),
-      series: [{name: "own pair", colour: "c3", points: cut(p.histogram.positive), fill: true}, {name: "other pair", colour: "plain", dash: dashes[1], points: cut(p.histogram.negative)},
-        ...within.map((m, i) => ({name: `two of ${m.name}`, colour: colourOf(m.name), dash: dashes[i + 2], points: cut(m.histogram)}))]}));
-  }
-  if (!pairs.length) {
-    const [low, high] = spanOf(modalities.map((m) => m.histogram));
-    box.append(plot({title: "Cosines", note: "density over pairs of rows" + everyRow(modalities[0].histogram_step), x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
-      label: `Density of cosines; mean ${valueText(find("mean_cosine", modalities[0].name))}`,
-      series: modalities.map((m) => ({name: m.name, colour: colourOf(m.name), points: density(m.histogram).filter(([c]) => c >= low && c <= high), fill: true}))}));
-  }
+function cosinePlot(p) {
+  const lists = [p.histogram.positive, p.histogram.negative, ...modalities.map((m) => m.histogram)], [low, high] = spanOf(lists);
+  const cut = (counts) => density(counts).filter(([c]) => c >= low - 0.02 && c <= high + 0.02);
+  const within = modalities.filter((m) => m.name === p.x || m.name === p.y);
+  return plot({title: "Cosines", note: `${p.x} and ${p.y}; density of each kind of pair${everyRow(p.histogram.step)}`, x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
+    label: `Densities of cosines. Own pairs have a mean of ${valueText(find("positive_cosine", `${p.x}-${p.y}`))}, other pairs of ${valueText(find("negative_cosine", `${p.x}-${p.y}`))}; ` +
+      within.map((m) => `two of ${m.name} of ${valueText(find("mean_cosine", m.name))}`).join(", "),
+    series: [{name: "own pair", colour: "c3", points: cut(p.histogram.positive), fill: true}, {name: "other pair", colour: "plain", dash: dashes[1], points: cut(p.histogram.negative)},
+      ...within.map((m, i) => ({name: `two of ${m.name}`, colour: colourOf(m.name), dash: dashes[i + 2], points: cut(m.histogram)}))]});
+}
+function rankPlot(p) {
+  const sides = [["forward", `${p.x} → ${p.y}`, p.y, p.x], ["back", `${p.y} → ${p.x}`, p.x, p.y]], tops = p.ranks.forward.upto.length >= p.ranks.back.upto.length ? p.ranks.forward.upto : p.ranks.back.upto;
+  const share = (side) => { const c = p.ranks[side].count, n = c.reduce((a, b) => a + b, 0) || 1; return tops.map((_, b) => [b, (c[b] || 0) / n]); };
+  const name = (b) => b < 2 ? String(tops[b]) : `${tops[b - 1] + 1}–${tops[b].toLocaleString("en")}`;
+  const f = frame(), width = (f.width - f.left - f.right) / (tops.length + 1) * 0.42;
+  return plot({title: "Rank of the own partner", note: "share of queries; 1 is best", x: {name: "rank", min: -0.6, max: tops.length - 0.4, format: name, ticks: tops.map((t, b) => [b, t >= 1000 ? t / 1000 + "k" : String(t)])}, y: {}, format: percent,
+    label: "Ranks of the own partner. " + sides.map(([side, text], i) => `${text}: R@1 ${valueText(find("recall1", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}, median rank ${valueText(find("median_rank", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}`).join("; "),
+    series: sides.map(([side, text, , asked], i) => ({name: text, colour: colourOf(asked), bars: {width, shift: i ? 0 : -width}, points: share(side)}))});
+}
+function spectrumPlot() {
   const least = Math.max(Math.max(...modalities.map((m) => m.spectrum.centred[0][1])) * 1e-4, 0.7 * Math.min(...modalities.map((m) => m.spectrum.centred.at(-1)[1])));
-  box.append(plot({title: "Singular values", note: "of the centred unit rows, greatest first", x: {name: "k", min: 1}, y: {log: true, min: least},
+  return plot({title: "Singular values", note: "of the centred unit rows, greatest first: a steep fall means few directions in use", x: {name: "k", min: 1}, y: {log: true, min: least},
     label: "Singular values. " + modalities.map((m) => `${m.name}: effective rank ${valueText(find("effective_rank", m.name))} of ${m.cols}`).join("; "),
-    series: modalities.map((m, i) => ({name: m.name, colour: colourOf(m.name), dash: dashes[i % 5], points: m.spectrum.centred.map(([k, v]) => [k, Math.max(v, least)])}))}));
-  for (const p of pairs) {
-    const sides = [["forward", `${p.x} → ${p.y}`, p.y, p.x], ["back", `${p.y} → ${p.x}`, p.x, p.y]], tops = p.ranks.forward.upto.length >= p.ranks.back.upto.length ? p.ranks.forward.upto : p.ranks.back.upto;
-    const share = (side) => { const c = p.ranks[side].count, n = c.reduce((a, b) => a + b, 0) || 1; return tops.map((_, b) => [b, (c[b] || 0) / n]); };
-    const name = (b) => b < 2 ? String(tops[b]) : `${tops[b - 1] + 1}–${tops[b].toLocaleString("en")}`;
-    const f = frame(), width = (f.width - f.left - f.right) / (tops.length + 1) * 0.42;
-    box.append(plot({title: "Rank of the own partner", note: "share of queries; 1 is best", x: {name: "rank", min: -0.6, max: tops.length - 0.4, format: name, ticks: tops.map((t, b) => [b, t >= 1000 ? t / 1000 + "k" : String(t)])}, y: {}, format: percent,
-      label: "Ranks of the own partner. " + sides.map(([side, text], i) => `${text}: R@1 ${valueText(find("recall1", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}, median rank ${valueText(find("median_rank", i ? `${p.y}-${p.x}` : `${p.x}-${p.y}`))}`).join("; "),
-      series: sides.map(([side, text, , asked], i) => ({name: text, colour: colourOf(asked), bars: {width, shift: i ? 0 : -width}, points: share(side)}))}));
-    box.append(neighbourPlot([[`${p.y}, asked by ${p.x}`, p.y, p.occurrences.forward], [`${p.x}, asked by ${p.y}`, p.x, p.occurrences.back]]));
+    series: modalities.map((m, i) => ({name: m.name, colour: colourOf(m.name), dash: dashes[i % 5], points: m.spectrum.centred.map(([k, v]) => [k, Math.max(v, least)])}))});
+}
+function withinPlot() {
+  const [low, high] = spanOf(modalities.map((m) => m.histogram));
+  return plot({title: "Cosines", note: "density over pairs of rows" + everyRow(modalities[0].histogram_step), x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, format: (v) => digits(v, 2),
+    label: `Density of cosines; mean ${valueText(find("mean_cosine", modalities[0].name))}`,
+    series: modalities.map((m) => ({name: m.name, colour: colourOf(m.name), points: density(m.histogram).filter(([c]) => c >= low && c <= high), fill: true}))});
+}
+const pairPlots = (p) => alike(p) ? [cosinePlot(p), rankPlot(p), neighbourPlot([[`${p.y}, asked by ${p.x}`, p.y, p.occurrences.forward], [`${p.x}, asked by ${p.y}`, p.x, p.occurrences.back]])] : [];
+const lonely = () => [withinPlot(), neighbourPlot(modalities.map((m) => [m.name, m.name, m.occurrences]))];
+
+function drawPlots() {
+  const shown = pairs.filter(alike);
+  if (shown.length < 2) {
+    const [first, ...rest] = shown.length ? pairPlots(shown[0]) : lonely();
+    section("Distances and spectra", panels(first, spectrumPlot(), ...rest));
+    return;
   }
-  if (!pairs.length) box.append(neighbourPlot(modalities.map((m) => [m.name, m.name, m.occurrences])));
+  const host = section("Distances, ranks and neighbours", element("p", {class: "note"}, `${shown.length} pairs of modalities: open one.`));
+  for (const p of shown) host.append(fold(`${p.x} and ${p.y}`, (box) => box.append(panels(...pairPlots(p)))));
 }
 
 function drawCurves() {
   const with_curves = pairs.filter((p) => p.curves);
   if (!with_curves.length) return;
-  const host = section("What a loss would see");
-  for (const p of with_curves) {
-    const c = p.curves, zip = (xs, ys) => xs.map((x, i) => [x, ys[i]]), tau = data.settings.temperature;
-    if (with_curves.length > 1) host.append(element("h3", {}, `${p.x} and ${p.y}`));
+  const tau = data.settings.temperature, given = (data.settings.given || []).includes("temperature");
+  const host = section("What a contrastive loss would see", element("p", {class: "note"}, `${help.temperature} At temperature ${short(tau)}, ${given ? "as given" : "the default: give that of your training by --temperature"}.`));
+  const draw = (p, host) => {
+    const c = p.curves, zip = (xs, ys) => xs.map((x, i) => [x, ys[i]]);
     host.append(element("p", {class: "note"}, c.how === "exact" ? `All ${c.pairs.toLocaleString("en")} pairs.` : `On a ${c.how}.`), panels(
       plot({title: "Mixed negatives that are harder", note: "share at least as hard as the real negative", x: {name: `λ, weight on ${p.x}`}, y: {}, format: percent,
         label: `Share of mixed negatives at least as hard as real ones, over lambda; at one half ${percent(find("hardness", `${p.x}-${p.y}`).value)} on average`,
@@ -130,7 +202,9 @@ function drawCurves() {
       plot({title: "If the gap were closed", note: "both sides moved towards each other by half of that part of it each, then brought back to length 1", x: {name: "part of the gap taken away", format: (v) => digits(v, 2)}, y: {}, marks: [{x: 0, name: "as they are"}], format: (v) => digits(v, 3),
         label: "Gap, alignment and recall while both modalities move along the gap vector",
         series: [["gap", "c1"], ["alignment", "c0"], ["recall1", "c2"]].map(([key, ink], i) => ({name: key === "recall1" ? "R@1" : key, colour: ink, dash: dashes[i], points: zip(c.shift.alpha, c.shift[key]).sort((a, b) => a[0] - b[0])}))})));
-  }
+  };
+  if (with_curves.length < 2) draw(with_curves[0], host);
+  else for (const p of with_curves) host.append(fold(`${p.x} and ${p.y}`, (box) => draw(p, box)));
 }
 
 function drawClasses() {
@@ -293,6 +367,7 @@ class Ball {
 
 let ball = null;
 function drawSphere() {
+  const spare = pairs.filter(alike).length > 1 ? spectrumPlot() : null;  // one pair's are among its plots
   const shapes = ["circle", "diamond", "triangle", "square"], names = data.sphere.modalities.map((l) => l.name);
   const canvas = element("canvas", {id: "sphere", tabindex: 0, role: "img", "aria-label": `Sphere of ${data.sphere.modalities[0].ids.length} rows of ${names.join(" and ")} on their three leading directions, ` +
     `which hold ${percent(data.sphere.share)} of the squared length. Arrow keys turn it, Enter steps through its marks.`});
@@ -300,7 +375,7 @@ function drawSphere() {
     "Drag or use the arrow keys to turn; point at a mark, or press Enter, to see its row."),
   element("p", {class: "legend"}, ...names.map((name, m) => element("span", {class: "key"}, element("svg", {viewBox: "0 0 26 12", "aria-hidden": "true"},
     element("path", {fill: `var(--${colourOf(name)})`, d: m === 0 ? "M13 1a5 5 0 1 0 .01 0Z" : m === 1 ? "M13 0l6 6-6 6-6-6Z" : m === 2 ? "M13 1l6 10H7Z" : "M8 1h10v10H8Z"})), `${name} (${shapes[Math.min(m, 3)]})`))),
-  element("div", {class: "ball"}, canvas));
+  element("div", {class: "ball"}, canvas, spare ? element("div", {}, spare) : null));
   ball = new Ball(canvas);
   ball.draw();
 }
@@ -310,23 +385,27 @@ function drawSphere() {
 function drawHubs() {
   const rows = [];
   const add = (asked, owner, hubs, scope) => rows.push([asked === owner ? `neighbours within ${asked}` : `${asked} asks ${owner}`, owner, hubs, find("hubness", scope)]);
-  for (const p of pairs) { add(p.x, p.y, p.hubs.forward, `${p.x}-${p.y}`); add(p.y, p.x, p.hubs.back, `${p.y}-${p.x}`); }
+  for (const p of pairs.filter(alike)) { add(p.x, p.y, p.hubs.forward, `${p.x}-${p.y}`); add(p.y, p.x, p.hubs.back, `${p.y}-${p.x}`); }
   for (const m of modalities) add(m.name, m.name, m.hubs, m.name);
-  section("Hubs", element("p", {class: "note"}, "The rows most often among the 10 nearest of others: share of the asking rows that have it there."),
-    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Hubs"}, element("table", {class: "examples"}, element("tbody", {}, ...rows.map(([text, owner, hubs, m]) => element("tr", {},
+  const table = element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Hubs"}, element("table", {class: "examples"}, element("tbody", {}, ...rows.map(([text, owner, hubs, m]) => element("tr", {},
       element("th", {scope: "row"}, text, element("br"), element("small", {}, `skewness ${m ? valueText(m) : ""}`)),
-      ...hubs.slice(0, 6).map((h) => element("td", {}, itemNode(h.id, owner, 40), element("div", {}, element("small", {}, percent(h.share)))))))))));
+      ...hubs.slice(0, 6).map((h) => element("td", {}, itemNode(h.id, owner, 40), element("div", {}, element("small", {}, percent(h.share))))))))));
+  const note = element("p", {class: "note"}, "The rows most often among the 10 nearest of others: share of the asking rows that have it there. " + help.hubs);
+  if (rows.length > 4) section("Hubs", note, fold(`${rows.length} lists`, (box) => box.append(table))); else section("Hubs", note, table);
 }
 
 function drawExamples() {
-  if (!pairs.length) return;
+  const shown = pairs.filter(alike);
+  if (!shown.length) return;
   const host = section("Retrieval examples", element("p", {class: "note"}, "Queries drawn by chance, up to four that find their partner first and as many that do not: the query, its true match, the first five. The true match is framed where it is among them."));
-  for (const p of pairs) for (const [side, asked, owner] of [["forward", p.x, p.y], ["back", p.y, p.x]]) {
+  const draw = (p, host) => { for (const [side, asked, owner] of [["forward", p.x, p.y], ["back", p.y, p.x]]) {
     const head = element("tr", {}, ...["query", "own partner", "rank", "1", "2", "3", "4", "5"].map((h) => element("th", {scope: "col", class: h === "rank" ? "number" : ""}, h)));
     host.append(element("h3", {}, `${asked} asks ${owner}`), element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": `${asked} asks ${owner}`}, element("table", {class: "examples"}, element("thead", {}, head),
       element("tbody", {}, ...p.examples[side].map((x) => element("tr", {}, element("th", {scope: "row"}, itemNode(x.query, asked, 40)), element("td", {}, itemNode(x.answer, owner, 40)), element("td", {class: "number"}, x.rank.toLocaleString("en")),
         ...x.first.map((f) => { const node = itemNode(f.id, owner, 40); node.append(element("small", {}, digits(f.cosine, 3))); if (f.id === x.answer) { node.classList.add("true"); node.append(element("small", {}, "own partner")); } return element("td", {}, node); })))))));
-  }
+  } };
+  if (shown.length < 2) draw(shown[0], host);
+  else for (const p of shown) host.append(fold(`${p.x} and ${p.y}`, (box) => draw(p, box)));
 }
 
 function drawHealth() {
@@ -335,28 +414,40 @@ function drawHealth() {
     ["mean row: length, cone", (m) => `${digits(m.mean.length, 3)}, ${valueText(find("cone_angle", m.name))}°`],
     ["length: least, median, greatest", (m) => `${short(m.norms.least)}, ${short(m.norms.median)}, ${short(m.norms.greatest)}`]];
   const cell = (v) => typeof v === "object" ? [v.count.toLocaleString("en"), v.count ? element("small", {}, ` first: ${v.first.slice(0, 5).join(", ")}`) : ""] : [String(v)];
-  section("Health", element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Health"}, element("table", {}, element("thead", {}, element("tr", {}, element("td"), ...modalities.map((m) => element("th", {scope: "col"}, m.name)))),
+  section("Health", element("p", {class: "note"}, help.rows), element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Health"}, element("table", {}, element("thead", {}, element("tr", {}, element("td"), ...modalities.map((m) => element("th", {scope: "col"}, m.name)))),
     element("tbody", {}, ...columns.map(([name, get]) => element("tr", {}, element("th", {scope: "row"}, name), ...modalities.map((m) => element("td", {}, ...cell(get(m))))))))));
+}
+
+// Where the page comes from: enough to make it again, and nothing of the machine it was made on.
+function drawOrigin() {
+  const run = data.run || {files: []}, s = data.settings, given = new Set(s.given || []);
+  const known = (name) => given.has(name) ? "given" : "default";
+  const settings = [["temperature", s.temperature, known("temperature")], ["rows up to which all pairs are taken", s.exact_rows.toLocaleString("en"), known("exact-rows")], ["rows of the sample beyond", s.sample.toLocaleString("en"), known("sample")],
+    ["seed", s.seed, known("seed")], ["precision", s.precision, given.has("precision") ? "given" : "chosen by the number of rows"], ["pairs of curves", `${s.curve_rows.toLocaleString("en")}, a sample of ${s.curve_sample.toLocaleString("en")} beyond`, "fixed"],
+    ["threads", s.threads, known("threads")]];
+  const files = run.files.map((f) => element("tr", {}, element("th", {scope: "row"}, f.name), element("td", {class: "number"}, f.bytes === undefined ? "a pipe" : f.bytes.toLocaleString("en")), element("td", {class: "hash"}, f.sha256 || "")));
+  main.append(element("footer", {}, element("p", {}, `Made ${(run.date || "").replace("T", " ").replace("Z", " UTC")} by spheremix-analyze ${data.version} in ${s.seconds} s, ${s.instructions} instructions.`),
+    run.command ? element("pre", {tabindex: 0, role: "region", "aria-label": "Command line"}, run.command) : null,
+    element("details", {}, element("summary", {}, `${run.files.length} files with sizes and SHA-256; settings and what was default`),
+      element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Files"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "file"), element("th", {scope: "col", class: "number"}, "bytes"), element("th", {scope: "col"}, "SHA-256"))), element("tbody", {}, ...files))),
+      element("table", {}, element("tbody", {}, ...settings.map(([name, value, origin]) => element("tr", {}, element("th", {scope: "row"}, name), element("td", {class: "number"}, String(value)), element("td", {}, origin))))))));
 }
 
 function everything() {
   main.replaceChildren();
   summary();
-  drawHealth();
-  drawPlots();
-  drawSphere();
+  drawMap();
+  if (pairs.length > 1) { drawSphere(); drawHealth(); drawPlots(); } else { drawHealth(); drawPlots(); drawSphere(); }
   drawExamples();
   drawHubs();
   drawCurves();
   drawClasses();
   figures();
-  const s = data.settings;
-  main.append(element("footer", {}, element("p", {}, `${modalities.flatMap((m) => m.files).slice(0, 8).join(", ")}. spheremix ${data.version}, ${s.precision} precision, seed ${s.seed}, ${s.threads} threads, ${s.instructions}, ${s.seconds} s. ` +
-    `All pairs up to ${s.exact_rows.toLocaleString("en")} rows, a sample of ${s.sample.toLocaleString("en")} beyond; curves up to ${s.curve_rows.toLocaleString("en")} pairs, a sample of ${s.curve_sample.toLocaleString("en")} beyond.`)));
+  drawOrigin();
 }
 
 everything();
 let wide = window.innerWidth < 480;
-window.addEventListener("resize", () => { if (wide !== (window.innerWidth < 480)) { wide = !wide; everything(); } else ball.draw(); });
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { if (!d.closest("figure")) d.open = true; }));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => ball.draw());
+window.addEventListener("resize", () => { if (wide !== (window.innerWidth < 480)) { wide = !wide; everything(); } else { ball.draw(); if (chart) chart.draw(); } });
+window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { if (!d.closest("figure")) { d.open = true; d.dispatchEvent(new Event("toggle")); } }));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { ball.draw(); if (chart) chart.draw(); });

@@ -7,7 +7,9 @@
 #pragma once
 
 #include "analysis.hpp"
+#include "extras.hpp"
 #include "pair.hpp"
+#include "unlike.hpp"
 
 namespace analyze {
 
@@ -81,8 +83,10 @@ std::vector<Index> take_captions(std::vector<Modality<T>>& all, const std::vecto
 template <class T>
 Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>& owner,
                    std::uint64_t seed) {
+  const auto fits = [&](const Modality<T>& m) { return m.rows.cols() == all[0].rows.cols(); };
   std::vector<const Moments*> sets;
-  for (const Modality<T>& m : all) sets.push_back(&m.moments);
+  for (const Modality<T>& m : all)
+    if (fits(m)) sets.push_back(&m.moments);
   double share = 0;
   const Eigen::MatrixXd axes = leading_axes(sets, share);
   // Rows of the first modality, those that all others have too where there are any.
@@ -103,6 +107,7 @@ Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>
   const std::vector<Index> chosen = sample_rows(shared.empty() ? every : shared, kPoints, seed);
   Json json{{"share", share}, {"modalities", Json::array()}};
   for (std::size_t m = 0; m < all.size(); ++m) {
+    if (!fits(all[m])) continue;  // has no place on these axes
     Json ids = Json::array(), points = Json::array();
     for (const Index i : chosen) {
       const Index row = m == 0 ? i : owner.empty() ? place(m, all[0].ids[at(i)]) : partner[at(i)];
@@ -154,6 +159,7 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
     m.spectrum = spectrum_of(m.moments);
     document["per_row"][m.name()]["ids"] = m.ids;
     describe_health(m, document);
+    m.keep_top = r.extras != nullptr;
     const bool labelled = !labels.empty() && (index.empty() || k == 0);
     measure_within(m, labelled ? labels : std::vector<std::string>(), r.seed, document, progress);
   }
@@ -163,22 +169,27 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
       // Rows that a third modality lacks, or this pair does, are another set.
       std::array<Modality<T>, 2> apart;
       std::array<const Modality<T>*, 2> side{&all[a], &all[b]};
+      const bool one_width = sources[a].cols() == sources[b].cols();
       if (index.empty()) {
         const std::vector<bool> both = usable_in_both(healths[a], healths[b]);
         for (std::size_t s = 0; s < 2; ++s) {
           if (side[s]->chosen == both) continue;
           const std::size_t k = s == 0 ? a : b;
           apart[s] = take_rows<T>(sources[k], healths[k], both, r, progress);
-          pairs_within(apart[s], 1, progress);
+          if (one_width) pairs_within(apart[s], 1, progress);
           side[s] = &apart[s];
         }
       }
       std::vector<Index> plain(at(side[1]->n()));
       for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = Index(i);
-      measure_pair(*side[0], *side[1], index.empty() ? plain : owner, labels, r.temperature, r.seed,
-                   document, progress);
+      const std::vector<Index>& owners = index.empty() ? plain : owner;
+      if (one_width)
+        measure_pair(*side[0], *side[1], owners, labels, r.temperature, r.seed, document, progress);
+      else
+        measure_unlike_pair(*side[0], *side[1], owners, r.seed, document, progress);
     }
   document["sphere"] = sphere_points(all, owner, r.seed);
+  if (r.extras != nullptr) take_extras(all, kNeighbours, *r.extras);
   for (Modality<T>& m : all) {
     const Health& h = *m.health;
     const Moments& sums = m.moments;

@@ -283,7 +283,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
             }
           }
         }
-        if (same && cosines.maxCoeff() >= T(kNearCosine) - width)
+        if (own.hashes != nullptr && cosines.maxCoeff() >= T(kNearCosine) - width)
           for (Index c = from; c < cols; ++c) {
             if (s[c] < T(kNearCosine) - width) continue;
             char &one = my.near[at(i + r)], &other = my.near[at(j + c)];

@@ -4,11 +4,13 @@
 
 #include <Eigen/Eigenvalues>
 #include <map>
+#include <sstream>
 
 #include "bootstrap.hpp"
 #include "input.hpp"
 #include "output.hpp"
 #include "repairs.hpp"
+#include "spheremix/io/npy_write.hpp"
 #include "spheremix/metrics/spectrum.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 #include "spheremix/sphere/distance.hpp"
@@ -120,6 +122,18 @@ RowMatrix<double> read_all(const Source& source, Progress& progress) {
   return x;
 }
 
+void save(const std::string& output, const RowMatrix<double>& x, spheremix::io::Dtype dtype,
+          OutputFiles& files) {
+  const std::string place = files.reserve(output);
+  try {
+    spheremix::io::save_npy(place, x, {.dtype = dtype});
+  } catch (const spheremix::io::Error& error) {  // no wrong input, and of a name of our own
+    throw std::runtime_error(
+        output + ": cannot be written" +
+        std::string(error.what()).substr(std::min(place.size(), std::strlen(error.what()))));
+  }
+}
+
 /// Unit rows of two files that belong together.
 struct PairedFiles {
   RowMatrix<double> x, y;
@@ -132,13 +146,15 @@ struct PairedFiles {
       for (std::size_t i = 0; i < ids.size(); ++i)
         if (ids[i] < of_y.rows()) pairs.emplace_back(Index(i), ids[i]);
     } else {
-      const std::vector<std::string> lines = lines_of(read_file(r.pairs));
-      for (std::size_t l = 0; l < lines.size(); ++l) {
+      std::istringstream text(read_file(r.pairs));
+      std::string line;
+      for (std::size_t l = 1; std::getline(text, line); ++l) {
+        if (!line.empty() && line.back() == '\r') line.pop_back();
         long long i = -1, j = -1;
         char rest = 0;
-        if (std::sscanf(lines[l].c_str(), "%lld%*[ \t,]%lld %c", &i, &j, &rest) != 2 || i < 0 ||
+        if (std::sscanf(line.c_str(), "%lld%*[ \t,]%lld %c", &i, &j, &rest) != 2 || i < 0 ||
             j < 0 || j >= of_y.rows())
-          wrong(r.pairs, ": line ", l + 1, " is \"", lines[l].substr(0, 40),
+          wrong(r.pairs, ": line ", l, " is \"", line.substr(0, 40),
                 "\" where two row numbers are expected");
         const auto place = std::lower_bound(ids.begin(), ids.end(), Index(i));
         if (place != ids.end() && *place == Index(i))
@@ -199,8 +215,7 @@ void csls(RowMatrix<double>& x, const std::vector<Index>& ids, const RowMatrix<d
   json["before"]["pairs"] = pair_summary(before.x, before.y);
   json["after"]["pairs"] = pair_summary(after.x, after.y);
   x = std::move(longer_u);
-  spheremix::io::save_npy(files.reserve(r.output_to), longer_v,
-                          {.dtype = spheremix::io::Dtype::f4});
+  save(r.output_to, longer_v, spheremix::io::Dtype::f4, files);
 }
 
 }  // namespace
@@ -352,7 +367,7 @@ Json fix_file(const FixRequest& r, OutputFiles& files, Progress& progress) {
     for (const Index i : ids) text += std::to_string(i) + "\n";
     files.write(r.kept, text);
   }
-  spheremix::io::save_npy(files.reserve(r.output), x, {.dtype = dtype});
+  save(r.output, x, dtype, files);
   return json;
 }
 

@@ -89,7 +89,8 @@ std::size_t strip_budget(int n) {
   auto plan = losses::detail::shared_plan<T>(n, std::size_t(1) << 30).value();
   plan.kept = 0;
   plan.places = plan.threads = 1;
-  return losses::detail::shared_bytes<T>(plan) + core::Workspace::bytes_for<double>(std::size_t(n));
+  return core::bytes_of<losses::detail::SharedArrays<T>>(plan) +
+         core::bytes_of<losses::detail::LambdaSlopes>(Index(n));
 }
 
 }  // namespace

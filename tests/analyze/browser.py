@@ -21,7 +21,7 @@ class Browser:
             port = s.getsockname()[1]
         self.driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.base = f"http://127.0.0.1:{port}"
-        for _ in range(150):
+        while self.driver.poll() is None:
             try:
                 if self.call("GET", "/status")["ready"]:
                     break
@@ -54,7 +54,7 @@ class Browser:
     def call(self, method, path, body=None):
         data = None if method != "POST" else json.dumps(body or {}).encode()
         request = urllib.request.Request(self.base + path, data=data, method=method, headers={"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=14400) as answer:
             return json.loads(answer.read())["value"]
 
     def here(self, method, path, body=None):

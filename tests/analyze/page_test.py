@@ -1,6 +1,8 @@
 """The pages in headless Chromium: no console error, no network, every plot drawn, hover and drag work.
 Screenshots at two widths go to $SPHEREMIX_SCREENSHOTS, if set. Without chromedriver: status 77, skipped."""
+import json
 import os
+import random
 import re
 import sys
 import tempfile
@@ -106,6 +108,100 @@ class Pages(unittest.TestCase):
             self.sound(b, 6)
             self.assertIn("gap", b.script("return document.querySelector('table').innerText").lower())
             self.shot(b, "compare_1200.png")
+
+    def test_five_modalities_fit_a_few_screens(self):
+        draw = random.Random(3)
+        base = support.load(support.IMAGE)[:260]
+        files = []
+        for m in range(5):
+            rows = [[x + draw.gauss(0, 0.02 * m) for x in row[:48]] for row in base]
+            if m == 4:
+                rows = [row[:40] for row in rows]  # of another width
+            rows[7] = rows[31] = [0.0] * len(rows[0])
+            files += ["--modality", f"m{m}={support.save(self.path / f'm{m}.npy', rows)}"]
+        done = support.run(*files, "--report", self.path / "five.html")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for width, height, dark in ((1280, 800, False), (400, 800, False), (1280, 800, True)):
+            with self.subTest(width=width, dark=dark), browser.Browser(width, height, dark) as b:
+                b.open(self.path / "five.html")
+                self.assertEqual(b.console(), [])
+                self.assertLessEqual(b.script("return document.documentElement.scrollHeight"), 6 * height if width > 500 else 9 * height)
+                self.assertLessEqual(b.script("return document.documentElement.scrollWidth"), width)
+                self.shot(b, f"five_{width}{'_dark' if dark else ''}.png")
+                matrix = b.script("return [...document.querySelectorAll('.matrix tbody tr')].map((r) => [...r.children].map((c) => c.innerText.replace(/\\s+/g, ' ')))")
+                self.assertEqual(len(matrix), 5)
+                self.assertRegex(matrix[0][2], r"% gap .* CKA")
+                self.assertIn("other width", matrix[0][5])
+                # Every fold opens by a key and draws then.
+                folds = b.script("const f = [...document.querySelectorAll('.fold')]; f.forEach((d) => d.querySelector('summary').click()); return f.length")
+                self.assertGreater(folds, 10)
+                b.script("return new Promise((done) => setTimeout(done, 800))")
+                self.assertEqual(b.script("return [...document.querySelectorAll('.fold')].filter((d) => !d.open || !d.children[1].firstChild).length"), 0)
+                self.sound(b, 30)
+
+    def test_map(self):
+        done = support.run(*EMOJI, "--map", "--report", self.path / "map.html")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        ink = INK.replace('"sphere"', '"map"')
+        for width, dark in ((1280, False), (400, False), (1280, True)):
+            with self.subTest(width=width, dark=dark), browser.Browser(width, 900, dark) as b:
+                b.open(self.path / "map.html")
+                self.sound(b, 7)
+                self.assertLessEqual(b.script("return document.documentElement.scrollWidth"), width)
+                b.script("document.getElementById('map').scrollIntoView({block: 'center'})")
+                self.shot(b, f"map_{width}{'_dark' if dark else ''}.png")
+                colours, before = b.script(ink)
+                self.assertGreater(colours, 8, "classes have colours")
+                # Layout, colours, zoom, legend: every button that is not pressed already changes the picture.
+                for kind in (".bar button", ".legend button.key"):
+                    for k in range(b.script("return document.querySelectorAll(arguments[0]).length", kind)):
+                        was = b.script(ink)[1]
+                        pressed = b.script("const n = document.querySelectorAll(arguments[0])[arguments[1]], on = n.getAttribute('aria-pressed'); n.focus(); n.click(); "
+                                           "return [on, n.textContent]", kind, k)
+                        b.script("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+                        if pressed != ["true", "modality"] and not (kind == ".bar button" and pressed[0] == "true") and pressed[1] != "all":
+                            self.assertNotEqual(b.script(ink)[1], was, f"{pressed} changes nothing")
+                b.script("everything()")
+                b.script("document.getElementById('map').scrollIntoView({block: 'center'})")
+                before = b.script(ink)[1]
+                b.script("chart.scale(2); return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+                self.assertNotEqual(b.script(ink)[1], before, "zooming changes nothing")
+                box = b.script("const r = document.getElementById('map').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]")
+                # Hover, click: the neighbours in the original space, as the JSON of --lists would name them.
+                i = b.script("chart.reset(); for (let i = 0; i < chart.size; ++i) { const [x, y] = chart.screen(i, 1, 1); if (x > .1 && x < .9 && y > .1 && y < .9) return i; }")
+                x, y = b.script("return chart.screen(arguments[0], arguments[1], arguments[2])", i, box[2], box[3])
+                b.pointer(("move", box[0] + x, box[1] + y))
+                self.assertRegex(b.script("return document.getElementById('tip').innerText"), r"(image|text) \d+")
+                b.pointer(("move", box[0] + x, box[1] + y), ("down", 0, 0), ("up", 0, 0))
+                around = b.script("return [...document.querySelectorAll('.around li')].map((n) => n.innerText)")
+                self.assertEqual(len(around), 10)
+                self.assertEqual(b.script("return document.querySelectorAll('.around .picture').length"), 10)
+                cosines = [float(re.search(r"-?[\d.]+$", t.strip().replace("\u2212", "-"))[0]) for t in around]
+                self.assertEqual(cosines, sorted(cosines, reverse=True))
+                chosen = b.script("return chart.selected")
+                b.script("document.querySelector('.around button').click()")
+                self.assertNotEqual(b.script("return chart.selected"), chosen, "a neighbour is not followed")
+                b.script("const s = document.querySelector('input[type=search]'); s.focus(); s.value = 'cat'; s.dispatchEvent(new Event('input'))")
+                self.assertGreater(b.script("return chart.found.length"), 2)
+                b.script("document.querySelector('input[type=search]').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}))")
+                self.assertIn("cat", b.script("return chart.name(chart.selected)").lower())
+                for key in ("ArrowLeft", "ArrowUp", "+", "-", "0", "Enter", "Escape"):
+                    b.script("document.getElementById('map').focus(); document.getElementById('map').dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0]}))", key)
+                self.assertEqual([m for m in b.console() if "Multiple readback" not in m["message"]], [])
+
+    def test_names_that_would_be_markup(self):
+        evil = ["</script><script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "@@DATA@@ @@PICTURES@@", "\u2028 line", "' onmouseover='x", "\u202egnp.exe"]
+        names = self.path / "evil.jsonl"
+        rows = support.load(support.IMAGE)[:60]
+        names.write_text("".join(json.dumps({"n": evil[i % 6]}) + "\n" for i in range(60)))
+        file = support.save(self.path / "evil.npy", rows)
+        done = support.run("--modality", f"@@STYLE@@<b>={file}", "--names", f"{names}:n", "--labels", f"{names}:n", "--map", "--report", self.path / "evil.html")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with browser.Browser(1280, 800) as b:
+            b.open(self.path / "evil.html")
+            self.assertEqual(b.console(), [])
+            self.assertEqual(b.script("return document.title"), "Embeddings of @@STYLE@@<b>")
+            self.assertEqual(b.script("return [document.querySelectorAll('img').length, document.querySelectorAll('[onmouseover]').length]"), [0, 0])
 
     def test_size_and_no_network(self):
         page = (self.path / "clipart.html").read_text()

@@ -11,10 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "tests/data/openclipart/image_shared_256_f16.npy"
 TEXT = ROOT / "tests/data/openclipart/text_shared_256_f16.npy"
 PROGRAM = "spheremix-analyze"
+HANG = 14400  # seconds: ends what hangs, and fails no machine for being slow
 
 
 def run(*arguments, **more):
-    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=600, **more)
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=HANG, **more)
 
 
 def report(*arguments):
@@ -60,8 +61,14 @@ def save(path, rows, descr="<f4"):
     return path
 
 
+def ascii(text):
+    """As it is printed where nobody looks on a terminal."""
+    signs = {"\u2212": "-", "\u2013": "-", "\u2265": ">=", "\u2264": "<=", "\u2192": "->", "\u00d7": "x"}
+    return "".join(c if c.isascii() else signs.get(c, f"\\u{{{ord(c):x}}}") for c in text)
+
+
 def main():
     global PROGRAM
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        PROGRAM = sys.argv.pop(1)
+        PROGRAM = str(Path(sys.argv.pop(1)).resolve())
     unittest.main(module="__main__")

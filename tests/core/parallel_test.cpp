@@ -2,8 +2,11 @@
 
 #include <doctest/doctest.h>
 #include <omp.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -64,4 +67,38 @@ TEST_CASE("inside a parallel region a loop gets one thread") {
     if (omp_get_num_threads() == 2 && core::max_threads() != 1) ++wrong;
   }
   CHECK(wrong == 0);
+}
+
+TEST_CASE("a child forked after a parallel loop computes in one thread, the same bits") {
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(4);
+  const auto work = [] {
+    std::vector<double> result(1000);
+    core::parallel_for(1000, core::max_threads(), [&](Index task, int) {
+      result[std::size_t(task)] = std::sqrt(double(task));
+    });
+    return result;
+  };
+  const std::vector<double> want = work();
+  for (const bool counted_before :
+       {true, false}) {  // the child's caller may have counted threads in the parent
+    CAPTURE(counted_before);
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      alarm(300);  // a hang must end
+      int ran = 0, others = 0;
+      if (counted_before)
+        core::parallel_for(100, 4, [&](Index, int thread) { ++ran, others += thread; });
+      const bool right =
+          counted_before ? ran == 100 && others == 0 : core::max_threads() == 1 && work() == want;
+      _exit(right ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+  }
+  CHECK(core::max_threads() == 4);  // the parent keeps its threads
+  omp_set_num_threads(before);
 }

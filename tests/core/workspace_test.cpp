@@ -15,14 +15,45 @@ TEST_CASE("a frame hands out aligned, disjoint arrays and refuses more than was 
   auto frame = workspace.frame(bytes);
   float* a = frame.take<float>(3);
   double* b = frame.take<double>(100);
-  CHECK(frame.left() == 64);
+  CHECK(frame.taken() == bytes - 64);
   char* c = frame.take<char>(1);
-  CHECK(frame.left() == 0);
+  CHECK(frame.taken() == bytes);
   for (const void* p : {static_cast<void*>(a), static_cast<void*>(b), static_cast<void*>(c)})
     CHECK(reinterpret_cast<std::uintptr_t>(p) % Workspace::alignment == 0);
   CHECK(static_cast<void*>(b) >= static_cast<void*>(a + 3));
   CHECK(static_cast<void*>(c) >= static_cast<void*>(b + 100));
   CHECK_THROWS_AS((void)frame.take<char>(1), std::bad_alloc);
+}
+
+namespace {
+struct Arrays {
+  float* a;
+  double* b;
+
+  Arrays(std::size_t n, bool second, Workspace::Frame& frame)
+      : a(frame.take<float>(n)), b(second ? frame.take<double>(n) : nullptr) {}
+};
+}  // namespace
+
+TEST_CASE("what a constructor takes is counted by a frame without memory") {
+  Workspace::Frame counting;
+  CHECK(counting.counts());
+  CHECK(counting.take<float>(1000) == nullptr);
+  CHECK(counting.taken() == 4032);
+  CHECK(core::bytes_of<Arrays>(std::size_t(17), false) == 128);
+  const std::size_t bytes = core::bytes_of<Arrays>(std::size_t(17), true);
+  CHECK(bytes == 128 + 192);
+  Workspace workspace;
+  auto frame = workspace.frame(bytes);
+  CHECK_FALSE(frame.counts());
+  CHECK(Arrays(17, true, frame).b != nullptr);
+  CHECK(frame.taken() == bytes);
+  auto small = workspace.frame(bytes - 1);
+  CHECK_THROWS_AS((void)Arrays(17, true, small), std::bad_alloc);
+  auto none = workspace.frame(0);  // no memory is not a frame that counts
+  CHECK_THROWS_AS((void)none.take<char>(1), std::bad_alloc);
+  CHECK(core::budget_left(10, 4) == 6);
+  CHECK(core::budget_left(4, 10) == 0);
 }
 
 TEST_CASE("memory is kept from call to call and grows only when it must") {

@@ -44,7 +44,7 @@ compile_one() {
   status=$?
   case $unit in *wgmma*)
     more=" and sm_90a"
-    errors="$errors$(nvcc $flags $fast -gencode arch=compute_90a,code=sm_90a -x cu -c "$source" -o "$work/unit.o" 2>&1)" || status=1 ;;
+    errors="$errors$(nvcc $flags $fast -DSPHEREMIX_SM_90A -gencode arch=compute_90a,code=sm_90a -x cu -c "$source" -o "$work/unit.o" 2>&1)" || status=1 ;;
   esac
   case $unit in *wgmma_cosines.cuh)  # as a program would be: ptxas only notes where it makes wgmmas wait for each other
     more=" and sm_90a, CLIP optimised"
@@ -56,7 +56,7 @@ template Status losses::clip_with_gradient<__half, pairwise::WgmmaCosines<>>(
     spheremix::core::MatrixView<const __half>, spheremix::core::MatrixView<const __half>, const losses::ClipOptions&,
     const losses::ContrastiveGradient<__half>&, Scratch, cudaStream_t, const pairwise::WgmmaCosines<>&);
 END
-    errors="$errors$(nvcc $flags -gencode arch=compute_90a,code=sm_90a -c "$source" -o "$work/unit.o" 2>&1)" || status=1
+    errors="$errors$(nvcc $flags -DSPHEREMIX_SM_90A -gencode arch=compute_90a,code=sm_90a -c "$source" -o "$work/unit.o" 2>&1)" || status=1
     case $errors in *"Potential Performance Loss"*) status=1 ;; esac ;;
   esac
   if [ $status -eq 0 ]; then

@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/scripts"))
+from patience import fails  # noqa: E402
 FAULT = re.compile(r"^\s*(?:gpu::)?(block_barrier\(\)|warp_barrier\(\)|copies_wait<[^>]*>\(\)|async_proxy_fence\(\)|wgmma_fence\(\)|wgmma_wait<[^>]*>\(\));|(__syncthreads_or)\(")
 EIGEN = ["-isystem", os.environ.get("EIGEN_INCLUDE", "/usr/include/eigen3")]
 
@@ -34,10 +36,7 @@ def kills(test, include, main, folder):
     built = subprocess.run([*compiler(include), str(main), str(test), "-o", str(program)], capture_output=True, text=True)
     if built.returncode:
         sys.exit(f"{test} does not build with the fault:\n{built.stderr[:2000]}")
-    try:
-        return subprocess.run([str(program), "--abort-after=1"], capture_output=True, timeout=600).returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
+    return fails(program, [*compiler(ROOT / "include"), str(main), str(test)])
 
 
 def main():

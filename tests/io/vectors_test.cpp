@@ -17,12 +17,6 @@ namespace {
 const std::string a = "\0\0\xc0\x3f"s, b = "\0\0\0\xc0"s, c = "\0\0\x80\x3e"s, e = "\0\0\x40\x40"s;
 const std::string two = "\2\0\0\0"s, three = "\3\0\0\0"s;
 
-std::string store(const TemporaryFolder& folder, const std::string& bytes) {
-  const std::string path = folder / "x.vecs";
-  std::ofstream(path, std::ios::binary) << bytes;
-  return path;
-}
-
 template <class File>
 std::string error_of(const TemporaryFolder& folder, const std::string& bytes) {
   const std::string path = store(folder, bytes);

@@ -21,7 +21,8 @@ namespace {
 /// The budget of a call that a plan needs, to the byte.
 template <class T>
 std::size_t budget_of(const MixPlan& plan) {
-  return detail::shared_bytes<T>(plan) + core::Workspace::bytes_for<double>(std::size_t(plan.n));
+  return core::bytes_of<detail::SharedArrays<T>>(plan) +
+         core::bytes_of<detail::LambdaSlopes>(plan.n);
 }
 
 /// Every plan that some budget gives, the smallest first.
@@ -30,9 +31,9 @@ std::vector<MixPlan> plans(Index n) {
   std::vector<MixPlan> found;
   std::size_t budget = std::size_t(1) << 30;
   while (const auto plan = detail::shared_plan<T>(n, budget)) {
-    REQUIRE(detail::shared_bytes<T>(*plan) <= budget);
+    REQUIRE(core::bytes_of<detail::SharedArrays<T>>(*plan) <= budget);
     found.push_back(*plan);
-    budget = detail::shared_bytes<T>(*plan) - 1;
+    budget = core::bytes_of<detail::SharedArrays<T>>(*plan) - 1;
   }
   std::reverse(found.begin(), found.end());
   return found;
@@ -149,7 +150,7 @@ TEST_CASE("plans: in the budget, no strip given up for a thread, threads given u
       const Threads set(threads);
       MixPlan before{};
       for (const MixPlan& plan : plans<float>(n)) {
-        CHECK(pairwise::mix_bytes<float>(plan) <= (std::size_t(1) << 30));
+        CHECK(core::bytes_of<pairwise::MixMemory<float>>(plan) <= (std::size_t(1) << 30));
         CHECK(plan.threads >= before.threads);
         CHECK((plan.kept == plan.blocks || plan.kept + plan.places < plan.blocks));
         if (plan.kept < plan.blocks) {
@@ -159,7 +160,8 @@ TEST_CASE("plans: in the budget, no strip given up for a thread, threads given u
             least.kept = 0;
             least.places = 1;
             ++least.threads;
-            CHECK(pairwise::mix_bytes<float>(least) > pairwise::mix_bytes<float>(plan));
+            CHECK(core::bytes_of<pairwise::MixMemory<float>>(least) >
+                  core::bytes_of<pairwise::MixMemory<float>>(plan));
           }
         }
         before = plan;
@@ -168,7 +170,7 @@ TEST_CASE("plans: in the budget, no strip given up for a thread, threads given u
   // A strip of 4 x 448 rows, and what threads and rows take.
   const Threads one(1);
   const MixPlan least = plans<float>(4096).front();
-  CHECK(pairwise::mix_bytes<float>(least) < 4 * 4 * 448 * 4096 + (8 << 20));
+  CHECK(core::bytes_of<pairwise::MixMemory<float>>(least) < 4 * 4 * 448 * 4096 + (8 << 20));
   CHECK(plans<float>(20000).front().group == pairwise::kMixGroup);
 }
 
@@ -212,7 +214,7 @@ TEST_CASE("statistics merged group by group of strips are the same") {
       MixPlan grouped = plan;
       grouped.group = group;
       core::Workspace workspace;
-      auto frame = workspace.frame(detail::shared_bytes<float>(grouped));
+      auto frame = workspace.frame(core::bytes_of<detail::SharedArrays<float>>(grouped));
       Gradient<float> got = want;
       got.x.setConstant(7);
       got.y.setConstant(7);

@@ -21,7 +21,7 @@ std::size_t least_budget(Index n) {
     const std::size_t middle = without + (with - without) / 2;
     (detail::shared_plan<T>(n, middle) ? with : without) = middle;
   }
-  return with + core::Workspace::bytes_for<double>(std::size_t(n));
+  return with + core::bytes_of<detail::LambdaSlopes>(n);
 }
 
 /// Just not enough memory for the shared route.

@@ -270,7 +270,7 @@ TEST_CASE_TEMPLATE("angles of moderate cosines: 2 and 3 eps, NaN and their chunk
           std::vector<T> x(std::size_t(n + 1), T(0.25));
           x[std::size_t(place)] = bad;
           CHECK(K::angles(x.data(), n, limit) == std::uint32_t(1) << (place / 64));
-          for (Index j = 0; j < n; ++j) CHECK(std::isnan(x[std::size_t(j)]) == (j == place));
+          for (Index j = 0; j < n; ++j) CHECK((x[std::size_t(j)] < 0) == (j == place));  // an angle is not
           CHECK(x[std::size_t(n)] == T(0.25));  // nothing behind the row is touched
         }
     }

@@ -9,20 +9,13 @@ mkdir -p "$out/include"
 compiler=aarch64-linux-gnu-g++
 qemu=qemu-aarch64
 if ! command -v $compiler >/dev/null || ! command -v $qemu >/dev/null; then
-  as_root=
-  [ "$(id -u)" -eq 0 ] || as_root=sudo
-  { $as_root apt-get -qq update &&
-    $as_root apt-get -qq -y --no-install-recommends install g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user; } \
-    >"$out/apt.log" 2>&1
+  install_packages "$out" g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
   if ! command -v $compiler >/dev/null || ! command -v $qemu >/dev/null; then
     echo "skipped: aarch64 (no g++-aarch64-linux-gnu or no qemu-user here, and they could not be installed)"
     exit 77
   fi
 fi
-# Headers without code of their own may come from this machine; its /usr/include as a whole may not.
-doctest=$(printf '#include <doctest/doctest.h>\n' | g++ -M -x c++ - 2>/dev/null | tr ' ' '\n' | grep 'doctest/doctest.h$' | head -n 1)
-ln -sfn "$(dirname "${doctest:-/usr/include/doctest/doctest.h}")" "$out/include/doctest"
-ln -sfn "$eigen" "$out/include/eigen3"
+foreign_includes "$out/include"
 build() { # source, object
   $compiler -std=c++20 -O1 -Wall -Wextra -Iinclude -Itests -isystem "$out/include" -isystem "$out/include/eigen3" \
     -DSPHEREMIX_SOURCE_DIR="\"$PWD\"" -c "$1" -o "$2"

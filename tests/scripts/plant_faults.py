@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from patience import fails
+
 ROOT = Path(__file__).resolve().parents[2]
 EIGEN = os.environ.get("EIGEN_INCLUDE", "/usr/include/eigen3")
 
@@ -49,11 +51,7 @@ def verdict(fault, runner, folder):
     built = subprocess.run([*compiler(include), str(source), str(runner), "-o", str(program)], capture_output=True, text=True)
     if built.returncode:
         return "DOES NOT BUILD " + built.stderr.strip().splitlines()[0]
-    try:
-        run = subprocess.run([str(program), "--abort-after=1"], capture_output=True, timeout=300)
-    except subprocess.TimeoutExpired:
-        return "killed"
-    return "killed" if run.returncode else "SURVIVED"
+    return "killed" if fails(program, [*compiler(ROOT / "include"), str(source), str(runner)]) else "SURVIVED"
 
 
 def main():

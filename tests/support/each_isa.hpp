@@ -4,7 +4,7 @@
 #include "spheremix/core/isa.hpp"
 
 /// MAKE(name) for each instruction set that this compiler makes code for.
-#if defined(__x86_64__)
+#if SPHEREMIX_X86_COPIES
 #define SPHEREMIX_TEST_COPIES(MAKE) MAKE(baseline) MAKE(avx2) MAKE(avx512)
 #else
 #define SPHEREMIX_TEST_COPIES(MAKE) MAKE(baseline)
@@ -16,7 +16,7 @@ namespace spheremix::test {
 template <template <core::Isa> class Copy, class Body>
 void each_isa(const Body& body) {
   body.template operator()<Copy<core::Isa::baseline>>();
-#if defined(__x86_64__)
+#if SPHEREMIX_X86_COPIES
   if (core::isa() >= core::Isa::avx2) body.template operator()<Copy<core::Isa::avx2>>();
   if (core::isa() >= core::Isa::avx512) body.template operator()<Copy<core::Isa::avx512>>();
 #endif

@@ -190,4 +190,21 @@ std::vector<double> unit_rows(Index rows, Index cols, unsigned seed) {
   return x;
 }
 
+/// Unit rows at a cosine of about 0.3 to x's, as a trained model has its pairs; rounded to float.
+inline std::vector<double> rows_near(const std::vector<double>& x, Index rows, Index cols,
+                                     unsigned seed) {
+  std::vector<double> y = gaussian(rows, cols, seed);
+  for (Index i = 0; i < rows; ++i) {
+    double size = 0;
+    for (Index k = 0; k < cols; ++k) {
+      double& v = y[std::size_t(i * cols + k)];
+      v = 0.3 * x[std::size_t(i * cols + k)] + 0.954 * v / std::sqrt(double(cols));
+      size += v * v;
+    }
+    for (Index k = 0; k < cols; ++k)
+      y[std::size_t(i * cols + k)] = stored<float>(y[std::size_t(i * cols + k)] / std::sqrt(size));
+  }
+  return y;
+}
+
 }  // namespace spheremix::gpu_test

@@ -4,6 +4,8 @@
 //   S = X Y^T (rows x cols, k = D, 16 bit out)   dX += G Y (rows x D, f32 out)   dY += G^T X (cols
 //   x D, f32 out)
 //
+// One JSON object a line; ends with 77 without a GPU.
+//
 //   nvcc -std=c++20 -O2 -arch=sm_90 gemm_rates.cu -lcublasLt -o gemm_rates && ./gemm_rates
 #include <cublasLt.h>
 #include <cuda_fp16.h>
@@ -41,12 +43,18 @@ struct Gemm {  // column-major: C (m x n) = op(A) op(B), plus C when accumulatin
 };
 
 int main() {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::printf("skipped: no GPU here\n");
+    return 77;
+  }
   cublasLtHandle_t lt;
   CHECK(cublasLtCreate(&lt));
   cudaDeviceProp prop;
   CHECK(cudaGetDeviceProperties(&prop, 0));
-  std::printf("%s, %d SMs, L2 %d MB, cublasLt %zu\n", prop.name, prop.multiProcessorCount,
-              prop.l2CacheSize >> 20, cublasLtGetVersion());
+  std::printf(
+      "{\"device\": \"%s\", \"multiprocessors\": %d, \"l2_bytes\": %d, \"cublaslt\": %zu}\n",
+      prop.name, prop.multiProcessorCount, prop.l2CacheSize, cublasLtGetVersion());
   const size_t workspace = 32u << 20;
   void* scratch;
   CHECK(cudaMalloc(&scratch, workspace));
@@ -67,6 +75,7 @@ int main() {
                         {4096L, 8192L},
                         {8192L, 4096L},
                         {8192L, 8192L},
+                        {8192L, 16384L},
                         {2048L, 16384L},
                         {1024L, 32768L}}) {
       list.push_back({"S=XY'", s, r, d, T, N, CUDA_R_16F, 0});
@@ -125,5 +134,6 @@ int main() {
         "{\"case\": \"%s\", \"m\": %ld, \"n\": %ld, \"k\": %ld, \"us_first\": %.1f, "
         "\"us_best\": %.1f, \"best\": %d, \"TFLOP_per_s\": %.1f}\n",
         g.name, g.m, g.n, g.k, first * 1e3, best * 1e3, best_at, flops / best * 1e-9);
+    std::fflush(stdout);
   }
 }

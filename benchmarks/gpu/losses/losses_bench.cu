@@ -1,15 +1,24 @@
-// The N x N losses on one GPU: fast path by kernels and by cuBLASLt, cosines by mma.sync and (built
-// for sm_90a) by wgmma, alone and replayed from a graph. Each case is checked against the exact
-// path first (relative error of dX), then timed: the median of 30 runs by CUDA events. One JSON
-// object a line, and the scratch each call asked for.
+// The N x N losses on one GPU, fast path: products by kernels and by cuBLASLt, cosines by mma.sync,
+// by cuBLASLt (stored) and, built for sm_90a, by wgmma. Each case is checked against the exact path
+// first (relative error of dX, at most 5e-3), then timed: the median of 30 runs by CUDA events, and
+// replayed from a graph up to N = 4096. One JSON object a line, and the scratch each call asked for.
 //
-//   nvcc -std=c++20 -O2 -gencode arch=compute_90a,code=sm_90a -I../../../include losses_bench.cu
-//   -lcublasLt -o losses_bench && ./losses_bench
+//   losses_bench [d=D] [case=NAME[,NAME]] [way=NAME[,NAME]] [once] [N ...]
+//
+// case: clip siglip uniformity clip_m2_mix clip_m2_mix_direct; way: kernels cublaslt stored wgmma
+// wgmma_cublaslt; default all. once: one call of each, nothing checked or timed (for profilers).
+// With SPHEREMIX_SAMPLES set, leaves clip's x, y, dX and dY there as raw floats for
+// torch_rivals.py to compare with. Ends with 1 when an error was too large, 77 without a GPU.
+//
+//   nvcc -std=c++20 -O3 -DSPHEREMIX_SM_90A -gencode arch=compute_90a,code=sm_90a
+//   -I../../../include losses_bench.cu -lcublasLt -o losses_bench && ./losses_bench
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "spheremix/gpu/losses/clip.cuh"
@@ -17,6 +26,7 @@
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
 #include "spheremix/gpu/pairwise/cublaslt.cuh"
+#include "spheremix/gpu/pairwise/stored_cosines.cuh"
 #include "spheremix/gpu/pairwise/wgmma_cosines.cuh"
 
 using namespace spheremix;
@@ -51,13 +61,6 @@ __global__ void unit_rows(float* x, Index rows, Index cols, unsigned seed) {
   }
   sum = gpu::warp_sum(sum);
   for (Index k = threadIdx.x % 32; k < cols; k += 32) x[i * cols + k] *= rsqrtf(sum);
-}
-
-/// *yes = 1 in a build for sm_90a.
-__global__ void compiled_for_sm_90a([[maybe_unused]] double* yes) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  *yes = 1;
-#endif
 }
 
 template <class T>
@@ -103,12 +106,25 @@ double graph_ms(const Call& call, cudaStream_t stream) {
   return ms;
 }
 
+/// What was asked for.
+struct Asked {
+  Index d = 512;
+  std::string cases, ways;
+  bool once = false;
+  bool bad = false;  ///< an error was too large
+
+  static bool holds(const std::string& list, const std::string& name) {
+    return list.empty() || ("," + list + ",").find("," + name + ",") != std::string::npos;
+  }
+};
+
 struct Problem {
   Index n, d;
   core::MatrixView<const float> x, y;
   core::MatrixView<float> dx, dy;
   double* out;
   gpu::Scratch scratch;
+  Asked& asked;
 };
 
 std::vector<float> host(const core::MatrixView<float>& m) {
@@ -126,9 +142,27 @@ double difference(const std::vector<float>& got, const std::vector<float>& want)
   return std::sqrt(e / s);
 }
 
-void report(const char* name, const char* products, const Problem& p, const Call& call,
-            const Call& exact, std::size_t bytes, cudaStream_t stream) {
+/// How a case is called at a precision, and the scratch it asks for.
+struct Case {
+  const char* name;
+  std::function<Call(gpu::Precision)> call;
+  std::size_t bytes;
+};
+
+void report(const Case& c, const char* way, const Problem& p, cudaStream_t stream) {
+  if (!Asked::holds(p.asked.cases, c.name)) return;
+  if (c.bytes > p.scratch.bytes) {
+    std::fprintf(stderr, "%s wants %zu bytes of scratch\n", c.name, c.bytes);
+    std::exit(1);
+  }
+  const Call call = c.call(gpu::Precision::fast), exact = c.call(gpu::Precision::exact);
+  if (p.asked.once) {
+    must(call(stream), "call");
+    must(cudaStreamSynchronize(stream), "call");
+    return;
+  }
   double error = -1;
+  bool good = true;
   if (p.n <= 32768) {  // the exact path is slow beyond
     must(exact(stream), "exact");
     must(cudaStreamSynchronize(stream), "exact");
@@ -137,57 +171,85 @@ void report(const char* name, const char* products, const Problem& p, const Call
     must(call(stream), "call");
     must(cudaStreamSynchronize(stream), "call");
     error = difference(host(p.dx), want);
+    good = error <= 5e-3;  // NaN is not
+    p.asked.bad = p.asked.bad || !good;
   }
   const double ms = median_ms(call, stream), graph = p.n <= 4096 ? graph_ms(call, stream) : -1;
   std::printf(
-      "{\"case\": \"%s\", \"products\": \"%s\", \"n\": %ld, \"d\": %ld, \"ms\": %.4f, "
-      "\"graph_ms\": %.4f, "
-      "\"dx_error\": %.2e, \"scratch_MiB\": %.1f}\n",
-      name, products, long(p.n), long(p.d), ms, graph, error, double(bytes) / (1 << 20));
+      "{\"case\": \"%s\", \"way\": \"%s\", \"n\": %ld, \"d\": %ld, \"ms\": %.4f, "
+      "\"graph_ms\": %.4f, \"dx_error\": %.2e, \"right\": %s, \"scratch_MiB\": %.1f}\n",
+      c.name, way, long(p.n), long(p.d), ms, graph, error == error ? error : 1e30,
+      good ? "true" : "false", double(c.bytes) / (1 << 20));
   std::fflush(stdout);
 }
 
+/// clip's inputs and gradients, for rivals to be compared with.
+void leave_samples(const Problem& p) {
+  const char* folder = std::getenv("SPHEREMIX_SAMPLES");
+  if (!folder || p.asked.once || !Asked::holds(p.asked.cases, "clip")) return;
+  std::ofstream file(std::string(folder) + "/clip_" + std::to_string(p.n) + ".f32",
+                     std::ios::binary);
+  for (const auto& m :
+       {core::MatrixView<float>{const_cast<float*>(p.x.data), p.n, p.d, p.d},
+        core::MatrixView<float>{const_cast<float*>(p.y.data), p.n, p.d, p.d}, p.dx, p.dy}) {
+    const auto values = host(m);
+    file.write(reinterpret_cast<const char*>(values.data()), std::streamsize(values.size() * 4));
+  }
+}
+
 template <class Products>
-void cases(const Problem& p, const char* products, const Products& how, cudaStream_t stream) {
+void cases(const Problem& p, const char* way, const Products& how, cudaStream_t stream) {
+  if (!Asked::holds(p.asked.ways, way)) return;
   using gpu::Precision;
   namespace losses = gpu::losses;
   const losses::ContrastiveGradient<float> clip_out{p.out, p.dx, p.dy, p.out + 1};
-  const auto clip = [&](Precision precision) {
-    return [&, precision](cudaStream_t s) {
-      return losses::clip_with_gradient<float>(p.x, p.y, {0.01, precision}, clip_out, p.scratch, s,
-                                               how);
-    };
-  };
-  report("clip", products, p, clip(Precision::fast), clip(Precision::exact),
-         losses::clip_bytes<float>(p.x, p.y), stream);
-  const auto siglip = [&](Precision precision) {
-    return [&, precision](cudaStream_t s) {
-      return losses::siglip_with_gradient<float>(p.x, p.y, {0.1, -10, precision},
-                                                 {p.out, p.dx, p.dy, p.out + 1, p.out + 2},
-                                                 p.scratch, s, how);
-    };
-  };
-  report("siglip", products, p, siglip(Precision::fast), siglip(Precision::exact),
-         losses::siglip_bytes<float>(p.x, p.y), stream);
-  const auto uniformity = [&](Precision precision) {
-    return [&, precision](cudaStream_t s) {
-      return gpu::metrics::uniformity_with_gradient<float>(p.x, {2, precision}, {p.out, p.dx},
-                                                           p.scratch, s, how);
-    };
-  };
-  report("uniformity", products, p, uniformity(Precision::fast), uniformity(Precision::exact),
-         gpu::metrics::uniformity_bytes<float>(p.x), stream);
-  const auto both = [&](Precision precision) {
-    losses::ClipM2MixOptions options{};
-    options.precision = precision;
-    return [&, options](cudaStream_t s) {
-      return losses::clip_m2_mix_with_gradient<float>(
-          p.x, p.y, 0.3, options, {p.out, p.dx, p.dy, p.out + 1, p.out + 2, p.out + 3}, p.scratch,
-          s, how);
-    };
-  };
-  report("clip_m2_mix", products, p, both(Precision::fast), both(Precision::exact),
-         losses::clip_m2_mix_bytes<float>(p.x, p.y), stream);
+  const losses::ClipOptions clip{0.01};
+  report({"clip",
+          [&](Precision precision) -> Call {
+            return [&, precision](cudaStream_t s) {
+              return losses::clip_with_gradient<float>(p.x, p.y, {0.01, precision}, clip_out,
+                                                       p.scratch, s, how);
+            };
+          },
+          losses::clip_bytes<float>(p.x, p.y, clip, how)},
+         way, p, stream);
+  if (std::string(way) == "kernels") leave_samples(p);
+  report({"siglip",
+          [&](Precision precision) -> Call {
+            return [&, precision](cudaStream_t s) {
+              return losses::siglip_with_gradient<float>(p.x, p.y, {0.1, -10, precision},
+                                                         {p.out, p.dx, p.dy, p.out + 1, p.out + 2},
+                                                         p.scratch, s, how);
+            };
+          },
+          losses::siglip_bytes<float>(p.x, p.y, {}, how)},
+         way, p, stream);
+  report({"uniformity",
+          [&](Precision precision) -> Call {
+            return [&, precision](cudaStream_t s) {
+              return gpu::metrics::uniformity_with_gradient<float>(
+                  p.x, {2, precision}, {p.out, p.dx}, p.scratch, s, how);
+            };
+          },
+          gpu::metrics::uniformity_bytes<float>(p.x, {}, how)},
+         way, p, stream);
+  if constexpr (std::is_same_v<Products, gpu::pairwise::KernelProducts>)
+    for (const bool shared : {true, false}) {
+      losses::ClipM2MixOptions options{};
+      options.shared = shared;
+      report({shared ? "clip_m2_mix" : "clip_m2_mix_direct",
+              [&, options](Precision precision) -> Call {
+                auto with = options;
+                with.precision = precision;
+                return [&, with](cudaStream_t s) {
+                  return losses::clip_m2_mix_with_gradient<float>(
+                      p.x, p.y, 0.3, with, {p.out, p.dx, p.dy, p.out + 1, p.out + 2, p.out + 3},
+                      p.scratch, s, how);
+                };
+              },
+              losses::clip_m2_mix_bytes<float>(p.x, p.y, options, how)},
+             way, p, stream);
+    }
 }
 
 }  // namespace
@@ -199,40 +261,53 @@ int main(int argc, char** argv) {
     return 77;
   }
   std::vector<Index> sizes;
-  for (int k = 1; k < argc; ++k) sizes.push_back(std::atol(argv[k]));
+  Asked asked;
+  for (int k = 1; k < argc; ++k) {
+    const std::string a = argv[k];
+    if (a.rfind("d=", 0) == 0)
+      asked.d = std::atol(a.c_str() + 2);
+    else if (a.rfind("case=", 0) == 0)
+      asked.cases = a.substr(5);
+    else if (a.rfind("way=", 0) == 0)
+      asked.ways = a.substr(4);
+    else if (a == "once")
+      asked.once = true;
+    else
+      sizes.push_back(std::atol(a.c_str()));
+  }
   if (sizes.empty()) sizes = {1024, 4096, 32768};
   cudaDeviceProp properties;
   must(cudaGetDeviceProperties(&properties, 0), "properties");
-  std::printf("{\"device\": \"%s\"}\n", properties.name);
-  double wgmma = 0, *const answer = device<double>(1);
-  must(cudaMemset(answer, 0, sizeof wgmma), "memset");
-  compiled_for_sm_90a<<<1, 1>>>(answer);
-  must(cudaMemcpy(&wgmma, answer, sizeof wgmma, cudaMemcpyDeviceToHost), "copy");
+  std::printf("{\"device\": \"%s\", \"multiprocessors\": %d, \"l2_bytes\": %d}\n", properties.name,
+              properties.multiProcessorCount, properties.l2CacheSize);
   cublasLtHandle_t lt;
   must(cublasLtCreate(&lt), "cublasLtCreate");
   const gpu::Scratch workspace{device<char>(32u << 20), 32u << 20};
   cudaStream_t stream;
   must(cudaStreamCreate(&stream), "stream");
+  using gpu::pairwise::LtProducts;
+  const LtProducts products(lt, workspace);
   for (const Index n : sizes) {
-    const Index d = 512;
+    const Index d = asked.d;
     float *x = device<float>(std::size_t(n * d)), *y = device<float>(std::size_t(n * d));
     float *dx = device<float>(std::size_t(n * d)), *dy = device<float>(std::size_t(n * d));
     unit_rows<<<unsigned((n + 3) / 4), 128>>>(x, n, d, 1);
     unit_rows<<<unsigned((n + 3) / 4), 128>>>(y, n, d, 2);
-    Problem p{n, d, {x, n, d, d}, {y, n, d, d}, {dx, n, d, d}, {dy, n, d, d}, device<double>(8),
-              {}};
-    p.scratch.bytes = std::size_t(n * d) * 4 + std::size_t(n) * 64 + (std::size_t(96) << 20);
+    Problem p{n,  d,    {x, n, d, d}, {y, n, d, d}, {dx, n, d, d}, {dy, n, d, d}, device<double>(8),
+              {}, asked};
+    p.scratch.bytes = std::size_t(n * d) * 4 + std::size_t(n) * 128 + (std::size_t(640) << 20);
     p.scratch.data = device<char>(p.scratch.bytes);
     must(cudaDeviceSynchronize(), "rows");
     cases(p, "kernels", gpu::pairwise::KernelProducts{}, stream);
-    const gpu::pairwise::LtProducts products(lt, workspace);
     cases(p, "cublaslt", products, stream);
-    if (wgmma == 1) {
+    cases(p, "stored", gpu::pairwise::StoredCosines<LtProducts>{products}, stream);
+    if (gpu::wgmma_usable()) {
       using gpu::pairwise::WgmmaCosines;
-      cases(p, "wgmma, kernels", WgmmaCosines<>{}, stream);
-      cases(p, "wgmma, cublaslt", WgmmaCosines<gpu::pairwise::LtProducts>{products}, stream);
+      cases(p, "wgmma", WgmmaCosines<>{}, stream);
+      cases(p, "wgmma_cublaslt", WgmmaCosines<LtProducts>{products}, stream);
     }
     for (void* q : {(void*)x, (void*)y, (void*)dx, (void*)dy, (void*)p.out, p.scratch.data})
       cudaFree(q);
   }
+  return asked.bad ? 1 : 0;
 }

@@ -11,6 +11,11 @@
 
 #include "spheremix/core/constants.hpp"
 
+#if !defined(__cpp_exceptions)
+#error \
+    "spheremix reports errors as std::invalid_argument: compile the units that include it without -fno-exceptions."
+#endif
+
 namespace spheremix::core {
 
 /// Throws std::invalid_argument: the parts, streamed one after another.

@@ -28,10 +28,10 @@ template <class T>
 inline constexpr T infinity = std::numeric_limits<T>::infinity();
 
 template <class T>
-inline constexpr T largest = std::numeric_limits<T>::max();
+inline constexpr T largest = (std::numeric_limits<T>::max)();
 
 template <class T>
-inline constexpr T smallest_normal = std::numeric_limits<T>::min();
+inline constexpr T smallest_normal = (std::numeric_limits<T>::min)();
 
 }  // namespace core
 }  // namespace spheremix

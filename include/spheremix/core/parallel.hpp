@@ -2,6 +2,9 @@
 //
 // The tasks of a loop, their bounds and their order inside a result never depend on how many
 // threads run them: this is what makes every result bit-identical for any thread count.
+//
+// A child that fork() made after such a loop has none of its parent's threads, and GNU's OpenMP
+// would wait for them without end: there every loop runs one task after another.
 #pragma once
 
 #include <atomic>
@@ -11,15 +14,35 @@
 
 #if defined(_OPENMP)
 #include <omp.h>
+#if __has_include(<pthread.h>)
+#include <pthread.h>
+#define SPHEREMIX_WATCHES_FORKS
+#endif
 #endif
 
 namespace spheremix::core {
 
-/// Threads a loop may use now: omp_get_max_threads(), or 1 without OpenMP or inside a parallel
-/// region.
+/// True in a child of fork() whose parent had started threads here.
+class Orphaned {
+ public:
+  /// To be called before the first threads start: from here on children know.
+  static void watch() {
+#if defined(SPHEREMIX_WATCHES_FORKS)
+    static const int watching = pthread_atfork(nullptr, nullptr, [] { orphaned_ = true; });
+    (void)watching;
+#endif
+  }
+  static bool yes() { return orphaned_; }
+
+ private:
+  static inline bool orphaned_ = false;
+};
+
+/// Threads a loop may use now: omp_get_max_threads(), or 1 without OpenMP, inside a parallel region
+/// or in a child of fork() (see above).
 inline int max_threads() {
 #if defined(_OPENMP)
-  return omp_in_parallel() ? 1 : omp_get_max_threads();
+  return omp_in_parallel() || Orphaned::yes() ? 1 : omp_get_max_threads();
 #else
   return 1;
 #endif
@@ -31,7 +54,8 @@ inline int max_threads() {
 template <class Body>
 void parallel_for(Index tasks, int threads, const Body& body) {
 #if defined(_OPENMP)
-  if (threads > 1 && tasks > 1) {
+  if (threads > 1 && tasks > 1 && !Orphaned::yes()) {
+    Orphaned::watch();
     std::atomic<Index> next{0};
     std::atomic<bool> stopped{false};
     std::exception_ptr error;

@@ -44,27 +44,33 @@ class Workspace {
   }
 
   /// The memory of one call: reserved once with its whole size, then handed out piece by piece.
+  /// A frame without memory only counts: it hands out null pointers, and taken() says what the same
+  /// code takes of one with memory (bytes_of).
   class Frame {
    public:
+    Frame() = default;
     Frame(Workspace& workspace, std::size_t bytes)
-        : begin_(workspace.reserve(bytes)), next_(begin_), end_(begin_ + bytes) {}
+        : begin_(workspace.reserve(bytes)), bytes_(bytes), counts_(false) {}
 
     /// `count` uninitialised values of T, aligned to 64 bytes, valid until the next Frame.
     template <class T>
     T* take(std::size_t count) {
-      std::byte* here = next_;
-      next_ += bytes_for<T>(count);
-      if (next_ > end_)
+      const std::size_t here = taken_;
+      taken_ += bytes_for<T>(count);
+      if (counts_) return nullptr;
+      if (taken_ > bytes_)
         throw std::bad_alloc();  // a size computed wrongly, never the caller's doing
-      return reinterpret_cast<T*>(here);
+      return static_cast<T*>(static_cast<void*>(begin_ + here));  // aligned: no -Wcast-align
     }
 
-    std::size_t left() const { return std::size_t(end_ - next_); }
+    /// True for a frame without memory: what it handed out cannot be written to.
+    bool counts() const { return counts_; }
+    std::size_t taken() const { return taken_; }
 
    private:
-    std::byte* begin_;
-    std::byte* next_;
-    std::byte* end_;
+    std::byte* begin_ = nullptr;
+    std::size_t bytes_ = 0, taken_ = 0;
+    bool counts_ = true;
   };
 
   Frame frame(std::size_t bytes) { return Frame(*this, bytes); }
@@ -86,5 +92,19 @@ class Workspace {
   std::unique_ptr<std::byte[], Free> block_;
   std::size_t capacity_ = 0;
 };
+
+/// Bytes that Arrays(arguments..., frame) takes: the layout of a call is written once, in the
+/// constructor that takes it.
+template <class Arrays, class... Arguments>
+std::size_t bytes_of(const Arguments&... arguments) {
+  Workspace::Frame counting;
+  (void)Arrays(arguments..., counting);
+  return counting.taken();
+}
+
+/// A budget after `bytes` of it are given away; 0 where that is all of it.
+inline std::size_t budget_left(std::size_t budget, std::size_t bytes) {
+  return budget > bytes ? budget - bytes : 0;
+}
 
 }  // namespace spheremix::core

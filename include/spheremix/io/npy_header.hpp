@@ -29,12 +29,12 @@ inline NpyHeader parse_npy_header(const unsigned char* bytes, Index size, const 
     fail(file, "is not an .npy file: its ", size, " bytes start with ",
          detail::quoted(all.substr(0, 6)), " where ", detail::quoted(magic), " is expected");
   if (size < 10) fail(file, size, " bytes where the start of an .npy header needs 10");
-  const int major = bytes[6], minor = bytes[7];
-  if (major < 1 || major > 3 || minor != 0)
-    fail(file, "has .npy version ", major, ".", minor, " where 1.0, 2.0 or 3.0 is expected");
-  const Index start = major == 1 ? 10 : 12;
+  const int version = bytes[6], revision = bytes[7];
+  if (version < 1 || version > 3 || revision != 0)
+    fail(file, "has .npy version ", version, ".", revision, " where 1.0, 2.0 or 3.0 is expected");
+  const Index start = version == 1 ? 10 : 12;
   if (size < start)
-    fail(file, size, " bytes where the start of a version ", major, " header needs ", start);
+    fail(file, size, " bytes where the start of a version ", version, " header needs ", start);
   Index length = 0;
   for (Index i = start - 1; i >= 8; --i) length = 256 * length + bytes[i];
   if (length > size - start)

@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "spheremix/core/checks.hpp"
@@ -96,9 +95,9 @@ void read_rows(const NpyHeader& header, const unsigned char* data, Index first,
 /// is not a whole array of real numbers (npy_header.hpp). May be read by several threads at once.
 class NpyFile {
  public:
-  explicit NpyFile(std::string path)
-      : path_(std::move(path)),
-        map_(path_),
+  explicit NpyFile(const FilePath& path)
+      : path_(shown_path(path)),
+        map_(path),
         header_(parse_npy_header(map_.data(), map_.size(), path_)) {}
 
   const std::string& path() const { return path_; }
@@ -158,14 +157,14 @@ class NpyFile {
 
 /// The whole array as T. Throws io::Error.
 template <class T>
-[[nodiscard]] RowMatrix<T> load_npy(const std::string& path) {
+[[nodiscard]] RowMatrix<T> load_npy(const FilePath& path) {
   const NpyFile file(path);
   return file.rows<T>(0, file.rows());
 }
 
 /// The same into `out`.
 template <class Out>
-void load_npy(const std::string& path, Out&& out) {
+void load_npy(const FilePath& path, Out&& out) {
   const NpyFile file(path);
   file.rows(0, file.rows(), out);
 }

@@ -15,6 +15,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
@@ -32,40 +33,43 @@ namespace detail {
 /// otherwise.
 class NewFile {
  public:
-  explicit NewFile(const std::string& path) : path_(path) {
+  explicit NewFile(const FilePath& path) : path_(path) {
     std::random_device random;
     for (int attempt = 0; file_ == nullptr && attempt < 100; ++attempt) {
-      temporary_ = path + "." + std::to_string(random()) + ".partial";
-      file_ = std::fopen(temporary_.c_str(), "wbx");  // x: never an existing file
+      temporary_ = path;
+      temporary_ += "." + std::to_string(random()) + ".partial";
+      file_ = create_file(temporary_);
       if (file_ == nullptr && errno != EEXIST) break;
     }
-    if (file_ == nullptr) fail(path, "cannot be written: ", std::strerror(errno));
+    if (file_ == nullptr) not_written(std::strerror(errno));
   }
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
   ~NewFile() {
     if (file_ != nullptr) std::fclose(file_);
-    if (!temporary_.empty()) std::remove(temporary_.c_str());
+    if (!temporary_.empty()) remove_file(temporary_);
   }
 
   void write(const void* bytes, std::size_t count) {
     errno = 0;
-    if (std::fwrite(bytes, 1, count, file_) != count)
-      fail(path_, "cannot be written: ", std::strerror(errno));
+    if (std::fwrite(bytes, 1, count, file_) != count) not_written(std::strerror(errno));
   }
 
   void finish() {
     errno = 0;
-    if (std::fclose(std::exchange(file_, nullptr)) != 0)
-      fail(path_, "cannot be written: ", std::strerror(errno));
-    if (std::rename(temporary_.c_str(), path_.c_str()) != 0)
-      fail(path_, "cannot be replaced: ", std::strerror(errno));
+    if (std::fclose(std::exchange(file_, nullptr)) != 0) not_written(std::strerror(errno));
+    const std::string error = replace_file(temporary_, path_);
+    if (!error.empty()) fail(shown_path(path_), "cannot be replaced: ", error);
     temporary_.clear();
   }
 
  private:
-  const std::string& path_;
-  std::string temporary_;
+  [[noreturn]] void not_written(const char* why) const {
+    fail(shown_path(path_), "cannot be written: ", why);
+  }
+
+  const FilePath& path_;
+  FilePath temporary_;
   std::FILE* file_ = nullptr;
 };
 
@@ -97,7 +101,7 @@ inline bool put_number(double value, Dtype dtype, unsigned char* to) {
 }
 
 template <class T>
-void save_npy(const std::string& path, core::MatrixView<const T> x, const std::vector<Index>& shape,
+void save_npy(const FilePath& path, core::MatrixView<const T> x, const std::vector<Index>& shape,
               Dtype dtype) {
   const auto item = std::size_t(size_of(dtype));
   NewFile file(path);
@@ -109,7 +113,7 @@ void save_npy(const std::string& path, core::MatrixView<const T> x, const std::v
   for (Index i = 0; i < x.rows; ++i) {
     for (Index j = 0; j < x.cols; ++j) {
       if (!put_number(double(x(i, j)), dtype, buffer.get() + std::size_t(j) * item))
-        fail(path, "not written: ", x(i, j), " at row ", i, ", column ", j,
+        fail(shown_path(path), "not written: ", x(i, j), " at row ", i, ", column ", j,
              " is beyond the range of ", name_of(dtype));
     }
     file.write(buffer.get(), row_bytes);
@@ -124,7 +128,7 @@ void save_npy(const std::string& path, core::MatrixView<const T> x, const std::v
 /// one-dimensional array, which load_npy reads as a column again. An existing file is replaced.
 /// Throws io::Error; then nothing changed.
 template <class X>
-void save_npy(const std::string& path, const Eigen::MatrixBase<X>& x,
+void save_npy(const FilePath& path, const Eigen::MatrixBase<X>& x,
               const SaveNpyOptions& options = {}) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: .npy files are written from float or double");

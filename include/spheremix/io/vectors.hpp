@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <utility>
 
 #include "spheremix/io/npy_read.hpp"
 
@@ -69,7 +68,7 @@ class VectorFile {
   }
 
  protected:
-  explicit VectorFile(std::string path) : path_(std::move(path)), map_(path_) {}
+  explicit VectorFile(const FilePath& path) : path_(shown_path(path)), map_(path) {}
 
   void lay_out(Index offset, Index lead, Index rows, Index cols) {
     offset_ = offset, lead_ = lead, rows_ = rows, cols_ = cols, stride_ = lead + 4 * cols;
@@ -87,7 +86,7 @@ class VectorFile {
 /// An .fvecs file; the constructor reads the first row's length only.
 class FvecsFile : public detail::VectorFile {
  public:
-  explicit FvecsFile(std::string path) : VectorFile(std::move(path)) {
+  explicit FvecsFile(const FilePath& path) : VectorFile(path) {
     const Index size = map_.size();
     if (size == 0) return;  // no rows
     if (size < 4) detail::fail(path_, size, " bytes where the first row's length needs 4");
@@ -103,7 +102,7 @@ class FvecsFile : public detail::VectorFile {
 /// An .fbin file; the constructor reads the header only.
 class FbinFile : public detail::VectorFile {
  public:
-  explicit FbinFile(std::string path) : VectorFile(std::move(path)) {
+  explicit FbinFile(const FilePath& path) : VectorFile(path) {
     const Index size = map_.size();
     if (size < 8) detail::fail(path_, size, " bytes where an .fbin header needs 8");
     const Index n = detail::little_endian_32(map_.data()),

@@ -24,10 +24,39 @@ struct AlignUniformOptions {
 
 namespace detail {
 
-inline void expects_align_uniform(const char* function, const AlignUniformOptions& o) {
-  expects_weight(function, "align_weight", o.align_weight);
-  expects_weight(function, "uniform_weight", o.uniform_weight);
-}
+struct AlignUniformLoss : OfTwoBatches {
+  const AlignUniformOptions& options;
+
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 2>& in) {
+    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+  }
+  template <class T>
+  LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace&,
+                        const Outputs<T, 2>& out) const {
+    const AlignUniformOptions& o = options;
+    expects_weight(function, "align_weight", o.align_weight);
+    expects_weight(function, "uniform_weight", o.uniform_weight);
+    metrics::detail::check_alignment(function, in[0], in[1], {.alpha = o.alpha});
+    if (!out[0].data)
+      return {o.align_weight * metrics::detail::alignment(in[0], in[1], o.alpha) +
+              o.uniform_weight / 2 *
+                  (metrics::detail::uniformity<T>(function, {in[0]}, o.t) +
+                   metrics::detail::uniformity<T>(function, {in[1]}, o.t))};
+    const double aligned =
+        metrics::detail::alignment_with_gradient(in[0], in[1], o.alpha, out[0], out[1]);
+    RowMatrix<T> even(in[0].rows, in[0].cols);  // dL/d of one uniformity
+    const MatrixView<T> to{even.data(), in[0].rows, in[0].cols, in[0].cols};
+    const T a = T(o.align_weight), u = T(o.uniform_weight / 2);
+    double uniform = 0;
+    for (const std::size_t k : {std::size_t(0), std::size_t(1)}) {
+      uniform += metrics::detail::uniformity<T>(function, {in[k]}, o.t, &to);
+      for (Index i = 0; i < to.rows; ++i)
+        for (Index c = 0; c < to.cols; ++c) out[k](i, c) = a * out[k](i, c) + u * to(i, c);
+    }
+    return {o.align_weight * aligned + o.uniform_weight / 2 * uniform};
+  }
+};
 
 }  // namespace detail
 
@@ -35,46 +64,27 @@ inline void expects_align_uniform(const char* function, const AlignUniformOption
 template <class X, class Y>
 [[nodiscard]] double align_uniform(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                    const AlignUniformOptions& options = {}) {
-  detail::expects_align_uniform("align_uniform", options);
-  return options.align_weight * metrics::alignment(x, y, {.alpha = options.alpha}) +
-         options.uniform_weight / 2 *
-             (metrics::uniformity(x, {.t = options.t}) + metrics::uniformity(y, {.t = options.t}));
+  return detail::value("align_uniform", detail::AlignUniformLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of PairGradient). The parts' gradients
-/// are matrices of their own, made in each call.
+/// Loss and gradients into `out` (any struct with the fields of PairGradient). The
+/// uniformities have memory of their own, made in each call.
 template <class X, class Y, class Out>
 void align_uniform_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                 const AlignUniformOptions& options, core::Workspace&, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "align_uniform_with_gradient";
-  detail::expects_align_uniform(name, options);
-  const auto near = metrics::alignment_with_gradient(x, y, {.alpha = options.alpha});
-  const auto even_x = metrics::uniformity_with_gradient(x, {.t = options.t});
-  const auto even_y = metrics::uniformity_with_gradient(y, {.t = options.t});
-  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
-  core::OutputRows dy(name, "out.y", out.y, y.rows(), y.cols());
-  const T a = T(options.align_weight), u = T(options.uniform_weight / 2);
-  const auto put = [&](detail::MatrixView<T> to, const auto& first, const auto& second) {
-    for (Index i = 0; i < to.rows; ++i)
-      for (Index k = 0; k < to.cols; ++k) to(i, k) = a * first(i, k) + u * second(i, k);
-  };
-  put(dx.view(), near.x, even_x.x);
-  put(dy.view(), near.y, even_y.x);
-  dx.commit();
-  dy.commit();
-  out.loss = options.align_weight * near.value +
-             options.uniform_weight / 2 * (even_x.value + even_y.value);
+                                 const AlignUniformOptions& options, core::Workspace& workspace,
+                                 Out& out) {
+  detail::into("align_uniform_with_gradient", detail::AlignUniformLoss{{}, options}, workspace, out,
+               x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] PairGradient<RowMatrix<typename X::Scalar>> align_uniform_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const AlignUniformOptions& options = {}) {
-  core::Workspace workspace;
-  PairGradient<RowMatrix<typename X::Scalar>> out;
-  align_uniform_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto align_uniform_with_gradient(const Eigen::MatrixBase<X>& x,
+                                               const Eigen::MatrixBase<Y>& y,
+                                               const AlignUniformOptions& options = {}) {
+  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        align_uniform_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -39,25 +39,19 @@ template <class T>
 double bridge_on_views(const char* function, MatrixView<const T> a, MatrixView<const T> x,
                        MatrixView<const T> y, double r, MatrixView<T> da, MatrixView<T> dx,
                        MatrixView<T> dy) {
-  core::expects_same_shape(function, "augmented", a.rows, a.cols, "X", x.rows, x.cols);
-  core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
-  core::expects(x.rows >= 1, function, "X has no rows");
   core::expects(r >= 0 && r <= 1, function, "ratio is ", r, ", outside [0, 1]");
   const double n = double(x.rows);
   const Index d = x.cols;
   const double sum = metrics::detail::sum_over_rows(x.rows, [&](Index i) {
     const T *pa = a.row(i), *px = x.row(i), *py = y.row(i);
     const auto m = [=](Index k) { return r * double(px[k]) + (1 - r) * double(py[k]); };
-    const double norm =
-        std::sqrt(core::sum_in_lanes(d, [&](Index k) { return m(k) * m(k); }));
+    const double norm = std::sqrt(core::sum_in_lanes(d, [&](Index k) { return m(k) * m(k); }));
     core::expects(norm != 0, function, "the bridge of row ", i, " passes through the origin at ",
                   r);
     const auto off = [=](Index k) { return double(pa[k]) - m(k) / norm; };
-    const double square =
-        core::sum_in_lanes(d, [&](Index k) { return off(k) * off(k); });
+    const double square = core::sum_in_lanes(d, [&](Index k) { return off(k) * off(k); });
     if (da.data) {
-      const double along =
-          core::sum_in_lanes(d, [&](Index k) { return off(k) * (m(k) / norm); });
+      const double along = core::sum_in_lanes(d, [&](Index k) { return off(k) * (m(k) / norm); });
       for (Index k = 0; k < d; ++k) {
         const double e = off(k), h = -2 / n * (e - along * (m(k) / norm)) / norm;
         da(i, k) = T(2 / n * e);
@@ -70,6 +64,30 @@ double bridge_on_views(const char* function, MatrixView<const T> a, MatrixView<c
   return sum / n;
 }
 
+/// Of augmented, x, y.
+struct BrownianBridgeLoss {
+  static constexpr const char* kFields[] = {"out.augmented", "out.x", "out.y"};
+  const BrownianBridgeOptions& options;
+
+  template <class Out>
+  static auto fields(Out& out) {
+    return std::tie(out.augmented, out.x, out.y);
+  }
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 3>& in) {
+    core::expects_same_shape(function, "augmented", in[0].rows, in[0].cols, "X", in[1].rows,
+                             in[1].cols);
+    core::expects_same_shape(function, "X", in[1].rows, in[1].cols, "Y", in[2].rows, in[2].cols);
+    core::expects(in[1].rows >= 1, function, "X has no rows");
+  }
+  template <class T>
+  LossResult operator()(const char* function, const Inputs<T, 3>& in, Workspace&,
+                        const Outputs<T, 3>& out) const {
+    return {
+        bridge_on_views<T>(function, in[0], in[1], in[2], options.ratio, out[0], out[1], out[2])};
+  }
+};
+
 }  // namespace detail
 
 /// The loss: a mean squared distance.
@@ -77,41 +95,29 @@ template <class A, class X, class Y>
 [[nodiscard]] double brownian_bridge(const Eigen::MatrixBase<A>& augmented,
                                      const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                      const BrownianBridgeOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> rows_a(augmented), rows_x(x), rows_y(y);
-  return detail::bridge_on_views<T>("brownian_bridge", rows_a.view(), rows_x.view(), rows_y.view(),
-                                    options.ratio, {}, {}, {});
+  return detail::value("brownian_bridge", detail::BrownianBridgeLoss{options}, augmented, x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of BrownianBridgeGradient).
 template <class A, class X, class Y, class Out>
 void brownian_bridge_with_gradient(const Eigen::MatrixBase<A>& augmented,
                                    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                   const BrownianBridgeOptions& options, core::Workspace&,
+                                   const BrownianBridgeOptions& options, core::Workspace& workspace,
                                    Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "brownian_bridge_with_gradient";
-  const core::InputRows<T> rows_a(augmented), rows_x(x), rows_y(y);
-  core::OutputRows da(name, "out.augmented", out.augmented, augmented.rows(), augmented.cols());
-  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
-  core::OutputRows dy(name, "out.y", out.y, y.rows(), y.cols());
-  detail::expects_outputs_apart<T>(name, {da.view(), dx.view(), dy.view()},
-                                   {rows_a.view(), rows_x.view(), rows_y.view()});
-  out.loss = detail::bridge_on_views<T>(name, rows_a.view(), rows_x.view(), rows_y.view(),
-                                        options.ratio, da.view(), dx.view(), dy.view());
-  da.commit();
-  dx.commit();
-  dy.commit();
+  detail::into("brownian_bridge_with_gradient", detail::BrownianBridgeLoss{options}, workspace, out,
+               augmented, x, y);
 }
 
 template <class A, class X, class Y>
-[[nodiscard]] BrownianBridgeGradient<RowMatrix<typename X::Scalar>> brownian_bridge_with_gradient(
-    const Eigen::MatrixBase<A>& augmented, const Eigen::MatrixBase<X>& x,
-    const Eigen::MatrixBase<Y>& y, const BrownianBridgeOptions& options = {}) {
-  core::Workspace workspace;
-  BrownianBridgeGradient<RowMatrix<typename X::Scalar>> out;
-  brownian_bridge_with_gradient(augmented, x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto brownian_bridge_with_gradient(const Eigen::MatrixBase<A>& augmented,
+                                                 const Eigen::MatrixBase<X>& x,
+                                                 const Eigen::MatrixBase<Y>& y,
+                                                 const BrownianBridgeOptions& options = {}) {
+  return detail::by_value<BrownianBridgeGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        brownian_bridge_with_gradient(augmented, x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -27,9 +27,7 @@ struct ClipOptions {
 template <class X, class Y>
 [[nodiscard]] double clip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const ClipOptions& options = {}) {
-  core::Workspace workspace;
-  return detail::pair_loss<true>("clip", x, y, options.temperature, options.memory_budget,
-                                 workspace);
+  return detail::value("clip", detail::PairLoss<true>(options), x, y).loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
@@ -37,17 +35,14 @@ template <class X, class Y>
 template <class X, class Y, class Out>
 void clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                         const ClipOptions& options, core::Workspace& workspace, Out& out) {
-  detail::pair_loss_with_gradient<true>("clip_with_gradient", x, y, options.temperature,
-                                        options.memory_budget, workspace, out);
+  detail::into("clip_with_gradient", detail::PairLoss<true>(options), workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> clip_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const ClipOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  clip_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                      const ClipOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { clip_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses

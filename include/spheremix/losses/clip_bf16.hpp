@@ -26,9 +26,8 @@ template <class X, class Y>
 [[nodiscard]] double clip_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const ClipOptions& options = {}) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  core::Workspace workspace;
-  return detail::pair_loss<true, pairwise::Bf16Products>("clip_bf16", x, y, options.temperature,
-                                                         options.memory_budget, workspace);
+  return detail::value("clip_bf16", detail::PairLoss<true, pairwise::Bf16Products>(options), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
@@ -37,17 +36,16 @@ template <class X, class Y, class Out>
 void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const ClipOptions& options, core::Workspace& workspace, Out& out) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  detail::pair_loss_with_gradient<true, pairwise::Bf16Products>(
-      "clip_bf16_with_gradient", x, y, options.temperature, options.memory_budget, workspace, out);
+  detail::into("clip_bf16_with_gradient", detail::PairLoss<true, pairwise::Bf16Products>(options),
+               workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<float>> clip_bf16_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const ClipOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<float>> out;
-  clip_bf16_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x,
+                                           const Eigen::MatrixBase<Y>& y,
+                                           const ClipOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { clip_bf16_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses

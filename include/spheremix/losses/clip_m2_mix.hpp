@@ -39,30 +39,31 @@ struct TwoTemperatureGradient {
 namespace detail {
 
 struct ClipM2Loss {
-  const char* function;
   const ClipM2MixOptions& options;
 
   template <class T>
-  MixResult operator()(MatrixView<const T> x, MatrixView<const T> y, RowParameter<T> lambda,
-                       Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  MixResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                       RowParameter<T> lambda, Workspace& workspace,
+                       const pairwise::PairGradients<T>& out) const {
     expects_temperature<T>(function, "mix_temperature", options.mix_temperature);
     core::expects(std::isfinite(options.weight), function, "weight is ", options.weight);
     const double half = options.reduction == Reduction::sum ? 1.0 : 0.5;
     const M2Call<T> call{
         function, x, y, lambda, options.mix_temperature, options.weight * half, options.negatives};
     const bool gradients = out.dx.data != nullptr;
-    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
+    const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     // Whether a budget is enough must not depend on the batch, which may need the direct route.
-    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
     std::optional<pairwise::MixPlan> shared;
     if (gradients && options.negatives == Negatives::replace)
-      shared = shared_plan<T>(x.rows, less(options.memory_budget, lambda_bytes));
+      shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));
     if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
-      if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
+      if (!computable(x, y, (std::min)(options.temperature, options.mix_temperature)))
         return not_a_number(out);
-      Workspace::Frame frame = workspace.frame(shared_bytes<T>(*shared) + lambda_bytes);
-      MixResult result{zeros(frame, x.rows)};
+      Workspace::Frame frame =
+          workspace.frame(core::bytes_of<SharedArrays<T>>(*shared) + lambda_bytes);
+      MixResult result{LambdaSlopes(x.rows, frame).each};
       SharedResult both;
       if (run_shared(call, options.temperature, *shared, frame, out.dx, out.dy, result.lambda,
                      both)) {
@@ -76,8 +77,8 @@ struct ClipM2Loss {
                                                             options.memory_budget, workspace, out);
     if (!computable(x, y, options.mix_temperature) || !(clip.loss <= core::largest<double>))
       return not_a_number(out);
-    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
-    MixResult result{zeros(frame, x.rows), clip.loss, clip.log_temperature};
+    Workspace::Frame frame = workspace.frame(plan.bytes);
+    MixResult result{LambdaSlopes(x.rows, frame).each, clip.loss, clip.log_temperature};
     const ContrastResult mixed =
         run_m2(call, plan, frame, {out.dx, out.dy, true, true}, result.lambda);
     result.loss += mixed.loss;
@@ -92,7 +93,7 @@ struct ClipM2Loss {
 template <class X, class Y, class L>
 [[nodiscard]] double clip_m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const L& lambda, const ClipM2MixOptions& options = {}) {
-  return detail::mix_value("clip_m2_mix", x, y, lambda, detail::ClipM2Loss{"clip_m2_mix", options});
+  return detail::mix_value("clip_m2_mix", detail::ClipM2Loss{options}, x, y, lambda);
 }
 
 /// Loss and gradients into `out` (any struct with the fields of TwoTemperatureGradient), without an
@@ -101,11 +102,8 @@ template <class X, class Y, class L, class Out>
 void clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const L& lambda, const ClipM2MixOptions& options,
                                core::Workspace& workspace, Out& out) {
-  constexpr auto* name = "clip_m2_mix_with_gradient";
-  const auto result =
-      detail::mix_gradient(name, x, y, lambda, detail::ClipM2Loss{name, options}, workspace, out);
-  out.log_temperature = result.log_temperature;
-  out.log_mix_temperature = result.log_mix_temperature;
+  detail::mix_into("clip_m2_mix_with_gradient", detail::ClipM2Loss{options}, workspace, out, x, y,
+                   lambda);
 }
 
 template <class X, class Y, class L>
@@ -113,10 +111,18 @@ template <class X, class Y, class L>
                                              const Eigen::MatrixBase<Y>& y, const L& lambda,
                                              const ClipM2MixOptions& options = {}) {
   using T = typename X::Scalar;
-  core::Workspace workspace;
-  TwoTemperatureGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<TwoTemperatureGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_CLIP_M2_MIX(T)                                               \
+  Mixing<T, ClipM2Loss>::Result run(const Mixing<T, ClipM2Loss>&, const char*, \
+                                    const Inputs<T, 2>&, Workspace&, const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_CLIP_M2_MIX)
+}  // namespace spheremix::losses::detail

@@ -30,11 +30,31 @@ inline double inner_product(MatrixView<const double> a, MatrixView<const double>
   return sum;
 }
 
-inline std::size_t consistency_bytes(Index n, Index d, bool gradients, int threads) {
-  const std::size_t rows = rows_bytes<double>(n, d);
-  return pairwise::DenseProducts<double>::bytes(threads) + (gradients ? 4 : 2) * rows +
-         (d < n ? 3 * rows_bytes<double>(d, d) : 2 * rows_bytes<double>(n, n));
-}
+struct ConsistencyArrays {
+  pairwise::DenseProducts<double> products;
+  MatrixView<double> s, e;           ///< S, D: n x d
+  MatrixView<double> ds{}, de{};     ///< their gradients
+  MatrixView<double> p{}, q{}, r{};  ///< d < n: d x d
+  MatrixView<double> k{}, m{};       ///< else: n x n
+
+  ConsistencyArrays(Index n, Index d, bool gradients, Workspace::Frame& frame)
+      : products(pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) *
+                                                              double((std::min)(n, d))),
+                 frame),
+        s(take_rows<double>(frame, n, d)),
+        e(take_rows<double>(frame, n, d)) {
+    if (gradients) {
+      ds = take_rows<double>(frame, n, d);
+      de = take_rows<double>(frame, n, d);
+    }
+    if (d < n) {
+      for (MatrixView<double>* const square : {&p, &q, &r})
+        *square = take_rows<double>(frame, d, d);
+    } else {
+      for (MatrixView<double>* const square : {&k, &m}) *square = take_rows<double>(frame, n, n);
+    }
+  }
+};
 
 /// weight (a sum A^2 + b sum B^2); its gradients are put into dx, dy or, with `add`, added, unless
 /// dx.data is null.
@@ -42,29 +62,23 @@ template <class T>
 double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double a, double b,
                             double weight, Workspace& workspace, MatrixView<T> dx, MatrixView<T> dy,
                             bool add) {
-  const Index n = x.rows, d = x.cols, side = std::min(n, d);
+  const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr, linear = d < n;
   const double alpha = (a + b) / 2, beta = (b - a) / 2;
-  const int threads =
-      pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(side));
-  Workspace::Frame frame = workspace.frame(consistency_bytes(n, d, gradients, threads));
-  pairwise::DenseProducts<double> products(threads, frame);
-  const auto s = take_rows<double>(frame, n, d), e = take_rows<double>(frame, n, d);
+  Workspace::Frame frame = workspace.frame(core::bytes_of<ConsistencyArrays>(n, d, gradients));
+  ConsistencyArrays arrays(n, d, gradients, frame);
+  auto& [products, s, e, ds, de, p, q, r, square, m] = arrays;
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) {
       s(i, k) = double(x(i, k)) + double(y(i, k));
       e(i, k) = double(x(i, k)) - double(y(i, k));
     }
-  const auto ds = gradients ? take_rows<double>(frame, n, d) : MatrixView<double>{};
-  const auto de = gradients ? take_rows<double>(frame, n, d) : MatrixView<double>{};
-  const auto scaled = [](MatrixView<double> m, double factor) {
-    for (Index i = 0; i < m.rows; ++i)
-      for (Index k = 0; k < m.cols; ++k) m(i, k) *= factor;
+  const auto scaled = [](MatrixView<double> block, double factor) {
+    for (Index i = 0; i < block.rows; ++i)
+      for (Index k = 0; k < block.cols; ++k) block(i, k) *= factor;
   };
   double value = 0;
   if (linear) {
-    const auto p = take_rows<double>(frame, d, d), q = take_rows<double>(frame, d, d),
-               r = take_rows<double>(frame, d, d);
     products.transposed_times(p, s, s, false);
     products.transposed_times(q, e, e, false);
     value = alpha * inner_product(p, q, false);
@@ -84,12 +98,13 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double
       }
     }
   } else {
-    const auto k = take_rows<double>(frame, n, n), m = take_rows<double>(frame, n, n);
-    products.times_transposed(k, e, s, false);
-    value = alpha * inner_product(k, k, false) + beta * inner_product(k, k, true);
+    products.times_transposed(square, e, s, false);
+    value =
+        alpha * inner_product(square, square, false) + beta * inner_product(square, square, true);
     if (gradients) {
       for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j < n; ++j) m(i, j) = 2 * weight * (alpha * k(i, j) + beta * k(j, i));
+        for (Index j = 0; j < n; ++j)
+          m(i, j) = 2 * weight * (alpha * square(i, j) + beta * square(j, i));
       products.times(de, m, s, false);
       products.transposed_times(ds, m, e, false);
     }

@@ -4,9 +4,8 @@
 
 #include <cstddef>
 
-#include "spheremix/core/eigen.hpp"
 #include "spheremix/core/lanes.hpp"
-#include "spheremix/core/workspace.hpp"
+#include "spheremix/losses/entry.hpp"
 #include "spheremix/losses/soft_targets.hpp"
 #include "spheremix/losses/temperature.hpp"
 #include "spheremix/math/pair_policy.hpp"
@@ -27,9 +26,7 @@ struct ContrastiveGradient {
 
 namespace detail {
 
-using core::MatrixView;
 using core::row_product;
-using core::Workspace;
 
 /// One table of pairs with its targets.
 template <class T>
@@ -37,12 +34,12 @@ struct Contrast {
   MatrixView<const T> x, y;
   double temperature;
   double weight;  ///< of the mean over lines: 1 for info_nce, 1/2 for each direction of clip
-  Index slots = 1;
-  const Index* special = nullptr;   ///< n x slots
-  const double* targets = nullptr;  ///< n x slots, or null: 1 in every slot that takes part
+  Index slot_count = 1;
+  const Index* special = nullptr;   ///< n x slot_count
+  const double* targets = nullptr;  ///< n x slot_count, or null: 1 in every slot that takes part
   Index masked = -1;
-  const T* outside = nullptr;         ///< n cosines of the pairs in slots marked kOutside
-  double* target_gradient = nullptr;  ///< n x slots, or null: dL/d(target) is added here
+  const T* outside = nullptr;         ///< n cosines of the pairs in slot_count marked kOutside
+  double* target_gradient = nullptr;  ///< n x slot_count, or null: dL/d(target) is added here
 };
 
 /// What comes back besides the gradients.
@@ -50,83 +47,36 @@ struct ContrastResult {
   double loss = 0;
   double log_temperature = 0;  ///< of this table
   const double* special =
-      nullptr;  ///< n x slots: dL/dS of the special pairs, while the frame lives
-};
+      nullptr;  ///< n x slot_count: dL/dS of the special pairs, while the frame lives
 
-/// Bytes of the arrays of one run, without the sweeps' own.
-template <class T>
-std::size_t contrast_bytes(Index n, Index m, Index slots, bool cols, bool gradients) {
-  const auto count = [](Index k) { return std::size_t(k); };
-  std::size_t bytes = Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n)) +
-                      Workspace::bytes_for<T>(count(n * slots));
-  if (gradients)
-    bytes += 2 * Workspace::bytes_for<T>(count(n)) + Workspace::bytes_for<double>(count(n * slots));
-  if (cols) {
-    bytes += Workspace::bytes_for<T>(count(m)) + Workspace::bytes_for<double>(count(m)) +
-             Workspace::bytes_for<ColumnLine<T>>(count(m));
-    if (gradients) bytes += 2 * Workspace::bytes_for<T>(count(m));
-  }
-  return bytes;
-}
-
-/// The x and y of a gradient struct as rows to write to; neither may share memory with an input or
-/// the other.
-template <class T, class Mx, class My>
-struct GradientRows {
-  core::OutputRows<Mx> x;
-  core::OutputRows<My> y;
-
-  GradientRows(const char* function, Mx& out_x, My& out_y, MatrixView<const T> in_x,
-               MatrixView<const T> in_y)
-      : x(function, "out.x", out_x, in_x.rows, in_x.cols),
-        y(function, "out.y", out_y, in_y.rows, in_y.cols) {
-    for (const auto& out : {x.view(), y.view()}) {
-      core::expects_apart(function, out, in_x);
-      core::expects_apart(function, out, in_y);
-    }
-    core::expects(!core::overlap(x.view(), y.view()), function, "out.x and out.y overlap");
-  }
-  void commit() {
-    x.commit();
-    y.commit();
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.log_temperature = log_temperature;
   }
 };
 
-/// Can the table be computed? False when a component is not finite or a logit would overflow: the
-/// loss and its gradients are NaN then.
+/// The arrays of one run besides the sweeps' own.
 template <class T>
-bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
-  const double bound = pairwise::largest_norm(x) * pairwise::largest_norm(y);
-  return bound * std::max(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
-}
-
-template <class T>
-void fill_nan(MatrixView<T> x) {
-  for (Index i = 0; i < x.rows; ++i)
-    for (Index k = 0; k < x.cols; ++k) x(i, k) = core::nan<T>;
-}
-
-/// Runs the table through both sweeps (the first alone when out.dx is null).
-template <class T, bool Cols, class Products = pairwise::PlainProducts>
-ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>& plan,
-                            Workspace::Frame& frame, const pairwise::PairGradients<T>& out) {
-  const Index n = contrast.x.rows, m = contrast.y.rows, slots = contrast.slots;
-  const bool gradients = out.dx.data != nullptr;
-  const auto take = [&]<class U>(U*& array, Index count) {
-    array = frame.take<U>(std::size_t(count));
-  };
+struct ContrastArrays {
   pairwise::SoftmaxStatistics<T> stats{};
   pairwise::SoftmaxWeights<T> weights{};
   ColumnLine<T>* lines = nullptr;
-  take(stats.row_max, n);
-  take(stats.row_sum, n);
-  take(stats.special, n * slots);
-  if (gradients) {
-    take(weights.row_shift, n);
-    take(weights.row_scale, n);
-    take(weights.special, n * slots);
-  }
-  if constexpr (Cols) {
+
+  ContrastArrays(Index n, Index m, Index slot_count, bool cols, bool gradients,
+                 Workspace::Frame& frame) {
+    const auto take = [&]<class U>(U*& array, Index count) {
+      array = frame.take<U>(std::size_t(count));
+    };
+    take(stats.row_max, n);
+    take(stats.row_sum, n);
+    take(stats.special, n * slot_count);
+    if (gradients) {
+      take(weights.row_shift, n);
+      take(weights.row_scale, n);
+      take(weights.special, n * slot_count);
+    }
+    if (!cols) return;
     take(stats.col_max, m);
     take(stats.col_sum, m);
     take(lines, m);
@@ -135,10 +85,36 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>
       take(weights.col_scale, m);
     }
   }
-  const pairwise::PairTable<T> table{contrast.x, contrast.y, slots, contrast.special};
+};
+
+/// Can the table be computed? False when a component is not finite or a logit would overflow: the
+/// loss and its gradients are NaN then.
+template <class T>
+bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
+  const double bound = pairwise::largest_norm(x) * pairwise::largest_norm(y);
+  return bound * (std::max)(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
+}
+
+template <class T>
+void fill_nan(MatrixView<T> x) {
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = 0; k < x.cols; ++k) x(i, k) = core::nan<T>;
+}
+
+/// Runs the table through both sweeps (the first alone when out.dx is null). arrays: for the shape of
+/// the table, with columns if Cols and with gradients if out.dx is not null.
+template <class T, bool Cols, class Products = pairwise::PlainProducts>
+ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>& arrays,
+                            const pairwise::Plan<T>& plan, Workspace::Frame& frame,
+                            const pairwise::PairGradients<T>& out) {
+  const Index n = contrast.x.rows, slot_count = contrast.slot_count;
+  const bool gradients = out.dx.data != nullptr;
+  const auto& [stats, weights, lines] = arrays;
+  const pairwise::PairTable<T> table{contrast.x, contrast.y, slot_count, contrast.special};
   if (contrast.outside)
-    for (Index i = 0; i < n * slots; ++i)
-      if (contrast.special[i] == pairwise::kOutside) stats.special[i] = contrast.outside[i / slots];
+    for (Index i = 0; i < n * slot_count; ++i)
+      if (contrast.special[i] == pairwise::kOutside)
+        stats.special[i] = contrast.outside[i / slot_count];
   const T scale = T(1 / contrast.temperature);
   const Targets<T> targets{table, contrast.targets, contrast.masked, scale,
                            contrast.target_gradient};
@@ -161,8 +137,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const pairwise::Plan<T>
   }
   if (gradients) {
     result.special = weights.special;
-    for (Index i = 0; i < n * slots; ++i)
-      if (contrast.special[i] != pairwise::kAbsent && i % slots != contrast.masked)
+    for (Index i = 0; i < n * slot_count; ++i)
+      if (contrast.special[i] != pairwise::kAbsent && i % slot_count != contrast.masked)
         moment += weights.special[i] * double(stats.special[i]);
     result.log_temperature = -moment;
   }

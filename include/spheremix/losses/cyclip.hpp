@@ -22,46 +22,56 @@ struct CyclipOptions {
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory of the CLIP part
 };
 
+namespace detail {
+
+struct CyclipLoss : OfTwoBatches {
+  const CyclipOptions& options;
+
+  template <class T>
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& out) const {
+    expects_consistency(function, {options.cross_weight, options.in_modal_weight});
+    ContrastResult result =
+        pair_loss_on_views<true, T>(function, in[0], in[1], options.temperature,
+                                    options.memory_budget, workspace, {out[0], out[1]});
+    result.loss +=
+        consistency_on_views<T>(in[0], in[1], options.cross_weight, options.in_modal_weight,
+                                1 / double(in[0].rows), workspace, out[0], out[1], true);
+    return result;
+  }
+};
+
+}  // namespace detail
+
 /// The loss.
 template <class X, class Y>
 [[nodiscard]] double cyclip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const CyclipOptions& options = {}) {
-  core::Workspace workspace;
-  return detail::pair_loss<true>("cyclip", x, y, options.temperature, options.memory_budget,
-                                 workspace) +
-         geometric_consistency(x, y, {options.cross_weight, options.in_modal_weight});
+  return detail::value("cyclip", detail::CyclipLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void cyclip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const CyclipOptions& options, core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "cyclip_with_gradient";
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  detail::expects_consistency(name, rows_x.view(), rows_y.view(),
-                              {options.cross_weight, options.in_modal_weight});
-  detail::GradientRows<T, decltype(out.x), decltype(out.y)> rows(name, out.x, out.y, rows_x.view(),
-                                                                 rows_y.view());
-  const auto result = detail::pair_loss_on_views<true, T>(
-      name, rows_x.view(), rows_y.view(), options.temperature, options.memory_budget, workspace,
-      {rows.x.view(), rows.y.view()});
-  out.loss = result.loss +
-             detail::consistency_on_views<T>(rows_x.view(), rows_y.view(), options.cross_weight,
-                                             options.in_modal_weight, 1 / double(x.rows()),
-                                             workspace, rows.x.view(), rows.y.view(), true);
-  out.log_temperature = result.log_temperature;
-  rows.commit();
+  detail::into("cyclip_with_gradient", detail::CyclipLoss{{}, options}, workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> cyclip_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const CyclipOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  cyclip_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto cyclip_with_gradient(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y,
+                                        const CyclipOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { cyclip_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_CYCLIP(T)                                                           \
+  ContrastResult run(const CyclipLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_CYCLIP)
+}  // namespace spheremix::losses::detail

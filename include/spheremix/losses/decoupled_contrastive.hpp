@@ -32,7 +32,19 @@ struct DecoupledContrastiveOptions {
 
 namespace detail {
 
-struct DclLoss {
+template <class T>
+struct DclArrays {
+  Stacked<T> stacked;
+  LineResults lines;
+  double* pair;  ///< c of n pairs, then dL/dc
+
+  DclArrays(MatrixView<const T> x, MatrixView<const T> y, bool gradients, Workspace::Frame& frame)
+      : stacked(x, y, gradients, frame),
+        lines(2 * x.rows, frame),
+        pair(frame.take<double>(std::size_t(2 * x.rows))) {}
+};
+
+struct DclLoss : OfTwoBatches {
   const DecoupledContrastiveOptions& options;
 
   /// The positives' part: returns -(1/n) sum w_i c_i / tau, and dL/dc_i in `slope`.
@@ -60,25 +72,26 @@ struct DclLoss {
   }
 
   template <class T>
-  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& to) const {
+    const MatrixView<const T> x = in[0], y = in[1];
+    const pairwise::PairGradients<T> out{to[0], to[1]};
     expects_temperature<T>(function, "temperature", options.temperature);
     core::expects(options.sigma > 0 && std::isfinite(options.sigma), function, "sigma is ",
                   options.sigma, ", which must be positive and finite");
     core::expects(x.rows >= 2, function, "X has one row: there are no negatives");
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
-    const std::size_t each = Workspace::bytes_for<double>(std::size_t(m));
     const auto plan =
         pairwise::make_row_plan<T>(function, m, m, x.cols, 1, false, options.memory_budget,
-                                   3 * each + Stacked<T>::bytes(n, x.cols, gradients));
+                                   core::bytes_of<DclArrays<T>>(x, y, gradients));
     if (!computable(x, x, options.temperature) || !computable(y, y, options.temperature))
       return nan_result(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const Stacked<T> stacked(x, y, gradients, frame);
-    double* const loss = frame.take<double>(std::size_t(m));
-    double* const moment = frame.take<double>(std::size_t(m));
-    double* const pair = frame.take<double>(std::size_t(m));  // c, then dL/dc
+    const DclArrays<T> arrays(x, y, gradients, frame);
+    const Stacked<T>& stacked = arrays.stacked;
+    double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+    double* const pair = arrays.pair;
     const T scale = T(1 / options.temperature);
     const double line = 1 / double(m);
     pairwise::row_sweep<T>(
@@ -118,28 +131,36 @@ template <class X, class Y>
 [[nodiscard]] double decoupled_contrastive(const Eigen::MatrixBase<X>& x,
                                            const Eigen::MatrixBase<Y>& y,
                                            const DecoupledContrastiveOptions& options = {}) {
-  return detail::two_views_value("decoupled_contrastive", x, y, detail::DclLoss{options}).loss;
+  return detail::value("decoupled_contrastive", detail::DclLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void decoupled_contrastive_with_gradient(const Eigen::MatrixBase<X>& x,
                                          const Eigen::MatrixBase<Y>& y,
                                          const DecoupledContrastiveOptions& options,
                                          core::Workspace& workspace, Out& out) {
-  out.log_temperature = detail::two_views_gradient("decoupled_contrastive_with_gradient", x, y,
-                                                   detail::DclLoss{options}, workspace, out)
-                            .log_temperature;
+  detail::into("decoupled_contrastive_with_gradient", detail::DclLoss{{}, options}, workspace, out,
+               x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>>
-decoupled_contrastive_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                    const DecoupledContrastiveOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  decoupled_contrastive_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto decoupled_contrastive_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const DecoupledContrastiveOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        decoupled_contrastive_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_DECOUPLED_CONTRASTIVE(T)                                         \
+  ContrastResult run(const DclLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_DECOUPLED_CONTRASTIVE)
+}  // namespace spheremix::losses::detail

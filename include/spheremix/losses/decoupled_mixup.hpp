@@ -46,7 +46,7 @@ struct DecoupledMixupOptions {
 
 namespace detail {
 
-inline double softplus(double u) { return std::max(u, 0.0) + std::log1p(std::exp(-std::abs(u))); }
+inline double softplus(double u) { return (std::max)(u, 0.0) + std::log1p(std::exp(-std::abs(u))); }
 inline double sigmoid(double u) {
   const double e = std::exp(-std::abs(u));
   return u > 0 ? 1 / (1 + e) : e / (1 + e);
@@ -168,10 +168,10 @@ template <class Z, class L>
                                                  const std::vector<Index>& b, const L& lambda,
                                                  const DecoupledMixupOptions& options = {}) {
   using T = typename Z::Scalar;
-  core::Workspace workspace;
-  MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  decoupled_mixup_with_gradient(logits, a, b, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        decoupled_mixup_with_gradient(logits, a, b, lambda, options, workspace, out);
+      });
 }
 
 /// The loss against k labels a row.
@@ -202,10 +202,10 @@ template <class Z, class W>
                                                    const LabelMatrix& labels,
                                                    const Eigen::MatrixBase<W>& weights,
                                                    const DecoupledMixupOptions& options = {}) {
-  core::Workspace workspace;
-  LogitGradient<RowMatrix<typename Z::Scalar>> out;
-  decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out);
-  return out;
+  return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

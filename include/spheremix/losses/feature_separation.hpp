@@ -50,6 +50,18 @@ struct FeatureSeparationGradient {
 
 namespace detail {
 
+template <class T>
+struct PrintedContrastArrays {
+  LineResults lines;
+  double* pair;           ///< dL/d(x_j . p_j)
+  MatrixView<T> other{};  ///< dX as keys
+
+  PrintedContrastArrays(Index n, Index d, bool gradients, Workspace::Frame& frame)
+      : lines(n, frame), pair(frame.take<double>(std::size_t(n))) {
+    if (gradients) other = take_rows<T>(frame, n, d);
+  }
+};
+
 /// weight/n sum_j ( lse_k x_j.x_k/tau - x_j.p_j/tau ); gradients are added to dx and dp.
 template <class T>
 ContrastResult printed_contrast(const char* function, MatrixView<const T> x, MatrixView<const T> p,
@@ -57,18 +69,18 @@ ContrastResult printed_contrast(const char* function, MatrixView<const T> x, Mat
                                 Workspace& workspace, MatrixView<T> dx, MatrixView<T> dp) {
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
-  const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-  const auto plan = pairwise::make_row_plan<T>(function, n, n, d, gradients ? 1 : 0, false, budget,
-                                               3 * each + (gradients ? rows_bytes<T>(n, d) : 0));
+  const auto plan =
+      pairwise::make_row_plan<T>(function, n, n, d, gradients ? 1 : 0, false, budget,
+                                 core::bytes_of<PrintedContrastArrays<T>>(n, d, gradients));
   if (!computable(x, x, temperature) || !computable(x, p, temperature)) {
     if (gradients) fill_nan(dx), fill_nan(dp);
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  double* const loss = frame.take<double>(std::size_t(n));
-  double* const moment = frame.take<double>(std::size_t(n));
-  double* const pair = frame.take<double>(std::size_t(n));
-  const auto other = gradients ? take_rows<T>(frame, n, d) : MatrixView<T>{};
+  const PrintedContrastArrays<T> arrays(n, d, gradients, frame);
+  double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+  double* const pair = arrays.pair;
+  const MatrixView<T> other = arrays.other;
   const T scale = T(1 / temperature);
   const double line = weight / double(n);
   pairwise::row_sweep<T>(
@@ -133,63 +145,89 @@ double separation_uniformity(MatrixView<const T> x, MatrixView<const T> y, doubl
   return weight * (joint ? std::log(2 + sum[0] + sum[1]) : std::log1p(sum[0]) + std::log1p(sum[1]));
 }
 
-/// in, d: x, y, x_independent, y_independent, x_augmented, y_augmented; d null without gradients.
-template <class T>
-ContrastResult separation_on_views(const char* function, const MatrixView<const T>* in,
-                                   const FeatureSeparationOptions& o, Workspace& workspace,
-                                   const MatrixView<T>* d) {
-  for (int k = 1; k < 6; ++k)
-    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "another batch", in[k].rows,
-                             in[k].cols);
-  core::expects(in[0].rows >= 1, function, "X has no rows");
-  expects_temperature<T>(function, "temperature", o.temperature);
-  expects_weight(function, "ortho_weight", o.ortho_weight);
-  expects_weight(function, "contrast_weight", o.contrast_weight);
-  expects_weight(function, "uniformity_weight", o.uniformity_weight);
-  const Index n = in[0].rows, width = in[0].cols;
-  ContrastResult result;
-  for (const int side : {0, 1}) {
-    const auto x = in[side], xi = in[side + 2], xa = in[side + 4];
-    const double factor = o.ortho_weight / double(n);
-    result.loss += factor * metrics::detail::sum_over_rows(n, [&](Index j) {
-                     const double c = row_product(x.row(j), xi.row(j), width);
-                     if (d)
-                       for (Index k = 0; k < width; ++k) {
-                         d[side](j, k) = T(2 * factor * c * double(xi(j, k)));
-                         d[side + 2](j, k) = T(2 * factor * c * double(x(j, k)));
-                         d[side + 4](j, k) = 0;
-                       }
-                     return c * c;
-                   });
-    if (o.contrast_weight == 0) continue;
-    const auto none = MatrixView<T>{};
-    ContrastResult part;
-    if (o.denominator == Denominator::printed) {
-      part =
-          printed_contrast<T>(function, xi, xa, o.temperature, o.contrast_weight, o.memory_budget,
-                              workspace, d ? d[side + 2] : none, d ? d[side + 4] : none);
-    } else {
-      // info_nce puts its gradients: into temporaries, then scaled and added.
-      RowMatrix<T> gx(d ? n : 0, width), gy(d ? n : 0, width);
-      pairwise::PairGradients<T> to{};
-      if (d) to = {{gx.data(), n, width, width}, {gy.data(), n, width, width}};
-      part = pair_loss_on_views<false, T>(function, xi, xa, o.temperature, o.memory_budget,
-                                          workspace, to);
-      part.loss *= o.contrast_weight;
-      part.log_temperature *= o.contrast_weight;
-      if (d) {
-        add_scaled(d[side + 2], gx, o.contrast_weight);
-        add_scaled(d[side + 4], gy, o.contrast_weight);
-      }
-    }
-    result.loss += part.loss;
-    result.log_temperature += part.log_temperature;
+/// Of x, y, x_independent, y_independent, x_augmented, y_augmented.
+struct FeatureSeparationLoss {
+  static constexpr const char* kFields[] = {
+      "out.x",           "out.y",          "out.x_independent", "out.y_independent",
+      "out.x_augmented", "out.y_augmented"};
+  const FeatureSeparationOptions& options;
+
+  template <class Out>
+  static auto fields(Out& out) {
+    return std::tie(out.x, out.y, out.x_independent, out.y_independent, out.x_augmented,
+                    out.y_augmented);
   }
-  if (o.uniformity_weight != 0)
-    result.loss += separation_uniformity<T>(in[2], in[3], o.uniformity_weight, o.uniformity,
-                                            d ? d[2] : MatrixView<T>{}, d ? d[3] : MatrixView<T>{});
-  return result;
-}
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 6>& in) {
+    for (std::size_t k = 1; k < 6; ++k)
+      core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "another batch", in[k].rows,
+                               in[k].cols);
+    core::expects(in[0].rows >= 1, function, "X has no rows");
+  }
+
+  /// weight of the squares of x . xi; the gradients are set, those of the augmented rows to 0.
+  template <class T>
+  double orthogonality(const Inputs<T, 6>& in, const Outputs<T, 6>& d, std::size_t side) const {
+    const MatrixView<const T> x = in[side], xi = in[side + 2];
+    const double factor = options.ortho_weight / double(x.rows);
+    return factor * metrics::detail::sum_over_rows(x.rows, [&](Index j) {
+             const double c = row_product(x.row(j), xi.row(j), x.cols);
+             if (d[side].data)
+               for (Index k = 0; k < x.cols; ++k) {
+                 d[side](j, k) = T(2 * factor * c * double(xi(j, k)));
+                 d[side + 2](j, k) = T(2 * factor * c * double(x(j, k)));
+                 d[side + 4](j, k) = 0;
+               }
+             return c * c;
+           });
+  }
+
+  /// Contrast of the independent rows with the augmented ones; gradients are added.
+  template <class T>
+  ContrastResult contrast(const char* function, MatrixView<const T> xi, MatrixView<const T> xa,
+                          Workspace& workspace, MatrixView<T> dxi, MatrixView<T> dxa) const {
+    const FeatureSeparationOptions& o = options;
+    if (o.denominator == Denominator::printed)
+      return printed_contrast<T>(function, xi, xa, o.temperature, o.contrast_weight,
+                                 o.memory_budget, workspace, dxi, dxa);
+    // info_nce puts its gradients: into temporaries, then scaled and added.
+    const Index n = dxi.data ? xi.rows : 0, width = xi.cols;
+    RowMatrix<T> gx(n, width), gy(n, width);
+    pairwise::PairGradients<T> to{};
+    if (dxi.data) to = {{gx.data(), n, width, width}, {gy.data(), n, width, width}};
+    ContrastResult part = pair_loss_on_views<false, T>(function, xi, xa, o.temperature,
+                                                       o.memory_budget, workspace, to);
+    part.loss *= o.contrast_weight;
+    part.log_temperature *= o.contrast_weight;
+    if (dxi.data) {
+      add_scaled(dxi, gx, o.contrast_weight);
+      add_scaled(dxa, gy, o.contrast_weight);
+    }
+    return part;
+  }
+
+  template <class T>
+  ContrastResult operator()(const char* function, const Inputs<T, 6>& in, Workspace& workspace,
+                            const Outputs<T, 6>& d) const {
+    expects_temperature<T>(function, "temperature", options.temperature);
+    expects_weight(function, "ortho_weight", options.ortho_weight);
+    expects_weight(function, "contrast_weight", options.contrast_weight);
+    expects_weight(function, "uniformity_weight", options.uniformity_weight);
+    ContrastResult result;
+    for (const std::size_t side : {std::size_t(0), std::size_t(1)}) {
+      result.loss += orthogonality(in, d, side);
+      if (options.contrast_weight == 0) continue;
+      const ContrastResult part =
+          contrast(function, in[side + 2], in[side + 4], workspace, d[side + 2], d[side + 4]);
+      result.loss += part.loss;
+      result.log_temperature += part.log_temperature;
+    }
+    if (options.uniformity_weight != 0)
+      result.loss += separation_uniformity<T>(in[2], in[3], options.uniformity_weight,
+                                              options.uniformity, d[2], d[3]);
+    return result;
+  }
+};
 
 }  // namespace detail
 
@@ -202,13 +240,9 @@ template <class X, class Y, class Xi, class Yi, class Xa, class Ya>
                                         const Eigen::MatrixBase<Xa>& x_augmented,
                                         const Eigen::MatrixBase<Ya>& y_augmented,
                                         const FeatureSeparationOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> a(x), b(y), c(x_independent), d(y_independent), e(x_augmented),
-      f(y_augmented);
-  const detail::MatrixView<const T> in[] = {a.view(), b.view(), c.view(),
-                                            d.view(), e.view(), f.view()};
-  core::Workspace workspace;
-  return detail::separation_on_views<T>("feature_separation", in, options, workspace, nullptr).loss;
+  return detail::value("feature_separation", detail::FeatureSeparationLoss{options}, x, y,
+                       x_independent, y_independent, x_augmented, y_augmented)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of FeatureSeparationGradient).
@@ -220,31 +254,8 @@ void feature_separation_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen
                                       const Eigen::MatrixBase<Ya>& y_augmented,
                                       const FeatureSeparationOptions& options,
                                       core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "feature_separation_with_gradient";
-  const core::InputRows<T> a(x), b(y), c(x_independent), d(y_independent), e(x_augmented),
-      f(y_augmented);
-  const detail::MatrixView<const T> in[] = {a.view(), b.view(), c.view(),
-                                            d.view(), e.view(), f.view()};
-  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
-  core::OutputRows dy(name, "out.y", out.y, in[1].rows, in[1].cols);
-  core::OutputRows dxi(name, "out.x_independent", out.x_independent, in[2].rows, in[2].cols);
-  core::OutputRows dyi(name, "out.y_independent", out.y_independent, in[3].rows, in[3].cols);
-  core::OutputRows dxa(name, "out.x_augmented", out.x_augmented, in[4].rows, in[4].cols);
-  core::OutputRows dya(name, "out.y_augmented", out.y_augmented, in[5].rows, in[5].cols);
-  const detail::MatrixView<T> to[] = {dx.view(),  dy.view(),  dxi.view(),
-                                      dyi.view(), dxa.view(), dya.view()};
-  detail::expects_outputs_apart<T>(name, {to[0], to[1], to[2], to[3], to[4], to[5]},
-                                   {in[0], in[1], in[2], in[3], in[4], in[5]});
-  const auto result = detail::separation_on_views<T>(name, in, options, workspace, to);
-  out.loss = result.loss;
-  out.log_temperature = result.log_temperature;
-  dx.commit();
-  dy.commit();
-  dxi.commit();
-  dyi.commit();
-  dxa.commit();
-  dya.commit();
+  detail::into("feature_separation_with_gradient", detail::FeatureSeparationLoss{options},
+               workspace, out, x, y, x_independent, y_independent, x_augmented, y_augmented);
 }
 
 template <class X, class Y, class Xi, class Yi, class Xa, class Ya>
@@ -255,11 +266,11 @@ template <class X, class Y, class Xi, class Yi, class Xa, class Ya>
                                                     const Eigen::MatrixBase<Xa>& x_augmented,
                                                     const Eigen::MatrixBase<Ya>& y_augmented,
                                                     const FeatureSeparationOptions& options = {}) {
-  core::Workspace workspace;
-  FeatureSeparationGradient<RowMatrix<typename X::Scalar>> out;
-  feature_separation_with_gradient(x, y, x_independent, y_independent, x_augmented, y_augmented,
-                                   options, workspace, out);
-  return out;
+  return detail::by_value<FeatureSeparationGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        feature_separation_with_gradient(x, y, x_independent, y_independent, x_augmented,
+                                         y_augmented, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -44,14 +44,22 @@ inline void expects_weight(const char* function, const char* name, double weight
                 ", not a finite number >= 0");
 }
 
-template <class T>
-void expects_consistency(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                         const GeometricConsistencyOptions& options) {
-  core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
-  core::expects(x.rows >= 1, function, "X has no rows");
+inline void expects_consistency(const char* function, const GeometricConsistencyOptions& options) {
   expects_weight(function, "cross_weight", options.cross_weight);
   expects_weight(function, "in_modal_weight", options.in_modal_weight);
 }
+
+struct ConsistencyLoss : OfTwoBatches {
+  const GeometricConsistencyOptions& options;
+
+  template <class T>
+  LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                        const Outputs<T, 2>& out) const {
+    expects_consistency(function, options);
+    return {consistency_on_views<T>(in[0], in[1], options.cross_weight, options.in_modal_weight,
+                                    1 / double(in[0].rows), workspace, out[0], out[1], false)};
+  }
+};
 
 /// (weight/n) sum_j (x_j.y_j - xa_j.ya_j)^2, its gradients added to d[0..3] unless d is null.
 template <class T>
@@ -73,22 +81,34 @@ double paired_consistency(const MatrixView<const T>* in, double weight, const Ma
          });
 }
 
-/// in, d: x, y, x_augmented, y_augmented; d null without gradients.
-template <class T>
-double augmented_on_views(const char* function, const MatrixView<const T>* in,
-                          const GeometricConsistencyOptions& options, Workspace& workspace,
-                          const MatrixView<T>* d) {
-  expects_consistency(function, in[0], in[1], options);
-  expects_consistency(function, in[0], in[2], options);
-  expects_consistency(function, in[0], in[3], options);
-  const double each = 1 / double(in[0].rows);
-  double loss = 0;
-  for (const int side : {0, 1})
-    loss += consistency_on_views<T>(in[side], in[side + 2], 0, options.in_modal_weight, each,
-                                    workspace, d ? d[side] : MatrixView<T>{},
-                                    d ? d[side + 2] : MatrixView<T>{}, false);
-  return loss + paired_consistency(in, options.cross_weight, d);
-}
+/// Of x, y, x_augmented, y_augmented.
+struct AugmentedConsistencyLoss {
+  static constexpr const char* kFields[] = {"out.x", "out.y", "out.x_augmented", "out.y_augmented"};
+  const GeometricConsistencyOptions& options;
+
+  template <class Out>
+  static auto fields(Out& out) {
+    return std::tie(out.x, out.y, out.x_augmented, out.y_augmented);
+  }
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 4>& in) {
+    for (std::size_t k = 1; k < 4; ++k)
+      core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[k].rows, in[k].cols);
+    core::expects(in[0].rows >= 1, function, "X has no rows");
+  }
+  template <class T>
+  LossResult operator()(const char* function, const Inputs<T, 4>& in, Workspace& workspace,
+                        const Outputs<T, 4>& out) const {
+    expects_consistency(function, options);
+    const double each = 1 / double(in[0].rows);
+    double loss = 0;
+    for (const std::size_t side : {std::size_t(0), std::size_t(1)})
+      loss += consistency_on_views<T>(in[side], in[side + 2], 0, options.in_modal_weight, each,
+                                      workspace, out[side], out[side + 2], false);
+    return {loss + paired_consistency(in.data(), options.cross_weight,
+                                      out[0].data ? out.data() : nullptr)};
+  }
+};
 
 }  // namespace detail
 
@@ -97,41 +117,28 @@ template <class X, class Y>
 [[nodiscard]] double geometric_consistency(const Eigen::MatrixBase<X>& x,
                                            const Eigen::MatrixBase<Y>& y,
                                            const GeometricConsistencyOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  detail::expects_consistency("geometric_consistency", rows_x.view(), rows_y.view(), options);
-  core::Workspace workspace;
-  return detail::consistency_on_views<T>(rows_x.view(), rows_y.view(), options.cross_weight,
-                                         options.in_modal_weight, 1 / double(x.rows()), workspace,
-                                         {}, {}, false);
+  return detail::value("geometric_consistency", detail::ConsistencyLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of PairGradient).
+/// Loss and gradients into `out` (any struct with the fields of PairGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void geometric_consistency_with_gradient(const Eigen::MatrixBase<X>& x,
                                          const Eigen::MatrixBase<Y>& y,
                                          const GeometricConsistencyOptions& options,
                                          core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "geometric_consistency_with_gradient";
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  detail::expects_consistency(name, rows_x.view(), rows_y.view(), options);
-  detail::GradientRows<T, decltype(out.x), decltype(out.y)> rows(name, out.x, out.y, rows_x.view(),
-                                                                 rows_y.view());
-  out.loss = detail::consistency_on_views<T>(rows_x.view(), rows_y.view(), options.cross_weight,
-                                             options.in_modal_weight, 1 / double(x.rows()),
-                                             workspace, rows.x.view(), rows.y.view(), false);
-  rows.commit();
+  detail::into("geometric_consistency_with_gradient", detail::ConsistencyLoss{{}, options},
+               workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] PairGradient<RowMatrix<typename X::Scalar>> geometric_consistency_with_gradient(
+[[nodiscard]] auto geometric_consistency_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const GeometricConsistencyOptions& options = {}) {
-  core::Workspace workspace;
-  PairGradient<RowMatrix<typename X::Scalar>> out;
-  geometric_consistency_with_gradient(x, y, options, workspace, out);
-  return out;
+  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        geometric_consistency_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 /// The loss of two batches and their augmented views.
@@ -140,12 +147,9 @@ template <class X, class Y, class Xa, class Ya>
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
     const GeometricConsistencyOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> a(x), b(y), c(x_augmented), d(y_augmented);
-  const detail::MatrixView<const T> in[] = {a.view(), b.view(), c.view(), d.view()};
-  core::Workspace workspace;
-  return detail::augmented_on_views<T>("augmented_geometric_consistency", in, options, workspace,
-                                       nullptr);
+  return detail::value("augmented_geometric_consistency", detail::AugmentedConsistencyLoss{options},
+                       x, y, x_augmented, y_augmented)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of AugmentedConsistencyGradient).
@@ -156,22 +160,9 @@ void augmented_geometric_consistency_with_gradient(const Eigen::MatrixBase<X>& x
                                                    const Eigen::MatrixBase<Ya>& y_augmented,
                                                    const GeometricConsistencyOptions& options,
                                                    core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "augmented_geometric_consistency_with_gradient";
-  const core::InputRows<T> a(x), b(y), c(x_augmented), d(y_augmented);
-  const detail::MatrixView<const T> in[] = {a.view(), b.view(), c.view(), d.view()};
-  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
-  core::OutputRows dy(name, "out.y", out.y, y.rows(), y.cols());
-  core::OutputRows dxa(name, "out.x_augmented", out.x_augmented, c.view().rows, c.view().cols);
-  core::OutputRows dya(name, "out.y_augmented", out.y_augmented, d.view().rows, d.view().cols);
-  const detail::MatrixView<T> to[] = {dx.view(), dy.view(), dxa.view(), dya.view()};
-  detail::expects_outputs_apart<T>(name, {to[0], to[1], to[2], to[3]},
-                                   {in[0], in[1], in[2], in[3]});
-  out.loss = detail::augmented_on_views<T>(name, in, options, workspace, to);
-  dx.commit();
-  dy.commit();
-  dxa.commit();
-  dya.commit();
+  detail::into("augmented_geometric_consistency_with_gradient",
+               detail::AugmentedConsistencyLoss{options}, workspace, out, x, y, x_augmented,
+               y_augmented);
 }
 
 template <class X, class Y, class Xa, class Ya>
@@ -179,11 +170,19 @@ template <class X, class Y, class Xa, class Ya>
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
     const GeometricConsistencyOptions& options = {}) {
-  core::Workspace workspace;
-  AugmentedConsistencyGradient<RowMatrix<typename X::Scalar>> out;
-  augmented_geometric_consistency_with_gradient(x, y, x_augmented, y_augmented, options, workspace,
-                                                out);
-  return out;
+  return detail::by_value<AugmentedConsistencyGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        augmented_geometric_consistency_with_gradient(x, y, x_augmented, y_augmented, options,
+                                                      workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_GEOMETRIC_CONSISTENCY(T)                                             \
+  LossResult run(const ConsistencyLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                 const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_GEOMETRIC_CONSISTENCY)
+}  // namespace spheremix::losses::detail

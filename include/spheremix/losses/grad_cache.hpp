@@ -28,7 +28,7 @@ template <class T, class Forward>
   core::expects(n >= 1 && chunk >= 1, "encode_in_chunks", "n is ", n, " and chunk ", chunk);
   RowMatrix<T> all;
   for (Index first = 0; first < n; first += chunk) {
-    const Index count = std::min(chunk, n - first);
+    const Index count = (std::min)(chunk, n - first);
     const RowMatrix<T> rows = forward(first, count);
     core::expects(rows.rows() == count && (first == 0 || rows.cols() == all.cols()),
                   "encode_in_chunks", "forward gave ", rows.rows(), " x ", rows.cols(), " for ",
@@ -44,7 +44,7 @@ template <class G, class Backward>
 void backward_in_chunks(const Eigen::MatrixBase<G>& gradient, Index chunk, Backward&& backward) {
   core::expects(chunk >= 1, "backward_in_chunks", "chunk is ", chunk);
   for (Index first = 0; first < gradient.rows(); first += chunk) {
-    const Index count = std::min(chunk, gradient.rows() - first);
+    const Index count = (std::min)(chunk, gradient.rows() - first);
     backward(first, count, gradient.derived().middleRows(first, count));
   }
 }

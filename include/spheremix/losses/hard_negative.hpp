@@ -38,12 +38,24 @@ struct HardNegativeOptions {
 
 namespace detail {
 
-struct HardNegativeLoss {
+template <class T>
+struct HardNegativeArrays {
+  Stacked<T> stacked;
+  LineResults lines;
+
+  HardNegativeArrays(MatrixView<const T> x, MatrixView<const T> y, bool gradients,
+                     Workspace::Frame& frame)
+      : stacked(x, y, gradients, frame), lines(2 * x.rows, frame) {}
+};
+
+struct HardNegativeLoss : OfTwoBatches {
   const HardNegativeOptions& options;
 
   template <class T>
-  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& to) const {
+    const MatrixView<const T> x = in[0], y = in[1];
+    const pairwise::PairGradients<T> out{to[0], to[1]};
     const HardNegativeOptions& o = options;
     expects_temperature<T>(function, "temperature", o.temperature);
     core::expects(o.beta >= 0 && std::isfinite(o.beta), function, "beta is ", o.beta,
@@ -52,16 +64,15 @@ struct HardNegativeLoss {
                   ", outside [0, 1)");
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
-    const std::size_t each = Workspace::bytes_for<double>(std::size_t(m));
     const auto plan =
         pairwise::make_row_plan<T>(function, m, m, x.cols, 2, false, o.memory_budget,
-                                   2 * each + Stacked<T>::bytes(n, x.cols, gradients));
+                                   core::bytes_of<HardNegativeArrays<T>>(x, y, gradients));
     const double sharpest = o.temperature / (1 + o.beta);
     if (!computable(x, x, sharpest) || !computable(y, y, sharpest)) return nan_result(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const Stacked<T> stacked(x, y, gradients, frame);
-    double* const loss = frame.take<double>(std::size_t(m));
-    double* const moment = frame.take<double>(std::size_t(m));
+    const HardNegativeArrays<T> arrays(x, y, gradients, frame);
+    const Stacked<T>& stacked = arrays.stacked;
+    double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
     const T scale = T(1 / o.temperature), hard = T((1 + o.beta) / o.temperature),
             soft = T(o.beta / o.temperature);
     const double count = double(m - 2), line = 1 / double(m);
@@ -120,28 +131,35 @@ struct HardNegativeLoss {
 template <class X, class Y>
 [[nodiscard]] double hard_negative(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                    const HardNegativeOptions& options = {}) {
-  return detail::two_views_value("hard_negative", x, y, detail::HardNegativeLoss{options}).loss;
+  return detail::value("hard_negative", detail::HardNegativeLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void hard_negative_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const HardNegativeOptions& options, core::Workspace& workspace,
                                  Out& out) {
-  out.log_temperature =
-      detail::two_views_gradient("hard_negative_with_gradient", x, y,
-                                 detail::HardNegativeLoss{options}, workspace, out)
-          .log_temperature;
+  detail::into("hard_negative_with_gradient", detail::HardNegativeLoss{{}, options}, workspace, out,
+               x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> hard_negative_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const HardNegativeOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  hard_negative_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto hard_negative_with_gradient(const Eigen::MatrixBase<X>& x,
+                                               const Eigen::MatrixBase<Y>& y,
+                                               const HardNegativeOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        hard_negative_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_HARD_NEGATIVE(T)                                                          \
+  ContrastResult run(const HardNegativeLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_HARD_NEGATIVE)
+}  // namespace spheremix::losses::detail

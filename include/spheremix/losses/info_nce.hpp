@@ -28,9 +28,7 @@ struct InfoNceOptions {
 template <class X, class Y>
 [[nodiscard]] double info_nce(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               const InfoNceOptions& options = {}) {
-  core::Workspace workspace;
-  return detail::pair_loss<false>("info_nce", x, y, options.temperature, options.memory_budget,
-                                  workspace);
+  return detail::value("info_nce", detail::PairLoss<false>(options), x, y).loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
@@ -38,18 +36,15 @@ template <class X, class Y>
 template <class X, class Y, class Out>
 void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const InfoNceOptions& options, core::Workspace& workspace, Out& out) {
-  detail::pair_loss_with_gradient<false>("info_nce_with_gradient", x, y, options.temperature,
-                                         options.memory_budget, workspace, out);
+  detail::into("info_nce_with_gradient", detail::PairLoss<false>(options), workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> info_nce_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const InfoNceOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  info_nce_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto info_nce_with_gradient(const Eigen::MatrixBase<X>& x,
+                                          const Eigen::MatrixBase<Y>& y,
+                                          const InfoNceOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { info_nce_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses

@@ -16,9 +16,9 @@ template <class X, class Y>
 [[nodiscard]] double info_nce_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                    const InfoNceOptions& options = {}) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  core::Workspace workspace;
-  return detail::pair_loss<false, pairwise::Bf16Products>(
-      "info_nce_bf16", x, y, options.temperature, options.memory_budget, workspace);
+  return detail::value("info_nce_bf16", detail::PairLoss<false, pairwise::Bf16Products>(options), x,
+                       y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
@@ -28,19 +28,18 @@ void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
                                  const InfoNceOptions& options, core::Workspace& workspace,
                                  Out& out) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  detail::pair_loss_with_gradient<false, pairwise::Bf16Products>(
-      "info_nce_bf16_with_gradient", x, y, options.temperature, options.memory_budget, workspace,
-      out);
+  detail::into("info_nce_bf16_with_gradient",
+               detail::PairLoss<false, pairwise::Bf16Products>(options), workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<float>> info_nce_bf16_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const InfoNceOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<float>> out;
-  info_nce_bf16_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x,
+                                               const Eigen::MatrixBase<Y>& y,
+                                               const InfoNceOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        info_nce_bf16_with_gradient(x, y, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -35,30 +35,27 @@ struct LMixOptions {
 template <class X, class Y, class L>
 [[nodiscard]] double l_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                            const L& lambda, const LMixOptions& options = {}) {
-  return detail::mix_value("l_mix", x, y, lambda,
-                           detail::SideLoss{"l_mix", options, false, true, VlTargets::identity});
+  return detail::mix_value("l_mix", detail::SideLoss{options, false, true}, x, y, lambda);
 }
 
-/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an allocation
-/// once `workspace` and `out` have their sizes.
+/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class L, class Out>
 void l_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                          const L& lambda, const LMixOptions& options, core::Workspace& workspace,
                          Out& out) {
-  constexpr auto* name = "l_mix_with_gradient";
-  const detail::SideLoss run{name, options, false, true, VlTargets::identity};
-  out.log_temperature =
-      detail::mix_gradient(name, x, y, lambda, run, workspace, out).log_temperature;
+  detail::mix_into("l_mix_with_gradient", detail::SideLoss{options, false, true}, workspace, out, x,
+                   y, lambda);
 }
 
 template <class X, class Y, class L>
 [[nodiscard]] auto l_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                        const L& lambda, const LMixOptions& options = {}) {
   using T = typename X::Scalar;
-  core::Workspace workspace;
-  MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  l_mix_with_gradient(x, y, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        l_mix_with_gradient(x, y, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -39,12 +39,12 @@ namespace detail {
 
 /// m2_mix as mix_entry runs it.
 struct M2Loss {
-  const char* function;
   const M2MixOptions& options;
 
   template <class T>
-  MixResult operator()(MatrixView<const T> x, MatrixView<const T> y, RowParameter<T> lambda,
-                       Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  MixResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                       RowParameter<T> lambda, Workspace& workspace,
+                       const pairwise::PairGradients<T>& out) const {
     expects_temperature<T>(function, "temperature", options.temperature);
     const M2Call<T> call{function,
                          x,
@@ -54,11 +54,11 @@ struct M2Loss {
                          options.reduction == Reduction::sum ? 1.0 : 0.5,
                          options.negatives};
     const bool gradients = out.dx.data != nullptr;
-    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
-    const auto plan = m2_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
+    const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
     if (!computable(x, y, options.temperature)) return not_a_number(out);
-    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
-    MixResult result{zeros(frame, x.rows)};
+    Workspace::Frame frame = workspace.frame(plan.bytes);
+    MixResult result{LambdaSlopes(x.rows, frame).each};
     const ContrastResult one = run_m2(call, plan, frame, out, result.lambda);
     result.loss = one.loss;
     result.log_temperature = one.log_temperature;
@@ -72,19 +72,16 @@ struct M2Loss {
 template <class X, class Y, class L>
 [[nodiscard]] double m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const L& lambda, const M2MixOptions& options = {}) {
-  return detail::mix_value("m2_mix", x, y, lambda, detail::M2Loss{"m2_mix", options});
+  return detail::mix_value("m2_mix", detail::M2Loss{options}, x, y, lambda);
 }
 
-/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an allocation
-/// once `workspace` and `out` have their sizes.
+/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class L, class Out>
 void m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const L& lambda, const M2MixOptions& options, core::Workspace& workspace,
                           Out& out) {
-  constexpr auto* name = "m2_mix_with_gradient";
-  const auto result =
-      detail::mix_gradient(name, x, y, lambda, detail::M2Loss{name, options}, workspace, out);
-  out.log_temperature = result.log_temperature;
+  detail::mix_into("m2_mix_with_gradient", detail::M2Loss{options}, workspace, out, x, y, lambda);
 }
 
 template <class X, class Y, class L>
@@ -92,10 +89,18 @@ template <class X, class Y, class L>
                                         const Eigen::MatrixBase<Y>& y, const L& lambda,
                                         const M2MixOptions& options = {}) {
   using T = typename X::Scalar;
-  core::Workspace workspace;
-  MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  m2_mix_with_gradient(x, y, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        m2_mix_with_gradient(x, y, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_M2_MIX(T)                                                                 \
+  Mixing<T, M2Loss>::Result run(const Mixing<T, M2Loss>&, const char*, const Inputs<T, 2>&, \
+                                Workspace&, const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_M2_MIX)
+}  // namespace spheremix::losses::detail

@@ -25,27 +25,54 @@ inline constexpr double kSharedNearest = 0.02,
 inline constexpr Index kSharedRows = 64;        ///< fewer rows are not worth it
 inline constexpr double kSharedUnit = 4;        ///< eps that |x|^2 may be away from 1
 
-/// Bytes of the arrays with a number a row.
+/// The arrays with a number a row.
 template <class T>
-std::size_t shared_row_bytes(Index n) {
-  const auto rows = std::size_t(n);
-  return Workspace::bytes_for<math::Arc<T>>(rows) + 2 * Workspace::bytes_for<T>(rows) +
-         pairwise::kMixLines * (3 * Workspace::bytes_for<T>(rows)) +
-         pairwise::kMixLines * (2 * Workspace::bytes_for<double>(rows)) +
-         Workspace::bytes_for<T>(rows) + 2 * Workspace::bytes_for<Index>(rows) +
-         Workspace::bytes_for<ColumnLine<T>>(rows) + 2 * Workspace::bytes_for<double>(rows);
-}
+struct SharedRows {
+  math::Arc<T>* arc;
+  T *a, *b;  ///< slerp weights of each pair
+  pairwise::MixLines<T> lines{};
+  T *shift[pairwise::kMixLines], *factor[pairwise::kMixLines];
+  double* special[pairwise::kMixLines];
+  Index *diagonal, *outside;
+  ColumnLine<T>* columns;
+  double *da, *db;
 
+  SharedRows(Index n, Workspace::Frame& frame) {
+    const auto take = [&]<class U>(U*& array) { array = frame.take<U>(std::size_t(n)); };
+    take(arc);
+    take(a);
+    take(b);
+    take(lines.positive);
+    for (int k = 0; k < pairwise::kMixLines; ++k) {
+      take(lines.top[k]);
+      take(lines.sum[k]);
+      take(shift[k]);
+      take(factor[k]);
+      take(special[k]);
+    }
+    take(diagonal);
+    take(outside);
+    take(columns);
+    take(da);
+    take(db);
+  }
+};
+
+/// All that this route takes.
 template <class T>
-std::size_t shared_bytes(const pairwise::MixPlan& plan) {
-  return shared_row_bytes<T>(plan.n) + pairwise::mix_bytes<T>(plan);
-}
+struct SharedArrays {
+  SharedRows<T> rows;
+  pairwise::MixMemory<T> tables;
+
+  SharedArrays(const pairwise::MixPlan& plan, Workspace::Frame& frame)
+      : rows(plan.n, frame), tables(plan, frame) {}
+};
 
 /// How a batch of n pairs takes this route in `budget` bytes; nothing where it cannot.
 template <class T>
 std::optional<pairwise::MixPlan> shared_plan(Index n, std::size_t budget) {
   if (n < kSharedRows) return {};
-  return pairwise::make_mix_plan<T>(n, less(budget, shared_row_bytes<T>(n)));
+  return pairwise::make_mix_plan<T>(n, core::budget_left(budget, core::bytes_of<SharedRows<T>>(n)));
 }
 
 template <class T>
@@ -83,31 +110,15 @@ bool run_shared(const M2Call<T>& call, double temperature, const pairwise::MixPl
   using namespace pairwise;
   const MatrixView<const T> v = call.x, t = call.y;
   const Index n = v.rows, d = v.cols;
-  const auto rows = std::size_t(n);
-  auto* const arc = frame.take<math::Arc<T>>(rows);
-  T* const a = frame.take<T>(rows);
-  T* const b = frame.take<T>(rows);
-  if (!mix_weights(v, t, call.lambda, arc, a, b)) return false;
-
-  MixLines<T> lines{};
-  lines.positive = frame.take<T>(rows);
-  T *shift[kMixLines], *factor[kMixLines];
-  double* special[kMixLines];
-  for (int k = 0; k < kMixLines; ++k) {
-    lines.top[k] = frame.take<T>(rows);
-    lines.sum[k] = frame.take<double>(rows);
-    shift[k] = frame.take<T>(rows);
-    factor[k] = frame.take<T>(rows);
-    special[k] = frame.take<double>(rows);
-  }
-  auto* const diagonal = frame.take<Index>(rows);
-  auto* const outside = frame.take<Index>(rows);
-  auto* const columns = frame.take<ColumnLine<T>>(rows);
-  double* const da = frame.take<double>(rows);
-  double* const db = frame.take<double>(rows);
+  const SharedArrays<T> arrays(plan, frame);
+  const auto& [arcs, a, b, lines, shift, factor, special, diagonal, outside, columns, slope_a,
+               slope_b] = arrays.rows;
+  const math::Arc<T>* const arc = arcs;
+  double *const da = slope_a, *const db = slope_b;
+  if (!mix_weights(v, t, call.lambda, arcs, a, b)) return false;
   for (Index i = 0; i < n; ++i) diagonal[i] = i, outside[i] = kOutside;
 
-  MixSweeps<T> sweeps(v, t, a, b, plan, frame);
+  MixSweeps<T> sweeps(v, t, a, b, plan, arrays.tables);
   const T scale = T(1 / temperature), mix_scale = T(1 / call.temperature);
   sweeps.statistics(scale, mix_scale, lines);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "spheremix/losses/mixing.hpp"
+#include "spheremix/losses/row_outputs.hpp"
 
 namespace spheremix::losses {
 
@@ -36,26 +37,34 @@ Index m2_keys(const M2Call<T>& call) {
   return (call.negatives == Negatives::append ? 2 : 1) * call.x.rows;
 }
 
-/// Bytes of m2's own arrays: keys, their gradients, positives.
 template <class T>
-std::size_t m2_bytes(const M2Call<T>& call, bool gradients) {
-  const std::size_t n = std::size_t(call.x.rows), d = std::size_t(call.x.cols);
-  const std::size_t keys = std::size_t(m2_keys(call));
-  std::size_t bytes = Workspace::bytes_for<T>(keys * d) + Workspace::bytes_for<Index>(2 * n) +
-                      Workspace::bytes_for<T>(n) +
-                      contrast_bytes<T>(Index(n), Index(keys), 2, false, gradients);
-  if (gradients)
-    bytes += Workspace::bytes_for<T>(keys * d) + Workspace::bytes_for<double>(n) +
-             Workspace::bytes_for<T>(n);
-  return bytes;
-}
+struct M2Arrays {
+  MatrixView<T> key, dkey{};  ///< the mixtures come last
+  Index* special;             ///< two a row: its positive, its own mixture
+  T *positive, *scratch = nullptr;
+  double* pair_gradient = nullptr;
+  ContrastArrays<T> contrast;
 
+  M2Arrays(const M2Call<T>& call, bool gradients, Workspace::Frame& frame)
+      : key(take_rows<T>(frame, m2_keys(call), call.x.cols)),
+        special(frame.take<Index>(std::size_t(2 * call.x.rows))),
+        positive(frame.take<T>(std::size_t(call.x.rows))),
+        contrast(call.x.rows, m2_keys(call), 2, false, gradients, frame) {
+    if (!gradients) return;
+    dkey = take_rows<T>(frame, m2_keys(call), call.x.cols);
+    pair_gradient = frame.take<double>(std::size_t(call.x.rows));
+    scratch = frame.take<T>(std::size_t(call.x.rows));
+  }
+};
+
+/// other_bytes: of the budget, what the caller needs itself.
 template <class T>
-pairwise::Plan<T> m2_plan(const M2Call<T>& call, bool gradients, std::size_t budget) {
+pairwise::Plan<T> m2_plan(const M2Call<T>& call, bool gradients, std::size_t budget,
+                          std::size_t other_bytes) {
   using Policy = math::SoftmaxPair<T, true, false>;
   return pairwise::make_plan<T>(call.function, call.x.rows, m2_keys(call), call.x.cols,
                                 pairwise::keep_for<Policy>(gradients), budget,
-                                m2_bytes(call, gradients));
+                                other_bytes + core::bytes_of<M2Arrays<T>>(call, gradients));
 }
 
 /// Value, and with out.dx gradients; dL/dlambda of each row is added to out_lambda.
@@ -68,23 +77,12 @@ ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Work
                       const pairwise::PairGradients<T>& out, double* out_lambda) {
   const Index n = call.x.rows, d = call.x.cols, keys = m2_keys(call);
   const bool gradients = out.dx.data != nullptr, append = call.negatives == Negatives::append;
-  const auto take = [&]<class U>(U*& array, Index count) {
-    array = frame.take<U>(std::size_t(count));
-  };
-  T *key_data, *gradient_data = nullptr, *positive, *scratch = nullptr;
-  double* pair_gradient = nullptr;
-  Index* special;
-  take(key_data, keys * d);
-  take(special, 2 * n);
-  take(positive, n);
-  if (gradients) {
-    take(gradient_data, keys * d);
-    take(pair_gradient, n);
-    take(scratch, n);
-    std::fill(pair_gradient, pair_gradient + n, 0.0);
-  }
-  const MatrixView<T> key{key_data, keys, d, d}, mixed = key.middle_rows(keys - n, n);
-  const MatrixView<T> dkey{gradient_data, keys, d, d};
+  const M2Arrays<T> arrays(call, gradients, frame);
+  T *const positive = arrays.positive, *const scratch = arrays.scratch;
+  double* const pair_gradient = arrays.pair_gradient;
+  Index* const special = arrays.special;
+  if (gradients) std::fill(pair_gradient, pair_gradient + n, 0.0);
+  const MatrixView<T> key = arrays.key, mixed = key.middle_rows(keys - n, n), dkey = arrays.dkey;
   mix_rows<T>(call.function, call.x, call.y, call.lambda, mixed);
   for (Index i = 0; i < n; ++i) {
     special[2 * i] = pairwise::kOutside;  // the positive
@@ -109,7 +107,7 @@ ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Work
         for (Index i = 0; i < n; ++i) std::fill(dkey.row(i), dkey.row(i) + d, T(0));
     }
     Workspace::Frame rest = frame;
-    const ContrastResult one = run_contrast<T, false>(contrast, plan, rest, to);
+    const ContrastResult one = run_contrast<T, false>(contrast, arrays.contrast, plan, rest, to);
     result.loss += one.loss;
     result.log_temperature += one.log_temperature;
     if (!gradients) continue;

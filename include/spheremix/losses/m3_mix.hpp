@@ -84,17 +84,17 @@ MixResult run_m3(const char* function, MatrixView<const T> x, MatrixView<const T
   const SideCall<T> v = side(x, y, lambda.v, options.weight_v, false),
                     l = side(y, x, lambda.l, options.weight_l, false),
                     vl = side(x, y, lambda.vl, options.weight_vl, true);
-  const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(4 * n));
-  const std::size_t budget = less(options.memory_budget, lambda_bytes);
-  const auto m2_cut = m2_plan(m2, gradients, budget);
-  const auto side_cut = side_plan(v, gradients, budget),
-             both_cut = side_plan(vl, gradients, budget);
-  if (!computable(x, y, std::min(options.temperature, options.mix_temperature)))
+  const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(4 * n);
+  const std::size_t budget = options.memory_budget;
+  const auto m2_cut = m2_plan(m2, gradients, budget, lambda_bytes);
+  const auto side_cut = side_plan(v, gradients, budget, lambda_bytes),
+             both_cut = side_plan(vl, gradients, budget, lambda_bytes);
+  if (!computable(x, y, (std::min)(options.temperature, options.mix_temperature)))
     return not_a_number(out);
 
   Workspace::Frame frame =
-      workspace.frame(lambda_bytes + std::max({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
-  MixResult result{zeros(frame, 4 * n)};
+      workspace.frame((std::max)({m2_cut.bytes, side_cut.bytes, both_cut.bytes}));
+  MixResult result{LambdaSlopes(4 * n, frame).each};
   bool started = false;
   const auto to = [&](bool exchange) {
     const bool add = std::exchange(started, true);
@@ -140,6 +140,36 @@ struct LambdaArguments {
   LambdaViews<T> views() const { return {m2.value(), v.value(), l.value(), vl.value()}; }
 };
 
+/// As entry.hpp runs it.
+template <class T>
+struct M3Loss : OfTwoBatches {
+  const M3MixOptions& options;
+  LambdaViews<T> lambda;
+
+  struct Result : MixResult {
+    const char* function;
+    Index n;
+
+    template <class Out>
+    void put(Out& out) const {
+      MixResult::put(out);
+      const auto part = [&](Index k) {
+        return MixResult::lambda ? MixResult::lambda + k * n : nullptr;
+      };
+      put_lambda_gradient(function, part(0), n, out.lambda.m2);
+      put_lambda_gradient(function, part(1), n, out.lambda.v);
+      put_lambda_gradient(function, part(2), n, out.lambda.l);
+      put_lambda_gradient(function, part(3), n, out.lambda.vl);
+    }
+  };
+
+  Result operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                    const Outputs<T, 2>& out) const {
+    return {run_m3<T>(function, in[0], in[1], lambda, options, workspace, {out[0], out[1]}),
+            function, in[0].rows};
+  }
+};
+
 }  // namespace detail
 
 /// The loss, in nats, without CLIP.
@@ -148,12 +178,8 @@ template <class X, class Y, class... L>
                             const MixLambdas<L...>& lambda, const M3MixOptions& options = {}) {
   using T = typename X::Scalar;
   detail::expects_pairs("m3_mix", x, y);
-  const core::InputRows<T> rows_x(x), rows_y(y);
   const detail::LambdaArguments<T, MixLambdas<L...>> weights("m3_mix", lambda, x.rows());
-  core::Workspace workspace;
-  return detail::run_m3<T>("m3_mix", rows_x.view(), rows_y.view(), weights.views(), options,
-                           workspace, {})
-      .loss;
+  return detail::value("m3_mix", detail::M3Loss<T>{{}, options, weights.views()}, x, y).loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of TwoTemperatureGradient, out.lambda
@@ -166,22 +192,8 @@ void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
   using T = typename X::Scalar;
   constexpr auto* name = "m3_mix_with_gradient";
   detail::expects_pairs(name, x, y);
-  const Index n = x.rows();
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  const detail::LambdaArguments<T, MixLambdas<L...>> weights(name, lambda, n);
-  detail::GradientRows<T, decltype(out.x), decltype(out.y)> rows(name, out.x, out.y, rows_x.view(),
-                                                                 rows_y.view());
-  const auto result = detail::run_m3<T>(name, rows_x.view(), rows_y.view(), weights.views(),
-                                        options, workspace, {rows.x.view(), rows.y.view()});
-  rows.commit();
-  out.loss = result.loss;
-  const auto part = [&](Index k) { return result.lambda ? result.lambda + k * n : nullptr; };
-  detail::put_lambda_gradient(name, part(0), n, out.lambda.m2);
-  detail::put_lambda_gradient(name, part(1), n, out.lambda.v);
-  detail::put_lambda_gradient(name, part(2), n, out.lambda.l);
-  detail::put_lambda_gradient(name, part(3), n, out.lambda.vl);
-  out.log_temperature = result.log_temperature;
-  out.log_mix_temperature = result.log_mix_temperature;
+  const detail::LambdaArguments<T, MixLambdas<L...>> weights(name, lambda, x.rows());
+  detail::into(name, detail::M3Loss<T>{{}, options, weights.views()}, workspace, out, x, y);
 }
 
 template <class X, class Y, class... L>
@@ -190,10 +202,11 @@ template <class X, class Y, class... L>
                                         const MixLambdas<L...>& lambda,
                                         const M3MixOptions& options = {}) {
   using T = typename X::Scalar;
-  core::Workspace workspace;
-  TwoTemperatureGradient<RowMatrix<T>, MixLambdas<detail::LambdaGradient<T, L>...>> out;
-  m3_mix_with_gradient(x, y, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<
+      TwoTemperatureGradient<RowMatrix<T>, MixLambdas<detail::LambdaGradient<T, L>...>>>(
+      [&](auto& workspace, auto& out) {
+        m3_mix_with_gradient(x, y, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

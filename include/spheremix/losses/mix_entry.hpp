@@ -13,17 +13,24 @@ struct MixResult {
   double loss = 0;
   double log_temperature = 0;
   double log_mix_temperature = 0;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.log_temperature = log_temperature;
+    if constexpr (requires { out.log_mix_temperature; })
+      out.log_mix_temperature = log_mix_temperature;
+  }
 };
 
-inline double* zeros(Workspace::Frame& frame, Index n) {
-  double* const array = frame.take<double>(std::size_t(n));
-  std::fill(array, array + n, 0.0);
-  return array;
-}
+/// dL/dlambda of n rows, from 0.
+struct LambdaSlopes {
+  double* each;
 
-inline std::size_t less(std::size_t budget, std::size_t bytes) {
-  return budget > bytes ? budget - bytes : 0;
-}
+  LambdaSlopes(Index n, Workspace::Frame& frame) : each(frame.take<double>(std::size_t(n))) {
+    if (!frame.counts()) std::fill_n(each, n, 0.0);
+  }
+};
 
 /// The result where an input is not finite.
 template <class T>
@@ -32,46 +39,61 @@ MixResult not_a_number(const pairwise::PairGradients<T>& out) {
   return {nullptr, core::nan<double>, core::nan<double>, core::nan<double>};
 }
 
+/// Throws unless X and Y are pairs of rows: before lambda is looked at.
 template <class X, class Y>
 void expects_pairs(const char* function, const Eigen::MatrixBase<X>& x,
                    const Eigen::MatrixBase<Y>& y) {
-  static_assert(core::is_real<typename X::Scalar>, "spheremix: embeddings are float or double");
   core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
   core::expects(x.rows() >= 1, function, "X has no rows");
 }
 
-/// Value of run(x, y, lambda, workspace, no gradients).
-template <class X, class Y, class L, class Run>
-double mix_value(const char* function, const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                 const L& lambda, const Run& run) {
+/// A loss of X, Y and lambda as entry.hpp runs it. Loss:
+/// operator()(function, x, y, lambda, workspace, out) -> MixResult.
+template <class T, class Loss>
+struct Mixing : OfTwoBatches {
+  const Loss& loss;
+  RowParameter<T> lambda;
+
+  struct Result : MixResult {
+    const char* function;
+    Index n;
+
+    template <class Out>
+    void put(Out& out) const {
+      MixResult::put(out);
+      put_lambda_gradient(function, MixResult::lambda, n, out.lambda);
+    }
+  };
+
+  Result operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                    const Outputs<T, 2>& out) const {
+    return {
+        loss(function, in[0], in[1], lambda, workspace, pairwise::PairGradients<T>{out[0], out[1]}),
+        function, in[0].rows};
+  }
+};
+
+template <class Loss, class X, class Y, class L>
+double mix_value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>& x,
+                 const Eigen::MatrixBase<Y>& y, const L& lambda) {
   using T = typename X::Scalar;
+  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   expects_pairs(function, x, y);
-  const core::InputRows<T> rows_x(x), rows_y(y);
   const LambdaArgument<T, L> weights(function, "lambda", lambda, x.rows());
-  Workspace workspace;
-  return run.template operator()<T>(rows_x.view(), rows_y.view(), weights.value(), workspace, {})
-      .loss;
+  return value(function, Mixing<T, Loss>{{}, loss, weights.value()}, x, y).loss;
 }
 
-/// Loss, dX, dY and dL/dlambda of run into `out`.
-template <class X, class Y, class L, class Run, class Out>
-MixResult mix_gradient(const char* function, const Eigen::MatrixBase<X>& x,
-                       const Eigen::MatrixBase<Y>& y, const L& lambda, const Run& run,
-                       Workspace& workspace, Out& out) {
+/// Loss, dX, dY and dL/dlambda into `out`.
+template <class Loss, class Out, class X, class Y, class L>
+void mix_into(const char* function, const Loss& loss, Workspace& workspace, Out& out,
+              const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const L& lambda) {
   using T = typename X::Scalar;
+  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   static_assert(std::is_arithmetic_v<L> == std::is_arithmetic_v<decltype(out.lambda)>,
                 "spheremix: out.lambda is a number for one lambda and a vector for one a row");
   expects_pairs(function, x, y);
-  const core::InputRows<T> rows_x(x), rows_y(y);
   const LambdaArgument<T, L> weights(function, "lambda", lambda, x.rows());
-  GradientRows<T, decltype(out.x), decltype(out.y)> rows(function, out.x, out.y, rows_x.view(),
-                                                         rows_y.view());
-  const MixResult result = run.template operator()<T>(rows_x.view(), rows_y.view(), weights.value(),
-                                                      workspace, {rows.x.view(), rows.y.view()});
-  rows.commit();
-  out.loss = result.loss;
-  put_lambda_gradient(function, result.lambda, x.rows(), out.lambda);
-  return result;
+  into(function, Mixing<T, Loss>{{}, loss, weights.value()}, workspace, out, x, y);
 }
 
 }  // namespace spheremix::losses::detail

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "spheremix/losses/mixing.hpp"
+#include "spheremix/losses/mix_entry.hpp"
 #include "spheremix/metrics/sums.hpp"
 
 namespace spheremix::losses {
@@ -118,11 +118,11 @@ double mean_over_mixed(MatrixView<const T> z, Index k, const Labels& labels_of, 
   const double each = 1 / double(z.rows);
   return each * metrics::detail::sum_over_rows(z.rows, [&](Index i) {
            Index small_labels[8];
-           double small[16];
+           double few[16];
            std::vector<Index> more_labels(std::size_t(k > 8 ? k : 0));
            std::vector<double> more(std::size_t(k > 8 ? 2 * k : 0));
            Index* const label = k > 8 ? more_labels.data() : small_labels;
-           double* const weight = k > 8 ? more.data() : small;
+           double* const weight = k > 8 ? more.data() : few;
            double* const gradient = weight + k;
            T* const to = dz.data ? dz.row(i) : nullptr;
            for (Index c = 0; c < k; ++c) gradient[c] = 0;
@@ -188,9 +188,8 @@ void two_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logit
   const LambdaArgument<T, L> weights(function, "lambda", lambda, logits.rows());
   core::OutputRows dz(function, "out.logits", out.logits, logits.rows(), logits.cols());
   core::expects_apart(function, dz.view(), z.view());
-  const std::size_t n = std::size_t(logits.rows());
-  Workspace::Frame frame = workspace.frame(Workspace::bytes_for<double>(n));
-  double* const each = frame.take<double>(n);
+  Workspace::Frame frame = workspace.frame(core::bytes_of<LambdaSlopes>(logits.rows()));
+  double* const each = LambdaSlopes(logits.rows(), frame).each;
   out.loss = mean_over_mixed<T>(z.view(), 2, two_labels<T>(a, b, weights.value()), row, dz.view(),
                                 [each](Index i, Index count, const double* g) {
                                   each[i] =

@@ -104,7 +104,7 @@ void over_row_chunks(Index n, Index d, const Body& body) {
   constexpr Index chunk = 64;
   core::parallel_for(
       (n + chunk - 1) / chunk, n * d < 50000 ? 1 : core::max_threads(),
-      [&](Index part, int) { body(part * chunk, std::min(chunk, n - part * chunk)); });
+      [&](Index part, int) { body(part * chunk, (std::min)(chunk, n - part * chunk)); });
 }
 
 /// out_i = mix of a_i and b_i. b and out may be one place.

@@ -70,10 +70,10 @@ template <class Z, class L>
                                                      const std::vector<Index>& a,
                                                      const std::vector<Index>& b, const L& lambda) {
   using T = typename Z::Scalar;
-  core::Workspace workspace;
-  MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  mixup_cross_entropy_with_gradient(logits, a, b, lambda, workspace, out);
-  return out;
+  return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        mixup_cross_entropy_with_gradient(logits, a, b, lambda, workspace, out);
+      });
 }
 
 /// The loss against k labels a row.
@@ -100,10 +100,10 @@ template <class Z, class W>
 [[nodiscard]] auto mixup_cross_entropy_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                                        const LabelMatrix& labels,
                                                        const Eigen::MatrixBase<W>& weights) {
-  core::Workspace workspace;
-  LogitGradient<RowMatrix<typename Z::Scalar>> out;
-  mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out);
-  return out;
+  return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -24,26 +24,38 @@ struct NtXentOptions {
 
 namespace detail {
 
-struct NtXentLoss {
+template <class T>
+struct NtXentArrays {
+  Stacked<T> stacked;
+  Index* special;
+  ContrastArrays<T> contrast;
+
+  NtXentArrays(MatrixView<const T> x, MatrixView<const T> y, bool gradients,
+               Workspace::Frame& frame)
+      : stacked(x, y, gradients, frame),
+        special(frame.take<Index>(std::size_t(4 * x.rows))),
+        contrast(2 * x.rows, 2 * x.rows, 2, false, gradients, frame) {}
+};
+
+struct NtXentLoss : OfTwoBatches {
   const NtXentOptions& options;
 
   template <class T>
-  ContrastResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                            Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                            const Outputs<T, 2>& to) const {
+    const MatrixView<const T> x = in[0], y = in[1];
+    const pairwise::PairGradients<T> out{to[0], to[1]};
     expects_temperature<T>(function, "temperature", options.temperature);
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
-    const std::size_t other = contrast_bytes<T>(m, m, 2, false, gradients) +
-                              Workspace::bytes_for<Index>(std::size_t(2 * m)) +
-                              Stacked<T>::bytes(n, x.cols, gradients);
     const auto plan = pairwise::make_plan<T>(
         function, m, m, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, false>>(gradients),
-        options.memory_budget, other);
+        options.memory_budget, core::bytes_of<NtXentArrays<T>>(x, y, gradients));
     if (!computable(x, x, options.temperature) || !computable(y, y, options.temperature))
       return nan_result(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const Stacked<T> stacked(x, y, gradients, frame);
-    Index* const special = frame.take<Index>(std::size_t(2 * m));
+    const NtXentArrays<T> arrays(x, y, gradients, frame);
+    const auto& [stacked, special, memory] = arrays;
     for (Index i = 0; i < m; ++i) {
       special[2 * i] = other_view(i, n);
       special[2 * i + 1] = i;  // masked: takes no part
@@ -51,7 +63,7 @@ struct NtXentLoss {
     Contrast<T> contrast{stacked.rows, stacked.rows, options.temperature, 1.0, 2, special};
     contrast.masked = 1;
     const ContrastResult result =
-        run_contrast<T, false>(contrast, plan, frame, stacked.gradients());
+        run_contrast<T, false>(contrast, memory, plan, frame, stacked.gradients());
     if (gradients) stacked.unstack(out);
     return {result.loss, result.log_temperature, nullptr};
   }
@@ -63,26 +75,31 @@ struct NtXentLoss {
 template <class X, class Y>
 [[nodiscard]] double nt_xent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const NtXentOptions& options = {}) {
-  return detail::two_views_value("nt_xent", x, y, detail::NtXentLoss{options}).loss;
+  return detail::value("nt_xent", detail::NtXentLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient).
+/// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void nt_xent_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                            const NtXentOptions& options, core::Workspace& workspace, Out& out) {
-  out.log_temperature = detail::two_views_gradient("nt_xent_with_gradient", x, y,
-                                                   detail::NtXentLoss{options}, workspace, out)
-                            .log_temperature;
+  detail::into("nt_xent_with_gradient", detail::NtXentLoss{{}, options}, workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] ContrastiveGradient<RowMatrix<typename X::Scalar>> nt_xent_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const NtXentOptions& options = {}) {
-  core::Workspace workspace;
-  ContrastiveGradient<RowMatrix<typename X::Scalar>> out;
-  nt_xent_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto nt_xent_with_gradient(const Eigen::MatrixBase<X>& x,
+                                         const Eigen::MatrixBase<Y>& y,
+                                         const NtXentOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { nt_xent_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_NT_XENT(T)                                                          \
+  ContrastResult run(const NtXentLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                     const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_NT_XENT)
+}  // namespace spheremix::losses::detail

@@ -55,20 +55,17 @@ struct RemixRows {
   LabelOrder order;
   Index *lefts, *ends;
 
-  static std::size_t bytes(Index n) {
-    return LabelOrder::bytes(n) + 2 * Workspace::bytes_for<Index>(std::size_t(n));
-  }
-
   RemixRows(const LabelView& labels, const SupRemixOptions& o, Workspace::Frame& frame)
       : order(labels, o.label_tolerance, frame),
         lefts(frame.take<Index>(std::size_t(order.n))),
         ends(frame.take<Index>(std::size_t(order.n))) {
+    if (frame.counts()) return;
     Index low = 0, high = 0;
     for (Index i = 0; i < order.n; ++i) {
       while (!(order.label[low] > order.label[i] - o.window)) ++low;
       while (high < order.n && order.label[high] < order.label[i] + o.window) ++high;
-      lefts[i] = o.mix_positives ? std::min(low, order.first[i]) : order.first[i];
-      ends[i] = o.mix_positives ? std::max(high, order.last[i]) : order.last[i];
+      lefts[i] = o.mix_positives ? (std::min)(low, order.first[i]) : order.first[i];
+      ends[i] = o.mix_positives ? (std::max)(high, order.last[i]) : order.last[i];
     }
   }
   Index left(Index i) const { return lefts[i]; }
@@ -80,14 +77,30 @@ struct RemixRows {
   }
 };
 
+/// S, the rows' order and, with gradients, dL/dS as the anchor's and as the keys'.
+struct DenseRemixArrays {
+  MatrixView<double> s;
+  RemixRows rows;
+  MatrixView<double> to_anchor{}, to_key{};
+
+  DenseRemixArrays(const LabelView& labels, const SupRemixOptions& o, bool gradients,
+                   Workspace::Frame& frame)
+      : s(take_rows<double>(frame, labels.size, labels.size)), rows(labels, o, frame) {
+    if (!gradients) return;
+    for (MatrixView<double>* const g : {&to_anchor, &to_key}) {
+      *g = take_rows<double>(frame, labels.size, labels.size);
+      if (!frame.counts()) std::fill_n(g->data, labels.size * labels.size, 0.0);
+    }
+  }
+};
+
 template <class T>
 SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const LabelView& labels,
                              const RemixLambda<T>& lambda, const SupRemixOptions& o,
                              Workspace& workspace, MatrixView<T> dx) {
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
-  const std::size_t square = rows_bytes<double>(n, n);
-  const std::size_t needed = square * (gradients ? 3 : 1) + RemixRows::bytes(n);
+  const std::size_t needed = core::bytes_of<DenseRemixArrays>(labels, o, gradients);
   core::expects(needed <= o.memory_budget, function, "memory_budget is ", o.memory_budget,
                 " bytes, but renormalised mixtures of ", n, " rows need ", needed);
   if (!computable(x, x, o.temperature)) {
@@ -95,20 +108,14 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
     return {core::nan<double>, core::nan<double>, 0};
   }
   Workspace::Frame frame = workspace.frame(needed);
-  const auto s = take_rows<double>(frame, n, n);
-  const RemixRows rows(labels, o, frame);
+  const DenseRemixArrays arrays(labels, o, gradients, frame);
+  const MatrixView<double> s = arrays.s, to_anchor = arrays.to_anchor, to_key = arrays.to_key;
+  const RemixRows& rows = arrays.rows;
   const Index* const place = rows.order.place;
   const double* const label = rows.order.label;
   const auto row = [&](Index i) { return x.row(place[i]); };
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k <= i; ++k) s(i, k) = s(k, i) = row_product(row(i), row(k), d);
-  MatrixView<double> to_anchor{}, to_key{};  // dL/dS as the anchor's, and as the keys'
-  if (gradients) {
-    to_anchor = take_rows<double>(frame, n, n);
-    to_key = take_rows<double>(frame, n, n);
-    std::fill_n(to_anchor.data, n * n, 0.0);
-    std::fill_n(to_key.data, n * n, 0.0);
-  }
   SupervisedResult result;
   for (Index i = 0; i < n; ++i) result.skipped += rows.positives(i) == 0;
   const double line = 1 / double(n - result.skipped);
@@ -142,7 +149,7 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
     };
     double top = -core::infinity<double>, sum = 0, wanted = 0, mean = 0;
     each_term(
-        [&](double z, double, bool, double, Index, Index, double) { top = std::max(top, z); });
+        [&](double z, double, bool, double, Index, Index, double) { top = (std::max)(top, z); });
     each_term([&](double z, double w, bool positive, double, Index, Index, double) {
       const double e = w * std::exp(z - top);
       sum += e;

@@ -1,7 +1,5 @@
-// What the losses of several batches of rows share: outputs that must lie apart, and temporaries.
+// What the losses of several batches of rows share: results and temporaries.
 #pragma once
-
-#include <initializer_list>
 
 #include "spheremix/losses/contrastive.hpp"
 
@@ -17,16 +15,19 @@ struct PairGradient {
 
 namespace detail {
 
-/// Throws where an output shares memory with an input or with another output.
-template <class T>
-void expects_outputs_apart(const char* function, std::initializer_list<MatrixView<T>> outputs,
-                           std::initializer_list<MatrixView<const T>> inputs) {
-  for (auto a = outputs.begin(); a != outputs.end(); ++a) {
-    for (const auto& in : inputs) core::expects_apart(function, *a, in);
-    for (auto b = a + 1; b != outputs.end(); ++b)
-      core::expects(!core::overlap(*a, *b), function, "two outputs overlap");
+/// Of a loss without a temperature.
+struct LossResult {
+  double loss;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
   }
-}
+};
+
+}  // namespace detail
+
+namespace detail {
 
 /// rows x cols values of a frame.
 template <class T>
@@ -34,10 +35,13 @@ MatrixView<T> take_rows(Workspace::Frame& frame, Index rows, Index cols) {
   return {frame.take<T>(std::size_t(rows * cols)), rows, cols, cols};
 }
 
-template <class T>
-std::size_t rows_bytes(Index rows, Index cols) {
-  return Workspace::bytes_for<T>(std::size_t(rows * cols));
-}
+/// A loss and its part of dL/d ln(tau) for each of n lines.
+struct LineResults {
+  double *loss, *moment;
+
+  LineResults(Index n, Workspace::Frame& frame)
+      : loss(frame.take<double>(std::size_t(n))), moment(frame.take<double>(std::size_t(n))) {}
+};
 
 }  // namespace detail
 }  // namespace spheremix::losses

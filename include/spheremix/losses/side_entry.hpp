@@ -8,14 +8,14 @@ namespace spheremix::losses::detail {
 
 template <class Options>
 struct SideLoss {
-  const char* function;
   const Options& options;
   bool mix_x, mix_y;
-  VlTargets targets;
+  VlTargets targets = VlTargets::identity;  ///< where both sides are mixed
 
   template <class T>
-  MixResult operator()(MatrixView<const T> x, MatrixView<const T> y, RowParameter<T> lambda,
-                       Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  MixResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
+                       RowParameter<T> lambda, Workspace& workspace,
+                       const pairwise::PairGradients<T>& out) const {
     expects_temperature<T>(function, "temperature", options.temperature);
     expects_partners(function, options.partners, x.rows);
     // L-Mix is V-Mix with the modalities exchanged: the mixed side is always the table's rows.
@@ -31,11 +31,11 @@ struct SideLoss {
                            mix_x && mix_y,
                            targets};
     const bool gradients = out.dx.data != nullptr;
-    const std::size_t lambda_bytes = Workspace::bytes_for<double>(std::size_t(x.rows));
-    const auto plan = side_plan(call, gradients, less(options.memory_budget, lambda_bytes));
+    const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
+    const auto plan = side_plan(call, gradients, options.memory_budget, lambda_bytes);
     if (!computable(x, y, options.temperature)) return not_a_number(out);
-    Workspace::Frame frame = workspace.frame(plan.bytes + lambda_bytes);
-    MixResult result{zeros(frame, x.rows)};
+    Workspace::Frame frame = workspace.frame(plan.bytes);
+    MixResult result{LambdaSlopes(x.rows, frame).each};
     const pairwise::PairGradients<T> to =
         exchange ? pairwise::PairGradients<T>{out.dy, out.dx} : out;
     const ContrastResult one = run_side(call, plan, frame, to, result.lambda);
@@ -45,6 +45,8 @@ struct SideLoss {
   }
 };
 template <class Options>
-SideLoss(const char*, const Options&, bool, bool, VlTargets) -> SideLoss<Options>;
+SideLoss(const Options&, bool, bool) -> SideLoss<Options>;
+template <class Options>
+SideLoss(const Options&, bool, bool, VlTargets) -> SideLoss<Options>;
 
 }  // namespace spheremix::losses::detail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "spheremix/losses/mixing.hpp"
+#include "spheremix/losses/row_outputs.hpp"
 
 namespace spheremix::losses {
 
@@ -27,25 +28,6 @@ struct SideCall {
   VlTargets targets = VlTargets::identity;  ///< when both sides are mixed
 };
 
-/// Bytes of the arrays of one call without the sweeps' own: for each mixed side the mixture, the
-/// partners' rows and, with gradients, its gradient.
-template <class T>
-std::size_t side_bytes(const SideCall<T>& call, bool gradients) {
-  const std::size_t n = std::size_t(call.x.rows), d = std::size_t(call.x.cols);
-  const std::size_t sides = std::size_t(call.mix_x) + std::size_t(call.mix_y);
-  return sides * (gradients ? 3 : 2) * Workspace::bytes_for<T>(n * d) +
-         Workspace::bytes_for<Index>(2 * n) + 2 * Workspace::bytes_for<double>(2 * n) +
-         Workspace::bytes_for<T>(n) + contrast_bytes<T>(Index(n), Index(n), 2, true, gradients);
-}
-
-template <class T>
-pairwise::Plan<T> side_plan(const SideCall<T>& call, bool gradients, std::size_t budget) {
-  using Policy = math::SoftmaxPair<T, true, true>;
-  return pairwise::make_plan<T>(call.function, call.x.rows, call.x.rows, call.x.cols,
-                                pairwise::keep_for<Policy>(gradients), budget,
-                                side_bytes(call, gradients));
-}
-
 /// A side of the table: the rows themselves, or mixed with their partners'.
 template <class T>
 struct Side {
@@ -58,22 +40,54 @@ struct Side {
 };
 
 template <class T>
-Side<T> make_side(const SideCall<T>& call, MatrixView<const T> rows, bool is_mixed, bool gradients,
+Side<T> take_side(MatrixView<const T> rows, bool is_mixed, bool gradients,
                   Workspace::Frame& frame) {
   Side<T> side{rows};
   side.is_mixed = is_mixed;
   if (!is_mixed) return side;
-  const Index n = rows.rows, d = rows.cols;
-  const auto take = [&] { return MatrixView<T>{frame.take<T>(std::size_t(n * d)), n, d, d}; };
-  side.mixed = take();
-  side.partner = take();
-  if (gradients) side.gradient = take();
-  for (Index i = 0; i < n; ++i) {
-    const T* from = rows.row(partner_of(call.partners, n, i));
-    std::copy(from, from + d, side.partner.row(i));
-  }
-  mix_rows<T>(call.function, rows, side.partner, call.lambda, side.mixed);
+  side.mixed = take_rows<T>(frame, rows.rows, rows.cols);
+  side.partner = take_rows<T>(frame, rows.rows, rows.cols);
+  if (gradients) side.gradient = take_rows<T>(frame, rows.rows, rows.cols);
   return side;
+}
+
+/// The arrays of one call besides the sweeps' own.
+template <class T>
+struct SideArrays {
+  Side<T> x, y;
+  Index* special;                    ///< two a row: itself and its partner
+  double *target, *target_gradient;  ///< of each of them
+  T* scratch;
+  ContrastArrays<T> contrast;
+
+  SideArrays(const SideCall<T>& call, bool gradients, Workspace::Frame& frame)
+      : x(take_side(call.x, call.mix_x, gradients, frame)),
+        y(take_side(call.y, call.mix_y, gradients, frame)),
+        special(frame.take<Index>(std::size_t(2 * call.x.rows))),
+        target(frame.take<double>(std::size_t(2 * call.x.rows))),
+        target_gradient(frame.take<double>(std::size_t(2 * call.x.rows))),
+        scratch(frame.take<T>(std::size_t(call.x.rows))),
+        contrast(call.x.rows, call.x.rows, 2, true, gradients, frame) {}
+};
+
+/// other_bytes: of the budget, what the caller needs itself.
+template <class T>
+pairwise::Plan<T> side_plan(const SideCall<T>& call, bool gradients, std::size_t budget,
+                            std::size_t other_bytes) {
+  using Policy = math::SoftmaxPair<T, true, true>;
+  return pairwise::make_plan<T>(call.function, call.x.rows, call.x.rows, call.x.cols,
+                                pairwise::keep_for<Policy>(gradients), budget,
+                                other_bytes + core::bytes_of<SideArrays<T>>(call, gradients));
+}
+
+/// The mixtures of a mixed side.
+template <class T>
+void mix_side(const SideCall<T>& call, const Side<T>& side) {
+  if (!side.is_mixed) return;
+  const Index n = side.rows.rows, d = side.rows.cols;
+  for (Index i = 0; i < n; ++i)
+    std::copy_n(side.rows.row(partner_of(call.partners, n, i)), d, side.partner.row(i));
+  mix_rows<T>(call.function, side.rows, side.partner, call.lambda, side.mixed);
 }
 
 /// dL/d(rows) from dL/d(mixed): rows' own part in place, the partners' parts added in the order of
@@ -100,12 +114,10 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
                         double* out_lambda) {
   const Index n = call.x.rows;
   const bool gradients = out.dx.data != nullptr, both = call.mix_x && call.mix_y;
-  const Side<T> x = make_side(call, call.x, call.mix_x, gradients, frame);
-  const Side<T> y = make_side(call, call.y, call.mix_y, gradients, frame);
-  Index* special = frame.take<Index>(std::size_t(2 * n));
-  double* target = frame.take<double>(std::size_t(2 * n));
-  double* target_gradient = frame.take<double>(std::size_t(2 * n));
-  T* scratch = frame.take<T>(std::size_t(n));
+  const SideArrays<T> arrays(call, gradients, frame);
+  const auto& [x, y, special, target, target_gradient, scratch, memory] = arrays;
+  mix_side(call, x);
+  mix_side(call, y);
   std::fill(target_gradient, target_gradient + 2 * n, 0.0);
   for (Index i = 0; i < n; ++i) {
     const Index j = partner_of(call.partners, n, i);
@@ -122,7 +134,7 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
   if (gradients)
     to = {call.mix_x ? x.gradient : out.dx, call.mix_y ? y.gradient : out.dy,
           !call.mix_x && out.add_x, !call.mix_y && out.add_y};
-  const ContrastResult result = run_contrast<T, true>(contrast, plan, frame, to);
+  const ContrastResult result = run_contrast<T, true>(contrast, memory, plan, frame, to);
   if (!gradients) return result;
   pull_side_back(call, x, out.dx, out.add_x, scratch, out_lambda);
   pull_side_back(call, y, out.dy, out.add_y, scratch, out_lambda);

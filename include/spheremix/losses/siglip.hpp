@@ -37,29 +37,45 @@ namespace detail {
 
 struct SiglipResult {
   double loss, log_temperature, bias;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.log_temperature = log_temperature;
+    out.bias = bias;
+  }
 };
 
-struct SiglipLoss {
+struct SiglipArrays {
+  LineResults lines;
+  double* shift;  ///< of each row, its part of dL/dbias
+
+  SiglipArrays(Index n, Workspace::Frame& frame)
+      : lines(n, frame), shift(frame.take<double>(std::size_t(n))) {}
+};
+
+struct SiglipLoss : OfTwoBatches {
   const SiglipOptions& options;
 
   template <class T>
-  SiglipResult run(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                   Workspace& workspace, const pairwise::PairGradients<T>& out) const {
+  SiglipResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                          const Outputs<T, 2>& to) const {
+    const MatrixView<const T> x = in[0], y = in[1];
+    const pairwise::PairGradients<T> out{to[0], to[1]};
     expects_temperature<T>(function, "temperature", options.temperature);
     core::expects(std::isfinite(T(options.bias)), function, "bias is ", options.bias);
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows;
-    const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-    const auto plan = pairwise::make_row_plan<T>(function, n, n, x.cols, 1, false,
-                                                 options.memory_budget, 3 * each);
+    const auto plan = pairwise::make_row_plan<T>(
+        function, n, n, x.cols, 1, false, options.memory_budget, core::bytes_of<SiglipArrays>(n));
     if (!computable(x, y, options.temperature)) {
       const ContrastResult bad = nan_result(out);
       return {bad.loss, bad.loss, bad.loss};
     }
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    double* const loss = frame.take<double>(std::size_t(n));
-    double* const moment = frame.take<double>(std::size_t(n));
-    double* const shift = frame.take<double>(std::size_t(n));
+    const SiglipArrays arrays(n, frame);
+    double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+    double* const shift = arrays.shift;
     const T scale = T(1 / options.temperature), bias = T(options.bias);
     const T factor = T(1 / (double(n) * options.temperature));
     pairwise::row_sweep<T>(
@@ -84,12 +100,6 @@ struct SiglipLoss {
     }
     return result;
   }
-
-  template <class T>
-  SiglipResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
-                          Workspace& workspace, const pairwise::PairGradients<T>& out) const {
-    return run(function, x, y, workspace, out);
-  }
 };
 
 }  // namespace detail
@@ -98,33 +108,31 @@ struct SiglipLoss {
 template <class X, class Y>
 [[nodiscard]] double siglip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const SiglipOptions& options = {}) {
-  return detail::two_views_value(
-             "siglip", x, y,
-             [&](const char* function, auto a, auto b, auto& memory, auto out) {
-               const auto r = detail::SiglipLoss{options}(function, a, b, memory, out);
-               return detail::ContrastResult{r.loss, r.log_temperature, nullptr};
-             })
-      .loss;
+  return detail::value("siglip", detail::SiglipLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of SiglipGradient).
+/// Loss and gradients into `out` (any struct with the fields of SiglipGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const SiglipOptions& options, core::Workspace& workspace, Out& out) {
-  const auto result = detail::two_views_gradient("siglip_with_gradient", x, y,
-                                                 detail::SiglipLoss{options}, workspace, out);
-  out.log_temperature = result.log_temperature;
-  out.bias = result.bias;
+  detail::into("siglip_with_gradient", detail::SiglipLoss{{}, options}, workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] SiglipGradient<RowMatrix<typename X::Scalar>> siglip_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const SiglipOptions& options = {}) {
-  core::Workspace workspace;
-  SiglipGradient<RowMatrix<typename X::Scalar>> out;
-  siglip_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto siglip_with_gradient(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y,
+                                        const SiglipOptions& options = {}) {
+  return detail::by_value<SiglipGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { siglip_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_SIGLIP(T)                                                         \
+  SiglipResult run(const SiglipLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                   const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SIGLIP)
+}  // namespace spheremix::losses::detail

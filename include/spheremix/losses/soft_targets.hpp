@@ -23,21 +23,23 @@
 
 namespace spheremix::losses::detail {
 
-/// What a loss knows of its special pairs: n x slots targets, and which slots are left out of
+/// What a loss knows of its special pairs: n x slot_count targets, and which slot_count are left out of
 /// everything.
 template <class T>
 struct Targets {
   const pairwise::PairTable<T>& table;
-  const double* weight;  ///< n x slots, or null: 1 in the first slot that is not masked
+  const double* weight;  ///< n x slot_count, or null: 1 in the first slot that is not masked
   Index masked = -1;     ///< slot whose pairs take no part, or -1
   T scale;               ///< 1 / tau
   double* gradient =
-      nullptr;  ///< n x slots: dL/dw_c = weight * -log p_c is added here, unless null
+      nullptr;  ///< n x slot_count: dL/dw_c = weight * -log p_c is added here, unless null
 
   bool present(Index i, Index c) const {
-    return c != masked && table.special[i * table.slots + c] != pairwise::kAbsent;
+    return c != masked && table.special[i * table.slot_count + c] != pairwise::kAbsent;
   }
-  double target(Index i, Index c) const { return weight ? weight[i * table.slots + c] : 1.0; }
+  /// z of a special pair: rounded, because the largest of a line is subtracted from itself.
+  T logit(T cosine) const { return core::rounded(scale * cosine); }
+  double target(Index i, Index c) const { return weight ? weight[i * table.slot_count + c] : 1.0; }
 };
 
 /// One direction of the loss. `loss` is the weighted sum over lines of -sum_c w_c log p_c.
@@ -53,18 +55,18 @@ class SoftTargetRows {
   /// Rows [first, first + count): adds their loss, sets row_shift and row_scale, and *sets*
   /// weights.special.
   void rows(Index first, Index count) {
-    const Index slots = targets_.table.slots;
+    const Index slot_count = targets_.table.slot_count;
     for (Index i = first; i < first + count; ++i) {
-      const T* z_cos = stats_.special + i * slots;
-      double* g = out_.special ? out_.special + i * slots : nullptr;
+      const T* z_cos = stats_.special + i * slot_count;
+      double* g = out_.special ? out_.special + i * slot_count : nullptr;
       T top = stats_.row_max[i];
       double r = 0;
       Index best = -1;
-      for (Index c = 0; c < slots; ++c) {
+      for (Index c = 0; c < slot_count; ++c) {
         if (g) g[c] = 0;
         if (!targets_.present(i, c)) continue;
         r += targets_.target(i, c);
-        const T z = targets_.scale * z_cos[c];
+        const T z = targets_.logit(z_cos[c]);
         if (z >= top) top = z, best = c;
       }
       double others = top > -core::infinity<T>
@@ -72,16 +74,16 @@ class SoftTargetRows {
                           : 0;
       if (!(stats_.row_sum[i] > 0)) others = 0;
       double specials = 0;  // all but the best
-      for (Index c = 0; c < slots; ++c)
+      for (Index c = 0; c < slot_count; ++c)
         if (c != best && targets_.present(i, c)) specials += exponential(z_cos[c], top);
       const double rest_of_best = others + specials;
       const double total = best >= 0 ? rest_of_best + 1 : rest_of_best;
-      for (Index c = 0; c < slots; ++c) {
+      for (Index c = 0; c < slot_count; ++c) {
         if (!targets_.present(i, c)) continue;
         const double e = c == best ? 1.0 : exponential(z_cos[c], top);
         const double rest = c == best ? rest_of_best : total - e;
-        add(i * slots + c, targets_.target(i, c), r,
-            double(top) - double(targets_.scale * z_cos[c]), e, rest, total);
+        add(i * slot_count + c, targets_.target(i, c), r,
+            double(top) - double(targets_.logit(z_cos[c])), e, rest, total);
       }
       if (g) {
         out_.row_shift[i] = top;
@@ -94,7 +96,7 @@ class SoftTargetRows {
 
  protected:
   double exponential(T cosine, T top) const {
-    return std::exp(double(targets_.scale * cosine) - double(top));
+    return std::exp(double(targets_.logit(cosine)) - double(top));
   }
 
   /// One special pair: below = M - z_c >= 0.
@@ -136,25 +138,25 @@ class SoftTargetLines : public SoftTargetRows<T> {
   /// All columns: adds their loss, sets col_shift and col_scale, and adds to weights.special.
   void cols() {
     const auto& t = this->targets_;
-    const Index n = t.table.x.rows, m = t.table.y.rows, slots = t.table.slots;
+    const Index n = t.table.x.rows, m = t.table.y.rows, slot_count = t.table.slot_count;
     for (Index j = 0; j < m; ++j) lines_[j] = {this->stats_.col_max[j]};
-    each_pair(n, slots, [&](Index pair, Index j, Index i, Index c) {
+    each_pair(n, slot_count, [&](Index pair, Index j, Index i, Index c) {
       auto& line = lines_[j];
-      const T z = t.scale * this->stats_.special[pair];
+      const T z = t.logit(this->stats_.special[pair]);
       line.r += t.target(i, c);
       if (z >= line.top) line.top = z, line.best = pair;
     });
-    each_pair(n, slots, [&](Index pair, Index j, Index, Index) {
+    each_pair(n, slot_count, [&](Index pair, Index j, Index, Index) {
       if (pair != lines_[j].best)
         lines_[j].specials += this->exponential(this->stats_.special[pair], lines_[j].top);
     });
-    each_pair(n, slots, [&](Index pair, Index j, Index i, Index c) {
+    each_pair(n, slot_count, [&](Index pair, Index j, Index i, Index c) {
       const auto& line = lines_[j];
       const bool best = pair == line.best;
       const double e = best ? 1.0 : this->exponential(this->stats_.special[pair], line.top);
       const double all = total(j), rest = best ? others(j) + line.specials : all - e;
       this->add(pair, t.target(i, c), line.r,
-                double(line.top) - double(t.scale * this->stats_.special[pair]), e, rest, all);
+                double(line.top) - double(t.logit(this->stats_.special[pair])), e, rest, all);
     });
     if (!this->out_.special) return;
     for (Index j = 0; j < m; ++j) {
@@ -165,12 +167,12 @@ class SoftTargetLines : public SoftTargetRows<T> {
 
  private:
   template <class Body>
-  void each_pair(Index n, Index slots, const Body& body) const {
+  void each_pair(Index n, Index slot_count, const Body& body) const {
     for (Index i = 0; i < n; ++i)
-      for (Index c = 0; c < slots; ++c)
-        if (const Index j = this->targets_.table.special[i * slots + c];
+      for (Index c = 0; c < slot_count; ++c)
+        if (const Index j = this->targets_.table.special[i * slot_count + c];
             j >= 0 && c != this->targets_.masked)
-          body(i * slots + c, j, i, c);
+          body(i * slot_count + c, j, i, c);
   }
   double others(Index j) const {
     return this->stats_.col_sum[j] > 0

@@ -12,17 +12,15 @@ template <class T>
 struct Stacked {
   MatrixView<T> rows{}, dx{}, dy{};
 
-  static std::size_t bytes(Index n, Index d, bool gradients) {
-    return (gradients ? 3 : 1) * rows_bytes<T>(2 * n, d);
-  }
-
   Stacked(MatrixView<const T> x, MatrixView<const T> y, bool gradients, Workspace::Frame& frame)
       : rows(take_rows<T>(frame, 2 * x.rows, x.cols)) {
+    if (gradients) {
+      dx = take_rows<T>(frame, 2 * x.rows, x.cols);
+      dy = take_rows<T>(frame, 2 * x.rows, x.cols);
+    }
+    if (frame.counts()) return;
     put_rows<T>(rows.middle_rows(0, x.rows), x, false);
     put_rows<T>(rows.middle_rows(x.rows, x.rows), y, false);
-    if (!gradients) return;
-    dx = take_rows<T>(frame, 2 * x.rows, x.cols);
-    dy = take_rows<T>(frame, 2 * x.rows, x.cols);
   }
 
   pairwise::PairGradients<T> gradients() const { return {dx, dy, false, false}; }
@@ -40,37 +38,6 @@ struct Stacked {
 
 /// Row i's positive among 2 n stacked rows.
 inline Index other_view(Index i, Index n) { return i < n ? i + n : i - n; }
-
-/// The doors of losses of two views: run(function, x, y, workspace, out) -> ContrastResult.
-template <class X, class Y, class Run>
-ContrastResult two_views_value(const char* function, const Eigen::MatrixBase<X>& x,
-                               const Eigen::MatrixBase<Y>& y, const Run& run) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-  core::expects(x.rows() >= 1, function, "X has no rows");
-  Workspace workspace;
-  return run(function, rows_x.view(), rows_y.view(), workspace, pairwise::PairGradients<T>{});
-}
-
-template <class X, class Y, class Run, class Out>
-auto two_views_gradient(const char* function, const Eigen::MatrixBase<X>& x,
-                        const Eigen::MatrixBase<Y>& y, const Run& run, Workspace& workspace,
-                        Out& out) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-  core::expects(x.rows() >= 1, function, "X has no rows");
-  GradientRows<T, decltype(out.x), decltype(out.y)> rows(function, out.x, out.y, rows_x.view(),
-                                                         rows_y.view());
-  const auto result = run(function, rows_x.view(), rows_y.view(), workspace,
-                          pairwise::PairGradients<T>{rows.x.view(), rows.y.view()});
-  rows.commit();
-  out.loss = result.loss;
-  return result;
-}
 
 template <class T>
 ContrastResult nan_result(const pairwise::PairGradients<T>& out) {

@@ -42,7 +42,7 @@ struct SoftmaxRow {
 template <class T>
 SoftmaxRow<T> softmax_row(T* s, Index n, T scale, T* e) {
   const T largest = SPHEREMIX_DISPATCH(row_largest<T>)(s, n);
-  SoftmaxRow<T> row{scale * largest, Index(std::find(s, s + n, largest) - s), 0};
+  SoftmaxRow<T> row{core::rounded(scale * largest), Index(std::find(s, s + n, largest) - s), 0};
   s[row.best] = -core::infinity<T>;
   row.others = SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, row.top, e, n);
   s[row.best] = largest;
@@ -57,25 +57,24 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
   expects_tolerance(function, o.label_tolerance);
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
-  const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-  const auto plan = pairwise::make_row_plan<T>(
-      function, n, n, d, 1, false, o.memory_budget,
-      LabelOrder::bytes(n) + 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
+  using Arrays = SupervisedArrays<T, LabelOrder>;
+  const auto plan =
+      pairwise::make_row_plan<T>(function, n, n, d, 1, false, o.memory_budget,
+                                 core::bytes_of<Arrays>(labels, o.label_tolerance, d, gradients));
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  const LabelOrder order(labels, o.label_tolerance, frame);
+  const Arrays arrays(labels, o.label_tolerance, d, gradients, frame);
+  const LabelOrder& order = arrays.order;
   SupervisedResult result;
   for (Index i = 0; i < n; ++i) result.skipped += order.last[i] - order.first[i] == 1;
   const Index anchors = n - result.skipped;
-  double* const loss = frame.take<double>(std::size_t(n));
-  double* const moment = frame.take<double>(std::size_t(n));
-  const auto sorted = take_rows<T>(frame, n, d);  // positives are neighbours
-  gather_rows(x, order.place, sorted);
-  pairwise::PairGradients<T> to{};
-  if (gradients) to = {take_rows<T>(frame, n, d), take_rows<T>(frame, n, d), false, false};
+  double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+  const MatrixView<T> sorted = arrays.sorted.rows;  // positives are neighbours
+  gather_rows<T>(x, order.place, sorted);
+  const pairwise::PairGradients<T> to = arrays.sorted.gradients();
   const T scale = T(1 / o.temperature);
   const double line = anchors > 0 ? 1 / double(anchors) : 0;
   pairwise::row_sweep<T>(
@@ -94,7 +93,7 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
         double below = 0, wanted = 0;  // sums of top - z and of the cosines of the positives
         for (Index j = first; j < last; ++j) {
           if (j == i) continue;
-          below += double(soft.top) - double(scale * s[j]);
+          below += double(soft.top) - double(core::rounded(scale * s[j]));
           wanted += double(s[j]);
         }
         loss[i] = below / double(count) + soft.log_total();
@@ -152,13 +151,21 @@ void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBas
 }
 
 template <class X, class L>
-[[nodiscard]] SupervisedGradient<RowMatrix<typename X::Scalar>> sup_con_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
-    const SupConOptions& options = {}) {
-  core::Workspace workspace;
-  SupervisedGradient<RowMatrix<typename X::Scalar>> out;
-  sup_con_with_gradient(x, labels, options, workspace, out);
-  return out;
+[[nodiscard]] auto sup_con_with_gradient(const Eigen::MatrixBase<X>& x,
+                                         const Eigen::MatrixBase<L>& labels,
+                                         const SupConOptions& options = {}) {
+  return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        sup_con_with_gradient(x, labels, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_SUP_CON(T)                                                            \
+  SupervisedResult sup_con_on_views(const char*, MatrixView<const T>, const LabelView&, \
+                                    const SupConOptions&, Workspace&, MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SUP_CON)
+}  // namespace spheremix::losses::detail

@@ -84,7 +84,7 @@ struct RemixAnchor {
       share[k] = T(lambda(order.place[i], order.place[k]));
       mixed[k] = scale * (share[k] * self + (T(1) - share[k]) * s[k]);
     }
-    top = std::max(top, SPHEREMIX_DISPATCH(row_largest<T>)(mixed, n));
+    top = (std::max)(top, SPHEREMIX_DISPATCH(row_largest<T>)(mixed, n));
     SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, top, real, n);
     std::copy_n(mixed, n, back);  // the logits, for the moment
     SPHEREMIX_DISPATCH(row_exponential<T>)(mixed, T(1), top, mixed, n);
@@ -160,24 +160,23 @@ SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
   if (o.renormalise) return remix_dense(function, x, labels, lambda, o, workspace, dx);
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
-  const std::size_t each = Workspace::bytes_for<double>(std::size_t(n));
-  const auto plan = pairwise::make_row_plan<T>(
-      function, n, n, d, 5, gradients && o.detach, o.memory_budget,
-      RemixRows::bytes(n) + 2 * each + (gradients ? 3 : 1) * rows_bytes<T>(n, d));
+  using Arrays = SupervisedArrays<T, RemixRows>;
+  const auto plan =
+      pairwise::make_row_plan<T>(function, n, n, d, 5, gradients && o.detach, o.memory_budget,
+                                 core::bytes_of<Arrays>(labels, o, d, gradients));
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  const RemixRows rows(labels, o, frame);
+  const Arrays arrays(labels, o, d, gradients, frame);
+  const RemixRows& rows = arrays.order;
   SupervisedResult result;
   for (Index i = 0; i < n; ++i) result.skipped += rows.positives(i) == 0;
-  double* const loss = frame.take<double>(std::size_t(n));
-  double* const moment = frame.take<double>(std::size_t(n));
-  const auto sorted = take_rows<T>(frame, n, d);
-  gather_rows(x, rows.order.place, sorted);
-  pairwise::PairGradients<T> to{};
-  if (gradients) to = {take_rows<T>(frame, n, d), take_rows<T>(frame, n, d), false, false};
+  double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
+  const MatrixView<T> sorted = arrays.sorted.rows;
+  gather_rows<T>(x, rows.order.place, sorted);
+  const pairwise::PairGradients<T> to = arrays.sorted.gradients();
   const RemixAnchor<T> anchor{rows, o, lambda, n, n - result.skipped, gradients};
   pairwise::row_sweep<T>(
       sorted, sorted, plan, frame,
@@ -226,13 +225,13 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
 }
 
 template <class X, class Y, class L>
-[[nodiscard]] SupervisedGradient<RowMatrix<typename X::Scalar>> sup_remix_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& labels, L&& lambda,
-    const SupRemixOptions& options = {}) {
-  core::Workspace workspace;
-  SupervisedGradient<RowMatrix<typename X::Scalar>> out;
-  sup_remix_with_gradient(x, labels, lambda, options, workspace, out);
-  return out;
+[[nodiscard]] auto sup_remix_with_gradient(const Eigen::MatrixBase<X>& x,
+                                           const Eigen::MatrixBase<Y>& labels, L&& lambda,
+                                           const SupRemixOptions& options = {}) {
+  return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        sup_remix_with_gradient(x, labels, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

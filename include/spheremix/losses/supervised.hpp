@@ -24,6 +24,13 @@ namespace detail {
 struct SupervisedResult {
   double loss = 0, log_temperature = 0;
   Index skipped = 0;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.log_temperature = log_temperature;
+    out.skipped = skipped;
+  }
 };
 
 /// Labels, one a row, in double whatever they are; read where they lie.
@@ -72,17 +79,13 @@ struct LabelOrder {
   double* label;        ///< ascending
   Index *first, *last;  ///< of each place: places [first, last) have an equal label
 
-  static std::size_t bytes(Index n) {
-    return 3 * Workspace::bytes_for<Index>(std::size_t(n)) +
-           Workspace::bytes_for<double>(std::size_t(n));
-  }
-
   LabelOrder(const LabelView& labels, double tolerance, Workspace::Frame& frame)
       : n(labels.size),
         place(frame.take<Index>(std::size_t(n))),
         label(frame.take<double>(std::size_t(n))),
         first(frame.take<Index>(std::size_t(n))),
         last(frame.take<Index>(std::size_t(n))) {
+    if (frame.counts()) return;
     for (Index i = 0; i < n; ++i) place[i] = i;
     std::sort(place, place + n, [&](Index a, Index b) {  // equal labels in the order of the rows
       const double x = labels[a], y = labels[b];
@@ -97,6 +100,35 @@ struct LabelOrder {
       last[i] = high;
     }
   }
+};
+
+/// The rows of X in the order of their labels and room for their two gradients.
+template <class T>
+struct SortedRows {
+  MatrixView<T> rows, dx{}, dy{};
+
+  SortedRows(Index n, Index d, bool gradients, Workspace::Frame& frame)
+      : rows(take_rows<T>(frame, n, d)) {
+    if (!gradients) return;
+    dx = take_rows<T>(frame, n, d);
+    dy = take_rows<T>(frame, n, d);
+  }
+  pairwise::PairGradients<T> gradients() const { return {dx, dy, false, false}; }
+};
+
+/// Labels in order (Order: LabelOrder or RemixRows), results a row, and the rows in their order.
+template <class T, class Order>
+struct SupervisedArrays {
+  Order order;
+  LineResults lines;
+  SortedRows<T> sorted;
+
+  template <class Options>
+  SupervisedArrays(const LabelView& labels, const Options& options, Index d, bool gradients,
+                   Workspace::Frame& frame)
+      : order(labels, options, frame),
+        lines(labels.size, frame),
+        sorted(labels.size, d, gradients, frame) {}
 };
 
 inline void expects_tolerance(const char* function, double tolerance) {
@@ -120,8 +152,8 @@ void scatter_sum(MatrixView<const T> a, MatrixView<const T> b, const Index* plac
 
 /// Loss or, with `out`, gradients of run(x view, labels, workspace, dx view).
 template <class X, class L, class Run>
-SupervisedResult supervised_value(const char* function, const Eigen::MatrixBase<X>& x,
-                                  const Eigen::MatrixBase<L>& labels, const Run& run) {
+auto supervised_value(const char* function, const Eigen::MatrixBase<X>& x,
+                      const Eigen::MatrixBase<L>& labels, const Run& run) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows(x);
@@ -142,11 +174,9 @@ void supervised_gradient(const char* function, const Eigen::MatrixBase<X>& x,
   core::OutputRows dx(function, "out.x", out.x, x.rows(), x.cols());
   core::expects_apart(function, dx.view(), rows.view());
   const LabelArgument<L> y(function, labels, x.rows());
-  const SupervisedResult result = run(rows.view(), y.view(), workspace, dx.view());
+  const auto result = run(rows.view(), y.view(), workspace, dx.view());
   dx.commit();
-  out.loss = result.loss;
-  out.log_temperature = result.log_temperature;
-  out.skipped = result.skipped;
+  result.put(out);
 }
 
 }  // namespace detail

@@ -51,6 +51,13 @@ struct Triplet {
 struct TripletResult {
   double loss = 0;
   Index active = 0, skipped = 0;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.active = active;
+    out.skipped = skipped;
+  }
 };
 
 /// Triplets of anchor i from its squared distances, one or one a positive; returns how many.
@@ -87,10 +94,32 @@ Index mine_triplets(TripletMining mining, const Index* label, Index n, Index i, 
   return count;
 }
 
+/// Everything but the sweep's own memory.
+template <class T>
+struct TripletArrays {
+  LabelOrder order;
+  T* norm;       ///< |x_i|^2
+  Index* label;  ///< equal where the labels are
+  Index* start;  ///< of each anchor's triplets
+  Index* mined;  ///< how many
+  Triplet* triplets;
+  double* gradient;  ///< n x d, or null
+
+  TripletArrays(const LabelView& labels, Index most, Index d, bool gradients,
+                Workspace::Frame& frame)
+      : order(labels, 0, frame),
+        norm(frame.take<T>(std::size_t(order.n))),
+        label(frame.take<Index>(std::size_t(order.n))),
+        start(frame.take<Index>(std::size_t(order.n))),
+        mined(frame.take<Index>(std::size_t(order.n))),
+        triplets(frame.take<Triplet>(std::size_t(most))),
+        gradient(gradients ? frame.take<double>(std::size_t(order.n * d)) : nullptr) {}
+};
+
 /// Triplets there may be at most.
 inline Index most_triplets(TripletMining mining, const LabelView& labels, Workspace& workspace) {
   if (mining == TripletMining::batch_hard) return labels.size;
-  Workspace::Frame frame = workspace.frame(LabelOrder::bytes(labels.size));
+  Workspace::Frame frame = workspace.frame(core::bytes_of<LabelOrder>(labels, 0.0));
   const LabelOrder order(labels, 0, frame);
   Index count = 0;
   for (Index i = 0; i < order.n; ++i) count += order.last[i] - order.first[i] - 1;
@@ -104,23 +133,20 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
                 ", not a finite number >= 0");
   const Index n = x.rows, d = x.cols;
   const Index most = most_triplets(o.mining, labels, workspace);
-  const std::size_t gradient_bytes = dx.data ? rows_bytes<double>(n, d) : 0;
   const auto plan = pairwise::make_row_plan<T>(
       function, n, n, d, Index(sizeof(Index) / sizeof(T)), false, o.memory_budget,
-      LabelOrder::bytes(n) + Workspace::bytes_for<T>(std::size_t(n)) +
-          3 * Workspace::bytes_for<Index>(std::size_t(n)) +
-          Workspace::bytes_for<Triplet>(std::size_t(most)) + gradient_bytes);
+      core::bytes_of<TripletArrays<T>>(labels, most, d, dx.data != nullptr));
   if (!computable(x, x, 1.0)) {
     if (dx.data) fill_nan(dx);
     return {core::nan<double>, 0, 0};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  const LabelOrder order(labels, 0, frame);
-  T* const norm = frame.take<T>(std::size_t(n));
-  Index* const label = frame.take<Index>(std::size_t(n));  // equal where the labels are
-  Index* const start = frame.take<Index>(std::size_t(n));  // of each anchor's triplets
-  Index* const mined = frame.take<Index>(std::size_t(n));  // how many
-  Triplet* const triplets = frame.take<Triplet>(std::size_t(most));
+  const TripletArrays<T> arrays(labels, most, d, dx.data != nullptr, frame);
+  const LabelOrder& order = arrays.order;
+  T* const norm = arrays.norm;
+  Index *const label = arrays.label, *const start = arrays.start, *const mined = arrays.mined;
+  Triplet* const triplets = arrays.triplets;
+  double* const gradient = arrays.gradient;
   for (Index k = 0, next = 0; k < n; ++k) {
     const Index i = order.place[k];
     norm[i] = T(row_product(x.row(i), x.row(i), d));
@@ -143,7 +169,6 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
     result.skipped += mined[i] == 0;
     count += mined[i];
   }
-  double* const gradient = dx.data ? frame.take<double>(std::size_t(n * d)) : nullptr;
   if (gradient) std::fill_n(gradient, n * d, 0.0);
   const auto distance = [&](Index a, Index b) {
     return o.distance == TripletDistance::squared
@@ -163,13 +188,13 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < mined[i]; ++k) {
       const Triplet t = triplets[start[i] + k];
-      const double near = distance(i, t.positive), far = distance(i, t.negative);
-      const double lack = o.margin + near - far;
+      const double to_positive = distance(i, t.positive), to_negative = distance(i, t.negative);
+      const double lack = o.margin + to_positive - to_negative;
       if (!(lack > 0)) continue;
       ++result.active;
       result.loss += line * lack;
-      pull(i, t.positive, near, line);
-      pull(i, t.negative, far, -line);
+      pull(i, t.positive, to_positive, line);
+      pull(i, t.negative, to_negative, -line);
     }
   if (dx.data)
     for (Index i = 0; i < n; ++i)
@@ -183,41 +208,43 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
 template <class X, class L>
 [[nodiscard]] double triplet(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
                              const TripletOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> rows(x);
-  core::expects(x.rows() >= 1, "triplet", "X has no rows");
-  const detail::LabelArgument<L> y("triplet", labels, x.rows());
-  core::Workspace workspace;
-  return detail::triplet_on_views<T>("triplet", rows.view(), y.view(), options, workspace, {}).loss;
+  return detail::supervised_value("triplet", x, labels,
+                                  [&](auto view, const auto& y, auto& workspace, auto dx) {
+                                    return detail::triplet_on_views("triplet", view, y, options,
+                                                                    workspace, dx);
+                                  })
+      .loss;
 }
 
 /// Loss and gradient into `out` (any struct with the fields of TripletGradient).
 template <class X, class L, class Out>
 void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
                            const TripletOptions& options, core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
   constexpr auto* name = "triplet_with_gradient";
-  const core::InputRows<T> rows(x);
-  core::expects(x.rows() >= 1, name, "X has no rows");
-  core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
-  core::expects_apart(name, dx.view(), rows.view());
-  const detail::LabelArgument<L> y(name, labels, x.rows());
-  const auto result =
-      detail::triplet_on_views<T>(name, rows.view(), y.view(), options, workspace, dx.view());
-  dx.commit();
-  out.loss = result.loss;
-  out.active = result.active;
-  out.skipped = result.skipped;
+  detail::supervised_gradient(
+      name, x, labels,
+      [&](auto view, const auto& y, auto& memory, auto dx) {
+        return detail::triplet_on_views(name, view, y, options, memory, dx);
+      },
+      workspace, out);
 }
 
 template <class X, class L>
-[[nodiscard]] TripletGradient<RowMatrix<typename X::Scalar>> triplet_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
-    const TripletOptions& options = {}) {
-  core::Workspace workspace;
-  TripletGradient<RowMatrix<typename X::Scalar>> out;
-  triplet_with_gradient(x, labels, options, workspace, out);
-  return out;
+[[nodiscard]] auto triplet_with_gradient(const Eigen::MatrixBase<X>& x,
+                                         const Eigen::MatrixBase<L>& labels,
+                                         const TripletOptions& options = {}) {
+  return detail::by_value<TripletGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        triplet_with_gradient(x, labels, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_TRIPLET(T)                                                         \
+  TripletResult triplet_on_views(const char*, MatrixView<const T>, const LabelView&, \
+                                 const TripletOptions&, Workspace&, MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_TRIPLET)
+}  // namespace spheremix::losses::detail

@@ -33,30 +33,27 @@ struct VMixOptions {
 template <class X, class Y, class L>
 [[nodiscard]] double v_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                            const L& lambda, const VMixOptions& options = {}) {
-  return detail::mix_value("v_mix", x, y, lambda,
-                           detail::SideLoss{"v_mix", options, true, false, VlTargets::identity});
+  return detail::mix_value("v_mix", detail::SideLoss{options, true, false}, x, y, lambda);
 }
 
-/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an allocation
-/// once `workspace` and `out` have their sizes.
+/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class L, class Out>
 void v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                          const L& lambda, const VMixOptions& options, core::Workspace& workspace,
                          Out& out) {
-  constexpr auto* name = "v_mix_with_gradient";
-  const detail::SideLoss run{name, options, true, false, VlTargets::identity};
-  out.log_temperature =
-      detail::mix_gradient(name, x, y, lambda, run, workspace, out).log_temperature;
+  detail::mix_into("v_mix_with_gradient", detail::SideLoss{options, true, false}, workspace, out, x,
+                   y, lambda);
 }
 
 template <class X, class Y, class L>
 [[nodiscard]] auto v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                        const L& lambda, const VMixOptions& options = {}) {
   using T = typename X::Scalar;
-  core::Workspace workspace;
-  MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  v_mix_with_gradient(x, y, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        v_mix_with_gradient(x, y, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

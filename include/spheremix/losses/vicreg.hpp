@@ -29,21 +29,31 @@ struct VicregOptions {
 
 namespace detail {
 
+struct VicregArrays {
+  pairwise::DenseProducts<double> products;
+  MatrixView<double> centred, back;  ///< n x d
+  MatrixView<double> c;              ///< d x d
+  double *mean, *pull;               ///< d
+
+  VicregArrays(Index n, Index d, Workspace::Frame& frame)
+      : products(
+            pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(d)),
+            frame),
+        centred(take_rows<double>(frame, n, d)),
+        back(take_rows<double>(frame, n, d)),
+        c(take_rows<double>(frame, d, d)),
+        mean(frame.take<double>(std::size_t(d))),
+        pull(frame.take<double>(std::size_t(d))) {}
+};
+
 /// Variance and covariance of one view; its gradient is added to dx unless that is null.
 template <class T>
 double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& workspace,
                    MatrixView<T> dx) {
   const Index n = x.rows, d = x.cols;
-  const int threads =
-      pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) * double(d));
-  Workspace::Frame frame = workspace.frame(pairwise::DenseProducts<double>::bytes(threads) +
-                                           2 * rows_bytes<double>(n, d) + rows_bytes<double>(d, d) +
-                                           2 * Workspace::bytes_for<double>(std::size_t(d)));
-  pairwise::DenseProducts<double> products(threads, frame);
-  const auto centred = take_rows<double>(frame, n, d), back = take_rows<double>(frame, n, d);
-  const auto c = take_rows<double>(frame, d, d);
-  double* const mean = frame.take<double>(std::size_t(d));
-  double* const pull = frame.take<double>(std::size_t(d));
+  Workspace::Frame frame = workspace.frame(core::bytes_of<VicregArrays>(n, d));
+  VicregArrays arrays(n, d, frame);
+  auto& [products, centred, back, c, mean, pull] = arrays;
   std::fill_n(mean, d, 0.0);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) mean[k] += double(x(i, k));
@@ -82,7 +92,6 @@ template <class T>
 double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<const T> y,
                        const VicregOptions& o, Workspace& workspace, MatrixView<T> dx,
                        MatrixView<T> dy) {
-  core::expects_same_shape(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
   core::expects(x.rows >= 2 && x.cols >= 1, function, "X is ", x.rows, " x ", x.cols,
                 ": at least two rows and one column are needed");
   expects_weight(function, "invariance_weight", o.invariance_weight);
@@ -105,42 +114,51 @@ double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<c
   return loss + vicreg_view(y, o, workspace, dy);
 }
 
+struct VicregLoss : OfTwoBatches {
+  const VicregOptions& options;
+
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 2>& in) {
+    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+  }
+  template <class T>
+  LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
+                        const Outputs<T, 2>& out) const {
+    return {vicreg_on_views<T>(function, in[0], in[1], options, workspace, out[0], out[1])};
+  }
+};
+
 }  // namespace detail
 
 /// The loss.
 template <class X, class Y>
 [[nodiscard]] double vicreg(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const VicregOptions& options = {}) {
-  using T = typename X::Scalar;
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::Workspace workspace;
-  return detail::vicreg_on_views<T>("vicreg", rows_x.view(), rows_y.view(), options, workspace, {},
-                                    {});
+  return detail::value("vicreg", detail::VicregLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of PairGradient).
+/// Loss and gradients into `out` (any struct with the fields of PairGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class Out>
 void vicreg_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const VicregOptions& options, core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "vicreg_with_gradient";
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::expects_same_shape(name, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-  detail::GradientRows<T, decltype(out.x), decltype(out.y)> rows(name, out.x, out.y, rows_x.view(),
-                                                                 rows_y.view());
-  out.loss = detail::vicreg_on_views<T>(name, rows_x.view(), rows_y.view(), options, workspace,
-                                        rows.x.view(), rows.y.view());
-  rows.commit();
+  detail::into("vicreg_with_gradient", detail::VicregLoss{{}, options}, workspace, out, x, y);
 }
 
 template <class X, class Y>
-[[nodiscard]] PairGradient<RowMatrix<typename X::Scalar>> vicreg_with_gradient(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const VicregOptions& options = {}) {
-  core::Workspace workspace;
-  PairGradient<RowMatrix<typename X::Scalar>> out;
-  vicreg_with_gradient(x, y, options, workspace, out);
-  return out;
+[[nodiscard]] auto vicreg_with_gradient(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y,
+                                        const VicregOptions& options = {}) {
+  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) { vicreg_with_gradient(x, y, options, workspace, out); });
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_VICREG(T)                                                       \
+  LossResult run(const VicregLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                 const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_VICREG)
+}  // namespace spheremix::losses::detail

@@ -35,20 +35,18 @@ struct VlMixOptions {
 template <class X, class Y, class L>
 [[nodiscard]] double vl_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const L& lambda, const VlMixOptions& options = {}) {
-  return detail::mix_value("vl_mix", x, y, lambda,
-                           detail::SideLoss{"vl_mix", options, true, true, options.targets});
+  return detail::mix_value("vl_mix", detail::SideLoss{options, true, true, options.targets}, x, y,
+                           lambda);
 }
 
-/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an allocation
-/// once `workspace` and `out` have their sizes.
+/// Loss and gradients into `out` (any struct with the fields of MixGradient), without an
+/// allocation once `workspace` and `out` have their sizes.
 template <class X, class Y, class L, class Out>
 void vl_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const L& lambda, const VlMixOptions& options, core::Workspace& workspace,
                           Out& out) {
-  constexpr auto* name = "vl_mix_with_gradient";
-  const detail::SideLoss run{name, options, true, true, options.targets};
-  out.log_temperature =
-      detail::mix_gradient(name, x, y, lambda, run, workspace, out).log_temperature;
+  detail::mix_into("vl_mix_with_gradient", detail::SideLoss{options, true, true, options.targets},
+                   workspace, out, x, y, lambda);
 }
 
 template <class X, class Y, class L>
@@ -56,10 +54,10 @@ template <class X, class Y, class L>
                                         const Eigen::MatrixBase<Y>& y, const L& lambda,
                                         const VlMixOptions& options = {}) {
   using T = typename X::Scalar;
-  core::Workspace workspace;
-  MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>> out;
-  vl_mix_with_gradient(x, y, lambda, options, workspace, out);
-  return out;
+  return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
+      [&](auto& workspace, auto& out) {
+        vl_mix_with_gradient(x, y, lambda, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -28,7 +28,7 @@ struct SoftmaxPair {
   static constexpr bool kRows = Rows;
   static constexpr bool kCols = Cols;
 
-  T scale;       ///< 1 / tau
+  T scale;       ///< 1 / tau, above 0
   T row_weight;  ///< dL/d lse of a row, 1/N or 1/(2N)
   T col_weight;  ///< dL/d lse of a column
 
@@ -42,6 +42,9 @@ struct SoftmaxPair {
     else
       return scale * col_weight * q;
   }
+  /// dL/ds_ij = row_unit() p + col_unit() q.
+  SPHEREMIX_HD SPHEREMIX_INLINE T row_unit() const { return scale * row_weight; }
+  SPHEREMIX_HD SPHEREMIX_INLINE T col_unit() const { return scale * col_weight; }
 };
 
 /// Symmetric InfoNCE: the CLIP loss of n pairs.

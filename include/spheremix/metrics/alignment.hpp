@@ -64,7 +64,7 @@ double alignment(core::MatrixView<const T> x, core::MatrixView<const T> y, doubl
 template <class T>
 void put_alignment_gradient(const T* x, const T* y, double distance, double outer, double scale,
                             double inner, T* dx, T* dy, Index d) {
-  constexpr double least = core::smallest_normal<T>, most = core::largest<T>;
+  constexpr double least = double(core::smallest_normal<T>), most = double(core::largest<T>);
   const double factor = outer * scale * inner;
   if (factor >= least && factor <= most && distance <= most) [[likely]] {
     const T c = T(factor);
@@ -155,3 +155,14 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_ALIGNMENT(T) \
+  double alignment(core::MatrixView<const T>, core::MatrixView<const T>, double)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_ALIGNMENT)
+#define SPHEREMIX_ALIGNMENT_WITH_GRADIENT(T)                                                   \
+  double alignment_with_gradient(core::MatrixView<const T>, core::MatrixView<const T>, double, \
+                                 core::MatrixView<T>, core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_ALIGNMENT_WITH_GRADIENT)
+}  // namespace spheremix::metrics::detail

@@ -39,7 +39,7 @@ template <class X, class Y>
   detail::for_whole_rows(images, captions, [&](Index i, T* s) {
     T best = -core::infinity<T>;
     for (Index c = 0; c < captions.rows; ++c)
-      if (is_own(i, c)) best = std::max(best, s[c]), own[std::size_t(c)] = s[c];
+      if (is_own(i, c)) best = (std::max)(best, s[c]), own[std::size_t(c)] = s[c];
     core::expects(best > -core::infinity<T>, name, "image ", i, " has no caption");
     Index rank = 1;
     for (Index c = 0; c < captions.rows; ++c) rank += !is_own(i, c) && s[c] >= best;

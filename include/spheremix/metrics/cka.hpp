@@ -28,7 +28,7 @@ template <class X, class Y>
   const RowMatrix<double> a = detail::wide_rows(rows_x.view(), true),
                           b = detail::wide_rows(rows_y.view(), true);
   double cross, own_x, own_y;
-  if (x.rows() >= std::max(x.cols(), y.cols())) {
+  if (x.rows() >= (std::max)(x.cols(), y.cols())) {
     cross = detail::wide_product(b, a, true).squaredNorm();
     own_x = detail::wide_product(a, a, true).norm();
     own_y = detail::wide_product(b, b, true).norm();

@@ -51,7 +51,7 @@ std::vector<double> softmax_confidence(core::MatrixView<const T> x, core::Matrix
   });
   std::vector<double> confidence;
   for (const LogSum& sum : sums)
-    confidence.push_back(std::min(1.0, 1 / sum.sum));  // sum >= 1, the largest's own
+    confidence.push_back((std::min)(1.0, 1 / sum.sum));  // sum >= 1, the largest's own
   return confidence;
 }
 
@@ -79,7 +79,7 @@ template <class X, class Y>
   const double tau = options.temperature;
   core::expects(tau > 0 && std::isfinite(tau), function, "temperature is ", tau,
                 ", which must be positive and finite");
-  core::expects(std::max(most, 1.0) / tau < 0.25 * double(core::largest<T>), function,
+  core::expects((std::max)(most, 1.0) / tau < 0.25 * double(core::largest<T>), function,
                 "logits at temperature ", tau, " overflow");
   core::expects(options.bins >= 1, function, "bins is ", options.bins,
                 ", which must be at least 1");

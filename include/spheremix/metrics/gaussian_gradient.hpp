@@ -35,7 +35,7 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
   constexpr Index chunk = 126;  // rows whose sums in T are exact enough
   for (Index first = 0; first < tile.rows; first += chunk) {
     T sums[kTileRows] = {};
-    for (Index r = first; r < std::min(tile.rows, first + chunk); ++r) {
+    for (Index r = first; r < (std::min)(tile.rows, first + chunk); ++r) {
       const T* k = tile.row(r);
       for (Index c = 0; c < tile.cols; ++c) sums[c] += k[c];
       line[i + r] += core::sum_in_lanes(tile.cols, [k](Index c) { return double(k[c]); });
@@ -51,8 +51,8 @@ void mirror_diagonal(core::MatrixView<T> block) {
   constexpr Index side = 16;
   for (Index r0 = 0; r0 < block.cols; r0 += side)
     for (Index c0 = 0; c0 <= r0; c0 += side)
-      for (Index r = r0; r < std::min(r0 + side, block.cols); ++r)
-        for (Index c = c0; c < std::min(c0 + side, r); ++c) block(c, r) = block(r, c);
+      for (Index r = r0; r < (std::min)(r0 + side, block.cols); ++r)
+        for (Index c = c0; c < (std::min)(c0 + side, r); ++c) block(c, r) = block(r, c);
 }
 
 /// What one strip of K gives to dx, in tasks that may run side by side: K^T X for the strip's own
@@ -73,14 +73,14 @@ class StripProducts {
 
   void run(Index task, pairwise::PackBuffers<T>& pack) const {
     if (task < own_) {
-      const Index k = task * width_, width = std::min(width_, x_.cols - k);
+      const Index k = task * width_, width = (std::min)(width_, x_.cols - k);
       const auto dx = columns(dx_.middle_rows(first_, weights_.cols), k, width);
       pairwise::transposed_times<T>(
           dx, weights_, columns<const T>(x_.middle_rows(first_, weights_.rows), k, width), true,
           pack);
     } else {
       const Index begin = after_ + (task - own_) * kTileCols;
-      const Index count = std::min(kTileCols, x_.rows - begin);
+      const Index count = (std::min)(kTileCols, x_.rows - begin);
       pairwise::times<T>(dx_.middle_rows(begin, count), weights_.middle_rows(begin - first_, count),
                          x_.middle_rows(first_, weights_.cols), true, pack);
     }
@@ -114,7 +114,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
   TileMemory<T> memory(threads, false);
   for (int k = 0; k < threads; ++k) memory.pack(k).keep_rows = true;
   // Two strips: the products of one and the tiles of the next are a single loop of tasks.
-  const auto size = std::size_t(std::min(kTileRows, n) * n);
+  const auto size = std::size_t((std::min)(kTileRows, n) * n);
   std::vector<T> strips(2 * size);
   std::vector<double> line(static_cast<std::size_t>(n));  // r_i
   std::vector<double> col_sums(std::size_t(kTileRows * parts(n, kTileCols)));
@@ -122,7 +122,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
 
   StripProducts<T> before;
   for (Index s = 0; s <= parts(n, kTileRows); ++s) {
-    const Index first = std::min(n, s * kTileRows), cols = std::min(kTileRows, n - first);
+    const Index first = (std::min)(n, s * kTileRows), cols = (std::min)(kTileRows, n - first);
     const core::MatrixView<T> weights{strips.data() + std::size_t(s % 2) * size, n - first, cols,
                                       cols};
     const Index ready = before.tasks(), tiles = parts(weights.rows, kTileCols);
@@ -130,7 +130,7 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
       auto& pack = memory.pack(thread);
       if (task < ready) return before.run(task, pack);
       const Index place = task - ready, r = place * kTileCols;
-      const auto tile = weights.middle_rows(r, std::min(kTileCols, weights.rows - r));
+      const auto tile = weights.middle_rows(r, (std::min)(kTileCols, weights.rows - r));
       pairwise::times_transposed<T>(tile, x.middle_rows(first + r, tile.rows),
                                     x.middle_rows(first, cols), false, pack);
       gaussian_weights(table, shift, first + r, first, tile, take, line.data(),

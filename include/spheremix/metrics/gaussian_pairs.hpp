@@ -43,7 +43,7 @@ struct GaussianTable {
   /// The products or logits would overflow in T: every pair is taken by its difference.
   bool out_of_range() const {
     const double squares = x.largest_square + y.largest_square;
-    return 4 * squares * std::max(1.0, t) > double(core::largest<T>) ||
+    return 4 * squares * (std::max)(1.0, t) > double(core::largest<T>) ||
            t > double(core::largest<T>);
   }
 
@@ -82,7 +82,7 @@ struct GaussianTable {
       const T* yy = y.square.data() + j0;
       constexpr Index chunk = 64;
       for (Index c = 0; c < tile.cols; c += chunk) {
-        const Index end = std::min(c + chunk, tile.cols);
+        const Index end = (std::min)(c + chunk, tile.cols);
         int found = all;
         if (end == c + chunk) {
           for (Index l = 0; l < chunk; ++l) found |= math::gaussian_close(s[c + l], xx + yy[c + l]);
@@ -90,7 +90,7 @@ struct GaussianTable {
           for (Index l = c; l < end; ++l) found |= math::gaussian_close(s[l], xx + yy[l]);
         }
         if (found == 0) continue;
-        for (Index l = std::max(c, skip); l < std::min(end, stop); ++l) {
+        for (Index l = (std::max)(c, skip); l < (std::min)(end, stop); ++l) {
           if (!all && !math::gaussian_close(s[l], xx + yy[l])) continue;
           close.push_back({r, l, exact_logit(i, j0 + l)});
           s[l] = -core::infinity<T>;

@@ -35,9 +35,10 @@ void add_rows(core::MatrixView<const T> x, double* sum, double* lost) {
   for (Index i = 0; i < x.rows; ++i) {
     const T* row = x.row(i);
     for (Index k = 0; k < x.cols; ++k) {
-      const double a = sum[k], b = double(row[k]), next = a + b, back = next - a;
-      lost[k] +=
-          (a - (next - back)) + (b - back);  // Knuth's exact error of a + b, without a branch
+      SPHEREMIX_SUMS_IN_ORDER
+      const double a = sum[k], b = double(row[k]), next = core::formed(a + b);
+      const double back = core::formed(next - a), there = core::formed(next - back);
+      lost[k] += (a - there) + (b - back);  // Knuth's exact error of a + b, without a branch
       sum[k] = next;
     }
   }
@@ -147,3 +148,10 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_GAP_VECTOR(T) \
+  std::vector<double> gap_vector(const char*, core::MatrixView<const T>, core::MatrixView<const T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_GAP_VECTOR)
+}  // namespace spheremix::metrics::detail

@@ -34,7 +34,7 @@ std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>&
       T& top = best[std::size_t(i + r)];
       constexpr Index chunk = 64;
       for (Index c = 0; c < tile.cols; c += chunk) {
-        const Index count = std::min(chunk, tile.cols - c);
+        const Index count = (std::min)(chunk, tile.cols - c);
         const T *const a = s + c, *const b = square + c;
         int better = 0;
         if (count == chunk) {

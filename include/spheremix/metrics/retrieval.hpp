@@ -124,3 +124,10 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_PAIR_RANKS(T) \
+  Ranks pair_ranks(core::MatrixView<const T>, core::MatrixView<const T>, bool)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_PAIR_RANKS)
+}  // namespace spheremix::metrics::detail

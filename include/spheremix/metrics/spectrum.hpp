@@ -63,7 +63,7 @@ inline RowMatrix<double> wide_product(const RowMatrix<double>& x, const RowMatri
   const int threads =
       Products::threads_for(2.0 * double(c.size()) * double(inner ? x.rows() : x.cols()));
   core::Workspace workspace;
-  auto frame = workspace.frame(Products::bytes(threads));
+  auto frame = workspace.frame(core::bytes_of<Products>(threads));
   Products products(threads, frame);
   if (inner)
     products.transposed_times(to, a, b, false);
@@ -81,7 +81,7 @@ std::vector<double> singular_values(const char* function, core::MatrixView<const
   const Eigen::MatrixXd moment = wide_product(wide, wide, x.cols <= x.rows);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(moment, Eigen::EigenvaluesOnly);
   const double noise =
-      4e-16 * double(moment.rows()) * std::max(0.0, solver.eigenvalues().maxCoeff());
+      4e-16 * double(moment.rows()) * (std::max)(0.0, solver.eigenvalues().maxCoeff());
   std::vector<double> sigma;
   for (Index k = moment.rows() - 1; k >= 0; --k) {
     const double square = solver.eigenvalues()[k];

@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
 #include "spheremix/core/parallel.hpp"
+#include "spheremix/core/rounded.hpp"
 #include "spheremix/core/view.hpp"
 
 namespace spheremix::metrics::detail {
@@ -18,8 +20,10 @@ namespace spheremix::metrics::detail {
 class CompensatedSum {
  public:
   void add(double x) {
-    const double next = sum_ + x;
-    lost_ += std::abs(sum_) >= std::abs(x) ? (sum_ - next) + x : (x - next) + sum_;
+    SPHEREMIX_SUMS_IN_ORDER
+    const double next = core::formed(sum_ + x);
+    lost_ += std::abs(sum_) >= std::abs(x) ? core::formed(sum_ - next) + x
+                                           : core::formed(x - next) + sum_;
     sum_ = next;
   }
   void add(const CompensatedSum& other) {
@@ -73,7 +77,7 @@ double row_distance(const T* x, const T* y, Index d) {
   for (Index k = 0; k < d; ++k) {
     const double difference = std::abs(double(x[k]) - double(y[k]));
     if (difference != difference) return difference;
-    largest = std::max(largest, difference);
+    largest = (std::max)(largest, difference);
   }
   if (!(largest > 0) || !std::isfinite(largest)) return largest;
   int exponent = 0;

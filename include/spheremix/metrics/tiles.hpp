@@ -30,31 +30,29 @@ inline int threads_for(Index n, Index m, Index d) {
 /// Packing buffers of each thread and, if wanted, a tile.
 template <class T>
 class TileMemory {
+  struct Mine {
+    pairwise::PackBuffers<T> pack;
+    T* tile;
+
+    Mine(bool with_tile, core::Workspace::Frame& frame)
+        : pack(pairwise::take_pack<T>(frame)),
+          tile(frame.take<T>(std::size_t(with_tile ? kTileRows * kTileCols : 0))) {}
+  };
+
  public:
   TileMemory(int threads, bool with_tiles) {
-    using core::Workspace;
-    const auto a = std::size_t(pairwise::kPackA<T>), b = std::size_t(pairwise::kPackB<T>);
-    const auto c = std::size_t(with_tiles ? kTileRows * kTileCols : 0);
-    auto frame = workspace_.frame(
-        std::size_t(threads) *
-        (Workspace::bytes_for<T>(a) + Workspace::bytes_for<T>(b) + Workspace::bytes_for<T>(c)));
-    for (int thread = 0; thread < threads; ++thread) {
-      T* const pack_a = frame.template take<T>(a);
-      T* const pack_b = frame.template take<T>(b);
-      pack_.push_back({pack_a, pack_b});
-      tile_.push_back(frame.template take<T>(c));
-    }
+    auto frame = workspace_.frame(std::size_t(threads) * core::bytes_of<Mine>(with_tiles));
+    for (int thread = 0; thread < threads; ++thread) threads_.emplace_back(with_tiles, frame);
   }
 
-  pairwise::PackBuffers<T>& pack(int thread) { return pack_[std::size_t(thread)]; }
+  pairwise::PackBuffers<T>& pack(int thread) { return threads_[std::size_t(thread)].pack; }
   core::MatrixView<T> tile(int thread, Index rows, Index cols) {
-    return {tile_[std::size_t(thread)], rows, cols, kTileCols};
+    return {threads_[std::size_t(thread)].tile, rows, cols, kTileCols};
   }
 
  private:
   core::Workspace workspace_;
-  std::vector<pairwise::PackBuffers<T>> pack_;
-  std::vector<T*> tile_;
+  std::vector<Mine> threads_;
 };
 
 /// Runs body(i, j, tile, thread) over the tiles of X Y^T, in any order: element (r, c) of a tile is
@@ -67,7 +65,7 @@ void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y,
   TileMemory<T> memory(threads, true);
   core::parallel_for(row_tiles * col_tiles, threads, [&](Index task, int thread) {
     const Index i = task % row_tiles * kTileRows, j = task / row_tiles * kTileCols;
-    const Index rows = std::min(kTileRows, x.rows - i), cols = std::min(kTileCols, y.rows - j);
+    const Index rows = (std::min)(kTileRows, x.rows - i), cols = (std::min)(kTileCols, y.rows - j);
     if (upper && j + cols - 1 <= i) return;
     const auto tile = memory.tile(thread, rows, cols);
     pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, cols), false,
@@ -84,9 +82,9 @@ void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y
   const int threads = threads_for(x.rows, y.rows, x.cols);
   TileMemory<T> memory(threads, true);
   core::parallel_for(parts(x.rows, kTileRows), threads, [&](Index task, int thread) {
-    const Index i = task * kTileRows, rows = std::min(kTileRows, x.rows - i);
+    const Index i = task * kTileRows, rows = (std::min)(kTileRows, x.rows - i);
     for (Index j = 0; j < y.rows; j += kTileCols) {
-      const auto tile = memory.tile(thread, rows, std::min(kTileCols, y.rows - j));
+      const auto tile = memory.tile(thread, rows, (std::min)(kTileCols, y.rows - j));
       pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, tile.cols),
                                     false, memory.pack(thread));
       body(i, j, tile);
@@ -102,7 +100,7 @@ std::vector<T> paired_products(core::MatrixView<const T> x, core::MatrixView<con
   const int threads = threads_for(x.rows, block, x.cols);
   TileMemory<T> memory(threads, true);
   core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
-    const Index i = task * block, rows = std::min(block, x.rows - i);
+    const Index i = task * block, rows = (std::min)(block, x.rows - i);
     const auto tile = memory.tile(thread, rows, rows);
     pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(i, rows), false,
                                   memory.pack(thread));

@@ -124,3 +124,10 @@ template <class X>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_UNIFORMITY(T) \
+  double uniformity(const char*, const StackedRows<T>&, double, const core::MatrixView<T>*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_UNIFORMITY)
+}  // namespace spheremix::metrics::detail

@@ -13,12 +13,12 @@ void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, co
   const int threads = threads_for(x.rows, y.rows, x.cols);
   TileMemory<T> memory(threads, false);
   std::vector<std::vector<T>> buffer(static_cast<std::size_t>(threads));
-  for (auto& b : buffer) b.resize(std::size_t(std::min(block, x.rows) * y.rows));
+  for (auto& b : buffer) b.resize(std::size_t((std::min)(block, x.rows) * y.rows));
   core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
-    const Index i = task * block, rows = std::min(block, x.rows - i);
+    const Index i = task * block, rows = (std::min)(block, x.rows - i);
     const core::MatrixView<T> s{buffer[std::size_t(thread)].data(), rows, y.rows, y.rows};
     for (Index j = 0; j < y.rows; j += kTileCols) {
-      const Index cols = std::min(kTileCols, y.rows - j);
+      const Index cols = (std::min)(kTileCols, y.rows - j);
       auto& pack = memory.pack(thread);
       pack.packed = nullptr;
       pairwise::times_transposed<T>({s.data + j, rows, cols, s.stride}, x.middle_rows(i, rows),

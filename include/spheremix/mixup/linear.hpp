@@ -189,3 +189,16 @@ template <class X, class Y, class L, class G>
 }
 
 }  // namespace spheremix::mixup
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::mixup::detail {
+#define SPHEREMIX_LINEAR_ROWS(T)                                         \
+  void linear_rows(core::MatrixView<const T>, core::MatrixView<const T>, \
+                   sphere::detail::RowParameter<T>, core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_LINEAR_ROWS)
+#define SPHEREMIX_LINEAR_ROWS_VJP(T)                                               \
+  void linear_rows_vjp(core::MatrixView<const T>, core::MatrixView<const T>,       \
+                       sphere::detail::RowParameter<T>, core::MatrixView<const T>, \
+                       core::MatrixView<T>, core::MatrixView<T>, T*, double*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_LINEAR_ROWS_VJP)
+}  // namespace spheremix::mixup::detail

@@ -9,12 +9,12 @@
 // Rounding while packing is vcvtne2ps2bf16's: bf16_bits of bf16.hpp.
 #pragma once
 
-#if defined(__x86_64__)
+#include "spheremix/pairwise/isa.hpp"
+
+#if SPHEREMIX_X86_COPIES
 #include <immintrin.h>
 
 #include <cstring>
-
-#include "spheremix/pairwise/isa.hpp"
 
 namespace spheremix::pairwise::avx512 {
 

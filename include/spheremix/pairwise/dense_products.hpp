@@ -16,19 +16,11 @@ class DenseProducts {
  public:
   /// Threads for products of `flops` operations.
   static int threads_for(double flops) {
-    return flops < 4e6 ? 1 : std::min(core::max_threads(), 16);
-  }
-  static std::size_t bytes(int threads) {
-    using core::Workspace;
-    return std::size_t(threads) * (Workspace::bytes_for<T>(std::size_t(kPackA<T>)) +
-                                   Workspace::bytes_for<T>(std::size_t(kPackB<T>)));
+    return flops < 4e6 ? 1 : (std::min)(core::max_threads(), 16);
   }
 
   DenseProducts(int threads, core::Workspace::Frame& frame) : threads_(threads) {
-    for (int t = 0; t < threads; ++t) {
-      pack_[t].a = frame.take<T>(std::size_t(kPackA<T>));
-      pack_[t].b = frame.take<T>(std::size_t(kPackB<T>));
-    }
+    for (int t = 0; t < threads; ++t) pack_[t] = take_pack<T>(frame);
   }
 
   /// C (+)= A B.
@@ -62,7 +54,7 @@ class DenseProducts {
   void blocks(Index rows, const Body& body) {
     constexpr Index block = 84;
     core::parallel_for((rows + block - 1) / block, threads_, [&](Index task, int thread) {
-      body(task * block, std::min(block, rows - task * block), pack_[thread]);
+      body(task * block, (std::min)(block, rows - task * block), pack_[thread]);
     });
   }
 

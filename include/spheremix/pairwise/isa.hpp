@@ -9,6 +9,7 @@
 
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/isa.hpp"
+#include "spheremix/core/rounded.hpp"
 #include "spheremix/core/view.hpp"
 #include "spheremix/pairwise/mix_block.hpp"
 
@@ -48,6 +49,14 @@ template <class Plain>
 using Itself = Plain;
 
 }  // namespace spheremix::pairwise
+
+/// Elements of a, then of b, by number: SPHEREMIX_SHUFFLE(a, b, 0, 4, 1, 5). g++ 11 only has the
+/// older built-in.
+#if defined(__clang__) || __GNUC__ >= 12
+#define SPHEREMIX_SHUFFLE __builtin_shufflevector
+#else
+#define SPHEREMIX_SHUFFLE(A, B, ...) __builtin_shuffle(A, B, decltype((A) == (B)){__VA_ARGS__})
+#endif
 
 #define SPHEREMIX_ISA_COPY "spheremix/pairwise/isa_kernels.inc"
 #include "spheremix/core/each_isa.inc"

@@ -22,23 +22,16 @@ struct MixLines {
 template <class T>
 class MixPartials {
  public:
-  MixPartials(const MixPlan& plan, core::Workspace::Frame& frame) : plan_(plan) {
-    const auto take = [&] { return frame.take<T>(std::size_t(plan.partials())); };
-    for (int k = 0; k < kMixLines; ++k) {
-      top_[k] = take();
-      sum_[k] = take();
-    }
-    da_ = take();
-    db_ = take();
-  }
+  MixPartials(const MixPlan& plan, const MixPartialsMemory<T>& memory)
+      : plan_(plan), memory_(memory) {}
 
   /// The next strips, not more than a group, start at `first`.
   void begin(Index first) { begin_ = plan_.group < plan_.blocks ? first : 0; }
 
-  T* top(int k, Index line, Index other) const { return at(top_[k], line, other); }
-  T* sum(int k, Index line, Index other) const { return at(sum_[k], line, other); }
-  T* da(Index line, Index other) const { return at(da_, line, other); }
-  T* db(Index line, Index other) const { return at(db_, line, other); }
+  T* top(int k, Index line, Index other) const { return at(memory_.top[k], line, other); }
+  T* sum(int k, Index line, Index other) const { return at(memory_.sum[k], line, other); }
+  T* da(Index line, Index other) const { return at(memory_.da, line, other); }
+  T* db(Index line, Index other) const { return at(memory_.db, line, other); }
 
   void merge_statistics(Index first, Index end, const MixLines<T>& out) const {
     core::parallel_for(kMixLines * end, plan_.threads, [&](Index task, int) {
@@ -77,9 +70,8 @@ class MixPartials {
   }
 
   MixPlan plan_;
+  MixPartialsMemory<T> memory_;
   Index begin_ = 0;
-  T *top_[kMixLines], *sum_[kMixLines];
-  T *da_ = nullptr, *db_ = nullptr;
 };
 
 }  // namespace spheremix::pairwise

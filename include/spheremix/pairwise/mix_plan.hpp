@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <new>
 #include <optional>
 
 #include "spheremix/core/parallel.hpp"
@@ -28,7 +29,7 @@ struct MixPlan {
   Index group;   ///< strips merged together
   int threads;
 
-  Index first(Index i) const { return std::min(n, i * block); }
+  Index first(Index i) const { return (std::min)(n, i * block); }
   Index count(Index i) const { return first(i + 1) - first(i); }
 
   /// Numbers in the tables of strips [0, j).
@@ -36,15 +37,15 @@ struct MixPlan {
   /// Numbers in one of the places.
   Index place() const {
     Index most = 0;
-    for (Index j = std::max(kept, blocks - 2); j < blocks; ++j)
-      most = std::max(most, before(j + 1) - before(j));
+    for (Index j = (std::max)(kept, blocks - 2); j < blocks; ++j)
+      most = (std::max)(most, before(j + 1) - before(j));
     return places > 0 ? most : 0;
   }
   /// Numbers in the tables of a pair of blocks.
   Index tile() const { return 4 * block * block; }
   /// Numbers in all: the first sweep has a tile a thread where the second has the places.
   Index numbers() const {
-    return before(kept) + (places > 0 ? std::max(places * place(), Index(threads) * tile()) : 0);
+    return before(kept) + (places > 0 ? (std::max)(places * place(), Index(threads) * tile()) : 0);
   }
   /// Numbers that blocks say about each other's lines, for one value a line.
   Index partials() const { return group * n + (group < blocks ? blocks * group * block : 0); }
@@ -55,18 +56,51 @@ template <class T>
 struct MixThread {
   PackBuffers<T> pack;
   T *vv, *tt;  ///< tables of a diagonal block, unpacked
+
+  MixThread(Index block, core::Workspace::Frame& frame)
+      : pack(take_pack<T>(frame)),
+        vv(frame.take<T>(std::size_t(block * block))),
+        tt(frame.take<T>(std::size_t(block * block))) {
+    pack.keep_rows = true;
+  }
 };
 
+/// What blocks say about each other's lines (mix_partials.hpp): plan.partials() numbers each.
 template <class T>
-std::size_t mix_bytes(const MixPlan& p) {
-  using core::Workspace;
-  const auto each = [](Index count) { return Workspace::bytes_for<T>(std::size_t(count)); };
-  return Workspace::bytes_for<MixThread<T>>(std::size_t(p.threads)) +
-         std::size_t(p.threads) *
-             (each(kPackA<T>) + each(kPackB<T>) + 2 * each(p.block * p.block)) +
-         each(p.numbers()) + 2 * (kMixLines + 1) * each(p.partials()) +
-         Workspace::bytes_for<double>(std::size_t(p.blocks * p.blocks));
-}
+struct MixPartialsMemory {
+  T *top[kMixLines], *sum[kMixLines];
+  T *da, *db;
+
+  MixPartialsMemory(const MixPlan& plan, core::Workspace::Frame& frame) {
+    const auto take = [&] { return frame.take<T>(std::size_t(plan.partials())); };
+    for (int k = 0; k < kMixLines; ++k) {
+      top[k] = take();
+      sum[k] = take();
+    }
+    da = take();
+    db = take();
+  }
+};
+
+/// The memory of both sweeps.
+template <class T>
+struct MixMemory {
+  T* tables;
+  MixPartialsMemory<T> partials;
+  MixThread<T>* threads;
+  double* moment;  ///< of each pair of blocks
+
+  MixMemory(const MixPlan& plan, core::Workspace::Frame& frame)
+      : tables(frame.take<T>(std::size_t(plan.numbers()))),
+        partials(plan, frame),
+        threads(frame.take<MixThread<T>>(std::size_t(plan.threads))),
+        moment(frame.take<double>(std::size_t(plan.blocks * plan.blocks))) {
+    for (int k = 0; k < plan.threads; ++k) {
+      const MixThread<T> mine(plan.block, frame);
+      if (!frame.counts()) new (threads + k) MixThread<T>(mine);
+    }
+  }
+};
 
 /// Nothing where the budget has no room for one strip and one thread. Threads are given up for a
 /// strip, not for more of them. More than two threads run out of blocks at the end of every strip:
@@ -78,7 +112,7 @@ std::optional<MixPlan> make_mix_plan(Index n, std::size_t budget) {
   const auto fits = [&](Index kept, Index places) {
     p.kept = kept;
     p.places = places;
-    return mix_bytes<T>(p) <= budget;
+    return core::bytes_of<MixMemory<T>>(p) <= budget;
   };
   for (p.threads = core::max_threads(); p.threads > 0; --p.threads) {
     if (fits(blocks, 0)) return p;

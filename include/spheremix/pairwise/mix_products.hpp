@@ -24,7 +24,7 @@ class MixProducts {
     for (Index j = 0; j < tables_.blocks(); ++j)
       for (const bool of_v : {true, false})
         for (Index i = begin / tables_.block(); i < tables_.blocks() && first(i) < end; ++i) {
-          const Index from = std::max(begin, first(i)), to = std::min(end, first(i) + count(i));
+          const Index from = (std::max)(begin, first(i)), to = (std::min)(end, first(i) + count(i));
           add_block(i, j, of_v, from - first(i), to - from, mine);
         }
   }
@@ -39,7 +39,7 @@ class MixProducts {
       return;
     }
     const Index size = tiles(count(j), own), from = task * size;
-    const Index rows = std::min(size, count(j) - from);
+    const Index rows = (std::min)(size, count(j) - from);
     for (Index k = 0; k <= j; ++k)
       for (const bool of_v : {true, false}) add_block(j, k, of_v, from, rows, mine);
   }

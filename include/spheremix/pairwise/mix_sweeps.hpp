@@ -9,8 +9,6 @@
 // not less than a strip of 4 block N.
 #pragma once
 
-#include <new>
-
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/mix_partials.hpp"
@@ -21,28 +19,18 @@ namespace spheremix::pairwise {
 template <class T>
 class MixSweeps {
  public:
-  /// V, T: n x d. a, b: n mixing weights each. Takes mix_bytes<T>(plan) of the frame.
+  /// V, T: n x d. a, b: n mixing weights each.
   MixSweeps(core::MatrixView<const T> v, core::MatrixView<const T> t, const T* a, const T* b,
-            const MixPlan& plan, core::Workspace::Frame& frame)
+            const MixPlan& plan, const MixMemory<T>& memory)
       : v_(v),
         t_(t),
         a_(a),
         b_(b),
         plan_(plan),
-        tables_(plan, frame.take<T>(std::size_t(plan.numbers()))),
-        partials_(plan, frame) {
-    const auto take = [&](Index count) { return frame.take<T>(std::size_t(count)); };
-    threads_ = frame.take<MixThread<T>>(std::size_t(plan.threads));
-    for (int k = 0; k < plan.threads; ++k) {
-      T* const pack_a = take(kPackA<T>);
-      T* const pack_b = take(kPackB<T>);
-      T* const vv = take(plan.block * plan.block);
-      T* const tt = take(plan.block * plan.block);
-      new (threads_ + k) MixThread<T>{{pack_a, pack_b}, vv, tt};
-      threads_[k].pack.keep_rows = true;
-    }
-    moment_ = frame.take<double>(std::size_t(plan.blocks * plan.blocks));
-  }
+        tables_(plan, memory.tables),
+        partials_(plan, memory.partials),
+        threads_(memory.threads),
+        moment_(memory.moment) {}
 
   /// First sweep.
   void statistics(T scale, T mix_scale, const MixLines<T>& out) {
@@ -83,7 +71,7 @@ class MixSweeps {
       const Index n = plan_.n, parts = plan_.threads * tiles(n, Index(plan_.threads) * 512);
       const Index size = tiles(n, parts);
       core::parallel_for(tiles(n, size), plan_.threads, [&](Index task, int thread) {
-        products.rows(task * size, std::min(n, (task + 1) * size), threads_[thread]);
+        products.rows(task * size, (std::min)(n, (task + 1) * size), threads_[thread]);
       });
     } else {
       over_strips(products, gradient, da, db);
@@ -165,7 +153,7 @@ class MixSweeps {
   void over_groups(const Body& body) {
     for (Index begin = 0; begin < plan_.blocks; begin += plan_.group) {
       partials_.begin(begin);
-      body(begin, std::min(plan_.blocks, begin + plan_.group));
+      body(begin, (std::min)(plan_.blocks, begin + plan_.group));
     }
   }
 
@@ -212,8 +200,8 @@ class MixSweeps {
   MixPlan plan_;
   MixTables<T> tables_;
   MixPartials<T> partials_;
-  MixThread<T>* threads_ = nullptr;
-  double* moment_ = nullptr;
+  MixThread<T>* threads_;
+  double* moment_;
 };
 
 }  // namespace spheremix::pairwise

@@ -20,13 +20,13 @@ double largest_norm(core::MatrixView<const T> x) {
   core::parallel_for(
       parts, x.rows * x.cols < 100000 ? 1 : core::max_threads(), [&](Index part, int) {
         double top = 0;
-        for (Index i = part * chunk; i < std::min(x.rows, (part + 1) * chunk); ++i) {
+        for (Index i = part * chunk; i < (std::min)(x.rows, (part + 1) * chunk); ++i) {
           const double square = core::row_product(x.row(i), x.row(i), x.cols);
           if (!(square <= core::largest<double>)) {
             largest = core::nan<double>;
             return;
           }
-          top = std::max(top, square);
+          top = (std::max)(top, square);
         }
         for (double seen = largest;
              !(seen >= top) && !std::isnan(seen);)  // a maximum: the order is no matter

@@ -24,7 +24,7 @@ template <class T, class Products = PlainProducts, class Memory>
 void pair_gradients(core::MatrixView<const T> x, core::MatrixView<const T> y, const Plan<T>& plan,
                     core::MatrixView<const T> gx, core::MatrixView<const T> gy, Index first,
                     Memory& memory, const PairGradients<T>& out, bool add_y) {
-  const bool by_columns = std::max(gx.rows, plan.m) <= y.cols;
+  const bool by_columns = (std::max)(gx.rows, plan.m) <= y.cols;
   const Index x_piece = by_columns ? gx.rows : plan.product_tile,
               y_piece = by_columns ? plan.m : plan.product_tile;
   const Index x_rows = tiles(gx.rows, x_piece), y_rows = tiles(plan.m, y_piece);
@@ -36,13 +36,13 @@ void pair_gradients(core::MatrixView<const T> x, core::MatrixView<const T> y, co
     PackBuffers<T>& pack = memory.pack(thread);
     if (task < x_tiles) {
       const Index i = task % x_rows * x_piece, k = task / x_rows * x_width;
-      const Index rows = std::min(x_piece, gx.rows - i), cols = std::min(x_width, y.cols - k);
+      const Index rows = (std::min)(x_piece, gx.rows - i), cols = (std::min)(x_width, y.cols - k);
       const core::MatrixView<T> dx{out.dx.row(first + i) + k, rows, cols, out.dx.stride};
       Products::template times<T>(dx, gx.middle_rows(i, rows), {y.data + k, y.rows, cols, y.stride},
                                   out.add_x, pack);
     } else {
       const Index part = task - x_tiles, j = part % y_rows * y_piece, k = part / y_rows * y_width;
-      const Index rows = std::min(y_piece, plan.m - j), cols = std::min(y_width, x.cols - k);
+      const Index rows = (std::min)(y_piece, plan.m - j), cols = (std::min)(y_width, x.cols - k);
       const core::MatrixView<T> dy{out.dy.row(j) + k, rows, cols, out.dy.stride};
       Products::template transposed_times<T>(dy, {gy.data + j, gy.rows, rows, gy.stride},
                                              {x.row(first) + k, gx.rows, cols, x.stride}, add_y,

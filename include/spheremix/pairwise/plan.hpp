@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <new>
 
 #include "spheremix/core/checks.hpp"
 #include "spheremix/core/parallel.hpp"
@@ -23,10 +24,13 @@ namespace spheremix::pairwise {
 inline Index even_tile(Index n, Index most, Index unit) {
   const Index parts = std::max<Index>(1, (n + most - 1) / most);
   const Index piece = (n + parts - 1) / parts;
-  return std::max(unit, (piece + unit - 1) / unit * unit);
+  return (std::max)(unit, (piece + unit - 1) / unit * unit);
 }
 
 inline Index tiles(Index n, Index tile) { return (n + tile - 1) / tile; }
+
+/// Distance between rows of m numbers in a strip: whole vectors, and rows apart in the cache.
+inline Index row_stride(Index m) { return (m + 15) / 16 * 16 + 16; }
 
 /// Which memory a sweep needs besides its inputs and outputs.
 enum class Keep {
@@ -49,7 +53,7 @@ struct Plan {
   std::size_t bytes;  ///< temporary memory in all
 
   Index strip_first(Index s) const { return s * strip_rows; }
-  Index strip_count(Index s) const { return std::min(strip_rows, n - s * strip_rows); }
+  Index strip_count(Index s) const { return (std::min)(strip_rows, n - s * strip_rows); }
 };
 
 /// What each thread of a sweep has of its own. `tile` is null where strips are kept.
@@ -57,37 +61,52 @@ template <class T>
 struct ThreadMemory {
   PackBuffers<T> pack;
   T* tile;
+
+  ThreadMemory(const Plan<T>& plan, Keep keep, core::Workspace::Frame& frame)
+      : pack(take_pack<T>(frame)),
+        tile(keep == Keep::nothing ? frame.take<T>(std::size_t(plan.row_tile * plan.col_tile))
+                                   : nullptr) {}
 };
 
-namespace detail {
-
+/// The memory of one sweep, handed out of a frame.
 template <class T>
-std::size_t thread_bytes(const Plan<T>& p, Keep keep) {
-  using core::Workspace;
-  return Workspace::bytes_for<ThreadMemory<T>>(1) +
-         Workspace::bytes_for<T>(std::size_t(kPackA<T>)) +
-         Workspace::bytes_for<T>(std::size_t(kPackB<T>)) +
-         (keep == Keep::nothing ? Workspace::bytes_for<T>(std::size_t(p.row_tile * p.col_tile))
-                                : 0);
-}
+class SweepMemory {
+ public:
+  SweepMemory(const Plan<T>& plan, Keep keep, core::Workspace::Frame& frame) : plan_(plan) {
+    threads_ = frame.take<ThreadMemory<T>>(std::size_t(plan.threads));
+    for (int t = 0; t < plan.threads; ++t) {
+      const ThreadMemory<T> mine(plan, keep, frame);
+      if (!frame.counts()) new (threads_ + t) ThreadMemory<T>(mine);
+    }
+    const std::size_t row_tiles = std::size_t(tiles(plan.strip_rows, plan.row_tile)),
+                      col_tiles = std::size_t(tiles(plan.m, plan.col_tile));
+    row_max = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
+    row_sum = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
+    col_max = frame.take<T>(row_tiles * col_tiles * std::size_t(plan.col_tile));
+    col_sum = frame.take<T>(row_tiles * col_tiles * std::size_t(plan.col_tile));
+    moment = frame.take<double>(row_tiles * col_tiles);
+    if (keep != Keep::nothing)
+      strips_ = frame.take<T>(std::size_t(plan.strip_rows * plan.stride * plan.kept_strips));
+  }
 
-template <class T>
-std::size_t strip_bytes(const Plan<T>& p) {
-  return core::Workspace::bytes_for<T>(std::size_t(p.strip_rows * p.stride));
-}
+  PackBuffers<T>& pack(int thread) { return threads_[thread].pack; }
+  T* tile(int thread) { return threads_[thread].tile; }
 
-/// Partial statistics of one strip: (max, sum) of each row in each column tile and the reverse.
-template <class T>
-std::size_t partial_bytes(const Plan<T>& p) {
-  using core::Workspace;
-  return 2 * Workspace::bytes_for<T>(std::size_t(p.strip_rows * tiles(p.m, p.col_tile))) +
-         2 * Workspace::bytes_for<T>(std::size_t(tiles(p.strip_rows, p.row_tile) *
-                                                 (tiles(p.m, p.col_tile) * p.col_tile))) +
-         Workspace::bytes_for<double>(
-             std::size_t(tiles(p.strip_rows, p.row_tile) * tiles(p.m, p.col_tile)));
-}
+  /// Strip s of S: its own memory or, past the kept ones, the last strip's.
+  core::MatrixView<T> strip(Index s) const {
+    const Index place = (std::min)(s, plan_.kept_strips - 1);
+    return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m,
+            plan_.stride};
+  }
 
-}  // namespace detail
+  T *row_max, *row_sum, *col_max, *col_sum;  ///< partial statistics, tile after tile
+  double* moment;                            ///< sum G o S of each tile of a strip
+
+ private:
+  const Plan<T>& plan_;
+  ThreadMemory<T>* threads_ = nullptr;
+  T* strips_ = nullptr;
+};
 
 /// Plans a sweep whose caller needs `other_bytes` of the budget itself. Throws when the budget is
 /// below the least that the sweep can work with, naming that.
@@ -100,36 +119,34 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   p.depth = depth;
   // Small tables are cut finer, so that every thread has work: 4 pieces are enough for what fits a
   // cache. Even pieces: 64 rows four times, not 84 three times and 4.
-  const bool small = n < 1024;
-  p.row_tile = small ? even_tile(n, std::max<Index>(84, (n + 3) / 4), n < 512 ? 32 : 28)
-                     : even_tile(n, 504, 84);
+  const bool fine = n < 1024;
+  p.row_tile = fine ? even_tile(n, std::max<Index>(84, (n + 3) / 4), n < 512 ? 32 : 28)
+                    : even_tile(n, 504, 84);
   p.col_tile = even_tile(m, 512, kChunk);
-  p.stride = (m + 15) / 16 * 16 + 16;
+  p.stride = row_stride(m);
+  const auto total = [&] { return other_bytes + core::bytes_of<SweepMemory<T>>(p, keep); };
   // What is kept must not depend on the threads at hand: a nominal number of them has its memory
   // set aside.
-  const std::size_t each = detail::thread_bytes(p, keep);
-  const auto total = [&] {
-    return other_bytes + std::size_t(p.threads) * each + detail::partial_bytes(p) +
-           (keep == Keep::nothing ? 0 : std::size_t(p.kept_strips) * detail::strip_bytes(p));
-  };
-  p.threads = int(std::clamp<std::size_t>(budget / 4 / each, 1, 16));
+  p.threads =
+      int(std::clamp<std::size_t>(budget / 4 / core::bytes_of<ThreadMemory<T>>(p, keep), 1, 16));
   p.strip_rows = n;
   p.strips = p.kept_strips = 1;
   if (total() > budget || keep == Keep::nothing || (keep == Keep::strip && n > p.row_tile)) {
     p.strip_rows = p.row_tile;
     p.strips = tiles(n, p.strip_rows);
     if (total() > budget) p.threads = 1;
-    core::expects(total() <= budget, function, "memory_budget is ", budget, " bytes, but at least ",
-                  total(), " are needed for ", n, " x ", m, " pairs of length ", depth);
+    const std::size_t least = total();
+    core::expects(least <= budget, function, "memory_budget is ", budget, " bytes, but at least ",
+                  least, " are needed for ", n, " x ", m, " pairs of length ", depth);
     if (keep == Keep::all) {
-      const std::size_t left = budget - total();
-      p.kept_strips = std::min<Index>(p.strips, 1 + Index(left / detail::strip_bytes(p)));
+      p.kept_strips = 2;
+      const std::size_t strip = total() - least;
+      p.kept_strips = std::min<Index>(p.strips, 1 + Index((budget - least) / strip));
     }
   }
-  const std::size_t room = (budget - total()) / each + std::size_t(p.threads);
   const double flops = 2.0 * double(n) * double(m) * double(depth);
-  const int wanted = flops < 4e6 ? 1 : core::max_threads();
-  p.threads = int(std::min<std::size_t>(room, std::size_t(wanted)));
+  for (p.threads = flops < 4e6 ? 1 : core::max_threads(); p.threads > 1 && total() > budget;)
+    --p.threads;
   // Every product tile packs the whole other side once: few and large ones, four a thread.
   p.product_tile = even_tile(n, std::clamp<Index>(n / (2 * p.threads), 84, 2016), 84);
   p.bytes = total();

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "spheremix/core/view.hpp"
+#include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/isa.hpp"
 
 namespace spheremix::pairwise {
@@ -28,6 +29,13 @@ struct PackBuffers {
   bool keep_rows = false;
   bool packed_rounded = false;  ///< by product_bf16.hpp
 };
+
+template <class T>
+PackBuffers<T> take_pack(core::Workspace::Frame& frame) {
+  T* const a = frame.take<T>(std::size_t(kPackA<T>));
+  T* const b = frame.take<T>(std::size_t(kPackB<T>));
+  return {a, b};
+}
 
 namespace detail {
 

@@ -20,12 +20,7 @@ namespace spheremix::pairwise {
 
 /// Are products of bf16 pairs by AVX512-BF16?
 inline bool has_bf16_pairs() {
-#if defined(__x86_64__)
-  static const bool has = isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16");
-  return has;
-#else
-  return false;
-#endif
+  return isa() == Isa::avx512 && core::detail::features().avx512_bf16;
 }
 
 namespace detail {
@@ -35,7 +30,7 @@ void product_bf16(core::MatrixView<float> c, Index depth, core::MatrixView<const
                   core::MatrixView<const float> b, bool add, PackBuffers<float>& pack, bool pairs) {
   auto kernel = SPHEREMIX_DISPATCH(product<float, TransposedA, TransposedB, RoundedToBf16>);
   Index most_depth = kDepth<float>;
-#if defined(__x86_64__)
+#if SPHEREMIX_X86_COPIES
   if (pairs) {
     kernel = avx512::product<float, TransposedA, TransposedB, avx512::Bf16Pairs>;
     most_depth = avx512::Bf16Pairs<avx512::Plain<float>>::kPackDepth;

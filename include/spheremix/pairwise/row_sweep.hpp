@@ -37,6 +37,18 @@ struct RowPlan {
   std::size_t bytes;
 };
 
+/// What the body of a row works on besides the sweep's own memory.
+template <class T>
+struct RowScratch {
+  T* rows;    ///< of the threads, one after another
+  T* second;  ///< the other G of a strip, or null
+
+  RowScratch(Index threads, Index scratch, Index stride, Index second_rows,
+             core::Workspace::Frame& frame)
+      : rows(frame.take<T>(std::size_t(threads * scratch * stride))),
+        second(second_rows > 0 ? frame.take<T>(std::size_t(second_rows * stride)) : nullptr) {}
+};
+
 /// Threads that have scratch rows at most: a constant, so that the plan is one for every machine.
 inline constexpr int kMostRowThreads = 16;
 
@@ -44,16 +56,14 @@ inline constexpr int kMostRowThreads = 16;
 template <class T>
 RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, Index scratch,
                          bool two, std::size_t budget, std::size_t other_bytes) {
-  const Index stride = (m + 15) / 16 * 16 + 16;
-  const std::size_t rows = core::Workspace::bytes_for<T>(
-      std::size_t(std::min<Index>(kMostRowThreads, n) * scratch * stride));
-  RowPlan<T> p{make_plan<T>(function, n, m, depth, Keep::strip, budget, other_bytes + rows),
-               scratch, two, 0};
-  if (two)
-    p.plan =
-        make_plan<T>(function, n, m, depth, Keep::strip, budget,
-                     other_bytes + rows +
-                         core::Workspace::bytes_for<T>(std::size_t(p.plan.strip_rows * stride)));
+  const auto plan = [&](Index second_rows) {
+    return make_plan<T>(
+        function, n, m, depth, Keep::strip, budget,
+        other_bytes + core::bytes_of<RowScratch<T>>(std::min<Index>(kMostRowThreads, n), scratch,
+                                                    row_stride(m), second_rows));
+  };
+  RowPlan<T> p{plan(0), scratch, two, 0};
+  if (two) p.plan = plan(p.plan.strip_rows);
   p.plan.threads = int(std::min<Index>({p.plan.threads, kMostRowThreads, std::max<Index>(n, 1)}));
   p.bytes = p.plan.bytes;
   return p;
@@ -66,16 +76,15 @@ void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
                const RowPlan<T>& rows_plan, core::Workspace::Frame& frame, const Body& body,
                const PairGradients<T>& out) {
   const Plan<T>& plan = rows_plan.plan;
-  detail::SweepMemory<T> memory(plan, Keep::strip, frame);
-  T* const scratch = frame.take<T>(std::size_t(plan.threads * rows_plan.scratch * plan.stride));
-  T* const second =
-      rows_plan.two ? frame.take<T>(std::size_t(plan.strip_rows * plan.stride)) : nullptr;
+  SweepMemory<T> memory(plan, Keep::strip, frame);
+  const RowScratch<T> mine(plan.threads, rows_plan.scratch, plan.stride,
+                           rows_plan.two ? plan.strip_rows : 0, frame);
   const PairTable<T> table{x, y, 0, nullptr};
   bool add_y = out.add_y;
   for (Index s = 0; s < plan.strips; ++s) {
     const Index first = plan.strip_first(s);
     const core::MatrixView<T> strip = memory.strip(s);
-    const core::MatrixView<T> other{second, strip.rows, plan.m, plan.stride};
+    const core::MatrixView<T> other{mine.second, strip.rows, plan.m, plan.stride};
     detail::for_tiles(plan, strip.rows, memory,
                       [&](Index, Index, Index i, Index rows, Index j, Index cols, int thread) {
                         detail::cosine_tile<T>(table, first + i, j,
@@ -83,11 +92,11 @@ void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                                nullptr, memory.pack(thread));
                       });
     core::parallel_for(strip.rows, plan.threads, [&](Index i, int thread) {
-      body(PairRow<T>{first + i, strip.row(i), second ? other.row(i) : nullptr,
-                      scratch + thread * rows_plan.scratch * plan.stride, plan.stride});
+      body(PairRow<T>{first + i, strip.row(i), mine.second ? other.row(i) : nullptr,
+                      mine.rows + thread * rows_plan.scratch * plan.stride, plan.stride});
     });
     if (out.dx.data)
-      detail::pair_gradients<T>(x, y, plan, strip, second ? other : strip, first, memory, out,
+      detail::pair_gradients<T>(x, y, plan, strip, mine.second ? other : strip, first, memory, out,
                                 add_y);
     add_y = true;
   }

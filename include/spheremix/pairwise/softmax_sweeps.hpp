@@ -15,7 +15,6 @@
 #pragma once
 
 #include <cmath>
-#include <new>
 #include <type_traits>
 
 #include "spheremix/core/parallel.hpp"
@@ -33,8 +32,8 @@ inline constexpr Index kAbsent = -2;
 template <class T>
 struct PairTable {
   core::MatrixView<const T> x, y;
-  Index slots;           ///< special pairs a row
-  const Index* special;  ///< n x slots: column of the pair, kOutside or kAbsent
+  Index slot_count;      ///< special pairs a row
+  const Index* special;  ///< n x slot_count: column of the pair, kOutside or kAbsent
 };
 
 /// What the first sweep finds. sums are relative to their maximum; special pairs are not in them.
@@ -44,7 +43,7 @@ struct SoftmaxStatistics {
   double* row_sum;  ///< n
   T* col_max;       ///< m
   double* col_sum;  ///< m
-  T* special;       ///< n x slots: cosine of each special pair of the table
+  T* special;       ///< n x slot_count: cosine of each special pair of the table
 };
 
 /// What the second sweep needs: weights p = e^(z - row_shift) row_scale, likewise for columns.
@@ -54,7 +53,7 @@ struct SoftmaxWeights {
   T* row_scale;
   T* col_shift;
   T* col_scale;
-  double* special;  ///< n x slots: dL/dS of the special pairs
+  double* special;  ///< n x slot_count: dL/dS of the special pairs
 };
 
 namespace detail {
@@ -74,55 +73,11 @@ void merge_softmax(T& top, double& sum, T other_top, double other_sum) {
   }
 }
 
-/// The memory of one sweep, handed out of a frame.
-template <class T>
-class SweepMemory {
- public:
-  SweepMemory(const Plan<T>& plan, Keep keep, core::Workspace::Frame& frame) : plan_(plan) {
-    threads_ = frame.take<ThreadMemory<T>>(std::size_t(plan.threads));
-    for (int t = 0; t < plan.threads; ++t) {
-      T* const a = frame.take<T>(std::size_t(kPackA<T>));
-      T* const b = frame.take<T>(std::size_t(kPackB<T>));
-      T* const tile = keep == Keep::nothing
-                          ? frame.take<T>(std::size_t(plan.row_tile * plan.col_tile))
-                          : nullptr;
-      new (threads_ + t) ThreadMemory<T>{{a, b}, tile};
-    }
-    const std::size_t col_tiles = std::size_t(tiles(plan.m, plan.col_tile));
-    row_max = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
-    row_sum = frame.take<T>(std::size_t(plan.strip_rows) * col_tiles);
-    const std::size_t padded = col_tiles * std::size_t(plan.col_tile);
-    col_max = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
-    col_sum = frame.take<T>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * padded);
-    moment = frame.take<double>(std::size_t(tiles(plan.strip_rows, plan.row_tile)) * col_tiles);
-    if (keep != Keep::nothing)
-      strips_ = frame.take<T>(std::size_t(plan.strip_rows * plan.stride * plan.kept_strips));
-  }
-
-  PackBuffers<T>& pack(int thread) { return threads_[thread].pack; }
-  T* tile(int thread) { return threads_[thread].tile; }
-
-  /// Strip s of S: its own memory or, past the kept ones, the last strip's.
-  core::MatrixView<T> strip(Index s) const {
-    const Index place = std::min(s, plan_.kept_strips - 1);
-    return {strips_ + place * plan_.strip_rows * plan_.stride, plan_.strip_count(s), plan_.m,
-            plan_.stride};
-  }
-
-  T *row_max, *row_sum, *col_max, *col_sum;  ///< partial statistics, tile after tile
-  double* moment;                            ///< sum G o S of each tile of a strip
-
- private:
-  const Plan<T>& plan_;
-  ThreadMemory<T>* threads_ = nullptr;
-  T* strips_ = nullptr;
-};
-
 /// Calls body(slot, column) for the special pairs of row i with a column in [first, first + count).
 template <class T, class Body>
 void for_special(const PairTable<T>& table, Index i, Index first, Index count, const Body& body) {
-  for (Index c = 0; c < table.slots; ++c) {
-    const Index j = table.special[i * table.slots + c];
+  for (Index c = 0; c < table.slot_count; ++c) {
+    const Index j = table.special[i * table.slot_count + c];
     if (j >= first && j < first + count) body(c, j - first);
   }
 }
@@ -133,10 +88,10 @@ void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView
                  std::type_identity_t<T>* special, PackBuffers<T>& pack) {
   Products::template times_transposed<T>(s, table.x.middle_rows(i0, s.rows),
                                          table.y.middle_rows(j0, s.cols), false, pack);
-  if (table.slots == 0) return;
+  if (table.slot_count == 0) return;
   for (Index i = 0; i < s.rows; ++i)
     for_special(table, i0 + i, j0, s.cols, [&](Index slot, Index j) {
-      if (special) special[(i0 + i) * table.slots + slot] = s(i, j);
+      if (special) special[(i0 + i) * table.slot_count + slot] = s(i, j);
       s(i, j) = -core::infinity<T>;
     });
 }
@@ -150,7 +105,7 @@ void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Bo
   core::parallel_for(row_tiles * col_tiles, plan.threads, [&](Index task, int thread) {
     const Index r = task % row_tiles, c = task / row_tiles;
     const Index i = r * plan.row_tile, j = c * plan.col_tile;
-    body(r, c, i, std::min(plan.row_tile, rows - i), j, std::min(plan.col_tile, plan.m - j),
+    body(r, c, i, (std::min)(plan.row_tile, rows - i), j, (std::min)(plan.col_tile, plan.m - j),
          thread);
   });
 }
@@ -162,23 +117,24 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
                       const SoftmaxStatistics<T>& stats) {
   const Index first = plan.strip_first(s), rows = plan.strip_count(s);
   const Index padded = tiles(plan.m, plan.col_tile) * plan.col_tile;
-  for_tiles(plan, rows, memory,
-            [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
-              core::MatrixView<T> tile =
-                  keep == Keep::nothing ? core::MatrixView<T>{memory.tile(thread), tile_rows,
-                                                              tile_cols, plan.col_tile}
-                                        : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows,
-                                                              tile_cols, plan.stride};
-              cosine_tile<T, Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
-              SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
-              (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
-               memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
-               memory.col_sum + r * padded + j);
-            });
+  for_tiles(
+      plan, rows, memory,
+      [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
+        core::MatrixView<T> tile =
+            keep == Keep::nothing
+                ? core::MatrixView<T>{memory.tile(thread), tile_rows, tile_cols, plan.col_tile}
+                : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows, tile_cols,
+                                      plan.stride};
+        cosine_tile<T, Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
+        SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
+        (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
+         memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
+         memory.col_sum + r * padded + j);
+      });
   constexpr Index chunk = 512;
   if constexpr (Policy::kRows)
     core::parallel_for(tiles(rows, chunk), plan.threads, [&](Index task, int) {
-      for (Index i = task * chunk; i < std::min(rows, (task + 1) * chunk); ++i) {
+      for (Index i = task * chunk; i < (std::min)(rows, (task + 1) * chunk); ++i) {
         T top = -core::infinity<T>;
         double sum = 0;
         for (Index c = 0; c < tiles(plan.m, plan.col_tile); ++c)
@@ -190,7 +146,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
     });
   if constexpr (Policy::kCols)
     core::parallel_for(tiles(plan.m, chunk), plan.threads, [&](Index task, int) {
-      for (Index j = task * chunk; j < std::min(plan.m, (task + 1) * chunk); ++j) {
+      for (Index j = task * chunk; j < (std::min)(plan.m, (task + 1) * chunk); ++j) {
         T top = s == 0 ? -core::infinity<T> : stats.col_max[j];
         double sum = s == 0 ? 0 : stats.col_sum[j];
         for (Index r = 0; r < tiles(rows, plan.row_tile); ++r)
@@ -215,7 +171,8 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
       plan, g.rows, memory,
       [&](Index tile_row, Index tile_col, Index i, Index rows, Index j, Index cols, int thread) {
         const core::MatrixView<T> tile{g.row(i) + j, rows, cols, g.stride};
-        if (!has_s) cosine_tile<T, Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
+        if (!has_s)
+          cosine_tile<T, Products>(table, first + i, j, tile, nullptr, memory.pack(thread));
         memory.moment[tile_row * col_tiles + tile_col] =
             SPHEREMIX_DISPATCH(softmax_gradient<T, Policy>)(
                 policy, tile, first + i, j, Policy::kRows ? weights.row_shift + first + i : nullptr,
@@ -224,7 +181,7 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
                 Policy::kCols ? weights.col_scale + j : nullptr);
         for (Index r = 0; r < rows; ++r)
           for_special(table, first + i + r, j, cols, [&](Index slot, Index c) {
-            tile(r, c) = T(weights.special[(first + i + r) * table.slots + slot]);
+            tile(r, c) = T(weights.special[(first + i + r) * table.slot_count + slot]);
           });
       });
   pair_gradients<T, Products>(table.x, table.y, plan, g, g, first, memory, out, add_y);
@@ -252,7 +209,7 @@ double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Pla
                       const PairGradients<T>& out) {
   const bool gradients = out.dx.data != nullptr;
   const Keep keep = keep_for<Policy>(gradients);
-  detail::SweepMemory<T> memory(plan, keep, frame);
+  SweepMemory<T> memory(plan, keep, frame);
   bool add_y = out.add_y;
   double moment = 0;
   for (Index s = 0; s < plan.strips; ++s) {

@@ -15,12 +15,15 @@ math::Arc<T> settle(math::ArcSums<T> sums, const T* a, const T* b, Index d) {
       const T sign = sums.difference_is_shorter ? T(1) : T(-1);
       const T shift = sums.shift, scale = sums.scale;
       const auto [hh, hl] = row_sums<2, T>(d, [=](auto at, auto* sum) {
+        SPHEREMIX_SUMS_IN_ORDER
         using V = typename decltype(at)::Value;
         V x, y;
         at.get(a, x);
         at.get(b, y);
         const V l = y + sign * x;
-        const V h = scale * ((y - sign * x) - shift * l);
+        V difference = y - sign * x;  // exact
+        core::form(difference);
+        const V h = scale * (difference - shift * l);
         sum[0] += h * h;
         sum[1] += h * l;
       });

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/eigen.hpp"
 
 namespace spheremix::sphere::detail {

@@ -131,3 +131,14 @@ template <class U, class V, class G>
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_DISTANCE_ROWS(T) \
+  void geodesic_distance_rows(core::MatrixView<const T>, core::MatrixView<const T>, T*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_DISTANCE_ROWS)
+#define SPHEREMIX_DISTANCE_ROWS_VJP(T)                                                            \
+  void geodesic_distance_rows_vjp(core::MatrixView<const T>, core::MatrixView<const T>, const T*, \
+                                  core::MatrixView<T>, core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_DISTANCE_ROWS_VJP)
+}  // namespace spheremix::sphere::detail

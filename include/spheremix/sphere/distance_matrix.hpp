@@ -34,8 +34,8 @@ void angles_of_cosines(T* c, Index count, const T* a, core::MatrixView<const T> 
   constexpr Index chunk = pairwise::kChunk;
   std::uint32_t beyond = SPHEREMIX_DISPATCH(acos_row<T>)(c, count, kModerate<T>);
   for (Index j = 0; beyond != 0; j += chunk, beyond >>= 1)
-    for (Index k = j; (beyond & 1) != 0 && k < std::min(count, j + chunk); ++k)
-      if (!(c[k] == c[k])) c[k] = arc_between(a, b.row(k), d).theta;
+    for (Index k = j; (beyond & 1) != 0 && k < (std::min)(count, j + chunk); ++k)
+      if (c[k] < 0) c[k] = arc_between(a, b.row(k), d).theta;
 }
 
 /// A task packs one block of V and runs over several blocks of U, whose angles are computed while
@@ -55,15 +55,15 @@ void geodesic_distance_matrix(core::MatrixView<const T> a, core::MatrixView<cons
   core::parallel_for(down * across, threads, [&](Index task, int) {
     // One pair of packing buffers a thread, kept from call to call.
     static thread_local core::Workspace memory;
-    auto frame = memory.frame(core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackA<T>)) +
-                              core::Workspace::bytes_for<T>(std::size_t(pairwise::kPackB<T>)));
-    pairwise::PackBuffers<T> pack{frame.template take<T>(std::size_t(pairwise::kPackA<T>)),
-                                  frame.template take<T>(std::size_t(pairwise::kPackB<T>))};
-    const Index first = task % down * height, end = std::min(a.rows, first + height);
-    const Index j = task / down * width, cols = std::min(width, b.rows - j);
+    core::Workspace::Frame counting;
+    (void)pairwise::take_pack<T>(counting);
+    auto frame = memory.frame(counting.taken());
+    pairwise::PackBuffers<T> pack = pairwise::take_pack<T>(frame);
+    const Index first = task % down * height, end = (std::min)(a.rows, first + height);
+    const Index j = task / down * width, cols = (std::min)(width, b.rows - j);
     const auto others = b.middle_rows(j, cols);
     for (Index i = first; i < end; i += block) {
-      const Index rows = std::min(block, end - i);
+      const Index rows = (std::min)(block, end - i);
       const core::MatrixView<T> here{out.row(i) + j, rows, cols, out.stride};
       pairwise::times_transposed(here, a.middle_rows(i, rows), others, false, pack);
       for (Index r = 0; r < rows; ++r)
@@ -100,3 +100,11 @@ template <class U, class V>
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_DISTANCE_MATRIX(T)                                                  \
+  void geodesic_distance_matrix(core::MatrixView<const T>, core::MatrixView<const T>, \
+                                core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_DISTANCE_MATRIX)
+}  // namespace spheremix::sphere::detail

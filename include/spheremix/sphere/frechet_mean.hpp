@@ -203,3 +203,10 @@ template <class X, class W>
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_FRECHET_MEAN(T) \
+  MeanReport frechet_mean(core::MatrixView<const T>, const double*, double, int, double*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_FRECHET_MEAN)
+}  // namespace spheremix::sphere::detail

@@ -43,7 +43,7 @@ T rescue_scale(T top) {
 template <class T>
 bool has_all_digits(T squares) {
   return squares >= core::smallest_normal<T> / (core::epsilon<T> * core::epsilon<T>)&&squares <=
-         core::largest<T>;
+         core::rounded(core::largest<T>);  // rounded: or -ffinite-math-only takes it for granted
 }
 
 /// |x| = norm / scale. norm is 0 for a zero row and NaN for a row that is not finite.
@@ -57,7 +57,7 @@ ScaledNorm<T> rescued_norm(const T* x, Index d) {
   T top = 0;
   for (Index k = 0; k < d; ++k) {
     if (!std::isfinite(x[k])) return {core::nan<T>, T(1)};
-    top = std::max(top, std::abs(x[k]));
+    top = (std::max)(top, std::abs(x[k]));
   }
   if (top == 0) return {T(0), T(1)};
   const T scale = rescue_scale(top);
@@ -241,3 +241,14 @@ void normalize_rows_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_NORMALIZE_ROWS(T) \
+  Index normalize_rows(core::MatrixView<const T>, ZeroPolicy, core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_NORMALIZE_ROWS)
+#define SPHEREMIX_NORMALIZE_ROWS_VJP(T)                                                      \
+  Index normalize_rows_vjp(core::MatrixView<const T>, core::MatrixView<const T>, ZeroPolicy, \
+                           core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_NORMALIZE_ROWS_VJP)
+}  // namespace spheremix::sphere::detail

@@ -18,6 +18,7 @@
 
 #include "spheremix/core/isa.hpp"
 #include "spheremix/core/parallel.hpp"
+#include "spheremix/core/rounded.hpp"
 
 namespace spheremix::sphere::detail {
 
@@ -46,8 +47,8 @@ void over_row(Index d, const Body& body) {
 
 /// K sums over [0, d) in one pass: body(cursor, sum) adds to sum[0..K).
 template <int K, class T, class Body>
-std::array<T, K> row_sums(Index d, const Body& body) {
-  std::array<T, K> total;
+std::array<T, std::size_t(K)> row_sums(Index d, const Body& body) {
+  std::array<T, std::size_t(K)> total;
   SPHEREMIX_PICK_ISA(sphere::detail, row_sums<K, T, Body>)(d, body, total.data());
   return total;
 }

@@ -122,3 +122,14 @@ template <class M>
 }
 
 }  // namespace spheremix::sphere
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_SAMPLE_UNIFORM(T) \
+  void sample_uniform(core::MatrixView<T>, const core::Philox&, std::uint32_t)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SAMPLE_UNIFORM)
+#define SPHEREMIX_SAMPLE_VON_MISES_FISHER(T)                                               \
+  void sample_von_mises_fisher(const T*, double, core::MatrixView<T>, const core::Philox&, \
+                               std::uint32_t)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SAMPLE_VON_MISES_FISHER)
+}  // namespace spheremix::sphere::detail

@@ -109,3 +109,16 @@ void run_slerp_rows_vjp(const char* function, const char* a_name, const char* b_
 }
 
 }  // namespace spheremix::sphere::detail
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::sphere::detail {
+#define SPHEREMIX_SLERP_ROWS(T)                                                           \
+  Index slerp_rows(core::MatrixView<const T>, core::MatrixView<const T>, RowParameter<T>, \
+                   core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SLERP_ROWS)
+#define SPHEREMIX_SLERP_ROWS_VJP(T)                                                             \
+  Index slerp_rows_vjp(core::MatrixView<const T>, core::MatrixView<const T>, RowParameter<T>,   \
+                       core::MatrixView<const T>, core::MatrixView<T>, core::MatrixView<T>, T*, \
+                       double*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SLERP_ROWS_VJP)
+}  // namespace spheremix::sphere::detail

@@ -4,6 +4,7 @@
 
 #include "spheremix/gpu/core/intrinsics.cuh"
 #include "spheremix/gpu/core/launch.cuh"
+#include "spheremix/gpu/core/matrix.cuh"
 
 using namespace spheremix;
 using namespace spheremix::gpu_test;
@@ -188,15 +189,32 @@ TEST_CASE("storage: fp16 and bf16 round to nearest even, keep infinity, NaN and 
   CHECK(stored<gpu::Bfloat16>(-INFINITY) == -INFINITY);
 }
 
-TEST_CASE("launch: a configuration no GPU accepts comes back as a status with a text") {
+TEST_CASE("launch: a configuration no GPU accepts is a status with a text, and leaves no error") {
   const Buffer<int> in(32), out(32);
   const gpu::Status status =
       gpu::launch(reverse_in_shared, 1, 2048, 0, nullptr, in.data(), out.data(), 1);
   CHECK(!status.ok());
   CHECK(std::strlen(status.text) > 0);
-  (void)cudaGetLastError();
+  CHECK(cudaGetLastError() == cudaSuccess);  // the next one to ask would take it for its own
   CHECK(!gpu::launch(reverse_in_shared, 1, 32, std::size_t(1) << 20, nullptr, in.data(), out.data(),
                      1)
              .ok());
-  (void)cudaGetLastError();
+  CHECK(cudaGetLastError() == cudaSuccess);
+  gpu::Memory memory;
+  CHECK_THROWS_AS(memory.reserve(std::size_t(1) << 60), std::runtime_error);
+  CHECK(cudaGetLastError() == cudaSuccess);
 }
+
+#if defined(SPHEREMIX_EMULATOR)
+TEST_CASE("launch: above 48 KiB of shared memory the carve-out is asked for beside the size") {
+  const Buffer<int> in(32), out(32);
+  const void* const kernel = reinterpret_cast<const void*>(&reverse_in_shared);
+  emulator::carveout.erase(kernel);
+  finish(gpu::launch(reverse_in_shared, 1, 32, std::size_t(40) << 10, nullptr, in.data(),
+                     out.data(), 1));
+  CHECK(emulator::carveout.count(kernel) == 0);
+  finish(gpu::launch(reverse_in_shared, 1, 32, std::size_t(96) << 10, nullptr, in.data(),
+                     out.data(), 1));
+  CHECK(emulator::carveout.at(kernel) == cudaSharedmemCarveoutMaxShared);
+}
+#endif

@@ -1,14 +1,16 @@
-// The device's schedule (ranges, sweeps, merges) with Eigen for its BLAS in the place of the product
-// kernels, against the CPU engine in f64. In the emulator only: nvcc does not see Eigen.
+// The device's schedule (ranges, sweeps, merges) with Eigen for its BLAS: in the place of the product
+// kernels, and in that of the cosines too; against the CPU engine in f64 and the formulas in long
+// double. In the emulator only: nvcc does not see Eigen.
 #if !defined(__CUDACC__)
 #include "support/gpu.hpp"
 
 #include "gpu/losses/reference.hpp"
+#include "gpu/pairwise/eigen_products.hpp"
 #include "spheremix/gpu/losses/clip.cuh"
 #include "spheremix/gpu/losses/clip_m2_mix.cuh"
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
-#include "spheremix/gpu/pairwise/gemm.cuh"
+#include "spheremix/gpu/pairwise/stored_cosines.cuh"
 #include "spheremix/losses/clip.hpp"
 #include "spheremix/losses/clip_m2_mix.hpp"
 #include "spheremix/losses/siglip.hpp"
@@ -19,61 +21,7 @@ namespace {
 using namespace spheremix;
 using namespace spheremix::gpu_test;
 namespace device = spheremix::gpu::losses;
-using gpu::pairwise::HalfTile;
-using gpu::pairwise::ProductSide;
-
-/// A BLAS policy: 16-bit products as the column-major GEMMs that cuBLASLt is given (gemm.cuh), f64
-/// products as they are.
-struct EigenProducts {
-  static void side(const ProductSide<HalfTile>& s) {
-    if (s.out.rows == 0) return;
-    const gpu::pairwise::Gemm g = gpu::pairwise::gemm_of(s);
-    const auto load = [](const gpu::Half* from, Index rows, Index cols, Index leading) {
-      return Eigen::MatrixXd::NullaryExpr(
-          rows, cols, [=](Index i, Index j) { return double(gpu::widen(from[i + j * leading])); });
-    };
-    const Eigen::MatrixXd a = load(g.a, g.m, g.k, g.lda);
-    const Eigen::MatrixXd b = g.transpose_b
-                                  ? Eigen::MatrixXd(load(g.b, g.n, g.k, g.ldb).transpose())
-                                  : Eigen::MatrixXd(load(g.b, g.k, g.n, g.ldb));
-    Eigen::Map<Eigen::MatrixXf, 0, Eigen::OuterStride<>> c(g.c, g.m, g.n,
-                                                           Eigen::OuterStride<>(g.ldc));
-    const Eigen::MatrixXf product = (double(g.alpha) * a * b).cast<float>();
-    if (g.beta == 0)
-      c = product;
-    else
-      c += product;
-  }
-
-  template <class Tile>
-  static void side(const ProductSide<Tile>& s) {
-    using T = typename Tile::Sum;
-    using Strided = Eigen::OuterStride<>;
-    if (s.out.rows == 0) return;
-    const Index depth = s.b.rows;
-    const Eigen::Map<const RowMatrix<T>, 0, Strided> g(s.weights, s.transposed ? depth : s.out.rows,
-                                                       s.transposed ? s.out.rows : depth,
-                                                       Strided(s.stride));
-    const RowMatrix<T> b = RowMatrix<T>::NullaryExpr(
-        depth, s.out.cols, [&](Index i, Index j) { return T(gpu::widen(s.b(i, j))); });
-    Eigen::Map<RowMatrix<T>, 0, Strided> out(s.out.data, s.out.rows, s.out.cols,
-                                             Strided(s.out.stride));
-    const RowMatrix<T> product =
-        s.alpha * (s.transposed ? RowMatrix<T>(g.transpose() * b) : RowMatrix<T>(g * b));
-    if (s.accumulate)
-      out += product;
-    else
-      out = product;
-  }
-
-  template <class Tile>
-  gpu::Status operator()(const ProductSide<Tile>& first, const ProductSide<Tile>& second,
-                         cudaStream_t) const {
-    side(first);
-    side(second);
-    return {};
-  }
-};
+using gpu::pairwise::StoredCosines;
 
 /// Both engines' rows and gradients.
 template <class T>
@@ -109,8 +57,8 @@ struct Pair {
   }
 };
 
-template <class T>
-void all_losses(Index n, Index d, Index block, double tolerance) {
+template <class T, class Products>
+void all_losses(Index n, Index d, Index block, double tolerance, const Products& products) {
   CAPTURE(n);
   CAPTURE(d);
   constexpr auto precision =
@@ -120,9 +68,9 @@ void all_losses(Index n, Index d, Index block, double tolerance) {
   double* const to = p.numbers.data();
   {
     const device::ClipOptions options{0.05, precision, block};
-    Buffer<char> scratch(device::clip_bytes<T>(x, y, options));
+    Buffer<char> scratch(device::clip_bytes<T>(x, y, options, products));
     finish(device::clip_with_gradient<T>(x, y, options, {to, p.dx.view(), p.dy.view(), to + 1},
-                                         scratch.scratch(), nullptr, EigenProducts{}));
+                                         scratch.scratch(), nullptr, products));
     const auto want = losses::clip_with_gradient(p.host_x, p.host_y, {.temperature = 0.05});
     p.check(want.loss, want.x, want.y, tolerance);
     CHECK(std::abs(p.numbers.values()[1] - want.log_temperature) <= tolerance);
@@ -134,10 +82,10 @@ void all_losses(Index n, Index d, Index block, double tolerance) {
     options.precision = precision;
     options.block = block;
     options.shared = shared;
-    Buffer<char> scratch(device::clip_m2_mix_bytes<T>(x, y, options));
+    Buffer<char> scratch(device::clip_m2_mix_bytes<T>(x, y, options, products));
     finish(device::clip_m2_mix_with_gradient<T>(
         x, y, 0.3, options, {to, p.dx.view(), p.dy.view(), to + 1, to + 2, to + 3},
-        scratch.scratch(), nullptr, EigenProducts{}));
+        scratch.scratch(), nullptr, products));
     const auto want = losses::clip_m2_mix_with_gradient(
         p.host_x, p.host_y, 0.3, {.temperature = 0.05, .mix_temperature = 0.1});
     p.check(want.loss, want.x, want.y, 2 * tolerance);
@@ -149,33 +97,131 @@ void all_losses(Index n, Index d, Index block, double tolerance) {
     device::SiglipOptions options;
     options.precision = precision;
     options.block = block;
-    Buffer<char> scratch(device::siglip_bytes<T>(x, y, options));
+    Buffer<char> scratch(device::siglip_bytes<T>(x, y, options, products));
     finish(device::siglip_with_gradient<T>(x, y, options,
                                            {to, p.dx.view(), p.dy.view(), to + 1, to + 2},
-                                           scratch.scratch(), nullptr, EigenProducts{}));
+                                           scratch.scratch(), nullptr, products));
     const auto want = losses::siglip_with_gradient(
         p.host_x, p.host_y, {.temperature = options.temperature, .bias = options.bias});
     p.check(want.loss, want.x, want.y, tolerance);
   }
   {
     const gpu::metrics::UniformityOptions options{2, precision, block};
-    Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(x, options));
+    Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(x, options, products));
     finish(gpu::metrics::uniformity_with_gradient<T>(x, options, {to, p.dx.view()},
-                                                     scratch.scratch(), nullptr, EigenProducts{}));
+                                                     scratch.scratch(), nullptr, products));
     const auto want = metrics::uniformity_with_gradient(p.host_x, {.t = 2});
     p.check(want.value, want.x, {}, tolerance);
   }
 }
 
+/// CLIP's loss and gradients over Stored or other products, in scratch of exactly the bytes asked.
+struct ClipResult {
+  double loss;
+  std::vector<double> x, y;
+};
+template <class Products>
+ClipResult run_clip(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
+                    double tau, Index block, const Products& products) {
+  const Rows<float> dx(n, d, x), dy(n, d, y), gx(n, d), gy(n, d);
+  const Buffer<double> loss(1);
+  const device::ClipOptions options{tau, gpu::Precision::fast, block};
+  const Buffer<char> scratch(device::clip_bytes<float>(dx.input(), dy.input(), options, products));
+  finish(device::clip_with_gradient<float>(dx.input(), dy.input(), options,
+                                           {loss.data(), gx.view(), gy.view(), nullptr},
+                                           scratch.scratch(), nullptr, products));
+  return {loss.values()[0], gx.values(), gy.values()};
+}
+
+const StoredCosines<EigenProducts> kStored{};
+
 }  // namespace
 
 TEST_CASE("the schedule over a BLAS, f64: the CPU engine's results at any size") {
-  for (const Index n : {2, 61, 131, 203}) all_losses<double>(n, 37, 64, 1e-10);
-  all_losses<double>(131, 5, 0, 1e-10);
+  for (const Index n : {2, 61, 131, 203}) all_losses<double>(n, 37, 64, 1e-10, EigenProducts{});
+  all_losses<double>(131, 5, 0, 1e-10, EigenProducts{});
 }
 
 TEST_CASE("the schedule over a BLAS, 16-bit operands and weights") {
-  all_losses<float>(300, 36, 128, 2e-3);
-  all_losses<gpu::Half>(131, 40, 0, 2e-3);
+  all_losses<float>(300, 36, 128, 2e-3, EigenProducts{});
+  all_losses<gpu::Half>(131, 40, 0, 2e-3, EigenProducts{});
+}
+
+TEST_CASE("stored cosines: every GEMM by the BLAS, the losses of the CPU engine") {
+  all_losses<float>(300, 36, 128, 2e-3, kStored);
+  all_losses<gpu::Half>(131, 40, 0, 2e-3, kStored);
+  all_losses<double>(61, 37, 64, 1e-10, kStored);  // f64 forms its cosines as ever
+  all_losses<float>(2, 37, 0, 2e-3, kStored);
+}
+
+TEST_CASE("stored cosines: accuracy promised, 5e-4 at scale 14.3 and 20, 3e-3 at 100") {
+  const Index n = 256, d = 256;
+  const auto x = unit_rows<float>(n, d, 1), y = rows_near(x, n, d, 2);
+  for (const auto& [scale, bound] : {std::pair{14.3, 5e-4}, {20.0, 5e-4}, {100.0, 3e-3}}) {
+    const Reference want =
+        contrastive(x, y, n, d, Real(1 / scale), Real(0.5) / Real(n), Real(0.5) / Real(n));
+    const ClipResult got = run_clip(x, y, n, d, 1 / scale, 0, kStored);
+    const double error = relative_error(got.x, want.x);
+    MESSAGE("scale " << scale << ": relative error of dX " << error << " with stored cosines");
+    CHECK(error <= bound);
+    CHECK(relative_error(got.y, want.y) <= bound);
+    CHECK(std::abs(got.loss - double(want.loss)) <= 1e-3 * double(want.loss));
+  }
+}
+
+TEST_CASE("stored cosines: ranges change no result beyond rounding, and no bit from run to run") {
+  const Index n = 300, d = 24;
+  const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
+  const ClipResult whole = run_clip(x, y, n, d, 0.05, 0, kStored);
+  in_every_order([&] {
+    const ClipResult parts = run_clip(x, y, n, d, 0.05, 128, kStored);
+    CHECK(std::abs(parts.loss - whole.loss) <= 1e-6 * whole.loss);
+    CHECK(relative_error(parts.x, whole.x) <= 1e-5);
+    CHECK(relative_error(parts.y, whole.y) <= 1e-5);
+    const ClipResult again = run_clip(x, y, n, d, 0.05, 128, kStored);
+    CHECK(again.loss == parts.loss);
+    CHECK(again.x == parts.x);
+    CHECK(again.y == parts.y);
+  });
+}
+
+TEST_CASE("a library's own edge for the ranges: taken where options ask for none") {
+  const Index n = 300, d = 24;
+  const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
+  int gemms = 0;
+  run_clip(x, y, n, d, 0.05, 0, StoredCosines<EigenProducts>{{128, &gemms}});
+  CHECK(gemms == 9 + 3 * 9);  // three by three ranges: cosines twice, and two products
+  gemms = 0;
+  run_clip(x, y, n, d, 0.05, 256, StoredCosines<EigenProducts>{{128, &gemms}});
+  CHECK(gemms == 4 + 3 * 4);
+  gemms = 0;
+  run_clip(x, y, n, d, 0.05, 0, EigenProducts{128, &gemms});  // cosines by the kernels
+  CHECK(gemms == 2 * 9);
+  const Rows<float> dx(n, d, x);
+  const auto bytes = [&](auto precision, const auto& products) {
+    return device::clip_bytes<float>(dx.input(), dx.input(), {0.05, precision, 0}, products);
+  };
+  CHECK(bytes(gpu::Precision::fast, EigenProducts{128}) <
+        bytes(gpu::Precision::fast, EigenProducts{}));
+  CHECK(bytes(gpu::Precision::exact, EigenProducts{128}) ==
+        bytes(gpu::Precision::exact, EigenProducts{}));
+}
+
+TEST_CASE("stored cosines: scratch is what clip_bytes says of these products, not less") {
+  const Index n = 300, d = 24;
+  const auto values = unit_rows<float>(n, d, 1);
+  const Rows<float> x(n, d, values), gx(n, d), gy(n, d);
+  const Buffer<double> loss(1);
+  const device::ClipOptions options{0.05};
+  const std::size_t bytes = device::clip_bytes<float>(x.input(), x.input(), options, kStored);
+  CHECK(bytes > device::clip_bytes<float>(x.input(), x.input(), options));  // a strip in sweep 1
+  const Buffer<char> scratch(bytes);
+  const auto run = [&](gpu::Scratch s) {
+    return device::clip_with_gradient<float>(x.input(), x.input(), options,
+                                             {loss.data(), gx.view(), gy.view(), nullptr}, s,
+                                             nullptr, kStored);
+  };
+  CHECK(!run({scratch.data(), bytes - 1}).ok());
+  finish(run(scratch.scratch()));
 }
 #endif

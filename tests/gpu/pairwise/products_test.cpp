@@ -66,3 +66,44 @@ TEST_CASE("kernel products: ragged shapes, both ways round, added or set") {
     }
   });
 }
+
+TEST_CASE("kernel products: whole tiles on 8-byte boundaries and off them") {
+  in_every_order([] {
+    for (const Layout layout : {Layout{0, 0}, Layout{6, 2}, Layout{1, 0}, Layout{0, 1}}) {
+      CAPTURE(layout.padding);
+      CAPTURE(layout.offset);
+      const Index n = 128, m = 256, d = 128;
+      std::vector<double> g = gaussian(n, m, 1), x = gaussian(n, d, 2), y = gaussian(m, d, 3);
+      for (double& v : g) v = stored<gpu::Half>(v);
+      for (double& v : x) v = stored<gpu::Half>(v);
+      for (double& v : y) v = stored<gpu::Half>(v);
+      const Rows<gpu::Half> weights(n, m, g), dx(n, d, x), dy(m, d, y);
+      const std::vector<double> before = gaussian(m, d, 4);
+      for (const bool add : {false, true}) {
+        Rows<float> gx(n, d, layout), gy(m, d, before, layout);
+        finish(gpu::pairwise::KernelProducts{}(
+            Side{weights.input().data, m, false, dy.input(), gx.view(), 0.5f, false},
+            Side{weights.input().data, m, true, dx.input(), gy.view(), 2.f, add}, nullptr));
+        const auto got_x = gx.values(), got_y = gy.values();
+        double worst = 0;
+        for (Index k = 0; k < d; ++k) {
+          for (Index i = 0; i < n; ++i) {
+            double sum = 0;
+            for (Index j = 0; j < m; ++j)
+              sum += g[std::size_t(i * m + j)] * y[std::size_t(j * d + k)];
+            if (!std::isnan(worst)) worst = worse(worst, got_x[std::size_t(i * d + k)] - 0.5 * sum);
+          }
+          for (Index j = 0; j < m; ++j) {
+            double sum = 0;
+            for (Index i = 0; i < n; ++i)
+              sum += g[std::size_t(i * m + j)] * x[std::size_t(i * d + k)];
+            const double had = add ? double(float(before[std::size_t(j * d + k)])) : 0;
+            if (!std::isnan(worst))
+              worst = worse(worst, got_y[std::size_t(j * d + k)] - had - 2 * sum);
+          }
+        }
+        CHECK(worst <= 1e-3);
+      }
+    }
+  });
+}

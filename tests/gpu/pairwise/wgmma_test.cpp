@@ -6,6 +6,7 @@
 
 #include "gpu/losses/reference.hpp"
 #include "spheremix/gpu/losses/clip.cuh"
+#include "spheremix/gpu/losses/clip_m2_mix.cuh"
 #include "spheremix/gpu/losses/info_nce.cuh"
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
@@ -27,23 +28,11 @@ using gpu::pairwise::KernelProducts;
 using gpu::pairwise::WgmmaCosines;
 using gpu::pairwise::WgmmaTile;
 
-__global__ void compiled_for_sm_90a([[maybe_unused]] int* yes) {
-#if defined(SPHEREMIX_EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  *yes = 1;
-#endif
-}
-
-/// Whether wgmma runs here: code for sm_90a on compute capability 9.0, or the emulator.
+/// Whether wgmma runs here: a build for sm_90a on compute capability 9.0, or the emulator.
 bool wgmma_here() {
-  int major = 0, minor = 0;
-  must(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "attribute");
-  must(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "attribute");
-  const Buffer<int> yes(std::vector<int>{0});
-  if (major == 9 && minor == 0)
-    finish(gpu::launch(compiled_for_sm_90a, 1, 1, 0, nullptr, yes.data()));
-  const bool here = yes.values()[0] == 1;
-  if (!here) MESSAGE("skipped: wgmma needs code for sm_90a and compute capability 9.0");
-  return here;
+  const gpu::Status usable = gpu::wgmma_usable();
+  if (!usable) MESSAGE("skipped: " << usable.text);
+  return usable.ok();
 }
 
 /// What can be left out of a step.
@@ -137,7 +126,7 @@ bool operator==(const Result& a, const Result& b) {
   return a.sums == b.sums && a.x == b.x && a.y == b.y;
 }
 
-enum Loss { clip, info_nce, siglip_loss, uniformity };
+enum Loss { clip, info_nce, siglip_loss, uniformity, clip_m2 };
 
 /// Scratch is what the functions ask for that know nothing of products.
 template <Loss Which, class T, class Products>
@@ -164,6 +153,16 @@ Result run(const std::vector<double>& x, const std::vector<double>& y, Index n, 
     finish(gpu::losses::siglip_with_gradient<T>(dx.input(), dy.input(), options,
                                                 {to, gx.view(), gy.view(), to + 1, to + 2},
                                                 scratch.scratch(), nullptr, products));
+  } else if constexpr (Which == clip_m2) {
+    gpu::losses::ClipM2MixOptions options;
+    options.precision = precision;
+    options.block = block;
+    const Buffer<double> lambda(1);
+    const Buffer<char> scratch(gpu::losses::clip_m2_mix_bytes<T>(dx.input(), dy.input(), options));
+    finish(gpu::losses::clip_m2_mix_with_gradient<T>(
+        dx.input(), dy.input(), gpu::RowScalar<gpu::Arithmetic<T>>(gpu::Arithmetic<T>(0.4)),
+        options, {to, gx.view(), gy.view(), lambda.data(), to + 1, to + 2}, scratch.scratch(),
+        nullptr, products));
   } else {
     const gpu::metrics::UniformityOptions options{4, precision, block};
     const Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(dx.input(), options));
@@ -185,7 +184,8 @@ void check_near(const Result& got, const Result& want, double tolerance) {
 
 template <Loss Which>
 Result reference(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d) {
-  if constexpr (Which == uniformity) {  // f64, compared with the double sum in uniformity_test.cpp
+  if constexpr (Which == uniformity ||
+                Which == clip_m2) {  // f64, compared with sums in their tests
     return run<Which, double>(x, y, n, d, 0, Precision::exact, KernelProducts{});
   } else {
     const long double w = 1.0L / (long double)n;
@@ -321,6 +321,7 @@ TEST_CASE("losses on wgmma cosines: against references, against mma.sync, twice 
     check_loss<info_nce>(n, d);
     check_loss<siglip_loss>(n, d);
     check_loss<uniformity>(n, d);
+    check_loss<clip_m2>(n, d);
   }
 }
 
@@ -410,3 +411,42 @@ TEST_CASE("emulated wgmma: operands off their boundaries and missing warps stop 
   CHECK(stops(0, 4, 20480));  // b ends outside
 }
 #endif
+
+TEST_CASE("wgmma where its kernels cannot run: a status, nothing started") {
+  const Index n = 40, d = 24;
+  const auto values = unit_rows<float>(n, d, 1);
+  const Rows<float> x(n, d, values), gx(n, d), gy(n, d);
+  const Buffer<double> loss(1);
+  const gpu::losses::ClipOptions options{0.05};
+  const Buffer<char> scratch(gpu::losses::clip_bytes<float>(x.input(), x.input(), options));
+  const auto run = [&](Precision precision) {
+    return gpu::losses::clip_with_gradient<float>(x.input(), x.input(), {0.05, precision},
+                                                  {loss.data(), gx.view(), gy.view(), nullptr},
+                                                  scratch.scratch(), nullptr, WgmmaCosines<>{});
+  };
+#if defined(SPHEREMIX_EMULATOR)
+  const auto refused = [&] {
+    const std::size_t launches = emulator::launches;
+    const gpu::Status status = run(Precision::fast);
+    CHECK(!status.ok());
+    CHECK(std::strstr(status.text, "wgmma") != nullptr);
+    CHECK(emulator::launches == launches);
+    CHECK(cudaGetLastError() == cudaSuccess);
+    finish(run(Precision::exact));  // does without
+    emulator::device = {};
+  };
+  emulator::device.built_for_sm_90a = false;
+  refused();
+  emulator::device.major = 10;
+  refused();
+  emulator::device.major = 8, emulator::device.minor = 9;
+  refused();
+  emulator::device.minor = 1;
+  refused();
+  finish(run(Precision::fast));
+#else
+  const gpu::Status status = run(Precision::fast);
+  CHECK(status.ok() == gpu::wgmma_usable().ok());
+  finish(run(Precision::exact));
+#endif
+}

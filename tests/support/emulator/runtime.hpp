@@ -16,6 +16,7 @@ enum cudaError_t {
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
+  cudaErrorNoDevice = 100,
   cudaErrorNotSupported = 801
 };
 enum cudaMemcpyKind {
@@ -24,7 +25,11 @@ enum cudaMemcpyKind {
   cudaMemcpyDeviceToHost,
   cudaMemcpyDeviceToDevice
 };
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaFuncAttribute {
+  cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
+  cudaFuncAttributePreferredSharedMemoryCarveout = 9
+};
+enum { cudaSharedmemCarveoutMaxShared = 100 };
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
   cudaDevAttrL2CacheSize = 38,
@@ -47,6 +52,22 @@ namespace emulator {
 
 constexpr std::size_t shared_default = 48 << 10, shared_most = 227 << 10;
 inline std::map<const void*, std::size_t> shared_granted;
+inline std::map<const void*, int> carveout;  ///< percent of an SM's memory asked for
+inline cudaError_t last_error = cudaSuccess;
+
+/// CUDA remembers what it refuses until somebody asks.
+inline cudaError_t remember(cudaError_t code) {
+  if (code != cudaSuccess) last_error = code;
+  return code;
+}
+
+/// The device that attributes describe; tests set it. Without one the runtime refuses to answer.
+struct Device {
+  bool present = true;
+  int multiprocessors = 4, l2_bytes = 50 << 20, major = 9, minor = 0;
+  bool built_for_sm_90a = true;  ///< what SPHEREMIX_SM_90A says of a build by nvcc
+};
+inline Device device;
 inline std::size_t launches = 0;  ///< kernels started since the program began
 
 inline cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
@@ -76,14 +97,21 @@ inline cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  return emulator::launch(*config, reinterpret_cast<const void*>(kernel),
-                          [&] { kernel(Parameters(arguments)...); });
+  return emulator::remember(emulator::launch(*config, reinterpret_cast<const void*>(kernel),
+                                             [&] { kernel(Parameters(arguments)...); }));
 }
 
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
-  if (bytes < 0 || std::size_t(bytes) > emulator::shared_most) return cudaErrorInvalidValue;
-  emulator::shared_granted[reinterpret_cast<const void*>(kernel)] = std::size_t(bytes);
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute what, int value) {
+  const void* const of = reinterpret_cast<const void*>(kernel);
+  if (what == cudaFuncAttributePreferredSharedMemoryCarveout) {
+    if (value < -1 || value > 100) return emulator::remember(cudaErrorInvalidValue);
+    emulator::carveout[of] = value;
+    return cudaSuccess;
+  }
+  if (value < 0 || std::size_t(value) > emulator::shared_most)
+    return emulator::remember(cudaErrorInvalidValue);
+  emulator::shared_granted[of] = std::size_t(value);
   return cudaSuccess;
 }
 
@@ -101,23 +129,27 @@ inline const char* cudaGetErrorString(cudaError_t e) {
       return "operation not supported";
   }
 }
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
-inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+inline cudaError_t cudaGetLastError() { return std::exchange(emulator::last_error, cudaSuccess); }
+inline cudaError_t cudaPeekAtLastError() { return emulator::last_error; }
+inline cudaError_t cudaGetDevice(int* device) {
+  if (!emulator::device.present) return emulator::remember(cudaErrorNoDevice);
+  return *device = 0, cudaSuccess;
+}
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  if (!emulator::device.present) return emulator::remember(cudaErrorNoDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
-      *value = 4;
+      *value = emulator::device.multiprocessors;
       break;
     case cudaDevAttrL2CacheSize:
-      *value = 50 << 20;
+      *value = emulator::device.l2_bytes;
       break;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = 9;
+      *value = emulator::device.major;
       break;
     case cudaDevAttrComputeCapabilityMinor:
-      *value = 0;
+      *value = emulator::device.minor;
       break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = int(emulator::shared_most);
@@ -130,8 +162,9 @@ template <class T>
 cudaError_t cudaMalloc(T** p, std::size_t bytes) {
   *p = nullptr;
   if (bytes == 0) return cudaSuccess;
+  if (bytes > std::size_t(1) << 40) return emulator::remember(cudaErrorMemoryAllocation);
   void* block = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  if (!block) return cudaErrorMemoryAllocation;
+  if (!block) return emulator::remember(cudaErrorMemoryAllocation);
   std::memset(block, 0xFF, bytes);
   *p = static_cast<T*>(block);
   return cudaSuccess;

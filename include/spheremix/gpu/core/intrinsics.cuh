@@ -101,6 +101,21 @@ __device__ __forceinline__ void store16(void* to, Bytes16 value) {
   *static_cast<Bytes16*>(to) = value;
 }
 
+/// Stores a and b rounded to 16 bits, with one instruction, and makes them what was stored. `to` lies
+/// on a 4-byte boundary.
+__device__ __forceinline__ void store_rounded(Half* to, float& a, float& b) {
+#if defined(SPHEREMIX_EMULATOR)
+  if (reinterpret_cast<std::uintptr_t>(to) % 4)
+    emulator::fail("a 4-byte store to a misaligned address");
+  to[0] = narrow<Half>(a), to[1] = narrow<Half>(b);
+  a = widen(to[0]), b = widen(to[1]);
+#else
+  const __half2 both = __floats2half2_rn(a, b);
+  *reinterpret_cast<__half2*>(to) = both;
+  a = __low2float(both), b = __high2float(both);
+#endif
+}
+
 /// Starts a copy of 16 bytes from global to shared memory; the last 16 - from_bytes of them become
 /// zeros. Visible to this thread after copies_wait, to the block after a barrier besides.
 __device__ __forceinline__ void copy16_async(void* shared_to, const void* from,
@@ -210,6 +225,42 @@ __device__ __forceinline__ float fast_exp2(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 #endif
+}
+
+/// a b + c, rounded once on the device.
+template <class T>
+__device__ __forceinline__ T multiply_add(T a, T b, T c) {
+#if defined(SPHEREMIX_EMULATOR)
+  return a * b + c;
+#else
+  return fma(a, b, c);
+#endif
+}
+
+/// 1 / x to 1 ulp for |x| within [2^-126, 2^126]: the machine's approximation and one Newton step.
+__device__ __forceinline__ float fast_reciprocal(float x) {
+#if defined(SPHEREMIX_EMULATOR)
+  return 1 / x;
+#else
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return fmaf(y, fmaf(-x, y, 1.f), y);
+#endif
+}
+__device__ __forceinline__ double fast_reciprocal(double x) { return 1 / x; }
+
+/// The smaller one; NaN where one of them is.
+__device__ __forceinline__ float smaller_or_nan(float a, float b) {
+#if defined(SPHEREMIX_EMULATOR)
+  return a != a || b != b ? a + b : b < a ? b : a;
+#else
+  float y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+#endif
+}
+__device__ __forceinline__ double smaller_or_nan(double a, double b) {
+  return b < a || b != b ? b : a;
 }
 
 }  // namespace spheremix::gpu

@@ -10,14 +10,18 @@
 namespace spheremix::gpu {
 
 /// Enqueues kernel(arguments...) on `stream`. Above 48 KiB of shared memory the kernel's limit is
-/// raised first.
+/// raised first, and an SM asked to give shared memory all it can: else the driver may leave room
+/// for one block where two are meant.
 template <class... Parameters, class... Arguments>
 Status launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
               cudaStream_t stream, Arguments... arguments) {
   if (shared_bytes > std::size_t(48) * 1024) {
-    const cudaError_t raised = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
-    if (raised != cudaSuccess) return status_of(raised);
+    cudaError_t set = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                           int(shared_bytes));
+    if (set == cudaSuccess)
+      set = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                 cudaSharedmemCarveoutMaxShared);
+    if (set != cudaSuccess) return status_of(set);
   }
   cudaLaunchConfig_t config{};
   config.gridDim = grid;

@@ -25,9 +25,12 @@ struct [[nodiscard]] Status {
 /// An argument that cannot be right.
 inline Status invalid(const char* text) { return {cudaErrorInvalidValue, text}; }
 
-/// The outcome of a CUDA call.
+/// The outcome of a CUDA call. CUDA also remembers what it refused and hands it to whoever asks
+/// next; the caller has the status, so that memory is cleared.
 inline Status status_of(cudaError_t code) {
-  return {code, code == cudaSuccess ? "" : cudaGetErrorString(code)};
+  if (code == cudaSuccess) return {};
+  (void)cudaGetLastError();
+  return {code, cudaGetErrorString(code)};
 }
 
 }  // namespace spheremix::gpu

@@ -1,6 +1,7 @@
 // Hopper's warpgroup instructions, as thin as intrinsics.cuh: inline PTX where the compiler builds
 // for sm_90a, the block emulator in tests. For any other architecture the same functions compile
-// and trap, so that a program may hold code for several.
+// and trap, so that a program may hold code for several; wgmma_usable() keeps them from being
+// started there.
 //
 // A warpgroup is four warps in a row, the first of them a multiple of four; every one of its
 // threads calls every function here. An operand is 64 (A) or 128 (B) rows of 16 fp16 columns in
@@ -15,12 +16,41 @@
 #pragma once
 
 #include "spheremix/gpu/core/intrinsics.cuh"
+#include "spheremix/gpu/core/status.cuh"
 
 #if defined(__CUDA_ARCH__) && defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define SPHEREMIX_WGMMA 1
 #endif
+#if defined(SPHEREMIX_SM_90A) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900 && \
+    !defined(SPHEREMIX_WGMMA)
+#error "SPHEREMIX_SM_90A is defined in a build for sm_90: build for sm_90a"
+#endif
 
 namespace spheremix::gpu {
+
+/// Whether kernels with wgmma can run: the program says by SPHEREMIX_SM_90A that it was built for
+/// sm_90a (host code cannot see it), and the current device has compute capability 9.0.
+inline Status wgmma_usable() {
+#if defined(SPHEREMIX_EMULATOR)
+  const bool built = emulator::device.built_for_sm_90a;
+#elif defined(SPHEREMIX_SM_90A)
+  const bool built = true;
+#else
+  const bool built = false;
+#endif
+  if (!built)
+    return {cudaErrorNotSupported,
+            "wgmma needs kernels built for sm_90a, and SPHEREMIX_SM_90A defined there"};
+  int device = 0, major = 0, minor = 0;
+  cudaError_t code = cudaGetDevice(&device);
+  if (code == cudaSuccess)
+    code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  if (code == cudaSuccess)
+    code = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  if (code != cudaSuccess) return status_of(code);
+  if (major == 9 && minor == 0) return {};
+  return {cudaErrorNotSupported, "wgmma needs a GPU of compute capability 9.0"};
+}
 
 /// Descriptor of an operand whose first row begins at `shared`, 32 bytes on for the next 16
 /// columns. Bits 0-13 start / 16, 16-29 leading offset (not used by this layout), 32-45 bytes from

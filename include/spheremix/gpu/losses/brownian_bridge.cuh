@@ -92,7 +92,8 @@ Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
   if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.augmented))
     return invalid(wrong);
   if (!(options.ratio >= 0 && options.ratio <= 1)) return invalid("the ratio lies outside [0, 1]");
-  if (scratch.bytes < brownian_bridge_bytes(x.rows)) return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, brownian_bridge_bytes(x.rows)); !held)
+    return held;
   using Kernel = detail::BridgeKernel<T>;
   double* const partial = static_cast<double*>(scratch.data);
   const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);

@@ -21,11 +21,12 @@ struct ClipOptions {
 };
 
 /// Scratch of clip and clip_with_gradient in bytes, for these very views (aligned fp16 rows need no
-/// copy).
-template <class T>
+/// copy) and products.
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t clip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                       const ClipOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                       const ClipOptions& asked = {}, const Products& products = {}) {
+  const ClipOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::contrastive_bytes<Tile>(x, y, options.block, true, true, true);
   });
 }
@@ -44,9 +45,10 @@ Status clip(core::MatrixView<const T> x, core::MatrixView<const T> y, const Clip
 /// how G Y and G^T X are done (pairwise/cublaslt.cuh has the other way).
 template <class T, class Products = pairwise::KernelProducts>
 Status clip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                          const ClipOptions& options, const ContrastiveGradient<T>& out,
+                          const ClipOptions& asked, const ContrastiveGradient<T>& out,
                           Scratch scratch, cudaStream_t stream = nullptr,
                           const Products& products = {}) {
+  const ClipOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::contrastive_checked<true, true>(
       x, y, {options.temperature, 0.5 / double(x.rows), 0.5 / double(x.rows)}, options.precision,

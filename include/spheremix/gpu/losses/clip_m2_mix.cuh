@@ -60,7 +60,7 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
   const M2Call call{options.mix_temperature, weight, options.negatives, options.block, true};
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     if (shares(options))
-      return clip_m2_shared<Tile>(
+      return clip_m2_shared<pairwise::FormingTile<Tile>>(
           x, y, lambda, {options.temperature, options.mix_temperature, weight, options.block},
           MixGradient<T>{out.loss, out.x, out.y, out.lambda, out.log_mix_temperature},
           out.log_temperature, scratch, stream, products);
@@ -79,11 +79,13 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
 }  // namespace detail
 
 /// Scratch of clip_m2_mix and clip_m2_mix_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t clip_m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                              const ClipM2MixOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
-    if (detail::shares(options)) return detail::clip_m2_shared_bytes<Tile>(x, y, options.block);
+                              const ClipM2MixOptions& asked = {}, const Products& products = {}) {
+  const ClipM2MixOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
+    if (detail::shares(options))
+      return detail::clip_m2_shared_bytes<pairwise::FormingTile<Tile>>(x, y, options.block);
     const std::size_t clip = detail::contrastive_bytes<Tile>(x, y, options.block, true, true, true);
     const std::size_t m2 = detail::m2_bytes<Tile>(x, y, options.block);
     return clip > m2 ? clip : m2;
@@ -103,9 +105,10 @@ Status clip_m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status clip_m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                 RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& options,
+                                 RowScalar<Arithmetic<T>> lambda, const ClipM2MixOptions& asked,
                                  const ClipM2Gradient<T>& out, Scratch scratch,
                                  cudaStream_t stream = nullptr, const Products& products = {}) {
+  const ClipM2MixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::clip_m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }

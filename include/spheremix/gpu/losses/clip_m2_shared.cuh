@@ -132,8 +132,9 @@ Status clip_m2_shared(const core::MatrixView<const T>& x, const core::MatrixView
                       cudaStream_t stream, const Products& products) {
   using namespace pairwise;
   using Sum = typename Tile::Sum;
-  if (scratch.bytes < clip_m2_shared_bytes<Tile>(x, y, call.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, clip_m2_shared_bytes<Tile>(x, y, call.block));
+      !held)
+    return held;
   const Index n = x.rows;
   const std::size_t rows = std::size_t(n);
   const MixLimits limits = mix_limits<Tile>(n, call.block);

@@ -94,8 +94,8 @@ Status consistency(const core::MatrixView<const T>& x, const core::MatrixView<co
   using A = Arithmetic<T>;
   using Tile = pairwise::ExactTile<A>;
   using Side = pairwise::ProductSide<Tile>;
-  if (scratch.bytes < consistency_bytes<T>(x.rows, x.cols))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, consistency_bytes<T>(x.rows, x.cols)); !held)
+    return held;
   const Index n = x.rows, d = x.cols, blocks = pairwise::ceil_div(d * d, 256);
   const std::size_t all = std::size_t(n * d), square = std::size_t(d * d);
   const double plus = weights.cross + weights.in_modal, minus = weights.in_modal - weights.cross;

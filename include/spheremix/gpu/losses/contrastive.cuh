@@ -5,7 +5,7 @@
 //          + col_weight sum_j softplus(lse_{i != j} L_ij - L_jj),   L = X Y^T / tau
 //
 // Memory   for any N: the operands (4 N D bytes unless X and Y are fp16 rows on 16-byte
-//          boundaries), 23 N bytes and at most 33 MiB.
+//          boundaries), 23 N bytes and at most 33 MiB (with products by cuBLASLt as it says).
 // Kernels  2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3.
 #pragma once
 
@@ -79,8 +79,10 @@ Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<co
   using Pair = pairwise::RowPair<Sum>;
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows;
-  if (scratch.bytes < contrastive_bytes<Tile>(x, y, block, Rows, Cols, gradient))
-    return invalid("the scratch is too small");
+  if (const Status held =
+          scratch_status(scratch, contrastive_bytes<Tile>(x, y, block, Rows, Cols, gradient));
+      !held)
+    return held;
   ScratchFrame frame(scratch);
 
   const double scale = 1 / (weights.temperature * 0.693147180559945309417);  // logits in base 2
@@ -101,7 +103,7 @@ Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<co
   double* const along = frame.take<double>(std::size_t(n) / 4 + 1);
 
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
-  status = pairwise::sweep_statistics(table, limits, frame.rest(), stream);
+  status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
   if (!status) return status;
   status =
       pairwise::start(pairwise::FinishKernel<Sum>{n, table.positives, Sum(scale), table.rows,

@@ -23,11 +23,11 @@ struct CyclipOptions {
 };
 
 /// Scratch of cyclip_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t cyclip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                         const CyclipOptions& options = {}) {
+                         const CyclipOptions& options = {}, const Products& products = {}) {
   const std::size_t clip =
-      clip_bytes<T>(x, y, {options.temperature, options.precision, options.block});
+      clip_bytes<T>(x, y, {options.temperature, options.precision, options.block}, products);
   const std::size_t rest = geometric_consistency_bytes<T>(x, y);
   return clip > rest ? clip : rest;
 }
@@ -40,7 +40,8 @@ Status cyclip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
                             const Products& products = {}) {
   if (const char* wrong = detail::weights_error(options.cross_weight, options.in_modal_weight))
     return invalid(wrong);
-  if (scratch.bytes < cyclip_bytes<T>(x, y, options)) return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, cyclip_bytes<T>(x, y, options, products)); !held)
+    return held;
   const Status status =
       clip_with_gradient<T>(x, y, {options.temperature, options.precision, options.block}, out,
                             scratch, stream, products);

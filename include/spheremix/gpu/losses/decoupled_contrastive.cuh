@@ -42,10 +42,12 @@ Status decoupled_checked(const core::MatrixView<const T>& x, const core::MatrixV
 
 /// Scratch of decoupled_contrastive and decoupled_contrastive_with_gradient in bytes, for these
 /// very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t decoupled_contrastive_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
-                                        const DecoupledContrastiveOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                                        const DecoupledContrastiveOptions& asked = {},
+                                        const Products& products = {}) {
+  const DecoupledContrastiveOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::stacked_bytes<Tile>(x, options.block);
   });
 }
@@ -62,10 +64,11 @@ Status decoupled_contrastive(core::MatrixView<const T> x, core::MatrixView<const
 /// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null.
 template <class T, class Products = pairwise::KernelProducts>
 Status decoupled_contrastive_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                           const DecoupledContrastiveOptions& options,
+                                           const DecoupledContrastiveOptions& asked,
                                            const ContrastiveGradient<T>& out, Scratch scratch,
                                            cudaStream_t stream = nullptr,
                                            const Products& products = {}) {
+  const DecoupledContrastiveOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::decoupled_checked(x, y, options, out, scratch, stream, products);
 }

@@ -88,7 +88,7 @@ Status printed_contrast(const core::MatrixView<const T>& x, const typename Tile:
   double* const losses = frame.take<double>(size / 128 + 1);
   double* const along = frame.take<double>(size / 4 + 1);
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, o.block);
-  status = pairwise::sweep_statistics(values, limits, frame.rest(), stream);
+  status = pairwise::sweep_statistics(values, limits, frame.rest(), stream, products);
   if (!status) return status;
   const double line = o.contrast_weight / double(n);
   const Index blocks = pairwise::ceil_div(n, Finish::kThreads);
@@ -125,7 +125,7 @@ std::size_t separation_bytes(Index rows, Index cols, const FeatureSeparationOpti
                                    : contrastive_bytes<Tile>(x, x, o.block, true, false, true);
   const std::size_t spread =
       o.uniformity_weight > 0
-          ? 2 * scratch_bytes<A>(all) + metrics::uniformity_bytes<T>(x, {2, o.precision, o.block})
+          ? 2 * scratch_bytes<A>(all) + metrics::detail::uniformity_bytes<Tile>(x, o.block)
           : 0;
   return scratch_bytes<SeparationNumbers>(1) + scratch_bytes<A>(n) +
          2 * scratch_bytes<double>(n / 4 + 1) + (contrast > spread ? contrast : spread);
@@ -139,8 +139,8 @@ Status separation(const core::MatrixView<const T> (&in)[6], const FeatureSeparat
   using A = Arithmetic<T>;
   using Rows = SeparationRowsKernel<T>;
   const Index n = in[0].rows, d = in[0].cols, blocks = pairwise::ceil_div(n, Rows::kRowsEach);
-  if (scratch.bytes < separation_bytes<Tile, T>(n, d, o))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, separation_bytes<Tile, T>(n, d, o)); !held)
+    return held;
   const bool printed = o.denominator == Denominator::printed, contrast = o.contrast_weight > 0;
   ScratchFrame frame(scratch);
   auto* const numbers = frame.take<SeparationNumbers>(1);
@@ -231,10 +231,12 @@ Status separation_checked(const core::MatrixView<const T> (&in)[6],
 }  // namespace detail
 
 /// Scratch of both functions in bytes, for batches of x's shape wherever they lie.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t feature_separation_bytes(core::MatrixView<const T> x,
-                                     const FeatureSeparationOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                                     const FeatureSeparationOptions& asked = {},
+                                     const Products& products = {}) {
+  const FeatureSeparationOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::separation_bytes<Tile, T>(x.rows, x.cols, options);
   });
 }
@@ -260,8 +262,9 @@ Status feature_separation_with_gradient(
     core::MatrixView<const T> x, core::MatrixView<const T> y,
     core::MatrixView<const T> x_independent, core::MatrixView<const T> y_independent,
     core::MatrixView<const T> x_augmented, core::MatrixView<const T> y_augmented,
-    const FeatureSeparationOptions& options, const FeatureSeparationGradient<T>& out,
-    Scratch scratch, cudaStream_t stream = nullptr, const Products& products = {}) {
+    const FeatureSeparationOptions& asked, const FeatureSeparationGradient<T>& out, Scratch scratch,
+    cudaStream_t stream = nullptr, const Products& products = {}) {
+  const FeatureSeparationOptions options = pairwise::with_block<T>(asked, products);
   return detail::separation_checked<T>(
       {x, y, x_independent, y_independent, x_augmented, y_augmented}, options, out, true, scratch,
       stream, products);

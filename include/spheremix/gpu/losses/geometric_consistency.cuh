@@ -129,7 +129,7 @@ Status augmented_consistency(const core::MatrixView<const T> (&in)[4],
   ScratchFrame frame(scratch);
   double* const partial = frame.take<double>(std::size_t(blocks));
   if (!partial || frame.rest().bytes < consistency_bytes<T>(n, in[0].cols))
-    return invalid("the scratch is too small");
+    return scratch_refused(scratch, "the scratch is too small");
   for (int side = 0; side < 2; ++side) {
     const Status status = consistency(in[side], in[side + 2], {0, options.in_modal_weight}, to.loss,
                                       side == 1, gradient ? out[side] : none,

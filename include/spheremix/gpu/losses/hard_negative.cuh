@@ -53,8 +53,9 @@ Status hard_negative(const core::MatrixView<const T>& x, const core::MatrixView<
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   using Pair = pairwise::RowPair<Sum>;
-  if (scratch.bytes < hard_negative_bytes<Tile>(x, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, hard_negative_bytes<Tile>(x, options.block));
+      !held)
+    return held;
   const Index n = x.rows, cols = pairwise::round_up(x.cols, Tile::kAlign);
   const std::size_t size = std::size_t(n);
   ScratchFrame frame(scratch);
@@ -85,7 +86,7 @@ Status hard_negative(const core::MatrixView<const T>& x, const core::MatrixView<
       t.positive = side == 0 ? n : 0;
       t.positives = which == 0 ? positives + side * n : nullptr;
       t.rows = (which == 0 ? hard : soft) + side * n;
-      status = pairwise::sweep_statistics(t, limits, frame.rest(), stream);
+      status = pairwise::sweep_statistics(t, limits, frame.rest(), stream, products);
     }
   using Finish = HardNegativeFinishKernel<Sum>;
   const Index loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads);
@@ -156,10 +157,12 @@ Status hard_negative_checked(const core::MatrixView<const T>& x, const core::Mat
 }  // namespace detail
 
 /// Scratch of hard_negative and hard_negative_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t hard_negative_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
-                                const HardNegativeOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                                const HardNegativeOptions& asked = {},
+                                const Products& products = {}) {
+  const HardNegativeOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::hard_negative_bytes<Tile>(x, options.block);
   });
 }
@@ -176,9 +179,10 @@ Status hard_negative(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null.
 template <class T, class Products = pairwise::KernelProducts>
 Status hard_negative_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                   const HardNegativeOptions& options,
+                                   const HardNegativeOptions& asked,
                                    const ContrastiveGradient<T>& out, Scratch scratch,
                                    cudaStream_t stream = nullptr, const Products& products = {}) {
+  const HardNegativeOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::hard_negative_checked(x, y, options, out, scratch, stream, products);
 }

@@ -12,20 +12,32 @@ namespace spheremix::gpu::losses::detail {
 template <class T>
 struct HardNegativePair {
   static constexpr bool kRows = true, kCols = true;
-  T hard, soft;                      ///< scales of the two logits
+  T scale, soft;                     ///< of the two logits
   T hard_weight, soft_weight;        ///< 1 + beta, beta
   const pairwise::RowPair<T>* rows;  ///< of `soft`, by row; nullptr for beta = 0
   const pairwise::RowPair<T>* cols;
   const T* unit;  ///< what the Weight type wants
 
-  __device__ __forceinline__ T logit(T s, Index, Index) const { return hard * s; }
-  __device__ __forceinline__ T gradient(T s, T p, T q, Index i, Index j) const {
-    T g = hard_weight * (p + q);
-    if (rows) {
-      const T z = soft * s;
-      g -= soft_weight * (pairwise::pair_exp2(z - rows[i].a) + pairwise::pair_exp2(z - cols[j].a));
-    }
-    return *unit * g;
+  struct Row {
+    T lse, weight;  ///< of the softmax of `soft`
+  };
+  struct Col {
+    T lse;
+  };
+  // Without them (beta = 0) 2^(z - infinity) = 0.
+  __device__ __forceinline__ Row row(Index i) const {
+    return rows ? Row{rows[i].a, *unit * soft_weight} : Row{core::infinity<T>, T(0)};
+  }
+  __device__ __forceinline__ Col col(Index j) const {
+    return {rows ? cols[j].a : core::infinity<T>};
+  }
+  __device__ T row_unit() const { return *unit * hard_weight; }
+  __device__ T col_unit() const { return *unit * hard_weight; }
+
+  __device__ __forceinline__ T gradient(T s, T p, T q, Row row, Col col) const {
+    const T z = soft * s;
+    return (p + q) -
+           row.weight * (pairwise::pair_exp2(z - row.lse) + pairwise::pair_exp2(z - col.lse));
   }
 };
 

@@ -18,10 +18,11 @@ struct InfoNceOptions {
 };
 
 /// Scratch of info_nce and info_nce_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t info_nce_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                           const InfoNceOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                           const InfoNceOptions& asked = {}, const Products& products = {}) {
+  const InfoNceOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::contrastive_bytes<Tile>(x, y, options.block, true, false, true);
   });
 }
@@ -40,9 +41,10 @@ Status info_nce(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// how G Y and G^T X are done (pairwise/cublaslt.cuh has the other way).
 template <class T, class Products = pairwise::KernelProducts>
 Status info_nce_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                              const InfoNceOptions& options, const ContrastiveGradient<T>& out,
+                              const InfoNceOptions& asked, const ContrastiveGradient<T>& out,
                               Scratch scratch, cudaStream_t stream = nullptr,
                               const Products& products = {}) {
+  const InfoNceOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::contrastive_checked<true, false>(
       x, y, {options.temperature, 1.0 / double(x.rows), 0}, options.precision, options.block, out,

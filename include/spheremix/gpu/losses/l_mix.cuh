@@ -27,10 +27,11 @@ struct LMixOptions {
 };
 
 /// Scratch of l_mix and l_mix_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t l_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                        const LMixOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                        const LMixOptions& asked = {}, const Products& products = {}) {
+  const LMixOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::side_bytes<Tile>(y, x, options.block, true, false);
   });
 }
@@ -55,9 +56,10 @@ Status l_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status l_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                           RowScalar<Arithmetic<T>> lambda, const LMixOptions& options,
+                           RowScalar<Arithmetic<T>> lambda, const LMixOptions& asked,
                            const MixGradient<T>& out, Scratch scratch,
                            cudaStream_t stream = nullptr, const Products& products = {}) {
+  const LMixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(
       y, x, lambda, detail::l_mix_call(options), options.precision,

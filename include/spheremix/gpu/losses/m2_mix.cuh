@@ -58,10 +58,11 @@ Status m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView
 }  // namespace detail
 
 /// Scratch of m2_mix and m2_mix_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t m2_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                         const M2MixOptions& options = {}) {
-  return pairwise::with_tile<T>(
+                         const M2MixOptions& asked = {}, const Products& products = {}) {
+  const M2MixOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(
       options.precision, [&]<class Tile>() { return detail::m2_bytes<Tile>(x, y, options.block); });
 }
 
@@ -78,9 +79,10 @@ Status m2_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status m2_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                            RowScalar<Arithmetic<T>> lambda, const M2MixOptions& options,
+                            RowScalar<Arithmetic<T>> lambda, const M2MixOptions& asked,
                             const MixGradient<T>& out, Scratch scratch,
                             cudaStream_t stream = nullptr, const Products& products = {}) {
+  const M2MixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::m2_mix_checked(x, y, lambda, options, out, scratch, stream, products);
 }

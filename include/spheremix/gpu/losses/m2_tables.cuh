@@ -71,7 +71,8 @@ Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<cons
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   using Pair = pairwise::RowPair<Sum>;
-  if (scratch.bytes < m2_bytes<Tile>(x, y, call.block)) return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, m2_bytes<Tile>(x, y, call.block)); !held)
+    return held;
   const bool gradient = out.x.data != nullptr, append = call.negatives == Negatives::append;
   const Index n = x.rows, d = x.cols;
   const M2Plan<Tile> plan(n, d, call.block);
@@ -127,10 +128,11 @@ Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<cons
   for (Index first = 0; first < n && status; first += plan.strip) {
     status = mix(first);
     for (int side = 0; side < 2 && status; ++side)
-      status = pairwise::sweep_statistics(table(side, first), plan.limits, frame.rest(), stream);
+      status = pairwise::sweep_statistics(table(side, first), plan.limits, frame.rest(), stream,
+                                          products);
   }
   if (status && append)
-    status = pairwise::sweep_statistics(ordinary, plan.limits, frame.rest(), stream);
+    status = pairwise::sweep_statistics(ordinary, plan.limits, frame.rest(), stream, products);
   if (!status) return status;
   using Dot = pairwise::PairDotKernel<Operand>;
   status = pairwise::start(Dot{anchors[0], anchors[1], positives},

@@ -44,10 +44,11 @@ struct M3Gradient {
 };
 
 /// Scratch of m3_mix_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t m3_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                         const M3MixOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                         const M3MixOptions& asked = {}, const Products& products = {}) {
+  const M3MixOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     const std::size_t m2 = detail::m2_bytes<Tile>(x, y, options.block);
     const std::size_t sides = detail::side_bytes<Tile>(x, y, options.block, true, true);
     return m2 > sides ? m2 : sides;
@@ -58,8 +59,9 @@ std::size_t m3_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> 
 template <class T, class Products = pairwise::KernelProducts>
 Status m3_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
                             const MixLambdas<RowScalar<Arithmetic<T>>>& lambda,
-                            const M3MixOptions& options, const M3Gradient<T>& out, Scratch scratch,
+                            const M3MixOptions& asked, const M3Gradient<T>& out, Scratch scratch,
                             cudaStream_t stream = nullptr, const Products& products = {}) {
+  const M3MixOptions options = pairwise::with_block<T>(asked, products);
   if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
   for (const double tau : {options.temperature, options.mix_temperature})
     if (const char* wrong = detail::place_error(x, y, tau, out.loss, out.x, out.y))

@@ -205,7 +205,7 @@ Status over_logits(gpu::detail::RowTexts texts, Body body, View<const T> z, View
   double* const shares = frame.take<double>(std::size_t(z.rows));
   double* const own = frame.take<double>(std::size_t(z.rows));
   if (!shares || !own || frame.rest().bytes < device_sum_bytes(z.rows))
-    return invalid("the scratch is too small");
+    return scratch_refused(scratch, "the scratch is too small");
   body.at = {z, gradient ? dz : View<T>{}, shares, each_lambda ? each_lambda : own};
   Status status;
   if (z.cols <= kMostColumns) {

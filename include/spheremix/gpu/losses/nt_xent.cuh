@@ -19,10 +19,11 @@ struct NtXentOptions {
 };
 
 /// Scratch of nt_xent and nt_xent_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t nt_xent_bytes(core::MatrixView<const T> x, core::MatrixView<const T>,
-                          const NtXentOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                          const NtXentOptions& asked = {}, const Products& products = {}) {
+  const NtXentOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::stacked_bytes<Tile>(x, options.block);
   });
 }
@@ -40,9 +41,10 @@ Status nt_xent(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss, gradients and dL/d log tau, all overwritten. out.log_temperature may be null.
 template <class T, class Products = pairwise::KernelProducts>
 Status nt_xent_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                             const NtXentOptions& options, const ContrastiveGradient<T>& out,
+                             const NtXentOptions& asked, const ContrastiveGradient<T>& out,
                              Scratch scratch, cudaStream_t stream = nullptr,
                              const Products& products = {}) {
+  const NtXentOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::stacked_checked(x, y, {options.temperature, false, options.block},
                                  options.precision, out, scratch, stream, products);

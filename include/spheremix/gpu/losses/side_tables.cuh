@@ -53,8 +53,10 @@ Status side_tables(const core::MatrixView<const T>& x, const core::MatrixView<co
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   using Pair = pairwise::RowPair<Sum>;
-  if (scratch.bytes < side_bytes<Tile>(x, y, call.block, call.mix_x, call.mix_y))
-    return invalid("the scratch is too small");
+  if (const Status held =
+          scratch_status(scratch, side_bytes<Tile>(x, y, call.block, call.mix_x, call.mix_y));
+      !held)
+    return held;
   const bool gradient = out.x.data != nullptr, both = call.mix_x && call.mix_y;
   const Index n = x.rows, d = x.cols, operand_cols = pairwise::round_up(d, Tile::kAlign);
   const std::size_t size = std::size_t(n);
@@ -111,7 +113,7 @@ Status side_tables(const core::MatrixView<const T>& x, const core::MatrixView<co
   double* const along = frame.take<double>(size / 4 + 1);
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, call.block);
 
-  status = pairwise::sweep_statistics(table, limits, frame.rest(), stream);
+  status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
   if (!status) return status;
   using Own = pairwise::PairDotKernel<Operand>;
   using Second = pairwise::PairDotKernel<Operand, pairwise::Partners>;

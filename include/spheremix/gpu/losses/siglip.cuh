@@ -34,27 +34,45 @@ struct SiglipGradient {
 
 namespace detail {
 
-/// log(1 + e) for e in [0, 1], every digit of a small e kept: 2 artanh(e / (2 + e)) as a series.
-__device__ __forceinline__ float log1p_unit(float e) {
-  const float y = e / (2 + e), q = y * y;
-  return 2 * y *
-         (1 + q * (1.f / 3 + q * (1.f / 5 + q * (1.f / 7 + q * (1.f / 9 + q * (1.f / 11))))));
+/// log2(1 + e) for e in [0, 1], every digit of a small e kept: e times a polynomial, off by at most
+/// 2.0e-7 of itself before rounding (minimax, by Remez' exchange in 40 digits).
+__device__ __forceinline__ float log2p1_unit(float e) {
+  float p = -0.01231952581f;
+  p = p * e + 0.06360806863f;
+  p = p * e - 0.1553521078f;
+  p = p * e + 0.2560098796f;
+  p = p * e - 0.353394891f;
+  p = p * e + 0.4800637115f;
+  p = p * e - 0.72131009f;
+  p = p * e + 1.442694761f;
+  return e * p;
 }
-__device__ __forceinline__ double log1p_unit(double e) { return std::log1p(e); }
+__device__ __forceinline__ double log2p1_unit(double e) {
+  return 1.4426950408889634074 * std::log1p(e);
+}
 
-/// Logits in base 2: u = log2(e) (s / tau + bias). value in nats, gradient = weight * dsoftplus.
+/// Logits in base 2: u = log2(e) (s / tau + bias). value in units of ln 2,
+/// gradient = weight * dsoftplus: of pairs i != j; positives apart.
 template <class T>
 struct SiglipPair {
-  T scale, bias;  ///< base 2
-  T weight;
+  static constexpr bool kLineSums = false, kLongPairs = true;
+  T scale, bias;        ///< base 2
+  T reciprocal_weight;  ///< a power of two
 
-  __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, Index i, Index j) const {
-    const T z = i == j ? T(-1) : T(1);
-    const T u = z * (scale * s + bias);  // softplus(u)
-    const T e = pairwise::pair_exp2(-(u < 0 ? -u : u));
-    const T positive_part = u < 0 ? T(0) : u * T(0.693147180559945309417L);
-    const T sigmoid = (u < 0 ? e : T(1)) / (1 + e);
-    return {positive_part + log1p_unit(e), weight * z * sigmoid};
+  /// softplus(u) and weight * sigmoid(u).
+  __device__ __forceinline__ pairwise::PairTerm<T> softplus(T u) const {
+    const T e = pairwise::pair_exp2(-std::abs(u));
+    const T r = fast_reciprocal(e * reciprocal_weight + reciprocal_weight);
+    return {log2p1_unit(e) + pairwise::greater(u, T(0)), (u < 0 ? e : T(1)) * r};
+  }
+  __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, pairwise::Nothing,
+                                                        pairwise::Nothing) const {
+    return softplus(scale * s + bias);
+  }
+  /// NaN for a cosine that is not finite: its row holds an infinity.
+  __device__ __forceinline__ pairwise::PairTerm<T> positive(T s) const {
+    const pairwise::PairTerm<T> term = softplus(-(scale * s + bias) + (s - s));
+    return {term.value, -term.gradient};
   }
 };
 
@@ -75,8 +93,8 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
               cudaStream_t stream, const Products& products) {
   using Sum = typename Tile::Sum;
   constexpr Index kEdge = Tile::kEdge;
-  if (scratch.bytes < siglip_bytes<Tile>(x, y, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, siglip_bytes<Tile>(x, y, options.block)); !held)
+    return held;
   const bool gradient = out.x.data != nullptr;
   const double n = double(x.rows), log2e = 1.4426950408889634074;
   ScratchFrame frame(scratch);
@@ -93,17 +111,19 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
   auto* const weights =
       frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows * stride));
   const SiglipPair<Sum> policy{Sum(log2e / options.temperature), Sum(log2e * options.bias),
-                               Tile::kWeightScale};
+                               1 / Tile::kWeightScale};
   const Sum alpha = Sum(1 / (n * options.temperature * double(Tile::kWeightScale)));
 
   status = pairwise::for_ranges(
       x.rows, 0, y.rows, limits.weights_rows, limits.weights_cols,
       [&](const pairwise::Range& r) -> Status {
         pairwise::OneSweepKernel<Tile, SiglipPair<Sum>> kernel{};
-        kernel.x = a;
-        kernel.y = b;
+        const Status formed = pairwise::operands<Tile>(a, b, 0, r, weights, stride, products,
+                                                       stream, &kernel.x, &kernel.y);
+        if (!formed) return formed;
         kernel.range = r;
         kernel.policy = policy;
+        kernel.excluded = {{0, 0, 0}, 1};
         kernel.weights = gradient ? weights : nullptr;
         kernel.stride = stride;
         kernel.values = values;
@@ -123,7 +143,7 @@ Status siglip(const core::MatrixView<const T>& x, const core::MatrixView<const T
   if (!status) return status;
   pairwise::ReduceKernel reduce{};
   Index sums = 0;
-  reduce.sum[sums++] = {values, tiles, 1 / n, out.loss};
+  reduce.sum[sums++] = {values, tiles, 1 / (n * log2e), out.loss};
   if (gradient && out.bias)
     reduce.sum[sums++] = {gradients, tiles, 1 / (n * double(Tile::kWeightScale)), out.bias};
   if (gradient && out.log_temperature) {
@@ -152,10 +172,11 @@ Status siglip_checked(const core::MatrixView<const T>& x, const core::MatrixView
 }  // namespace detail
 
 /// Scratch of siglip and siglip_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t siglip_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                         const SiglipOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                         const SiglipOptions& asked = {}, const Products& products = {}) {
+  const SiglipOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::siglip_bytes<Tile>(x, y, options.block);
   });
 }
@@ -172,9 +193,10 @@ Status siglip(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status siglip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                            const SiglipOptions& options, const SiglipGradient<T>& out,
+                            const SiglipOptions& asked, const SiglipGradient<T>& out,
                             Scratch scratch, cudaStream_t stream = nullptr,
                             const Products& products = {}) {
+  const SiglipOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::siglip_checked(x, y, options, out, scratch, stream, products);
 }

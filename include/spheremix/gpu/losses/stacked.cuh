@@ -114,8 +114,8 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   using Pair = pairwise::RowPair<Sum>;
-  if (scratch.bytes < stacked_bytes<Tile>(x, call.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, stacked_bytes<Tile>(x, call.block)); !held)
+    return held;
   const Index n = x.rows, cols = pairwise::round_up(x.cols, Tile::kAlign);
   const std::size_t size = std::size_t(n);
   ScratchFrame frame(scratch);
@@ -140,7 +140,7 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
     t.positive = side == 0 ? n : 0;
     t.positives = positives + side * n;
     t.rows = statistics + side * n;
-    status = pairwise::sweep_statistics(t, limits, frame.rest(), stream);
+    status = pairwise::sweep_statistics(t, limits, frame.rest(), stream, products);
   }
   using Finish = pairwise::FinishKernel<Sum>;
   const Index loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads);

@@ -13,7 +13,7 @@
 //
 // Shapes   X: N x D, float, double, Half or Bfloat16; labels: N numbers. Anchors without a positive
 //          are left out and counted; a batch of such anchors alone has loss 0 and no gradient.
-// Cost     6 N^2 D flops and N^2 comparisons of labels a sweep.
+// Cost     6 N^2 D flops and N^2 comparisons of labels.
 // Memory   the operand (2 N D bytes unless fp16 and aligned), 31 N bytes and at most 33 MiB.
 // Errors   as in clip.cuh, label_tolerance < 0. A label that is not finite gives NaN.
 // [Khosla et al. 2020, arXiv 2004.11362, equation 2]
@@ -33,38 +33,72 @@ struct SupConOptions {
 
 namespace detail {
 
+/// An anchor's only positive is no part of its softmax.
 template <class T>
 struct SupConStatistics {
   static constexpr bool kRows = true, kCols = false, kRowSums = true;
-  T scale;
-  const double* labels;
-  double tolerance;
-  const int* counts;
+  T cosine_scale;
+  const LabelWindow* windows;
 
-  __device__ __forceinline__ T logit(T s, Index i, Index j) const {
-    return counts[i] == 1 && equal_labels(labels[i], labels[j], tolerance) ? -core::infinity<T>
-                                                                           : scale * s;
+  struct Row {
+    int first, count, alone;  ///< alone: as count where the positive is the only one, else 0
+  };
+  struct Col {
+    int rank;
+  };
+  __device__ __forceinline__ Row row(Index i) const {
+    const LabelWindow w = windows[i];
+    return {w.first, w.count, w.others() == 1 ? w.count : 0};
   }
-  __device__ __forceinline__ T wanted(T s, Index i, Index j) const {
-    return equal_labels(labels[i], labels[j], tolerance) ? s : T(0);
+  __device__ __forceinline__ Col col(Index j) const { return {windows[j].rank}; }
+
+  __device__ __forceinline__ T logit(T s, Row row, Col col) const {
+    return unsigned(col.rank - row.first) < unsigned(row.alone) ? -core::infinity<T>
+                                                                : cosine_scale * s;
+  }
+  __device__ __forceinline__ T wanted(T s, Row row, Col col) const {
+    const bool equal = unsigned(col.rank - row.first) < unsigned(row.count);
+    return equal && s != -core::infinity<T> ? s : T(0);
   }
 };
 
-/// c_ij + c_ji. rows[i].b: 1 / |P(i)|, or c of the only positive, which is not above 0.
+/// c_ij + c_ji. rows[i].b: 1 / |P(i)|, or c of the only positive, which is not above 0: then it
+/// stands in the softmax' place, which leaves the pair out.
 template <class T>
 struct SupConWeights {
   static constexpr bool kRows = true, kCols = true;
   T scale, unit;
-  const double* labels;
-  double tolerance;
+  const LabelWindow* windows;
   const pairwise::RowPair<T>* rows;
 
-  __device__ __forceinline__ T logit(T s, Index, Index) const { return scale * s; }
-  __device__ __forceinline__ T gradient(T, T p, T q, Index i, Index j) const {
-    if (!equal_labels(labels[i], labels[j], tolerance)) return unit * (p + q);
-    return unit * (positive(p, rows[i].b) + positive(q, rows[j].b));
+  struct Target {
+    T most, added;  ///< of an equal pair: min(p, most) + added
+  };
+  struct Row {
+    int first, count;
+    Target target;
+  };
+  struct Col {
+    int rank;
+    Target target;
+  };
+  __device__ __forceinline__ Target target(Index i) const {
+    const T b = rows[i].b;
+    return b > 0 ? Target{core::infinity<T>, -unit * b} : Target{T(0), unit * b};
   }
-  __device__ static T positive(T p, T b) { return b > 0 ? p - b : b; }
+  __device__ __forceinline__ Row row(Index i) const {
+    return {windows[i].first, windows[i].count, target(i)};
+  }
+  __device__ __forceinline__ Col col(Index j) const { return {windows[j].rank, target(j)}; }
+  __device__ T row_unit() const { return unit; }
+  __device__ T col_unit() const { return unit; }
+
+  __device__ __forceinline__ T gradient(T, T p, T q, const Row& row, const Col& col) const {
+    const bool equal = unsigned(col.rank - row.first) < unsigned(row.count);
+    const T capped = (pairwise::lesser(p, row.target.most) + row.target.added) +
+                     (pairwise::lesser(q, col.target.most) + col.target.added);
+    return equal ? capped : p + q;
+  }
 };
 
 /// Statistics of the anchors -> (log-sum-exp, b), the sums of their losses and how many they are.
@@ -74,7 +108,7 @@ struct SupConFinishKernel {
   static constexpr std::size_t kShared = 2 * kWarps * sizeof(double);
 
   Index n;
-  const int* counts;
+  const LabelWindow* windows;
   const T* squares;   ///< x_i . x_i
   const T* positive;  ///< sums of the positives' cosines
   T scale;
@@ -87,7 +121,7 @@ struct SupConFinishKernel {
     double loss = 0;
     bool anchor = false;
     if (i < n) {
-      const int count = counts[i];
+      const int count = windows[i].others();
       const pairwise::RowPair<T> others = rows[i];
       if (count <= 0) {
         rows[i] = {core::infinity<T>, T(0)};
@@ -115,12 +149,13 @@ template <class Tile, class T>
 std::size_t sup_con_bytes(const core::MatrixView<const T>& x, Index block) {
   using Sum = typename Tile::Sum;
   const std::size_t n = std::size_t(x.rows);
-  return pairwise::operand_bytes<Tile>(x) + scratch_bytes<double>(n) + scratch_bytes<int>(n) +
+  const std::size_t sweeps = pairwise::sweep_bytes<Tile>(
+      pairwise::range_limits<Tile>(x.rows, x.rows, block), true, false, true, true);
+  const std::size_t labels = scratch_bytes<double>(n);  // in the same place, before the sweeps
+  return pairwise::operand_bytes<Tile>(x) + scratch_bytes<LabelWindow>(n) +
          2 * scratch_bytes<Sum>(n) + scratch_bytes<pairwise::RowPair<Sum>>(n) +
          2 * scratch_bytes<double>(n / 128 + 1) + scratch_bytes<double>(n / 4 + 1) +
-         scratch_bytes<Sum>(1) +
-         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, x.rows, block), true,
-                                     false, true, true);
+         scratch_bytes<Sum>(1) + (sweeps > labels ? sweeps : labels);
 }
 
 template <class Tile, class T, class Products>
@@ -128,15 +163,14 @@ Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const Sup
                const SupervisedGradient<T>& out, Scratch scratch, cudaStream_t stream,
                const Products& products) {
   using Sum = typename Tile::Sum;
-  if (scratch.bytes < sup_con_bytes<Tile>(x, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, sup_con_bytes<Tile>(x, options.block)); !held)
+    return held;
   const Index n = x.rows;
   const std::size_t size = std::size_t(n);
   ScratchFrame frame(scratch);
   core::MatrixView<const typename Tile::Input> rows;
   Status status = pairwise::make_operand<Tile>(x, frame, stream, &rows);
-  double* const labels = frame.take<double>(size);
-  int* const counts = frame.take<int>(size);
+  auto* const windows = frame.take<LabelWindow>(size);
   Sum* const squares = frame.take<Sum>(size);
   Sum* const positive = frame.take<Sum>(size);
   auto* const statistics = frame.take<pairwise::RowPair<Sum>>(size);
@@ -144,12 +178,14 @@ Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const Sup
   double* const anchors = frame.take<double>(size / 128 + 1);
   double* const along = frame.take<double>(size / 4 + 1);
   Sum* const line = frame.take<Sum>(1);
+  ScratchFrame before(frame.rest());
+  double* const labels = before.take<double>(size);
   if (status)
     status = pairwise::start(LabelsKernel{from, n, labels},
                              pairwise::ceil_div(n, LabelsKernel::kThreads), stream);
   if (status)
-    status = pairwise::start(CountKernel{labels, n, options.label_tolerance, counts},
-                             pairwise::ceil_div(n, CountKernel::kRowsEach), stream);
+    status = pairwise::start(WindowKernel{labels, n, options.label_tolerance, windows},
+                             pairwise::ceil_div(n, WindowKernel::kRowsEach), stream);
   if (status) status = pairwise::fill(core::MatrixView<Sum>{positive, 1, n, n}, Sum(0), stream);
   if (!status) return status;
 
@@ -157,17 +193,17 @@ Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const Sup
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, options.block);
   pairwise::Table<Tile, SupConStatistics<Sum>> first;
   first.x = first.y = rows;
-  first.policy = {scale, labels, options.label_tolerance, counts};
+  first.policy = {scale, windows};
   first.excluded = {{0, 0, 0}, 1};
   first.positives = squares;
   first.rows = statistics;
   first.row_sums = positive;
-  status = pairwise::sweep_statistics(first, limits, frame.rest(), stream);
+  status = pairwise::sweep_statistics(first, limits, frame.rest(), stream, products);
   using Finish = SupConFinishKernel<Sum>;
   const Index blocks = pairwise::ceil_div(n, Finish::kThreads);
   if (status)
     status = pairwise::start(
-        Finish{n, counts, squares, positive, scale, statistics, losses, anchors}, blocks, stream);
+        Finish{n, windows, squares, positive, scale, statistics, losses, anchors}, blocks, stream);
   if (status)
     status = pairwise::start(
         AnchorsKernel<Sum>{losses, anchors, blocks, n, out.loss, out.skipped, line}, 1, stream);
@@ -175,7 +211,7 @@ Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const Sup
 
   pairwise::Table<Tile, SupConWeights<Sum>> second;
   second.x = second.y = rows;
-  second.policy = {scale, Tile::kWeightScale, labels, options.label_tolerance, statistics};
+  second.policy = {scale, Tile::kWeightScale, windows, statistics};
   second.excluded = first.excluded;
   second.rows = second.cols = statistics;
   status = pairwise::sweep_gradients(second, {out.x, {}},
@@ -205,9 +241,11 @@ Status sup_con_checked(const core::MatrixView<const T>& x, const Labels& labels,
 }  // namespace detail
 
 /// Scratch of sup_con and sup_con_with_gradient in bytes, for this very view.
-template <class T>
-std::size_t sup_con_bytes(core::MatrixView<const T> x, const SupConOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+template <class T, class Products = pairwise::KernelProducts>
+std::size_t sup_con_bytes(core::MatrixView<const T> x, const SupConOptions& asked = {},
+                          const Products& products = {}) {
+  const SupConOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::sup_con_bytes<Tile>(x, options.block);
   });
 }
@@ -223,10 +261,10 @@ Status sup_con(core::MatrixView<const T> x, Labels labels, const SupConOptions& 
 
 /// Loss, gradient and dL/d log tau, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
-Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels,
-                             const SupConOptions& options, const SupervisedGradient<T>& out,
-                             Scratch scratch, cudaStream_t stream = nullptr,
-                             const Products& products = {}) {
+Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels, const SupConOptions& asked,
+                             const SupervisedGradient<T>& out, Scratch scratch,
+                             cudaStream_t stream = nullptr, const Products& products = {}) {
+  const SupConOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data) return invalid("no place for the gradient");
   return detail::sup_con_checked(x, labels, options, out, scratch, stream, products);
 }

@@ -92,8 +92,9 @@ Status sup_remix(const core::MatrixView<const T>& x, const Labels& from,
   using Sum = typename Tile::Sum;
   using Weight = typename Tile::Weight;
   const bool gradient = out.x.data != nullptr;
-  if (scratch.bytes < sup_remix_bytes<Tile>(x, options, gradient))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, sup_remix_bytes<Tile>(x, options, gradient));
+      !held)
+    return held;
   const Index n = x.rows;
   const std::size_t size = std::size_t(n);
   const RemixPlan<Tile> plan(n, options, gradient);
@@ -177,18 +178,21 @@ Status sup_remix_checked(const core::MatrixView<const T>& x, const Labels& label
   if (const char* wrong = lambda.error(x.rows, options.beta_a, options.beta_b))
     return invalid(wrong);
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return sup_remix<Tile>(x, labels, lambda, options, out, scratch, stream, products);
+    return sup_remix<pairwise::FormingTile<Tile>>(x, labels, lambda, options, out, scratch, stream,
+                                                  products);
   });
 }
 
 }  // namespace detail
 
 /// Scratch of sup_remix and sup_remix_with_gradient in bytes, for this very view.
-template <class T>
-std::size_t sup_remix_bytes(core::MatrixView<const T> x, const SupRemixOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
-    const std::size_t value = detail::sup_remix_bytes<Tile>(x, options, false),
-                      gradient = detail::sup_remix_bytes<Tile>(x, options, true);
+template <class T, class Products = pairwise::KernelProducts>
+std::size_t sup_remix_bytes(core::MatrixView<const T> x, const SupRemixOptions& options = {},
+                            const Products& = {}) {
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
+    using Forming = pairwise::FormingTile<Tile>;
+    const std::size_t value = detail::sup_remix_bytes<Forming>(x, options, false),
+                      gradient = detail::sup_remix_bytes<Forming>(x, options, true);
     return value > gradient ? value : gradient;
   });
 }

@@ -62,24 +62,43 @@ __device__ __forceinline__ bool equal_labels(double a, double b, double toleranc
   return (a > b ? a - b : b - a) <= tolerance;
 }
 
-/// counts[i] = other rows whose label equals that of row i, -1 where it is not finite. A warp a
-/// row: N^2 comparisons, next to 2 N^2 D flops a sweep.
-struct CountKernel {
+/// Where a row's label lies among all of them, and which labels equal it, in whole numbers: row j's
+/// label equals that of row i where its rank lies in [first, first + count) of window i. Equality within
+/// a tolerance is an interval of the sorted labels, because rounding keeps the order of differences.
+struct LabelWindow {
+  int rank = -1;  ///< labels below the row's own; -1 for one that is not finite
+  int first = 0;  ///< labels below all those that equal it
+  int count = 0;  ///< labels that equal it, its own among them; 0 for one that is not finite
+
+  /// Other rows whose label equals its own, -1 where it is not finite.
+  __device__ __forceinline__ int others() const { return count - 1; }
+};
+
+/// The windows of all rows. A warp a row: N^2 comparisons, next to 2 N^2 D flops a sweep.
+struct WindowKernel {
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
   static constexpr std::size_t kShared = 0;
   const double* labels;
   Index n;
   double tolerance;
-  int* counts;
+  LabelWindow* windows;
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     if (i >= n) return;
     const double y = labels[i];
-    int count = 0;
-    for (Index j = threadIdx.x % kWarp; j < n; j += kWarp)
-      count += equal_labels(y, labels[j], tolerance) && j != i;
-    count = warp_sum(count);
-    if (threadIdx.x % kWarp == 0) counts[i] = y - y == 0 ? count : -1;
+    int below = 0, first = 0, equal = 0;
+    for (Index j = threadIdx.x % kWarp; j < n; j += kWarp) {
+      const double other = labels[j];
+      const bool same = equal_labels(y, other, tolerance), less = other < y;
+      equal += same;
+      below += less;
+      first += less && !same;
+    }
+    equal = warp_sum(equal);
+    below = warp_sum(below);
+    first = warp_sum(first);
+    if (threadIdx.x % kWarp > 0) return;
+    windows[i] = y - y == 0 ? LabelWindow{below, first, equal} : LabelWindow{};
   }
 };
 

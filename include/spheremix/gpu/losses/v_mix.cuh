@@ -25,10 +25,11 @@ struct VMixOptions {
 };
 
 /// Scratch of v_mix and v_mix_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t v_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                        const VMixOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                        const VMixOptions& asked = {}, const Products& products = {}) {
+  const VMixOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::side_bytes<Tile>(x, y, options.block, true, false);
   });
 }
@@ -53,9 +54,10 @@ Status v_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status v_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                           RowScalar<Arithmetic<T>> lambda, const VMixOptions& options,
+                           RowScalar<Arithmetic<T>> lambda, const VMixOptions& asked,
                            const MixGradient<T>& out, Scratch scratch,
                            cudaStream_t stream = nullptr, const Products& products = {}) {
+  const VMixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(x, y, lambda, detail::v_mix_call(options), options.precision, out,
                               scratch, stream, products);

@@ -27,10 +27,11 @@ struct VlMixOptions {
 };
 
 /// Scratch of vl_mix and vl_mix_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t vl_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                         const VlMixOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                         const VlMixOptions& asked = {}, const Products& products = {}) {
+  const VlMixOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::side_bytes<Tile>(x, y, options.block, true, true);
   });
 }
@@ -55,9 +56,10 @@ Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status vl_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                            RowScalar<Arithmetic<T>> lambda, const VlMixOptions& options,
+                            RowScalar<Arithmetic<T>> lambda, const VlMixOptions& asked,
                             const MixGradient<T>& out, Scratch scratch,
                             cudaStream_t stream = nullptr, const Products& products = {}) {
+  const VlMixOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
   return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision, out,
                               scratch, stream, products);

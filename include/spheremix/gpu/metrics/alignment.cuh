@@ -84,7 +84,7 @@ Status alignment(View<const T> x, View<const T> y, AlignmentOptions options, dou
   ScratchFrame frame(scratch);
   double* const shares = frame.take<double>(std::size_t(x.rows));
   if (!shares || frame.rest().bytes < device_sum_bytes(x.rows))
-    return invalid("alignment: the scratch is too small");
+    return scratch_refused(scratch, "alignment: the scratch is too small");
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("alignment"), x.rows, x.cols);
   check.input(x).input(y).vector(value);
   if constexpr (Gradient) check.output(dx, x, y).output(dy, x, y).apart(dx, dy);

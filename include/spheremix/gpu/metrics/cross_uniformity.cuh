@@ -44,8 +44,8 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   constexpr Index kEdge = Tile::kEdge;
-  if (scratch.bytes < cross_bytes<Tile>(x, y, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, cross_bytes<Tile>(x, y, options.block)); !held)
+    return held;
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows, m = y.rows;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, m, options.block);
@@ -79,8 +79,9 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
     table.x = a;
     table.y = b;
     table.policy = policy;
+    table.policy.shift = nullptr;  // not known yet
     table.rows = rows;
-    status = pairwise::sweep_statistics(table, limits, frame.rest(), stream);
+    status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
     if (!status) return status;
   }
   status = pairwise::start(LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1, stream);
@@ -101,8 +102,9 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
         const Index tile_rows = pairwise::ceil_div(r.rows, kEdge),
                     tile_cols = pairwise::ceil_div(r.cols, kEdge);
         pairwise::OneSweepKernel<Tile, UniformityPair<Sum>> kernel{};
-        kernel.x = a;
-        kernel.y = b;
+        const Status formed = pairwise::operands<Tile>(a, b, 0, r, weights, stride, products,
+                                                       stream, &kernel.x, &kernel.y);
+        if (!formed) return formed;
         kernel.range = r;
         kernel.policy = policy;
         kernel.values = values;
@@ -160,10 +162,12 @@ Status pair_uniformity_error(const core::MatrixView<const T>& x, const core::Mat
 }  // namespace detail
 
 /// Scratch of cross_uniformity_with_gradient in bytes, for these very views.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t cross_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                   const UniformityOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                                   const UniformityOptions& asked = {},
+                                   const Products& products = {}) {
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::cross_bytes<Tile>(x, y, options.block);
   });
 }
@@ -171,10 +175,11 @@ std::size_t cross_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView
 /// Value and, where out.x has data, both gradients; all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status cross_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                      const UniformityOptions& options,
+                                      const UniformityOptions& asked,
                                       const PairUniformityGradient<T>& out, Scratch scratch,
                                       cudaStream_t stream = nullptr,
                                       const Products& products = {}) {
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   const Status status = detail::pair_uniformity_error(x, y, options, out);
   if (!status) return status;
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {

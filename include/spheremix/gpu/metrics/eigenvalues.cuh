@@ -146,7 +146,7 @@ inline Status eigenvalues(double* a, Index d, double* values, Scratch scratch,
                 frame.take<double>(std::size_t(d)),
                 frame.take<double>(std::size_t(d)),
                 frame.take<double>(1)};
-  if (!t.tau) return invalid("eigenvalues: the scratch is too small");
+  if (!t.tau) return scratch_refused(scratch, "eigenvalues: the scratch is too small");
   for (Index k = 0; k < d; ++k) {
     Status status = launch(find_reflection<0>, 1, kEigenThreads, kEigenShared, stream, t, k);
     const unsigned blocks = blocks_for(d - k - 1, kEigenWarps);

@@ -8,23 +8,38 @@
 
 namespace spheremix::gpu::metrics::detail {
 
-/// K in base 2 relative to *shift:
-///   2^(min(0, 2 c s - c |x_i|^2 - c |x_j|^2) - shift), c = t log2(e).
+/// K in base 2 relative to *shift, c = t log2(e):
+///   2^(min(0, 2 c s - c |x_i|^2 - c |y_j|^2) - shift)
+/// Rows with an infinite norm count as NaN: a cosine of -infinity must not pass for a distance.
 template <class T>
 struct UniformityPair {
-  static constexpr bool kRows = true, kCols = false;
+  static constexpr bool kRows = true, kCols = false, kLineSums = true;
   T two_c;
   const T* row_norms;  ///< c |x_i|^2
   const T* col_norms;
-  const T* shift;
+  const T* shift;  ///< nullptr: 0
   T weight;
 
-  __device__ __forceinline__ T logit(T s, Index i, Index j) const {
-    const T z = two_c * s - row_norms[i] - col_norms[j];
-    return z > 0 ? T(0) : z;
+  struct Row {
+    T offset;  ///< -c |x_i|^2 - shift
+  };
+  struct Col {
+    T norm, top;  ///< top: the logit 0, -shift
+  };
+  __device__ __forceinline__ Row row(Index i) const {
+    const T norm = row_norms[i];
+    return {-norm - (shift ? *shift : T(0)) + (norm - norm)};
   }
-  __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, Index i, Index j) const {
-    const T k = pairwise::pair_exp2(logit(s, i, j) - *shift);
+  __device__ __forceinline__ Col col(Index j) const {
+    const T norm = col_norms[j];
+    return {norm + (norm - norm), shift ? -*shift : T(0)};
+  }
+
+  __device__ __forceinline__ T logit(T s, Row row, Col col) const {
+    return smaller_or_nan(two_c * s + (row.offset - col.norm), col.top);
+  }
+  __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, Row row, Col col) const {
+    const T k = pairwise::pair_exp2(logit(s, row, col));
     return {k, weight * k};
   }
 };

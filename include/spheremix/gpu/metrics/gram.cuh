@@ -97,7 +97,7 @@ Status second_moments(View<const T> x, const double* mean, double* gram, Scratch
   double* const partials =
       stretches > 1 ? ScratchFrame(scratch).take<double>(std::size_t(stretches * x.cols * x.cols))
                     : gram;
-  if (!partials) return invalid("second moments: the scratch is too small");
+  if (!partials) return scratch_refused(scratch, "second moments: the scratch is too small");
   const Status status =
       launch(gram_partials<T>, dim3(unsigned(tiles * tiles), unsigned(stretches)), kGramThreads,
              kGramShared, stream, x, mean, tiles, (x.rows + stretches - 1) / stretches, partials);

@@ -119,7 +119,7 @@ Status hubness(View<const T> x, View<const T> y, Index k, bool within, Index str
   ScratchFrame frame(scratch);
   int* const bad = frame.take<int>(1);
   A* const products = frame.take<A>(std::size_t(strip * y.rows));
-  if (!bad || !products) return invalid("hubness: the scratch is too small");
+  if (!bad || !products) return scratch_refused(scratch, "hubness: the scratch is too small");
   Status status = launch(clear_hubs<256>, blocks_for(y.rows, 256), 256, 0, stream, out.occurrences,
                          y.rows, bad);
   const unsigned tiles = blocks_for(y.rows, kTile);

@@ -52,8 +52,10 @@ Status joint_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
   using Operand = typename Tile::Input;
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows, m = y.rows, wide = pairwise::round_up(x.cols, Tile::kAlign);
-  if (scratch.bytes < joint_bytes<Tile>(n + m, x.cols, gradient, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held =
+          scratch_status(scratch, joint_bytes<Tile>(n + m, x.cols, gradient, options.block));
+      !held)
+    return held;
   ScratchFrame frame(scratch);
   const core::MatrixView<Operand> z{frame.take<Operand>(std::size_t((n + m) * wide)), n + m, wide,
                                     wide};
@@ -73,10 +75,12 @@ Status joint_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
 }  // namespace detail
 
 /// Scratch of joint_uniformity_with_gradient in bytes.
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 std::size_t joint_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                   const UniformityOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+                                   const UniformityOptions& asked = {},
+                                   const Products& products = {}) {
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::joint_bytes<Tile>(x.rows + y.rows, x.cols, true, options.block);
   });
 }
@@ -84,10 +88,11 @@ std::size_t joint_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView
 /// Value and, where out.x has data, both gradients; all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status joint_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                      const UniformityOptions& options,
+                                      const UniformityOptions& asked,
                                       const PairUniformityGradient<T>& out, Scratch scratch,
                                       cudaStream_t stream = nullptr,
                                       const Products& products = {}) {
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   const Status status = detail::pair_uniformity_error(x, y, options, out);
   if (!status) return status;
   return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {

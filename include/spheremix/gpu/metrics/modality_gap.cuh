@@ -32,7 +32,8 @@ Status column_means(View<E> x, double* mean, Scratch scratch, cudaStream_t strea
   if (const Status bad = check.input(x).vector(mean).status(); !bad.ok()) return bad;
   double* const partials =
       ScratchFrame(scratch).take<double>(std::size_t(column_sum_groups(x.rows) * x.cols));
-  if (!partials && x.cols > 0) return invalid("column_means: the scratch is too small");
+  if (!partials && x.cols > 0)
+    return scratch_refused(scratch, "column_means: the scratch is too small");
   return column_sums<T>(RowsThemselves<T>{x}, x.rows, x.cols, check.wide(), 1 / double(x.rows),
                         partials, mean, stream);
 }
@@ -105,7 +106,8 @@ Status modality_gap(View<E> x, Input<std::remove_const_t<E>> y, double* gap, dou
   ScratchFrame frame(scratch);
   double* const mean_x = frame.take<double>(std::size_t(x.cols));
   double* const mean_y = frame.take<double>(std::size_t(x.cols));
-  if (x.cols > 0 && (!mean_x || !mean_y)) return invalid("modality_gap: the scratch is too small");
+  if (x.cols > 0 && (!mean_x || !mean_y))
+    return scratch_refused(scratch, "modality_gap: the scratch is too small");
   if (const Status bad = column_means(x, mean_x, frame.rest(), stream); !bad.ok()) return bad;
   if (const Status bad = column_means(y, mean_y, frame.rest(), stream); !bad.ok()) return bad;
   return launch(detail::difference_and_length<256>, 1, 256, 8 * sizeof(double), stream, mean_x,

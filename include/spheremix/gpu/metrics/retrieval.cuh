@@ -137,7 +137,7 @@ Status retrieval_ranks(View<E> x, Input<std::remove_const_t<E>> y, int* ranks, S
   ScratchFrame frame(scratch);
   detail::Ranks<A> found = detail::take_ranks<A>(frame, x.rows);
   if (!found.own || !found.best || !found.rank)
-    return invalid("retrieval: the scratch is too small");
+    return scratch_refused(scratch, "retrieval: the scratch is too small");
   found.rank = ranks;
   return detail::find_ranks<T>(x, y, nullptr, found, stream);
 }
@@ -158,7 +158,7 @@ Status retrieval(View<E> x, Input<std::remove_const_t<E>> y, RetrievalOptions op
   int* const sorted = frame.take<int>(std::size_t(x.rows > 0 ? x.rows : 0));
   Scratch rest = frame.rest();
   if (!found.rank || !sorted || rest.bytes < detail::rank_sort_bytes(x.rows))
-    return invalid("retrieval: the scratch is too small");
+    return scratch_refused(scratch, "retrieval: the scratch is too small");
   Status status = retrieval_ranks(x, y, found.rank, scratch, stream);
   const int* const ranks = found.rank;
   if (status.ok())
@@ -191,7 +191,7 @@ Status relative_alignment(View<E> x, Input<std::remove_const_t<E>> y, double* va
   A* const half = frame.take<A>(std::size_t(x.rows));
   double* const shares = frame.take<double>(std::size_t(x.rows));
   if (!shares || frame.rest().bytes < device_sum_bytes(x.rows))
-    return invalid("relative_alignment: the scratch is too small");
+    return scratch_refused(scratch, "relative_alignment: the scratch is too small");
   Status status = for_each_row<T>(detail::HalfSquare<T>{y, half}, y.rows, y.cols,
                                   gpu::detail::rows_on_16_bytes(View<const T>(y)), stream);
   if (status.ok()) status = detail::find_ranks<T>(x, y, half, found, stream);

@@ -93,7 +93,7 @@ Status spectrum(gpu::detail::RowTexts texts, View<const T> x, bool centred, doub
   double* const kept = frame.take<double>(std::size_t(d));
   const Scratch rest = frame.rest();
   if (!kept || rest.bytes < eigenvalues_bytes(d))
-    return invalid("spectrum: the scratch is too small");
+    return scratch_refused(scratch, "spectrum: the scratch is too small");
   Status status;
   if (centred) status = column_means(x, mean, rest, stream);
   if (status.ok()) status = second_moments<T>(x, centred ? mean : nullptr, gram, rest, stream);
@@ -187,7 +187,7 @@ Status anisotropy(View<E> x, double* value, Scratch scratch, cudaStream_t stream
   ScratchFrame frame(scratch);
   double* const sum = frame.take<double>(std::size_t(x.cols));
   double* const partials = frame.take<double>(std::size_t(column_sum_groups(x.rows) * x.cols));
-  if (!sum || !partials) return invalid("anisotropy: the scratch is too small");
+  if (!sum || !partials) return scratch_refused(scratch, "anisotropy: the scratch is too small");
   const Status status = column_sums<T>(detail::UnitRows<T>{x}, x.rows, x.cols, check.wide(), 1.0,
                                        partials, sum, stream);
   if (!status.ok()) return status;

@@ -55,8 +55,8 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
   using Sum = typename Tile::Sum;
   using Input = typename Tile::Input;
   constexpr Index kEdge = Tile::kEdge;
-  if (scratch.bytes < uniformity_bytes<Tile>(x, options.block))
-    return invalid("the scratch is too small");
+  if (const Status held = scratch_status(scratch, uniformity_bytes<Tile>(x, options.block)); !held)
+    return held;
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, options.block);
@@ -84,9 +84,10 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
     pairwise::Table<Tile, UniformityPair<Sum>> table;
     table.x = table.y = a;
     table.policy = policy;
+    table.policy.shift = nullptr;  // not known yet
     table.excluded = diagonal;
     table.rows = rows;
-    status = pairwise::sweep_statistics(table, limits, frame.rest(), stream);
+    status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
     if (!status) return status;
   }
   status = pairwise::start(LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1, stream);
@@ -107,7 +108,9 @@ Status uniformity(const core::MatrixView<const T>& x, const UniformityOptions& o
     const Index tile_rows = pairwise::ceil_div(r.rows, kEdge),
                 tile_cols = pairwise::ceil_div(r.cols, kEdge);
     pairwise::OneSweepKernel<Tile, UniformityPair<Sum>> kernel{};
-    kernel.x = kernel.y = a;
+    const Status formed = pairwise::operands<Tile>(a, a, 0, r, weights, stride, products, stream,
+                                                   &kernel.x, &kernel.y);
+    if (!formed) return formed;
     kernel.range = r;
     kernel.policy = policy;
     kernel.excluded = diagonal;
@@ -164,9 +167,11 @@ Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOp
 }  // namespace detail
 
 /// Scratch of uniformity and uniformity_with_gradient in bytes, for this very view.
-template <class T>
-std::size_t uniformity_bytes(core::MatrixView<const T> x, const UniformityOptions& options = {}) {
-  return pairwise::with_tile<T>(options.precision, [&]<class Tile>() {
+template <class T, class Products = pairwise::KernelProducts>
+std::size_t uniformity_bytes(core::MatrixView<const T> x, const UniformityOptions& asked = {},
+                             const Products& products = {}) {
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
+  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
     return detail::uniformity_bytes<Tile>(x, options.block);
   });
 }
@@ -181,9 +186,10 @@ Status uniformity(core::MatrixView<const T> x, const UniformityOptions& options,
 
 /// Value and gradient, overwritten.
 template <class T, class Products = pairwise::KernelProducts>
-Status uniformity_with_gradient(core::MatrixView<const T> x, const UniformityOptions& options,
+Status uniformity_with_gradient(core::MatrixView<const T> x, const UniformityOptions& asked,
                                 const UniformityGradient<T>& out, Scratch scratch,
                                 cudaStream_t stream = nullptr, const Products& products = {}) {
+  const UniformityOptions options = pairwise::with_block<T>(asked, products);
   if (!out.x.data) return invalid("uniformity: no place for the gradient");
   return detail::uniformity_checked(x, options, out, scratch, stream, products);
 }

@@ -132,7 +132,7 @@ inline Status derangement(core::Philox& rng, Index* partners, Index n, Scratch s
   auto* const orders = frame.take<Index>(all);
   Scratch rest = frame.rest();
   if (!orders || rest.bytes < detail::attempts_sort_bytes(n))
-    return invalid("derangement: the scratch is too small");
+    return scratch_refused(scratch, "derangement: the scratch is too small");
   const unsigned each = blocks_for(n, detail::kThreads),
                  every = blocks_for(detail::kAttempts * n, detail::kThreads);
   for (int round = 0; round < detail::kRounds; ++round) {

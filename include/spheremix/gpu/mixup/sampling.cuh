@@ -128,7 +128,7 @@ inline Status random_partners(core::Philox& rng, Index* partners, Index n, Scrat
   auto* const items = frame.take<Index>(std::size_t(n));
   Scratch rest = frame.rest();
   if (!keys || !sorted || !items || rest.bytes < detail::sort_bytes(n))
-    return invalid("random_partners: the scratch is too small");
+    return scratch_refused(scratch, "random_partners: the scratch is too small");
   const Status status = launch(detail::key_kernel<0>, blocks_for(n, detail::kThreads),
                                detail::kThreads, 0, stream, rng.seed(), step, keys, items, n);
   if (!status.ok()) return status;

@@ -5,6 +5,9 @@
 //             column
 //   sweep 2   weights G of each range (weights.cuh), then dX += G Y and dY += G^T X (products.cuh)
 //
+// Tiles form their cosines themselves, or read those of a range that a library's GEMM wrote before
+// (stored_cosines.cuh): then sweep 1's ranges are sweep 2's, and need 2 R C bytes.
+//
 // The table itself never exists: 8 N M D flops in all, and memory for one range. Ranges of sweep 1
 // are bounded by their partial results (R C / 16 to R C / 8 bytes), those of sweep 2 by G (2 R C
 // bytes at 16 bit): 32 MiB by default, which an H100's L2 cache (50 MiB) holds. Order of ranges and
@@ -13,6 +16,7 @@
 
 #include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/pairwise/merge.cuh"
+#include "spheremix/gpu/pairwise/pair_dot.cuh"
 #include "spheremix/gpu/pairwise/products.cuh"
 #include "spheremix/gpu/pairwise/rows.cuh"
 #include "spheremix/gpu/pairwise/statistics.cuh"
@@ -34,7 +38,9 @@ RangeLimits range_limits(Index rows, Index cols, Index block) {
                 asked = block > 0 ? round_up(block, kEdge) : most;
     return whole < asked ? whole : asked;
   };
-  return {limit(rows, 8192), limit(cols, 16384), limit(rows, kWeights), limit(cols, kWeights)};
+  const Index weights_rows = limit(rows, kWeights), weights_cols = limit(cols, kWeights);
+  if (kReadsCosines<Tile>) return {weights_rows, weights_cols, weights_rows, weights_cols};
+  return {limit(rows, 8192), limit(cols, 16384), weights_rows, weights_cols};
 }
 
 /// Scratch that both sweeps use, one after the other.
@@ -46,7 +52,8 @@ std::size_t sweep_bytes(const RangeLimits& r, bool rows, bool cols, bool gradien
                     size = std::size_t(r.statistics_rows) * std::size_t(r.statistics_cols) / kEdge;
   const std::size_t statistics =
       (rows ? scratch_bytes<Pair>(size) : 0) + (cols ? scratch_bytes<Pair>(size) : 0) +
-      (row_sums ? scratch_bytes<typename Tile::Sum>(size) : 0) + kScratchAlignment;
+      (row_sums ? scratch_bytes<typename Tile::Sum>(size) : 0) + kScratchAlignment +
+      (kReadsCosines<Tile> && (rows || cols || row_sums) ? scratch_bytes<Half>(size * kEdge) : 0);
   const std::size_t weights = scratch_bytes<typename Tile::Weight>(std::size_t(r.weights_rows) *
                                                                    std::size_t(r.weights_cols));
   return gradient && weights > statistics ? weights : statistics;
@@ -82,10 +89,30 @@ Status for_ranges(Index rows, Index col_first, Index cols, Index most_rows, Inde
   return {};
 }
 
+/// What a range's tiles multiply, in *a and *b: x and y, or their cosines, which are enqueued into
+/// `strip` (rows of `stride`).
+template <class Tile, class Products>
+Status operands(const core::MatrixView<const typename Tile::Input>& x,
+                const core::MatrixView<const typename Tile::Input>& y, Index y_first,
+                const Range& r, typename Tile::Weight* strip, Index stride,
+                const Products& products, cudaStream_t stream, typename OperandOf<Tile>::Type* a,
+                typename OperandOf<Tile>::Type* b) {
+  if constexpr (kReadsCosines<Tile>) {
+    const Index j = r.j0 - y_first;
+    *a = *b = {strip, stride, r.i0, r.i0 + r.rows, j, j + r.cols};
+    return products.cosines(x.middle_rows(r.i0, r.rows), y.middle_rows(j, r.cols), strip, stride,
+                            stream);
+  } else {
+    *a = x;
+    *b = y;
+    return {};
+  }
+}
+
 /// Sweep 1 over y's columns. Row statistics go on from what is there unless y_first is 0.
-template <class Tile, class Policy>
+template <class Tile, class Policy, class Products>
 Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits, Scratch scratch,
-                        cudaStream_t stream) {
+                        cudaStream_t stream, const Products& products) {
   using T = typename Tile::Sum;
   constexpr Index kEdge = Tile::kEdge;
   ScratchFrame frame(scratch);
@@ -94,14 +121,31 @@ Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits,
   RowPair<T>* const by_row = Policy::kRows ? frame.take<RowPair<T>>(size) : nullptr;
   RowPair<T>* const by_col = Policy::kCols ? frame.take<RowPair<T>>(size) : nullptr;
   T* const sums = kWantsRowSums<Policy> ? frame.take<T>(size) : nullptr;
+  typename Tile::Weight* strip = nullptr;
+  T* positives = t.positives;
+  if constexpr (kReadsCosines<Tile>) {
+    strip = frame.take<typename Tile::Weight>(size * Tile::kEdge);
+    positives = nullptr;  // a loss near 0 shows their rounding: f32, not the strip's fp16
+    using Dot = PairDotKernel<typename Tile::Input>;
+    if (t.positives) {
+      const Status status =
+          start(Dot{t.x, t.y.middle_rows(t.positive - t.y_first, t.x.rows), t.positives},
+                ceil_div(t.x.rows, Dot::kRowsEach), stream);
+      if (!status) return status;
+    }
+  }
   return for_ranges(
       t.x.rows, t.y_first, t.y.rows, limits.statistics_rows, limits.statistics_cols,
       [&](const Range& r) -> Status {
         const Index tile_rows = ceil_div(r.rows, kEdge), tile_cols = ceil_div(r.cols, kEdge);
-        const Status status =
-            start(StatisticsKernel<Tile, Policy>{t.x, t.y, t.y_first, r, t.policy, t.excluded,
-                                                 t.positive, t.positives, by_row, by_col, sums},
-                  tile_rows * tile_cols, stream);
+        typename OperandOf<Tile>::Type x, y;
+        Status status = operands<Tile>(t.x, t.y, t.y_first, r, strip, limits.statistics_cols,
+                                       products, stream, &x, &y);
+        if (status)
+          status =
+              start(StatisticsKernel<Tile, Policy>{x, y, t.y_first, r, t.policy, t.excluded,
+                                                   t.positive, positives, by_row, by_col, sums},
+                    tile_rows * tile_cols, stream);
         if (!status) return status;
         if (sums) {
           const MergeSumsKernel<T, 1> add{{{sums, r.rows, tile_cols, t.row_sums + r.i0}}};
@@ -126,10 +170,10 @@ struct Gradients {
 };
 
 /// Sweep 2 over y's columns: dx += alpha G y, dy += alpha G^T x.
-template <class Tile, class Policy, class Products = KernelProducts>
+template <class Tile, class Policy, class Products>
 Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Tile::Sum>& out,
                        typename Tile::Sum alpha, const RangeLimits& limits, Scratch scratch,
-                       cudaStream_t stream, const Products& products = {}) {
+                       cudaStream_t stream, const Products& products) {
   constexpr Index kEdge = Tile::kEdge;
   ScratchFrame frame(scratch);
   const Index stride = limits.weights_cols;
@@ -138,10 +182,13 @@ Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Ti
   return for_ranges(
       t.x.rows, t.y_first, t.y.rows, limits.weights_rows, limits.weights_cols,
       [&](const Range& r) -> Status {
-        const Status status =
-            start(WeightsKernel<Tile, Policy>{t.x, t.y, t.y_first, r, t.policy, t.excluded, t.rows,
-                                              t.cols, weights, stride},
-                  ceil_div(r.rows, kEdge) * ceil_div(r.cols, kEdge), stream);
+        typename OperandOf<Tile>::Type x, y;
+        Status status =
+            operands<Tile>(t.x, t.y, t.y_first, r, weights, stride, products, stream, &x, &y);
+        if (status)
+          status = start(WeightsKernel<Tile, Policy>{x, y, t.y_first, r, t.policy, t.excluded,
+                                                     t.rows, t.cols, weights, stride},
+                         ceil_div(r.rows, kEdge) * ceil_div(r.cols, kEdge), stream);
         if (!status) return status;
         const Index j = r.j0 - t.y_first;
         const ProductSide<Tile> to_x{weights,

@@ -16,15 +16,17 @@ struct HalfProduct {
   static constexpr unsigned kOperandBytes = kEdge * kDepth * 2, kStageBytes = 2 * kOperandBytes;
   static constexpr std::size_t kShared = kStages * kStageBytes;
 
+  /// Two neighbours, moved with one instruction.
+  struct alignas(8) Two {
+    float first, second;
+  };
+
   Side side[2];
   Index first_tiles;
 
   __device__ void operator()() const {
     const bool first = Index(blockIdx.x) < first_tiles;
-    if (first)
-      tile(side[0], Index(blockIdx.x));
-    else
-      tile(side[1], Index(blockIdx.x) - first_tiles);
+    tile(side[first ? 0 : 1], Index(blockIdx.x) - (first ? 0 : first_tiles));
   }
 
  private:
@@ -73,6 +75,7 @@ struct HalfProduct {
       }
       copies_commit();
     };
+#pragma unroll 1  // the code is long, and runs once
     for (unsigned k = 0; k + 1 < kStages; ++k) begin(k);
     for (Index step = 0; step < steps; ++step) {
       copies_wait<kStages - 2>();
@@ -86,16 +89,56 @@ struct HalfProduct {
         else
           multiply_step<false>(sums, stage, k);
     }
+    // The rows lie 8 apart: the whole tile, or what there is of it.
+    float* const corner =
+        s.out.data + (m0 + HalfTile::row(0)) * s.out.stride + n0 + HalfTile::col(0);
+    const bool whole = m0 + kEdge <= s.out.rows && n0 + kEdge <= s.out.cols &&
+                       s.out.stride % 2 == 0 &&
+                       reinterpret_cast<std::uintptr_t>(s.out.data) % 8 == 0;
+    if (whole && s.accumulate)
+      write<true, true>(sums, s, corner, 0, 0);
+    else if (whole)
+      write<true, false>(sums, s, corner, 0, 0);
+    else
+      write<false, false>(sums, s, corner, s.out.rows - m0 - HalfTile::row(0),
+                          s.out.cols - n0 - HalfTile::col(0));
+  }
+
+  /// A row's 8 pairs of neighbours at a time, so that its loads are under way together: as 8-byte
+  /// pieces where the tile is whole, else one by one and only `rows` x `cols` from the corner on.
+  template <bool Whole, bool Accumulate>
+  __device__ static __forceinline__ void write(const float (&sums)[4][8][4], const Side& s,
+                                               float* corner, Index rows, Index cols) {
+    constexpr int kPairs = HalfTile::kCols / 2;
 #pragma unroll
-    for (int r = 0; r < HalfTile::kRows; ++r)
+    for (int r = 0; r < HalfTile::kRows; ++r) {
+      const unsigned down = HalfTile::row(r) - HalfTile::row(0);
+      float* const row = corner + Index(down) * s.out.stride;
+      Two had[kPairs];
 #pragma unroll
-      for (int c = 0; c < HalfTile::kCols; ++c) {
-        const Index i = m0 + HalfTile::row(r), j = n0 + HalfTile::col(c);
-        if (i >= s.out.rows || j >= s.out.cols) continue;
-        float& out = s.out(i, j);
-        const float value = s.alpha * sums[r / 2][c / 2][r % 2 * 2 + c % 2];
-        out = s.accumulate ? out + value : value;
+      for (int c = 0; c < kPairs; ++c) {
+        const unsigned across = HalfTile::col(2 * c) - HalfTile::col(0);
+        had[c] = {0, 0};
+        if constexpr (Whole) {
+          if (Accumulate) had[c] = *reinterpret_cast<const Two*>(row + across);
+        } else if (s.accumulate && Index(down) < rows) {
+          if (Index(across) < cols) had[c].first = row[across];
+          if (Index(across) + 1 < cols) had[c].second = row[across + 1];
+        }
       }
+#pragma unroll
+      for (int c = 0; c < kPairs; ++c) {
+        const unsigned across = HalfTile::col(2 * c) - HalfTile::col(0);
+        had[c].first = multiply_add(s.alpha, sums[r / 2][c][r % 2 * 2], had[c].first);
+        had[c].second = multiply_add(s.alpha, sums[r / 2][c][r % 2 * 2 + 1], had[c].second);
+        if constexpr (Whole) {
+          *reinterpret_cast<Two*>(row + across) = had[c];
+        } else if (Index(down) < rows) {
+          if (Index(across) < cols) row[across] = had[c].first;
+          if (Index(across) + 1 < cols) row[across + 1] = had[c].second;
+        }
+      }
+    }
   }
 
   template <bool Transposed>

@@ -4,8 +4,8 @@
 //   sum(r, c)  the thread's value for tile row row(r) and tile column col(c)
 //
 // A thread holds kRows x kCols values; a row of the tile lies in the four lanes that differ in bits
-// 0 and 1, a column in the eight lanes that differ in bits 2, 3 and 4 (every tile type keeps to
-// this).
+// 0 and 1, a column in the eight lanes that differ in bits 2, 3 and 4; columns 2 k and 2 k + 1 of a
+// thread are neighbours where weights have 16 bits. Every tile type keeps to this.
 //
 // Operands move by cp.async in kStages stages of 32 columns. A stage holds 128 rows of 64 bytes;
 // the 16-byte chunk c of row r lies at chunk c ^ (r / 2 % 4), so that eight rows read by ldmatrix
@@ -85,6 +85,7 @@ struct HalfTile {
       }
       copies_commit();
     };
+#pragma unroll 1  // the code is long, and runs once
     for (unsigned s = 0; s + 1 < kStages; ++s) begin(s);
     for (Index step = 0; step < steps; ++step) {
       copies_wait<kStages - 2>();

@@ -41,6 +41,22 @@ __device__ __forceinline__ bool holds(const core::MatrixView<T>& m, Index i) {
   return i < m.rows;
 }
 
+/// Whether a tile reads cosines that are there already (stored_tile.cuh).
+template <class Tile>
+inline constexpr bool kReadsCosines = requires {
+  typename Tile::Operand;
+};
+/// What a tile multiplies: views of the rows, or where those cosines are.
+template <class Tile>
+struct OperandOf {
+  using Type = core::MatrixView<const typename Tile::Input>;
+};
+template <class Tile>
+requires kReadsCosines<Tile>
+struct OperandOf<Tile> {
+  using Type = typename Tile::Operand;
+};
+
 /// A tile's place in its range: row and column tile. Eight tile rows are walked column by column,
 /// so that what neighbours read stays in the L2 cache.
 struct TilePlace {
@@ -77,17 +93,21 @@ struct Excluded {
   bool by_partner = false;
   Partners partners = {};
 
-  __host__ __device__ bool pair(Index i, Index j) const {
-    for (int k = 0; k < count; ++k)
-      if (j - i == difference[k]) return true;
-    return by_partner && j == partners.to(i);
+  /// f(column) for the columns of [j0, j0 + width) that row i leaves out, counted from j0.
+  template <class F>
+  __host__ __device__ void in_row(Index i, Index j0, Index width, F f) const {
+    const auto see = [&](Index c) {
+      if (c >= 0 && c < width) f(unsigned(c));
+    };
+    for (int k = 0; k < count; ++k) see(i + difference[k] - j0);
+    if (by_partner) see(partners.to(i) - j0);
   }
-  /// Whether some pair of the tile at (i0, j0) is excluded.
+  /// Whether some pair of the tile at (i0, j0) is excluded, as far as its place tells: not where a
+  /// map names the partners.
   __host__ __device__ bool touches(Index i0, Index j0, Index edge) const {
     for (int k = 0; k < count; ++k)
       if (difference[k] > j0 - i0 - edge && difference[k] < j0 - i0 + edge) return true;
-    if (!by_partner) return false;
-    return partners.map || (i0 + j0 < partners.n && i0 + j0 + 2 * edge > partners.n);
+    return by_partner && !partners.map && i0 + j0 < partners.n && i0 + j0 + 2 * edge > partners.n;
   }
 };
 
@@ -101,6 +121,13 @@ struct alignas(2 * sizeof(T)) RowPair {
 /// 2^x in the arithmetic of T. Logits of the device engine are in base 2.
 __device__ __forceinline__ float pair_exp2(float x) { return fast_exp2(x); }
 __device__ __forceinline__ double pair_exp2(double x) { return exp2(x); }
+
+/// The larger and the smaller one; NaN is passed over unless both are. One instruction in f32, where
+/// larger() takes two.
+__device__ __forceinline__ float greater(float a, float b) { return fmaxf(a, b); }
+__device__ __forceinline__ double greater(double a, double b) { return fmax(a, b); }
+__device__ __forceinline__ float lesser(float a, float b) { return fminf(a, b); }
+__device__ __forceinline__ double lesser(double a, double b) { return fmin(a, b); }
 
 template <class T>
 __device__ __forceinline__ T larger(T a, T b) {

@@ -41,6 +41,7 @@ struct MixTile {
   Index rows, cols;  ///< pairs that exist; 0 or less outside
   bool skipped;      ///< its mirror image does its work
   bool mirrored;     ///< stands for its mirror image as well
+  bool whole;        ///< all its pairs take part
 
   __device__ MixTile(const Range& range, Index edge, Index tile_rows, Index tile_cols)
       : place(tile_place(blockIdx.x, unsigned(tile_rows), unsigned(tile_cols))),
@@ -49,7 +50,32 @@ struct MixTile {
         rows(smaller<Index>(edge, range.i0 + range.rows - i0)),
         cols(smaller<Index>(edge, range.j0 + range.cols - j0)),
         skipped(range.i0 == range.j0 && place.row > place.col),
-        mirrored(range.i0 != range.j0 || place.row != place.col) {}
+        mirrored(range.i0 != range.j0 || place.row != place.col),
+        whole(rows == edge && cols == edge && (i0 - j0 >= edge || j0 - i0 >= edge)) {}
+
+  /// A cosine so small that no logit of it counts and no product with it overflows: 2^logit is 0,
+  /// and so is what it weighs. Logits below kNone are of such pairs.
+  static constexpr double kFar = -1e30, kNone = -1e20;
+
+  /// Pairs with themselves, and those outside: their cosines become kFar. Slerp weights add up to 1
+  /// at the least, so that all logits are far below kNone; keys that do not exist have weights
+  /// (1, 0).
+  template <class Tile>
+  __device__ __forceinline__ void leave_out(Tile& tile) const {
+    using Places = QuadPlaces<Tile>;
+    using T = typename Tile::Sum;
+    const int same = int(i0 - j0), height = int(rows), width = int(cols);
+#pragma unroll
+    for (int r = 0; r < Places::kRows; ++r) {
+      const int row = int(Places::row(r));
+#pragma unroll
+      for (int c = 0; c < Places::kCols; ++c) {
+        const int col = int(Places::col(c));
+        if (row >= height || col >= width || col - row == same)
+          Places::set(tile, r, c, {T(kFar), T(kFar), T(kFar), T(kFar)});
+      }
+    }
+  }
 };
 
 }  // namespace spheremix::gpu::pairwise

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "spheremix/gpu/core/view.cuh"
+#include "spheremix/gpu/pairwise/pair_dot.cuh"
 #include "spheremix/gpu/pairwise/rows.cuh"
 #include "spheremix/math/arc_maps.hpp"
 
@@ -62,11 +63,6 @@ struct MixedPair {
     }
     return math::Arc<T>(sums);
   }
-};
-
-/// Row j of y goes with row j of x.
-struct SameRow {
-  __device__ Index to(Index j) const { return j; }
 };
 
 /// to[j - first] = the mix of row j of x with row pairing.to(j) of y, zeros after the last column.
@@ -150,27 +146,6 @@ struct MixPullKernel {
     }
     along = block_sum<kThreads>(along, reinterpret_cast<double*>(shared_memory()));
     if (threadIdx.x == 0) partial[first / kRowsEach + blockIdx.x] = along;
-  }
-};
-
-/// cosines[i] = x_i . y_(pairing.to(i)); one warp a row.
-template <class Input, class Pairing = SameRow>
-struct PairDotKernel {
-  using T = Arithmetic<Input>;
-  static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
-  static constexpr std::size_t kShared = 0;
-  core::MatrixView<const Input> x, y;
-  T* cosines;
-  Pairing pairing = {};
-  __device__ void operator()() const {
-    const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
-    if (i >= x.rows) return;
-    const Index j = pairing.to(i);
-    T sum = 0;
-    for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp)
-      sum += T(widen(x(i, k))) * T(widen(y(j, k)));
-    sum = warp_sum(sum);
-    if (threadIdx.x % kWarp == 0) cosines[i] = sum;
   }
 };
 

@@ -5,6 +5,7 @@
 // exponentials a quad of cosines. Partial results are merged in the order of the tiles.
 #pragma once
 
+#include "spheremix/gpu/pairwise/epilogue.cuh"
 #include "spheremix/gpu/pairwise/mix_logits.cuh"
 
 namespace spheremix::gpu::pairwise {
@@ -36,9 +37,10 @@ struct MixStatisticsKernel {
     RowPair<T>* const of_cols = of_rows + kPairs;
     T* const part = reinterpret_cast<T*>(of_cols + kPairs);
     for (unsigned k = threadIdx.x; k < kPairs; k += kThreads) {
-      of_rows[k] = Index(k) < at.rows ? weights[at.i0 + k] : RowPair<T>{0, 0};
-      of_cols[k] = Index(k) < at.cols ? weights[at.j0 + k] : RowPair<T>{0, 0};
+      of_rows[k] = Index(k) < at.rows ? weights[at.i0 + k] : RowPair<T>{1, 0};
+      of_cols[k] = Index(k) < at.cols ? weights[at.j0 + k] : RowPair<T>{1, 0};
     }
+    if (!at.whole) at.leave_out(tile);
     block_barrier();  // the weights are there
     side<false>(tile, at, of_cols, part,
                 row_partial + Index(at.place.col) * range.rows + (at.i0 - range.i0),
@@ -58,23 +60,21 @@ struct MixStatisticsKernel {
     constexpr int kLines = Mirrored ? Places::kCols : Places::kRows;
     constexpr int kKeys = Mirrored ? Places::kRows : Places::kCols;
     constexpr unsigned kParts = Mirrored ? Tile::kWarpRows : Tile::kWarpCols;
-    constexpr unsigned kLow = Mirrored ? 4 : 1, kHigh = Mirrored ? 32 : 4;
+    constexpr unsigned kLow = Mirrored ? 4 : 1, kLanes = Mirrored ? 8 : 4;
     const unsigned warp = Mirrored ? Tile::warp_row() : Tile::warp_col();
-    const bool writes = Mirrored ? Tile::lane() / 4 == 0 : Tile::lane() % 4 == 0;
+    const unsigned own_line = Tile::lane() / kLow % kMixLines;  // what join_lanes() gives this lane
+    const bool writes = Tile::lane() / kLow % kLanes < unsigned(kMixLines);
     T* const sums = part + kMixLines * kParts * kPairs;
     const auto logits = [&](int line, int k) {
       const int r = Mirrored ? k : line, c = Mirrored ? line : k;
-      const unsigned row = Places::row(r), col = Places::col(c);
       const Quad<T> q = Places::quad(tile, r, c);
-      MixLogits<T> all(scale, Mirrored ? q.mirrored() : q, key[Mirrored ? row : col]);
-      if (!(Index(row) < at.rows && Index(col) < at.cols) || at.i0 + row == at.j0 + col)
-        for (T& v : all.of) v = -core::infinity<T>;
-      return all;
+      return MixLogits<T>(scale, Mirrored ? q.mirrored() : q,
+                          key[Mirrored ? Places::row(r) : Places::col(c)]);
     };
     const auto top_of = [&](int l, unsigned k) {
       T top = part[l * kParts * kPairs + k];
       for (unsigned p = 1; p < kParts; ++p) top = greater(top, part[(l * kParts + p) * kPairs + k]);
-      return top;
+      return top < T(MixTile::kNone) ? -core::infinity<T> : top;
     };
 #pragma unroll
     for (int a = 0; a < kLines; ++a) {
@@ -88,12 +88,8 @@ struct MixStatisticsKernel {
         for (int l = 0; l < kMixLines; ++l) top[l] = greater(top[l], all.of[l]);
       }
       const unsigned line = Mirrored ? Places::col(a) : Places::row(a);
-#pragma unroll
-      for (int l = 0; l < kMixLines; ++l) {
-        for (unsigned bit = kLow; bit < kHigh; bit *= 2)
-          top[l] = greater(top[l], shuffle_xor(top[l], bit));
-        if (writes) part[(unsigned(l) * kParts + warp) * kPairs + line] = top[l];
-      }
+      const T largest = join_lanes<kLow, kLanes>(top, Largest{});
+      if (writes) part[(own_line * kParts + warp) * kPairs + line] = largest;
     }
     block_barrier();  // every warp's maxima are there
 #pragma unroll
@@ -112,11 +108,8 @@ struct MixStatisticsKernel {
 #pragma unroll
         for (int l = 0; l < kMixLines; ++l) sum[l] += pair_exp2(all.of[l] - base[l]);
       }
-#pragma unroll
-      for (int l = 0; l < kMixLines; ++l) {
-        for (unsigned bit = kLow; bit < kHigh; bit *= 2) sum[l] += shuffle_xor(sum[l], bit);
-        if (writes) sums[(unsigned(l) * kParts + warp) * kPairs + line] = sum[l];
-      }
+      const T all = join_lanes<kLow, kLanes>(sum, Sum{});
+      if (writes) sums[(own_line * kParts + warp) * kPairs + line] = all;
     }
     block_barrier();  // every warp's sums are there
     const Index count = Mirrored ? at.cols : at.rows;
@@ -129,9 +122,6 @@ struct MixStatisticsKernel {
     }
     block_barrier();  // the other side uses the same memory
   }
-
-  /// The larger; NaN is passed over unless both are.
-  __device__ static __forceinline__ T greater(T a, T b) { return a != a ? b : larger(a, b); }
 
   static_assert(sizeof(T) * kPairs *
                     (4 +

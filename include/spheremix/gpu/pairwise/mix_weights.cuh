@@ -13,7 +13,7 @@
 
 #include "spheremix/gpu/pairwise/mix_logits.cuh"
 #include "spheremix/gpu/pairwise/rows.cuh"
-#include "spheremix/gpu/pairwise/statistics.cuh"
+#include "spheremix/gpu/pairwise/weight_stage.cuh"
 
 namespace spheremix::gpu::pairwise {
 
@@ -81,27 +81,23 @@ struct MixWeightsKernel {
       of_rows[k] = load(at.i0 + k, Index(k) < at.rows);
       of_cols[k] = load(at.j0 + k, Index(k) < at.cols);
     }
+    if (!at.whole) at.leave_out(tile);
     block_barrier();  // both sides' lines are there
-    T by_col[2][Places::kCols];
+    T by_row[2][Places::kRows], by_col[2][Places::kCols];
 #pragma unroll
     for (int c = 0; c < Places::kCols; ++c) by_col[0][c] = by_col[1][c] = 0;
     T* const row_part = reinterpret_cast<T*>(of_cols + kPairs);  // [which][warp column][row]
     T* const col_part = row_part + 2 * Tile::kWarpCols * kPairs;
+    const T both = at.mirrored ? T(1) : T(0);
     double moment = 0;
 #pragma unroll
     for (int r = 0; r < Places::kRows; ++r) {
-      const unsigned row = Places::row(r);
-      const Side line = of_rows[row];
+      const Side line = of_rows[Places::row(r)];
       T da = 0, db = 0, along = 0;
 #pragma unroll
       for (int c = 0; c < Places::kCols; ++c) {
-        const unsigned col = Places::col(c);
-        if (!(Index(row) < at.rows && Index(col) < at.cols) || at.i0 + row == at.j0 + col) {
-          Places::set(tile, r, c, {0, 0, 0, 0});
-          continue;
-        }
         const Quad<T> q = Places::quad(tile, r, c);
-        const Side& other = of_cols[col];
+        const Side other = of_cols[Places::col(c)];
         const MixDirection<T> there(scale, unit, q, other.key, line.lse);
         const MixDirection<T> back(scale, unit, q.mirrored(), line.key, other.lse);
         Places::set(tile, r, c,
@@ -111,23 +107,21 @@ struct MixWeightsKernel {
         by_col[1][c] += there.db;
         da += back.da;
         db += back.db;
-        along += at.mirrored ? there.moment + back.moment : there.moment;
+        along += there.moment + both * back.moment;
       }
       moment += double(along);
-      da = row_lanes_sum(da);
-      db = row_lanes_sum(db);
-      if (Tile::lane() % 4 == 0) {
-        row_part[Tile::warp_col() * kPairs + row] = da;
-        row_part[(Tile::kWarpCols + Tile::warp_col()) * kPairs + row] = db;
-      }
+      by_row[0][r] = da;
+      by_row[1][r] = db;
     }
 #pragma unroll
-    for (int c = 0; c < Places::kCols; ++c)
-      for (unsigned k = 0; k < 2; ++k) {
-        const T sum = col_lanes_sum(by_col[k][c]);
-        if (Tile::lane() / 4 == 0)
-          col_part[(k * Tile::kWarpRows + Tile::warp_row()) * kPairs + Places::col(c)] = sum;
-      }
+    for (unsigned k = 0; k < 2; ++k) {
+      sum_lanes<1, kRowLanes>(by_row[k], [&](int r, T sum) {
+        row_part[(k * Tile::kWarpCols + Tile::warp_col()) * kPairs + Places::row(r)] = sum;
+      });
+      sum_lanes<4, kColLanes>(by_col[k], [&](int c, T sum) {
+        col_part[(k * Tile::kWarpRows + Tile::warp_row()) * kPairs + Places::col(c)] = sum;
+      });
+    }
     block_barrier();  // every warp's sums are there
     add_warps<Tile::kWarpCols>(row_part, at.mirrored ? at.rows : 0, tile_cols * range.rows,
                                row_partial + Index(at.place.col) * range.rows + (at.i0 - range.i0));
@@ -151,7 +145,7 @@ struct MixWeightsKernel {
   };
 
   __device__ Side load(Index pair, bool there) const {
-    Side s{};
+    Side s{{1, 0}, {}};
     if (!there) return s;
     s.key = weights[pair];
 #pragma unroll
@@ -175,14 +169,23 @@ struct MixWeightsKernel {
   __device__ __forceinline__ void store(Tile& tile, Index tile_row, Index tile_col,
                                         bool transposed) const {
     constexpr unsigned kChunk = 16 / sizeof(Weight), kPitch = Tile::kEdge + kChunk;
-    static_assert(Tile::kEdge * kPitch * sizeof(Weight) <= Tile::kShared && 8 % kChunk == 0);
-    Weight* const stage = reinterpret_cast<Weight*>(shared_memory());
+    static_assert(WeightStage<Tile>::kBytes <= Tile::kShared && 8 % kChunk == 0);
+    SharedPieces pieces{shared_memory()};
+    const WeightStage<Tile> stage(pieces);
+    constexpr int kEach = kColumnsEach<Tile>;
 #pragma unroll
     for (int r = 0; r < Tile::kRows; ++r)
 #pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c) {
-        const unsigned i = Tile::row(r), j = Tile::col(c);
-        stage[transposed ? j * kPitch + i : i * kPitch + j] = narrow<Weight>(tile.sum(r, c));
+      for (int c = 0; c < Tile::kCols; c += kEach) {
+        T values[kEach];
+#pragma unroll
+        for (int e = 0; e < kEach; ++e) values[e] = tile.sum(r, c + e);
+        if (!transposed)
+          stage.put(r, c, values);
+        else
+#pragma unroll
+          for (int e = 0; e < kEach; ++e)
+            stage.stage[Tile::col(c + e) * kPitch + Tile::row(r)] = narrow<Weight>(values[e]);
       }
     block_barrier();  // the tile is in shared memory
     constexpr unsigned kChunks = Tile::kEdge / kChunk;
@@ -191,7 +194,7 @@ struct MixWeightsKernel {
       const unsigned which = i / 8 % 2 * 2 + j / 8 % 2;
       const Index row = tile_row * kPairs + PairedRows<T>::pair(i),
                   col = tile_col * kPairs + PairedRows<T>::pair(j);
-      store16(h + Index(which) * size + row * stride + col, load16(stage + i * kPitch + j));
+      store16(h + Index(which) * size + row * stride + col, load16(stage.stage + i * kPitch + j));
     }
   }
 

@@ -1,9 +1,11 @@
 // Losses whose pairs need no statistics (SigLIP, uniformity): value and weight of every pair in one
 // sweep.
 //
-//   policy.pair(s, i, j) -> {value, gradient}
+//   policy.pair(s, row, col) -> {value, gradient}
 //
-// with the gradient scaled into the tile's Weight type by the policy.
+// with the gradient scaled into the tile's Weight type by the policy. A policy with positive(s)
+// wants the excluded pairs (i, i) told apart: their values and gradients come from there.
+// Policy::kLineSums: sums by row and by column may be asked for.
 //
 // A tile gives the sums of its values and gradients (double, one a tile), sums of the gradients by
 // row and by column where asked for, and G. Sums of gradients are of the rounded weights: what the
@@ -11,6 +13,8 @@
 #pragma once
 
 #include "spheremix/gpu/pairwise/engine.cuh"
+#include "spheremix/gpu/pairwise/left_out.cuh"
+#include "spheremix/gpu/pairwise/weight_stage.cuh"
 
 namespace spheremix::gpu::pairwise {
 
@@ -19,16 +23,26 @@ struct PairTerm {
   T value, gradient;
 };
 
+/// Policies whose code a pair is long say kLongPairs: their columns go by eights, so that the
+/// kernel's code stays short.
+template <class Policy>
+inline constexpr bool kLongPairs = requires {
+  Policy::kLongPairs;
+};
+
 template <class Tile, class Policy>
 struct OneSweepKernel {
   using T = typename Tile::Sum;
-  using Input = typename Tile::Input;
   using Weight = typename Tile::Weight;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
   static constexpr unsigned kEdge = Tile::kEdge;
-  static constexpr std::size_t kShared = Tile::kShared;
+  static constexpr std::size_t kOwnShared =
+      WeightStage<Tile>::kBytes + Lines<Tile, Policy>::kBytes + LeftOut<Tile>::kBytes +
+      (kEdge + (Tile::kWarpCols + Tile::kWarpRows) * kEdge) * sizeof(T) +
+      2 * kThreads / kWarp * sizeof(double);
+  static constexpr std::size_t kShared = Tile::kShared > kOwnShared ? Tile::kShared : kOwnShared;
 
-  core::MatrixView<const Input> x, y;
+  typename OperandOf<Tile>::Type x, y;
   Range range;
   Policy policy;
   Excluded excluded = {};
@@ -51,34 +65,46 @@ struct OneSweepKernel {
     Tile tile;
     tile.multiply(x, y, i0, j0, shared);
 
-    const bool plain =
-        rows == Index(kEdge) && cols == Index(kEdge) && !excluded.touches(i0, j0, kEdge);
-    T value = 0;
-    double gradient = 0;
-#pragma unroll
-    for (int r = 0; r < Tile::kRows; ++r) {
-      T of_row = 0;
-#pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c) {
-        const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
-        T& s = tile.sum(r, c);
-        const bool counts = plain || (Index(Tile::row(r)) < rows && Index(Tile::col(c)) < cols &&
-                                      !excluded.pair(i, j));
-        const PairTerm<T> term = counts ? policy.pair(s, i, j) : PairTerm<T>{0, 0};
-        value += term.value;
-        s = T(widen(narrow<Weight>(term.gradient)));
-        of_row += s;
+    SharedPieces pieces{shared};
+    const WeightStage<Tile> stage(pieces);
+    const Lines<Tile, Policy> lines(pieces);
+    const LeftOut<Tile> left_out(pieces);
+    T* const saved = pieces.take<T>(kEdge);                       // cosines of positives
+    T* const row_part = pieces.take<T>(Tile::kWarpCols * kEdge);  // [warp column][row]
+    T* const col_part = pieces.take<T>(Tile::kWarpRows * kEdge);  // [warp row][column]
+    double* const sums = pieces.take<double>(2 * kWarps);         // [what][warp]
+    const bool out = leaves_out<Tile>(excluded, i0, j0, rows, cols);
+    lines.fetch(policy, i0, j0, rows, cols);
+    if (out) left_out.mark(excluded, kHasPositive, 0, i0, j0, rows, cols);
+    if (out || kReadsLines<Policy>) {
+      block_barrier();  // lines and marks are there
+    }
+    if (out)
+      left_out.apply(tile, [&](unsigned down, T s) {
+        if (kHasPositive) saved[Tile::row(0) + down] = s;
+      });
+
+    double value = 0, gradient = 0;
+    weigh(tile, lines, stage, row_part, col_part, value, gradient);
+    if constexpr (kHasPositive)
+      if (out) {
+        block_barrier();  // weights and positives are there
+        const int c = threadIdx.x < kEdge ? left_out.positive[threadIdx.x] : -1;
+        if (c >= 0) {
+          const PairTerm<T> term = policy.positive(saved[threadIdx.x]);
+          const Weight weight = narrow<Weight>(term.gradient);
+          value += double(term.value);
+          gradient += double(widen(weight));
+          stage.stage[threadIdx.x * stage.kPitch + unsigned(c)] = weight;
+        }
       }
-      gradient += double(of_row);
-    }
-    double* const sums = reinterpret_cast<double*>(shared);  // [what][warp]
-    constexpr unsigned kWarps = kThreads / kWarp;
-    const double all_values = warp_sum(double(value)), all_gradients = warp_sum(gradient);
+    value = warp_sum(value);
+    gradient = warp_sum(gradient);
     if (Tile::lane() == 0) {
-      sums[threadIdx.x / kWarp] = all_values;
-      sums[kWarps + threadIdx.x / kWarp] = all_gradients;
+      sums[threadIdx.x / kWarp] = value;
+      sums[kWarps + threadIdx.x / kWarp] = gradient;
     }
-    block_barrier();
+    block_barrier();  // weights and sums are there
     if (threadIdx.x < 2) {
       double sum = 0;
       for (unsigned w = 0; w < kWarps; ++w) sum += sums[threadIdx.x * kWarps + w];
@@ -86,47 +112,85 @@ struct OneSweepKernel {
       double* const to = threadIdx.x == 0 ? values : gradients;
       if (to) to[blockIdx.x] = first ? sum : to[blockIdx.x] + sum;
     }
-    block_barrier();
-    if (row_partial) {
-      T* const part = reinterpret_cast<T*>(shared);  // [warp column][row]
-#pragma unroll
-      for (int r = 0; r < Tile::kRows; ++r) {
-        T sum = 0;
-#pragma unroll
-        for (int c = 0; c < Tile::kCols; ++c) sum += tile.sum(r, c);
-        sum = row_lanes_sum(sum);
-        if (Tile::lane() % 4 == 0) part[Tile::warp_col() * kEdge + Tile::row(r)] = sum;
-      }
-      add_warps(part, Tile::kWarpCols,
-                row_partial + Index(place.col) * range.rows + (i0 - range.i0), rows);
-    }
-    if (col_partial) {
-      T* const part = reinterpret_cast<T*>(shared);  // [warp row][column]
-#pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c) {
-        T sum = 0;
-#pragma unroll
-        for (int r = 0; r < Tile::kRows; ++r) sum += tile.sum(r, c);
-        sum = col_lanes_sum(sum);
-        if (Tile::lane() / 4 == 0) part[Tile::warp_row() * kEdge + Tile::col(c)] = sum;
-      }
-      add_warps(part, Tile::kWarpRows,
-                col_partial + Index(place.row) * range.cols + (j0 - range.j0), cols);
+    if constexpr (Policy::kLineSums) {
+      if (row_partial)
+        add_warps<Tile::kWarpCols>(row_part, rows,
+                                   row_partial + Index(place.col) * range.rows + (i0 - range.i0));
+      if (col_partial)
+        add_warps<Tile::kWarpRows>(col_part, cols,
+                                   col_partial + Index(place.row) * range.cols + (j0 - range.j0));
     }
     if (weights)
-      store_weights<Tile>(weights + Index(place.row) * kEdge * stride + Index(place.col) * kEdge,
-                          stride, shared, [&](int r, int c) { return tile.sum(r, c); });
+      stage.write(weights + Index(place.row) * kEdge * stride + Index(place.col) * kEdge, stride);
   }
 
  private:
-  __device__ static void add_warps(const T* part, unsigned parts, T* to, Index count) {
-    block_barrier();
-    for (unsigned k = threadIdx.x; Index(k) < count; k += kThreads) {
-      T sum = part[k];
-      for (unsigned p = 1; p < parts; ++p) sum += part[p * kEdge + k];
-      to[k] = sum;
+  static constexpr int kEach = kColumnsEach<Tile>;
+  static constexpr unsigned kWarps = kThreads / kWarp;
+  static constexpr bool kHasPositive = requires(const Policy p) { p.positive(T(0)); };
+  static_assert(!(kHasPositive && Policy::kLineSums), "sums of lines do not have the positives");
+
+  __device__ __forceinline__ void weigh(Tile& tile, const Lines<Tile, Policy>& lines,
+                                        const WeightStage<Tile>& stage, T* row_part, T* col_part,
+                                        double& value, double& gradient) const {
+    RowOf<Policy> row[Tile::kRows];
+    T row_value[Tile::kRows], by_row[Tile::kRows];
+#pragma unroll
+    for (int r = 0; r < Tile::kRows; ++r) {
+      row[r] = lines.row(r);
+      row_value[r] = by_row[r] = 0;
     }
-    block_barrier();
+    constexpr int kGroup = kLongPairs<Policy> ? kColLanes : Tile::kCols;
+#pragma unroll 1
+    for (int c0 = 0; c0 < Tile::kCols; c0 += kGroup) {
+#pragma unroll
+      for (int c1 = 0; c1 < kGroup; c1 += kColLanes) {
+        T by_col[kColLanes];
+#pragma unroll
+        for (int c = 0; c < kColLanes; ++c) by_col[c] = 0;
+#pragma unroll
+        for (int c = 0; c < kColLanes; c += kEach) {
+          ColOf<Policy> col[kEach];
+#pragma unroll
+          for (int e = 0; e < kEach; ++e) col[e] = lines.col(c0 + c1 + c + e);
+#pragma unroll
+          for (int r = 0; r < Tile::kRows; ++r) {
+            T g[kEach];
+#pragma unroll
+            for (int e = 0; e < kEach; ++e) {
+              const PairTerm<T> term = policy.pair(tile.sum(r, c1 + c + e), row[r], col[e]);
+              row_value[r] += term.value;
+              g[e] = term.gradient;
+            }
+            stage.put(r, c0 + c1 + c, g);
+#pragma unroll
+            for (int e = 0; e < kEach; ++e) {
+              by_row[r] += g[e];
+              by_col[c + e] += g[e];
+            }
+          }
+        }
+        if constexpr (Policy::kLineSums) put_cols<Tile>(col_part, c0 + c1, by_col);
+      }
+      if (kGroup < Tile::kCols) shift_columns<kGroup>(tile);
+    }
+#pragma unroll
+    for (int r = 0; r < Tile::kRows; ++r) {
+      value += double(row_value[r]);
+      gradient += double(by_row[r]);
+    }
+    if constexpr (Policy::kLineSums) put_all_rows<Tile>(row_part, by_row);
+  }
+
+  /// Every warp's share of the lines is there.
+  template <unsigned Parts>
+  __device__ static void add_warps(const T* part, Index count, T* to) {
+    const unsigned k = threadIdx.x;
+    if (k >= kEdge || Index(k) >= count) return;
+    T sum = part[k];
+#pragma unroll
+    for (unsigned p = 1; p < Parts; ++p) sum += part[p * kEdge + k];
+    to[k] = sum;
   }
 };
 

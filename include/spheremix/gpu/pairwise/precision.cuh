@@ -11,6 +11,7 @@
 
 #include "spheremix/gpu/pairwise/exact_tile.cuh"
 #include "spheremix/gpu/pairwise/half_tile.cuh"
+#include "spheremix/gpu/pairwise/products.cuh"
 
 namespace spheremix::gpu {
 
@@ -30,14 +31,30 @@ struct FastTileOf<Products> {
   using Type = typename Products::FastTile;
 };
 
-/// Calls f.template operator()<Tile>() with the tile type for rows of T and these products. All
-/// fast tiles take the same operands and the same scratch.
-template <class T, class Products = void, class F>
+/// The tile of functions that form their cosines in kernels of their own.
+template <class Tile>
+using FormingTile = std::conditional_t<kReadsCosines<Tile>, HalfTile, Tile>;
+
+/// Options with that edge where they ask for none and rows of T go through the library (not with
+/// Precision::exact). A call and its _bytes take the same products.
+template <class T, class Options, class Products>
+Options with_block(Options options, const Products& products) {
+  if (options.block <= 0 && options.precision == Precision::fast && !std::is_same_v<T, double>)
+    options.block = block_of(products);
+  return options;
+}
+
+/// Calls f.template operator()<Tile>() with the tile type for rows of T and these products, unless
+/// f gives a Status and the products cannot be used here. All fast tiles take the same operands.
+template <class T, class Products, class F>
 auto with_tile(Precision precision, F f) {
   if constexpr (std::is_same_v<T, double>) {
     return f.template operator()<ExactTile<double>>();
   } else {
+    using Result = decltype(f.template operator()<ExactTile<T>>());
     if (precision == Precision::exact) return f.template operator()<ExactTile<T>>();
+    if constexpr (std::is_same_v<Result, Status> && requires { Products::usable(); })
+      if (const Status status = Products::usable(); !status) return status;
     return f.template operator()<typename FastTileOf<Products>::Type>();
   }
 }

@@ -32,4 +32,19 @@ struct KernelProducts {
   }
 };
 
+/// The products of a tile with HalfTile's operands and weights as HalfTile's.
+template <class Tile>
+ProductSide<HalfTile> as_half(const ProductSide<Tile>& s) {
+  return {s.weights, s.stride, s.transposed, s.b, s.out, s.alpha, s.accumulate};
+}
+
+/// The edge that products want for the ranges of their tables; 0: none, the tile's.
+template <class Products>
+Index block_of(const Products& products) {
+  if constexpr (requires { products.block(); })
+    return products.block();
+  else
+    return 0;
+}
+
 }  // namespace spheremix::gpu::pairwise

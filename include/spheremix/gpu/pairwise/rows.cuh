@@ -98,7 +98,8 @@ struct RowOutcome {
   /// `decoupled`: the positive is no part of the denominator.
   __device__ RowOutcome(RowPair<T> others, T z, bool decoupled = false) {
     constexpr T kLn2 = T(0.693147180559945309417L);
-    const T u = others.a + std::log2(others.b) - z;
+    // z - z: a row with an infinity must not pass, whatever sign its cosines have.
+    const T u = others.a + std::log2(others.b) - z + (z - z);
     if (decoupled) {
       loss = u * kLn2;
       kept = {others.a + std::log2(others.b), T(-1)};

@@ -8,27 +8,14 @@
 // Partial results go to row_partial[tile column][row] and col_partial[tile row][column];
 // merge.cuh adds them up in that order: no atomics, the same bits from run to run.
 //
-// A policy with kRowSums has the sum of policy.wanted(s, i, j) over a row's pairs taken too (what
+// A policy with kRowSums has the sum of policy.wanted(s, row, col) over a row's pairs taken too (what
 // its loss says of cosines, not of their exponentials): sum_partial[tile column][row].
 #pragma once
 
 #include "spheremix/core/view.hpp"
-#include "spheremix/gpu/pairwise/kernel.cuh"
+#include "spheremix/gpu/pairwise/left_out.cuh"
 
 namespace spheremix::gpu::pairwise {
-
-/// Adds what eight (columns) or four (rows) lanes hold; the same bits in all of them.
-template <class T>
-__device__ __forceinline__ T row_lanes_sum(T v) {
-  v += shuffle_xor(v, 1);
-  return v + shuffle_xor(v, 2);
-}
-template <class T>
-__device__ __forceinline__ T col_lanes_sum(T v) {
-  v += shuffle_xor(v, 4);
-  v += shuffle_xor(v, 8);
-  return v + shuffle_xor(v, 16);
-}
 
 /// Does a policy ask for the sums of policy.wanted over rows?
 template <class Policy>
@@ -39,13 +26,12 @@ inline constexpr bool kWantsRowSums = requires {
 template <class Tile, class Policy>
 struct StatisticsKernel {
   using T = typename Tile::Sum;
-  using Input = typename Tile::Input;
   static constexpr unsigned kThreads = Tile::kThreads, kResident = Tile::kResident;
   static constexpr unsigned kEdge = Tile::kEdge;
   static constexpr std::size_t kShared = Tile::kShared;
   static constexpr T kLeast = T(0x1p-90);
 
-  core::MatrixView<const Input> x, y;
+  typename OperandOf<Tile>::Type x, y;
   Index y_first;  ///< the column of the table that y's row 0 stands for
   Range range;
   Policy policy;  ///< logits in base 2
@@ -65,39 +51,57 @@ struct StatisticsKernel {
     unsigned char* const shared = shared_memory();
     Tile tile;
     tile.multiply(x, y, i0, j0 - y_first, shared);
-    T* const row_part = reinterpret_cast<T*>(shared);  // [warp column][row]
-    if constexpr (kWantsRowSums<Policy>)
-      row_sums(tile, i0, j0, rows, cols, row_part,
-               sum_partial + Index(place.col) * range.rows + (i0 - range.i0));
-    to_logits(tile, i0, j0, rows, cols);
 
-    T* const col_part = row_part + Tile::kWarpCols * kEdge;  // [warp row][column]
-    T* const warp_part = col_part + Tile::kWarpRows * kEdge;
-    T top = tile.sum(0, 0);
-#pragma unroll
-    for (int r = 0; r < Tile::kRows; ++r)
-#pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c)
-        top = top != top ? tile.sum(r, c) : larger(top, tile.sum(r, c));
-    top = block_max(top, warp_part);
-    const T base = top == -core::infinity<T> ? T(0) : top;
-
-    T by_col[Tile::kCols];
-#pragma unroll
-    for (int c = 0; c < Tile::kCols; ++c) by_col[c] = 0;
-#pragma unroll
-    for (int r = 0; r < Tile::kRows; ++r) {
-      T by_row = 0;
-#pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c) {
-        const T e = pair_exp2(tile.sum(r, c) - base);
-        by_row += e;
-        by_col[c] += e;
-      }
-      store_row(row_part, r, row_lanes_sum(by_row));
+    SharedPieces pieces{shared};
+    const Lines<Tile, Policy> lines(pieces);
+    const LeftOut<Tile> left_out(pieces);
+    T* const sum_part = pieces.take<T>(kSumParts);                // [warp column][row]
+    T* const row_part = pieces.take<T>(Tile::kWarpCols * kEdge);  // [warp column][row]
+    T* const col_part = pieces.take<T>(Tile::kWarpRows * kEdge);  // [warp row][column]
+    T* const warp_part = pieces.take<T>(kThreads / kWarp);
+    const bool out =
+        leaves_out<Tile>(excluded, i0, j0, rows, cols) ||
+        (positives && positive > j0 - i0 - Index(kEdge) && positive < j0 - i0 + Index(kEdge));
+    lines.fetch(policy, i0, j0, rows, cols);
+    if (out) left_out.mark(excluded, positives != nullptr, positive, i0, j0, rows, cols);
+    if (out || kReadsLines<Policy>) {
+      block_barrier();  // lines and marks are there
     }
-    store_cols(col_part, by_col);
-    block_barrier();
+    if (out) {
+      T* const own = positives + i0 + Tile::row(0);
+      left_out.apply(tile, [&](unsigned down, T s) { own[down] = s; });
+    }
+
+    T top = largest(tile, lines, sum_part);
+    top = block_max(top, warp_part);
+    // Logits are scale() times what the tile holds by now.
+    const T scale = this->scale(), base = top == -core::infinity<T> ? T(0) : scale * top;
+
+    T by_row[Tile::kRows];
+#pragma unroll
+    for (int r = 0; r < Tile::kRows; ++r) by_row[r] = 0;
+#pragma unroll
+    for (int c0 = 0; c0 < Tile::kCols; c0 += kColLanes) {
+      T by_col[kColLanes];
+#pragma unroll
+      for (int c = 0; c < kColLanes; ++c) {
+        by_col[c] = 0;
+#pragma unroll
+        for (int r = 0; r < Tile::kRows; ++r) {
+          const T e = pair_exp2(multiply_add(scale, tile.sum(r, c0 + c), -base));
+          by_row[r] += e;
+          by_col[c] += e;
+        }
+      }
+      if (Policy::kCols) put_cols<Tile>(col_part, c0, by_col);
+    }
+    if (Policy::kRows) put_all_rows<Tile>(row_part, by_row);
+    block_barrier();  // every warp's sums are there
+    top = scale * top;
+    if constexpr (kWantsRowSums<Policy>)
+      if (threadIdx.x < kEdge && Index(threadIdx.x) < rows)
+        sum_partial[Index(place.col) * range.rows + (i0 - range.i0) + threadIdx.x] =
+            total(sum_part, Tile::kWarpCols, threadIdx.x);
     bool faint = false;
     for (unsigned k = threadIdx.x; k < kEdge; k += kThreads) {
       faint = faint ||
@@ -116,58 +120,63 @@ struct StatisticsKernel {
       }
       return;
     }
+    block_barrier();  // the sums are read
     if constexpr (Policy::kRows)
-      apart<Tile::kRows, Tile::kCols, Tile::kWarpCols>(
-          row_part, rows, row_partial + Index(place.col) * range.rows + (i0 - range.i0),
+      apart<Tile::kRows, Tile::kCols, Tile::kWarpCols, kRowLanes>(
+          row_part, rows, row_partial + Index(place.col) * range.rows + (i0 - range.i0), scale,
           [&](int r, int c) { return tile.sum(r, c); }, [](int r) { return Tile::row(r); },
-          Tile::warp_col(), Tile::lane() % 4 == 0, 1u, 4u);
+          [](T* part, int r, T(&v)[kRowLanes], auto join) { put_rows<Tile>(part, r, v, join); });
     if constexpr (Policy::kCols)
-      apart<Tile::kCols, Tile::kRows, Tile::kWarpRows>(
-          row_part, cols, col_partial + Index(place.row) * range.cols + (j0 - range.j0),
+      apart<Tile::kCols, Tile::kRows, Tile::kWarpRows, kColLanes>(
+          row_part, cols, col_partial + Index(place.row) * range.cols + (j0 - range.j0), scale,
           [&](int c, int r) { return tile.sum(r, c); }, [](int c) { return Tile::col(c); },
-          Tile::warp_row(), Tile::lane() / 4 == 0, 4u, 32u);
+          [](T* part, int c, T(&v)[kColLanes], auto join) { put_cols<Tile>(part, c, v, join); });
   }
 
  private:
-  /// Done with `part` before the barrier of block_max.
-  __device__ __forceinline__ void row_sums(Tile& tile, Index i0, Index j0, Index rows, Index cols,
-                                           T* part, T* out) const {
-#pragma unroll
-    for (int r = 0; r < Tile::kRows; ++r) {
-      T sum = 0;
-#pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c) {
-        const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
-        if (Index(Tile::row(r)) < rows && Index(Tile::col(c)) < cols && !excluded.pair(i, j))
-          sum += policy.wanted(tile.sum(r, c), i, j);
-      }
-      store_row(part, r, row_lanes_sum(sum));
-    }
-    block_barrier();  // every warp's share of the rows is there
-    for (unsigned k = threadIdx.x; k < kEdge; k += kThreads)
-      if (Index(k) < rows) out[k] = total(part, Tile::kWarpCols, k);
+  static constexpr std::size_t kSumParts = kWantsRowSums<Policy> ? Tile::kWarpCols * kEdge : 0;
+  static constexpr bool kScaled = !requires(const Policy p) {
+    p.logit(T(0), RowOf<Policy>{}, ColOf<Policy>{});
+  };
+  // The longest lists: those of apart(), from row_part on.
+  static_assert(Lines<Tile, Policy>::kBytes + LeftOut<Tile>::kBytes + kSumParts * sizeof(T) +
+                    2 * sizeof(T) * kEdge * (Tile::kWarpRows + Tile::kWarpCols) <=
+                kShared);
+
+  __device__ __forceinline__ T scale() const {
+    if constexpr (kScaled)
+      return policy.scale;
+    else
+      return 1;
   }
 
-  /// Cosines become logits; what lies outside the range or is excluded becomes -infinity.
-  __device__ __forceinline__ void to_logits(Tile& tile, Index i0, Index j0, Index rows,
-                                            Index cols) const {
-    const bool whole =
-        rows == Index(kEdge) && cols == Index(kEdge) && !excluded.touches(i0, j0, kEdge) &&
-        !(positives && positive > j0 - i0 - Index(kEdge) && positive < j0 - i0 + Index(kEdge));
+  /// The largest that the thread holds, -infinity next to nothing but NaN. Cosines become logits
+  /// unless those are scale() times them; the sums over rows go to `sum_part`.
+  __device__ __forceinline__ T largest(Tile& tile, const Lines<Tile, Policy>& lines,
+                                       T* sum_part) const {
+    RowOf<Policy> row[Tile::kRows];
+    T top[Tile::kRows], sum[Tile::kRows];
 #pragma unroll
-    for (int r = 0; r < Tile::kRows; ++r)
+    for (int r = 0; r < Tile::kRows; ++r) {
+      row[r] = lines.row(r);
+      top[r] = -core::infinity<T>;
+      sum[r] = 0;
+    }
 #pragma unroll
-      for (int c = 0; c < Tile::kCols; ++c) {
+    for (int c = 0; c < Tile::kCols; ++c) {
+      const ColOf<Policy> col = lines.col(c);
+#pragma unroll
+      for (int r = 0; r < Tile::kRows; ++r) {
         T& s = tile.sum(r, c);
-        const Index i = i0 + Tile::row(r), j = j0 + Tile::col(c);
-        if (whole) {
-          s = policy.logit(s, i, j);
-        } else {
-          const bool inside = Index(Tile::row(r)) < rows && Index(Tile::col(c)) < cols;
-          if (inside && positives && j - i == positive) positives[i] = s;
-          s = inside && !excluded.pair(i, j) ? policy.logit(s, i, j) : -core::infinity<T>;
-        }
+        if constexpr (kWantsRowSums<Policy>) sum[r] += policy.wanted(s, row[r], col);
+        if constexpr (!kScaled) s = policy.logit(s, row[r], col);
+        top[r] = greater(top[r], s);
       }
+    }
+#pragma unroll
+    for (int r = 1; r < Tile::kRows; ++r) top[0] = greater(top[0], top[r]);
+    if constexpr (kWantsRowSums<Policy>) put_all_rows<Tile>(sum_part, sum);
+    return top[0];
   }
 
   __device__ static T block_max(T v, T* warp_part) {
@@ -175,21 +184,11 @@ struct StatisticsKernel {
     if (Tile::lane() == 0) warp_part[threadIdx.x / kWarp] = v;
     block_barrier();
     T top = warp_part[0];
-    for (unsigned w = 1; w < kThreads / kWarp; ++w)
-      top = top != top ? warp_part[w] : larger(top, warp_part[w]);
+#pragma unroll
+    for (unsigned w = 1; w < kThreads / kWarp; ++w) top = greater(top, warp_part[w]);
     return top;
   }
 
-  __device__ static void store_row(T* part, int r, T v) {
-    if (Tile::lane() % 4 == 0) part[Tile::warp_col() * kEdge + Tile::row(r)] = v;
-  }
-  __device__ static void store_cols(T* part, const T (&by_col)[Tile::kCols]) {
-#pragma unroll
-    for (int c = 0; c < Tile::kCols; ++c) {
-      const T v = col_lanes_sum(by_col[c]);
-      if (Tile::lane() / 4 == 0) part[Tile::warp_row() * kEdge + Tile::col(c)] = v;
-    }
-  }
   __device__ static T total(const T* part, unsigned parts, unsigned k) {
     T sum = part[k];
     for (unsigned p = 1; p < parts; ++p) sum += part[p * kEdge + k];
@@ -197,43 +196,45 @@ struct StatisticsKernel {
   }
 
   /// Lines (rows, or columns) with a maximum of their own: Lines of them a thread, each of Length
-  /// values here and in the lanes whose bits from low_bit up to below high_bit differ, and in Parts
-  /// warps.
-  template <int Lines, int Length, unsigned Parts, class Value, class Place>
-  __device__ static void apart(T* part, Index count, RowPair<T>* out, Value value, Place place,
-                               unsigned mine, bool writes, unsigned low_bit, unsigned high_bit) {
-    block_barrier();
+  /// values (logits over scale) here, and in Lanes lanes of Parts warps.
+  template <int Lines, int Length, unsigned Parts, int Lanes, class Value, class Place, class Put>
+  __device__ static void apart(T* part, Index count, RowPair<T>* out, T scale, Value value,
+                               Place place, Put put) {
 #pragma unroll
-    for (int a = 0; a < Lines; ++a) {
-      T top = value(a, 0);
+    for (int a0 = 0; a0 < Lines; a0 += Lanes) {
+      T top[Lanes];
 #pragma unroll
-      for (int b = 1; b < Length; ++b) top = top != top ? value(a, b) : larger(top, value(a, b));
-      for (unsigned bit = low_bit; bit < high_bit; bit *= 2) {
-        const T other = shuffle_xor(top, bit);
-        top = top != top ? other : larger(top, other);
+      for (int a = 0; a < Lanes; ++a) {
+        top[a] = -core::infinity<T>;
+#pragma unroll
+        for (int b = 0; b < Length; ++b) top[a] = greater(top[a], value(a0 + a, b));
       }
-      if (writes) part[mine * kEdge + place(a)] = top;
+      put(part, a0, top, Largest{});
     }
-    block_barrier();
+    block_barrier();  // every warp's maxima are there
     T* const sums = part + Parts * kEdge;
     const auto top_of = [&](unsigned k) {
       T top = part[k];
-      for (unsigned p = 1; p < Parts; ++p)
-        top = top != top ? part[p * kEdge + k] : larger(top, part[p * kEdge + k]);
-      return top;
+      for (unsigned p = 1; p < Parts; ++p) top = greater(top, part[p * kEdge + k]);
+      return scale * top;
     };
 #pragma unroll
-    for (int a = 0; a < Lines; ++a) {
-      const T top = top_of(place(a)), base = top == -core::infinity<T> ? T(0) : top;
-      T sum = 0;
+    for (int a0 = 0; a0 < Lines; a0 += Lanes) {
+      T sum[Lanes];
 #pragma unroll
-      for (int b = 0; b < Length; ++b) sum += pair_exp2(value(a, b) - base);
-      for (unsigned bit = low_bit; bit < high_bit; bit *= 2) sum += shuffle_xor(sum, bit);
-      if (writes) sums[mine * kEdge + place(a)] = sum;
+      for (int a = 0; a < Lanes; ++a) {
+        const T top = top_of(place(a0 + a)), base = top == -core::infinity<T> ? T(0) : top;
+        sum[a] = 0;
+#pragma unroll
+        for (int b = 0; b < Length; ++b)
+          sum[a] += pair_exp2(multiply_add(scale, value(a0 + a, b), -base));
+      }
+      put(sums, a0, sum, Sum{});
     }
-    block_barrier();
-    for (unsigned k = threadIdx.x; k < kEdge; k += kThreads)
-      if (Index(k) < count) out[k] = {top_of(k), total(sums, Parts, k)};
+    block_barrier();  // every warp's sums are there
+    if (threadIdx.x < kEdge && Index(threadIdx.x) < count)
+      out[threadIdx.x] = {top_of(threadIdx.x), total(sums, Parts, threadIdx.x)};
+    block_barrier();  // the columns use the same memory
   }
 };
 

@@ -4,9 +4,10 @@
 //   clip_with_gradient(x, y, options, out, scratch, stream, WgmmaCosines<>{})
 //   clip_with_gradient(..., WgmmaCosines<LtProducts>{LtProducts(handle, workspace)})
 //
-// The kernels must be compiled for sm_90a (-gencode arch=compute_90a,code=sm_90a) and run on
-// compute capability 9.0; built for another architecture they trap, which ends the context. Scratch
-// and Precision::exact as without. Not the default: no GPU has run it.
+// The kernels must be compiled for sm_90a (-gencode arch=compute_90a,code=sm_90a), with
+// SPHEREMIX_SM_90A defined to say so (spheremix::cuda does it for CUDA_ARCHITECTURES 90a), and run
+// on compute capability 9.0; else a Status. Scratch and Precision::exact as without. Not the
+// default: no GPU has run it.
 #pragma once
 
 #include "spheremix/gpu/pairwise/half_tile.cuh"
@@ -29,10 +30,11 @@ struct WgmmaCosines {
       return products(first, second, stream);
   }
 
- private:
-  static ProductSide<HalfTile> as_half(const ProductSide<WgmmaTile>& s) {
-    return {s.weights, s.stride, s.transposed, s.b, s.out, s.alpha, s.accumulate};
-  }
+  /// Whether the kernels can run here.
+  static Status usable() { return wgmma_usable(); }
+
+  /// Edge of the ranges where options ask for none.
+  Index block() const { return block_of(products); }
 };
 
 }  // namespace spheremix::gpu::pairwise

@@ -162,7 +162,7 @@ Status frechet_mean(View<E> x, const double* weights, FrechetMeanOptions options
   ScratchFrame frame(scratch);
   double* const partials = frame.take<double>(std::size_t(column_sum_groups(x.rows) * x.cols));
   double* const sum = frame.take<double>(std::size_t(x.cols + 1));
-  if (!partials || !sum) return invalid("frechet_mean: the scratch is too small");
+  if (!partials || !sum) return scratch_refused(scratch, "frechet_mean: the scratch is too small");
   constexpr int threads = 256;
   const std::size_t shared = 2 * (threads / 32) * sizeof(double);
   const double tolerance = options.tolerance > 0 ? options.tolerance : 4 * double(core::epsilon<A>);

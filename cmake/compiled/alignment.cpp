@@ -1,0 +1,5 @@
+#include "spheremix/metrics/alignment.hpp"
+
+namespace spheremix::metrics::detail {
+SPHEREMIX_HERE(SPHEREMIX_ALIGNMENT)
+}  // namespace spheremix::metrics::detail

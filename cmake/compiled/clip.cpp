@@ -1,0 +1,5 @@
+#include "spheremix/losses/clip.hpp"
+
+namespace spheremix::losses::detail {
+SPHEREMIX_HERE(SPHEREMIX_CLIP)
+}  // namespace spheremix::losses::detail

@@ -1,0 +1,5 @@
+#include "spheremix/mixup/linear.hpp"
+
+namespace spheremix::mixup::detail {
+SPHEREMIX_HERE(SPHEREMIX_LINEAR_ROWS)
+}  // namespace spheremix::mixup::detail

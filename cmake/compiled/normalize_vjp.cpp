@@ -1,0 +1,5 @@
+#include "spheremix/sphere/normalize.hpp"
+
+namespace spheremix::sphere::detail {
+SPHEREMIX_HERE(SPHEREMIX_NORMALIZE_ROWS_VJP)
+}  // namespace spheremix::sphere::detail

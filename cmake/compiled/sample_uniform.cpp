@@ -1,0 +1,5 @@
+#include "spheremix/sphere/sampling.hpp"
+
+namespace spheremix::sphere::detail {
+SPHEREMIX_HERE(SPHEREMIX_SAMPLE_UNIFORM)
+}  // namespace spheremix::sphere::detail

@@ -1,0 +1,5 @@
+#include "spheremix/losses/siglip.hpp"
+
+namespace spheremix::losses::detail {
+SPHEREMIX_HERE(SPHEREMIX_SIGLIP)
+}  // namespace spheremix::losses::detail

@@ -1,0 +1,5 @@
+#include "spheremix/sphere/slerp_passes.hpp"
+
+namespace spheremix::sphere::detail {
+SPHEREMIX_HERE(SPHEREMIX_SLERP_ROWS_VJP)
+}  // namespace spheremix::sphere::detail

@@ -1,0 +1,54 @@
+// What goes beside the document where it is asked for: the rows of the full lists and of a map.
+#pragma once
+
+#include "common.hpp"
+
+namespace analyze {
+
+/// One modality. Row numbers are those of the file.
+struct RowLists {
+  std::string modality;
+  std::vector<Index> not_finite, zero;
+  std::vector<std::uint64_t> hashes;  ///< of every row's numbers
+  std::vector<bool> good;             ///< rows that can be used
+  Index k = 0;                        ///< nearest others known of each analysed row
+  std::vector<Index> ids, nearest;    ///< analysed rows; k numbers a row, -1 where there are fewer
+  std::vector<float> cosines;
+};
+
+struct Extras {
+  bool rows_wanted = false;  ///< for a map
+  std::vector<RowLists> modalities;
+  std::vector<RowMatrix<float>> rows;  ///< unit, where wanted
+  std::vector<std::string> names, labels;
+};
+
+/// `all`: the modalities after their sweeps, whose lists may be longer than k.
+template <class Modalities>
+void take_extras(const Modalities& all, Index k, Extras& extras) {
+  for (const auto& m : all) {
+    const auto& health = *m.health;
+    RowLists list;
+    list.modality = m.name(), list.ids = m.ids, list.hashes = health.hashes,
+    list.good = health.good;
+    RowMatrix<double> row(1, m.source->cols());
+    for (Index i = 0; i < m.source->rows(); ++i) {
+      if (health.good[at(i)]) continue;
+      m.source->read(i, 1, row.data());
+      (row.allFinite() ? list.zero : list.not_finite).push_back(i);
+    }
+    if (m.top) {
+      list.k = std::min(k, m.top->k());
+      for (Index i = 0; i < m.n(); ++i)
+        for (Index p = 0; p < list.k; ++p) {
+          const Index j = m.top->id(i, p);
+          list.nearest.push_back(j < 0 ? -1 : m.ids[at(j)]);
+          list.cosines.push_back(j < 0 ? 0 : float(m.top->value(i, p)));
+        }
+    }
+    extras.modalities.push_back(std::move(list));
+    if (extras.rows_wanted) extras.rows.push_back(m.rows.template cast<float>());
+  }
+}
+
+}  // namespace analyze

@@ -1,0 +1,25 @@
+// From the name of an input to its table of numbers.
+//
+//   FILE.npy[:T][:bits|:numbers]   FILE.npz[:ARRAY][:T]...   FILE.safetensors[:TENSOR]   FILE.fvecs
+//   FILE.fbin   FILE.parquet:COLUMN   FILE.arrow:COLUMN (with Arrow)   - (standard input)
+//
+// T: the embeddings are the columns. What has no ending (a pipe) is told by its first bytes.
+#pragma once
+
+#include "array.hpp"
+
+namespace analyze {
+
+/// "FILE.npz:emb:T": FILE.npz, "emb:T".
+struct Spec {
+  std::string path, what;
+};
+
+Spec split_spec(const std::string& spec);
+
+/// Whatever its case; `tail` is in small letters.
+bool ends_with(const std::string& text, const std::string& tail);
+
+Array open_array(const Spec& spec);
+
+}  // namespace analyze

@@ -1,0 +1,185 @@
+#include "lists.hpp"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "render.hpp"
+
+namespace analyze {
+namespace {
+
+constexpr float kNear = 0.999f;
+
+/// A modality's name as part of a file's name.
+std::string as_file(const std::string& name) {
+  std::string out;
+  for (const char c : name)
+    out += std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' ? c : '_';
+  return out;
+}
+
+/// Joined rows.
+class Groups {
+ public:
+  explicit Groups(std::size_t n) : above_(n) { std::iota(above_.begin(), above_.end(), Index(0)); }
+  void join(Index a, Index b) {
+    a = top(a), b = top(b);
+    above_[at(std::max(a, b))] = std::min(a, b);
+  }
+  Index top(Index i) {
+    while (above_[at(i)] != i) i = above_[at(i)] = above_[at(above_[at(i)])];
+    return i;
+  }
+
+ private:
+  std::vector<Index> above_;
+};
+
+class Lists {
+ public:
+  Lists(const Json& document, const Extras& extras) : document_(document), extras_(extras) {}
+
+  Tables all() const {
+    Tables tables;
+    std::string bad = head("modality,row,what"), equal = head("modality,group,row"), near = equal;
+    for (const RowLists& m : extras_.modalities) {
+      for (const Index i : m.not_finite) bad += line(csv_cell(m.modality), i, ",not finite", m);
+      for (const Index i : m.zero) bad += line(csv_cell(m.modality), i, ",zero", m);
+      equal += groups(m, false);
+      near += groups(m, true);
+    }
+    tables.emplace_back("bad_rows.csv", bad);
+    tables.emplace_back("duplicates.csv", equal);
+    tables.emplace_back("near_duplicates.csv", near);
+    for (const RowLists& m : extras_.modalities)
+      tables.emplace_back("neighbours_" + as_file(m.modality) + ".csv", neighbours(m));
+    const Json per_row = document_.value("per_row", Json::object());
+    for (const auto& [scope, rows] : per_row.items())
+      if (rows.contains("rank"))
+        tables.emplace_back("ranks_" + as_file(scope) + ".csv", ranks(rows));
+    return tables;
+  }
+
+ private:
+  bool named() const { return !extras_.names.empty(); }
+  std::string head(const std::string& columns) const {
+    return columns + (named() ? ",name\n" : "\n");
+  }
+  bool has_names(const RowLists& m) const {
+    return document_["named_modality"].is_null() || document_["named_modality"] == m.modality;
+  }
+  std::string name_of(Index i, bool has) const {
+    if (!named()) return "";
+    return "," +
+           (has && i >= 0 && at(i) < extras_.names.size() ? csv_cell(extras_.names[at(i)]) : "");
+  }
+  std::string line(const std::string& before, Index row, const std::string& after,
+                   const RowLists& m) const {
+    return before + "," + std::to_string(row) + after + name_of(row, has_names(m)) + "\n";
+  }
+
+  std::string groups(const RowLists& m, bool near) const {
+    Groups joined(m.hashes.size());
+    if (near) {
+      for (std::size_t i = 0; i < m.ids.size(); ++i)
+        for (Index p = 0; p < m.k; ++p) {
+          const std::size_t place = i * at(m.k) + at(p);
+          const Index j = m.nearest[place];
+          if (j >= 0 && m.cosines[place] >= kNear) joined.join(m.ids[i], j);
+        }
+    } else {
+      std::map<std::uint64_t, Index> first;
+      for (std::size_t i = 0; i < m.hashes.size(); ++i)
+        if (m.good[i])
+          joined.join(Index(i), first.try_emplace(m.hashes[i], Index(i)).first->second);
+    }
+    std::map<Index, std::vector<Index>> members;
+    for (std::size_t i = 0; i < m.hashes.size(); ++i)
+      if (m.good[i]) members[joined.top(Index(i))].push_back(Index(i));
+    std::string text;
+    Index group = 0;
+    for (const auto& [top, rows] : members) {
+      bool unequal = false;
+      for (const Index i : rows) unequal |= m.hashes[at(i)] != m.hashes[at(rows[0])];
+      if (rows.size() < 2 || (near && !unequal)) continue;
+      ++group;
+      for (const Index i : rows)
+        text += line(csv_cell(m.modality) + "," + std::to_string(group), i, "", m);
+    }
+    return text;
+  }
+
+  std::string neighbours(const RowLists& m) const {
+    std::string text = "row,place,neighbour,cosine";
+    text += named() ? ",name,neighbour_name\n" : "\n";
+    char cosine[32];
+    for (std::size_t i = 0; i < m.ids.size(); ++i)
+      for (Index p = 0; p < m.k; ++p) {
+        const std::size_t place = i * at(m.k) + at(p);
+        if (m.nearest[place] < 0) continue;
+        std::snprintf(cosine, sizeof cosine, "%.6f", double(m.cosines[place]));
+        text += std::to_string(m.ids[i]) + "," + std::to_string(p + 1) + "," +
+                std::to_string(m.nearest[place]) + "," + cosine + name_of(m.ids[i], has_names(m)) +
+                name_of(m.nearest[place], has_names(m)) + "\n";
+      }
+    return text;
+  }
+
+  std::string ranks(const Json& rows) const {
+    std::string text = head("row,rank");
+    for (std::size_t i = 0; i < rows["rank"].size(); ++i) {
+      const Index id = rows["ids"][i];
+      text += std::to_string(id) + "," + std::to_string(rows["rank"][i].get<Index>()) +
+              name_of(id, document_["named_modality"].is_null()) + "\n";
+    }
+    return text;
+  }
+
+  const Json& document_;
+  const Extras& extras_;
+};
+
+}  // namespace
+
+std::vector<std::string> list_names(const std::vector<std::string>& modalities) {
+  std::vector<std::string> names = {"bad_rows.csv", "duplicates.csv", "near_duplicates.csv"};
+  for (const std::string& m : modalities) names.push_back("neighbours_" + as_file(m) + ".csv");
+  for (const std::string& x : modalities)
+    for (const std::string& y : modalities)
+      if (x != y) names.push_back("ranks_" + as_file(x + "-" + y) + ".csv");
+  return names;
+}
+
+Tables list_tables(const Json& document, const Extras& extras) {
+  return Lists(document, extras).all();
+}
+
+Tables change_tables(const Json& comparison) {
+  Tables tables;
+  const Json& runs = comparison["runs"];
+  const Json of_first = runs[0].value("per_row", Json::object());
+  for (std::size_t r = 1; r < runs.size(); ++r)
+    for (const auto& [scope, before] : of_first.items()) {
+      const Json after = runs[r].value("per_row", Json::object()).value(scope, Json::object());
+      if (!before.contains("rank") || !after.contains("rank")) continue;
+      std::map<Index, Index> was;
+      for (std::size_t i = 0; i < before["rank"].size(); ++i)
+        was[before["ids"][i].get<Index>()] = before["rank"][i];
+      std::vector<std::array<Index, 4>> rows;
+      for (std::size_t i = 0; i < after["rank"].size(); ++i)
+        if (const auto found = was.find(after["ids"][i].get<Index>()); found != was.end()) {
+          const Index now = after["rank"][i];
+          rows.push_back({found->second - now, found->first, found->second, now});
+        }
+      std::sort(rows.begin(), rows.end());
+      std::string text = "row,rank_before,rank_after,gain\n";
+      for (const auto& [gain, id, then, now] : rows)
+        text += std::to_string(id) + "," + std::to_string(then) + "," + std::to_string(now) + "," +
+                std::to_string(gain) + "\n";
+      tables.emplace_back("changes_" + as_file(scope) + "_" + std::to_string(r) + ".csv", text);
+    }
+  return tables;
+}
+
+}  // namespace analyze

@@ -1,0 +1,155 @@
+// The way in and out of every loss of batches of rows: Eigen arguments to views, gradients back to
+// where they belong.
+//
+//   value(function, loss, x, y, ...)                        -> what the loss returns
+//   into(function, loss, workspace, out, x, y, ...)         gradients into `out`
+//   by_value<Gradient>(into)                                a Gradient with memory of its own
+//
+// A loss says
+//
+//   kFields             names of its gradients in `out`, in the order of its batches
+//   fields(out)         those matrices, as a tuple of references
+//   expects(function, in)                                   throws for shapes it does not take
+//   operator()(function, in, workspace, out) -> Result      in[k], out[k]: views of batch k and its
+//                                                           gradient; out[k].data is null where only
+//                                                           the value is wanted
+//
+// and its Result has loss and put(out), which hands over the numbers.
+#pragma once
+
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include "spheremix/core/compiled.hpp"
+#include "spheremix/core/eigen.hpp"
+#include "spheremix/core/workspace.hpp"
+
+namespace spheremix::losses::detail {
+
+using core::MatrixView;
+using core::Workspace;
+
+/// Views of the K batches of a call, and of their gradients.
+template <class T, std::size_t K>
+using Inputs = std::array<MatrixView<const T>, K>;
+template <class T, std::size_t K>
+using Outputs = std::array<MatrixView<T>, K>;
+
+/// A loss of X and Y.
+struct OfTwoBatches {
+  static constexpr const char* kFields[] = {"out.x", "out.y"};
+
+  template <class Out>
+  static auto fields(Out& out) {
+    return std::tie(out.x, out.y);
+  }
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 2>& in) {
+    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+    core::expects(in[0].rows >= 1, function, "X has no rows");
+  }
+};
+
+/// Throws where an output shares memory with an input or with another output.
+template <class T, std::size_t K, std::size_t N>
+void expects_outputs_apart(const char* function, const Outputs<T, K>& outputs,
+                           const char* const* names, const Inputs<T, N>& inputs) {
+  for (std::size_t a = 0; a < K; ++a) {
+    for (const auto& in : inputs) core::expects_apart(function, outputs[a], in);
+    for (std::size_t b = a + 1; b < K; ++b)
+      core::expects(!core::overlap(outputs[a], outputs[b]), function, names[a], " and ", names[b],
+                    " overlap");
+  }
+}
+
+/// The matrices of a gradient struct as rows to write to.
+template <class T, class... M>
+struct OutputBatches {
+  OutputBatches(const char* function, const char* const*, const MatrixView<const T>*) {
+    (void)function;
+  }
+  void views(MatrixView<T>*) const {}
+  void commit() {}
+};
+
+template <class T, class M, class... Rest>
+struct OutputBatches<T, M, Rest...> {
+  core::OutputRows<M> first;
+  OutputBatches<T, Rest...> rest;
+
+  OutputBatches(const char* function, const char* const* names, const MatrixView<const T>* in,
+                M& out, Rest&... others)
+      : first(function, *names, out, in->rows, in->cols),
+        rest(function, names + 1, in + 1, others...) {}
+  void views(MatrixView<T>* to) const {
+    *to = first.view();
+    rest.views(to + 1);
+  }
+  void commit() {
+    first.commit();
+    rest.commit();
+  }
+};
+
+/// Calls body(rows...) with each batch as rows in memory, of one scalar type.
+template <class Body, class First, class... X>
+auto with_rows(const Body& body, const Eigen::MatrixBase<First>& first,
+               const Eigen::MatrixBase<X>&... others) {
+  using T = typename First::Scalar;
+  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
+  return body(core::InputRows<T>(first).view(), core::InputRows<T>(others).view()...);
+}
+
+/// The whole loss on views: one function a loss and type, whatever Eigen expressions came in.
+template <class Loss, class T, std::size_t K>
+auto run(const Loss& loss, const char* function, const Inputs<T, K>& in, Workspace& workspace,
+         const Outputs<T, K>& out) -> decltype(loss(function, in, workspace, out)) {
+  return loss(function, in, workspace, out);
+}
+
+template <class Loss, class... X>
+auto value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>&... batches) {
+  return with_rows(
+      [&]<class T>(MatrixView<const T> first, auto... others) {
+        const Inputs<T, sizeof...(X)> in{first, others...};
+        Loss::expects(function, in);
+        Workspace workspace;
+        return run(loss, function, in, workspace, Outputs<T, sizeof...(X)>{});
+      },
+      batches...);
+}
+
+template <class Loss, class Out, class... X>
+void into(const char* function, const Loss& loss, Workspace& workspace, Out& out,
+          const Eigen::MatrixBase<X>&... batches) {
+  with_rows(
+      [&]<class T>(MatrixView<const T> first, auto... others) {
+        constexpr std::size_t count = sizeof...(X);
+        const Inputs<T, count> in{first, others...};
+        Loss::expects(function, in);
+        std::apply(
+            [&]<class... M>(M&... matrices) {
+              OutputBatches<T, M...> rows(function, Loss::kFields, in.data(), matrices...);
+              Outputs<T, count> to;
+              rows.views(to.data());
+              expects_outputs_apart(function, to, Loss::kFields, in);
+              const auto result = run(loss, function, in, workspace, to);
+              rows.commit();
+              result.put(out);
+            },
+            Loss::fields(out));
+      },
+      batches...);
+}
+
+/// A Gradient filled by run(workspace, gradient), with memory of its own.
+template <class Gradient, class Run>
+Gradient by_value(const Run& run) {
+  Workspace workspace;
+  Gradient out;
+  run(workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::losses::detail

@@ -1,0 +1,109 @@
+"""Damaged files of every format: a report or one sentence, never a crash, never half a file."""
+import json
+import os
+import random
+import struct
+import subprocess
+import tempfile
+import unittest
+import zipfile
+from pathlib import Path
+
+import formats_test
+import support
+
+DRAW = random.Random(30)
+
+
+class Hostile(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def survive(self, *arguments, before=None, **more):
+        before = sorted(os.listdir(self.path))
+        done = subprocess.run([support.PROGRAM, *map(str, arguments), "--json", "o.json", "--csv", "tables"], cwd=self.path,
+                              capture_output=True, timeout=120, **more)
+        said = done.stderr.decode()  # ASCII, or this fails
+        sentences = [line for line in said.splitlines() if line.startswith("spheremix-analyze: ")]
+        if done.returncode == 0:
+            json.loads((self.path / "o.json").read_text())
+            (self.path / "o.json").unlink()
+            for name in ("metrics.csv", "spectrum.csv", "hubs.csv"):
+                (self.path / "tables" / name).unlink()
+            (self.path / "tables").rmdir()
+        else:
+            self.assertIn(done.returncode, (1, 2), said)
+            self.assertEqual(len(sentences), 1, said)
+            self.assertLess(len(sentences[0]), 700)
+        self.assertEqual(sorted(os.listdir(self.path)), before)
+        return done.returncode
+
+    def damaged(self, content):
+        """Cut, flipped, doubled, filled: 6 ways."""
+        content = bytearray(content)
+        yield content[:DRAW.randrange(len(content))]
+        yield content[:DRAW.randrange(min(200, len(content)))]
+        for most in (12, 200):
+            other = bytearray(content)
+            for _ in range(6):
+                other[DRAW.randrange(min(most, len(other)))] = DRAW.randrange(256)
+            yield other
+        yield content + content
+        other = bytearray(content)
+        place = DRAW.randrange(max(1, min(120, len(other) - 8)))
+        other[place:place + 8] = struct.pack("<Q", DRAW.choice((2**63 - 1, 2**64 - 1, 2**32, 2**31)))
+        yield other
+
+    def test_damaged_arrays(self):
+        x = formats_test.npy("'<f4'", (60, 16), formats_test.plain())
+        whole = {
+            "x.npy": x, "x.npz": formats_test.archive({"x.npy": x}, zipfile.ZIP_DEFLATED), "s.npz": formats_test.archive({"x.npy": x}, zipfile.ZIP_STORED),
+            "x.safetensors": formats_test.safetensors({"e": ("F32", [60, 16], formats_test.plain())}),
+            "x.fvecs": b"".join(struct.pack("<i", 16) + formats_test.plain([row]) for row in formats_test.ROWS),
+            "x.fbin": struct.pack("<II", 60, 16) + formats_test.plain(), "x.parquet": b"PAR1" + x + b"PAR1", "x.arrow": b"ARROW1\0\0" + x + b"ARROW1",
+        }
+        refused = runs = 0
+        for name, content in whole.items():
+            for k, bad in enumerate(self.damaged(content)):
+                with self.subTest((name, k)):
+                    (self.path / name).write_bytes(bad)
+                    refused += self.survive("--image", name) != 0
+                    refused += self.survive("--image", "-", input=bytes(bad)) != 0
+                    runs += 2
+            (self.path / name).unlink()
+        self.assertEqual(runs, 96)
+        self.assertGreater(refused, 60)
+
+    def test_damaged_tables_and_pictures(self):
+        support.save(self.path / "x.npy", formats_test.ROWS)
+        table = ("group\tname\n" + "".join(f"g{i % 3}\t\"na \"\"me\"\" {i}\"\n" for i in range(60))).encode()
+        lines = b"".join(json.dumps({"group": f"g{i % 3}"}).encode() + b"\n" for i in range(60))
+        png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 480, 480) + bytes(40)
+        for name, content, option, suffix in (("t.tsv", table, "--labels", ":group"), ("t.csv", table.replace(b"\t", b","), "--names", ":name"),
+                                              ("t.jsonl", lines, "--labels", ":group"), ("u.tsv", table.decode().encode("utf-16"), "--labels", ":group"),
+                                              ("a.png", png, "--pictures", ":48x48"), ("i.txt", b"".join(b"%d\n" % (i // 2) for i in range(60)), "--index", "")):
+            for k, bad in enumerate(self.damaged(content)):
+                with self.subTest((name, k)):
+                    (self.path / name).write_bytes(bad)
+                    self.survive("--image", "x.npy", *(("--text", "x.npy") if option == "--index" else ()), option, name + suffix)
+            (self.path / name).unlink()
+
+    def test_hostile_names(self):
+        for name in ("\x1b[31m.npy", "\u202egnp.npy", "a\nb.npy", "=cmd.npy", "-x.npy", "x*.npy", "[x].npy", "x:y.npy", "x.npy:T.npy", " .npy", "\udcff.npy",
+                     "<script>.npy", "a" * 240 + ".npy"):
+            with self.subTest(name):
+                support.save(self.path / os.fsencode(name).decode("utf-8", "surrogateescape"), formats_test.ROWS)
+                self.assertEqual(self.survive(f"--image=./{name}"), 0)
+                os.remove(self.path / name)
+        support.save(self.path / "x.npy", formats_test.ROWS)
+        for modality in ("a-b", "a.b", "\x1b[31m", "<b>", "a\nb", "../../etc", "\u202e", "a" * 3000):
+            with self.subTest(modality):
+                self.assertEqual(self.survive("--modality", f"{modality}=x.npy", "--modality", "z=x.npy"), 0)
+
+
+if __name__ == "__main__":
+    support.main()
