@@ -56,6 +56,7 @@ find_missing() {
   need cmake command -v cmake
   need ninja-build command -v ninja
   need python3 command -v python3
+  need python3-numpy /usr/bin/python3 -c "import numpy"
   need pkg-config command -v pkg-config
   need libeigen3-dev have_header Eigen/Core
   need doctest-dev have_header doctest/doctest.h

@@ -14,6 +14,8 @@
 namespace analyze {
 namespace {
 
+constexpr double kNarrow = 0.9;  ///< mean cosine above which the arithmetic is double
+
 std::vector<Source> open_sources(const Request& r) {
   std::vector<Source> sources;
   std::size_t piped = 0;
@@ -110,10 +112,14 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
       for (std::size_t i = 0; 2 * i < list->size(); ++i) (*list)[i] = (*list)[2 * i];
   if (!r.pictures.empty()) analysis.atlas = read_atlas(r.pictures, rows);
 
+  std::vector<Health> healths;
+  for (const Source& source : sources) healths.push_back(inspect(source, progress));
   bool twice = r.precision == "double";
   if (r.precision == "auto") {
-    twice = true;
-    for (const Source& s : sources) twice &= s.rows() <= 8192;
+    bool few = true, narrow = false;  // differences of cosines in a narrow cone are small
+    for (const Source& s : sources) few &= s.rows() <= 8192;
+    for (const Health& h : healths) narrow |= h.mean.squaredNorm() > kNarrow;
+    twice = few || narrow;
   }
   document["tool"] = "spheremix-analyze";
   document["version"] = SPHEREMIX_VERSION;
@@ -132,9 +138,9 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
   document["modalities"] = Json::array();
   document["metrics"] = Json::array();
   if (twice)
-    run<double>(r, sources, index, labels, document, progress);
+    run<double>(r, sources, healths, index, labels, document, progress);
   else
-    run<float>(r, sources, index, labels, document, progress);
+    run<float>(r, sources, healths, index, labels, document, progress);
 
   std::set<Index> ids;
   collect_ids(document, ids);

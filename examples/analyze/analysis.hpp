@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "extras.hpp"
+#include "health.hpp"
 #include "input.hpp"
 #include "progress.hpp"
 #include "tables.hpp"
@@ -29,11 +30,14 @@ struct Analysis {
 
 /// Everything measured goes into `document`. T is the working precision.
 template <class T>
-void run(const Request& request, std::vector<Source>& sources, const std::vector<Index>& index,
+void run(const Request& request, const std::vector<Source>& sources,
+         const std::vector<Health>& healths, const std::vector<Index>& index,
          const std::vector<std::string>& labels, Json& document, Progress& progress);
-extern template void run<float>(const Request&, std::vector<Source>&, const std::vector<Index>&,
+extern template void run<float>(const Request&, const std::vector<Source>&,
+                                const std::vector<Health>&, const std::vector<Index>&,
                                 const std::vector<std::string>&, Json&, Progress&);
-extern template void run<double>(const Request&, std::vector<Source>&, const std::vector<Index>&,
+extern template void run<double>(const Request&, const std::vector<Source>&,
+                                 const std::vector<Health>&, const std::vector<Index>&,
                                  const std::vector<std::string>&, Json&, Progress&);
 
 Analysis analyse(const Request& request, Progress& progress);

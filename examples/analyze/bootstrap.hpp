@@ -20,17 +20,34 @@ struct Interval {
 
 inline constexpr std::uint64_t kBootstrapSeed = 20230427;
 
+/// The point at `share` of the way through sorted values, interpolated as NumPy's percentile does.
+inline double quantile(const std::vector<double>& sorted, double share) {
+  const double place = share * double(sorted.size() - 1);
+  const std::size_t below = std::min(std::size_t(place), sorted.size() - 1);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - double(below)) * (sorted[above] - sorted[below]);
+}
+
 /// About `centre` where it is a number: for statistics that resampling itself moves, as noise adds
 /// to a calibration error.
 inline Interval middle_95(std::vector<double> values, double centre) {
   std::sort(values.begin(), values.end());
-  const double last = double(values.size() - 1);
   const double shift =
       std::isnan(centre)
           ? 0
           : centre - std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
-  return {values[std::size_t(std::lround(0.025 * last))] + shift,
-          values[std::size_t(std::lround(0.975 * last))] + shift};
+  return {quantile(values, 0.025) + shift, quantile(values, 0.975) + shift};
+}
+
+inline constexpr double kNormal95 = 1.959963984540054;  ///< 97.5 % point of the normal distribution
+
+/// Of a share of n independent yes-or-no outcomes; [0, 1] and no wider, and no point at 0 or 1 of n.
+/// [Wilson 1927, "Probable inference, the law of succession, and statistical inference"]
+inline Interval wilson(double share, double n) {
+  const double z = kNormal95, scale = 1 + z * z / n, middle = (share + z * z / (2 * n)) / scale,
+               half = z / scale * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n));
+  return {share <= 0 ? 0 : std::max(0.0, middle - half),
+          share >= 1 ? 1 : std::min(1.0, middle + half)};
 }
 
 /// Intervals of as many statistics as there are centres: f(draw, out) for resampled row numbers in

@@ -4,16 +4,26 @@
 //   d log CKA / d weight of row i = 2 u_i.C_xy v_i / |C_xy|^2 - u_i.C_xx u_i / |C_xx|^2
 //                                   - v_i.C_yy v_i / |C_yy|^2
 //
-// [Kornblith et al. 2019, "Similarity of neural network representations revisited"]
+// Debiased: each |C|^2 in it becomes the unbiased estimate, up to one factor,
+//
+//   |C_xy|^2 - n/(n - 2) sum_i |u_i|^2 |v_i|^2 + sum |u_i|^2 sum |v_i|^2 / ((n - 1)(n - 2))
+//
+// whose mean is 0 for unrelated rows. It needs 4 rows.
+//
+// [Kornblith et al. 2019, "Similarity of neural network representations revisited"; Song et al.
+// 2007, "Supervised feature selection via dependence estimation"; Nguyen et al. 2021, "Do wide and
+// deep networks learn the same things?"]
 #pragma once
 
 #include "bootstrap.hpp"
 
 namespace analyze {
 
+/// A value is NaN where it is not defined: all rows of one side are one point.
 struct Similarity {
-  double value = 0;
-  Interval interval{};  ///< to first order
+  double value = spheremix::core::nan<double>, debiased = spheremix::core::nan<double>;
+  std::optional<Interval> interval, of_debiased;  ///< to first order
+  std::vector<double> parts;                      ///< of rows in the value
 };
 
 template <class T>
@@ -24,10 +34,15 @@ class LinearCka {
     mean_y_ = y.template cast<double>().colwise().mean();
     const Eigen::MatrixXd xx = products(x, x, mean_x_, mean_x_, nullptr),
                           yy = products(y, y, mean_y_, mean_y_, nullptr);
+    constexpr double rounding = 4 * double(std::numeric_limits<T>::epsilon());
+    const double least = double(x.rows()) * rounding * rounding;
+    if (!(xx.trace() > least && yy.trace() > least)) return;
     scale_ = xx.norm() * yy.norm();
-    if (!(scale_ > 0)) return;
     own_x_ = parts(x, x, mean_x_, mean_x_, nullptr, xx);
     own_y_ = parts(y, y, mean_y_, mean_y_, nullptr, yy);
+    square_x_ = squares(x, mean_x_);
+    square_y_ = squares(y, mean_y_);
+    xx_ = xx.squaredNorm(), yy_ = yy.squaredNorm();
   }
 
   /// Row i of x with row order[i] of y; without an order, with row i.
@@ -36,19 +51,61 @@ class LinearCka {
     const Eigen::MatrixXd xy = products(x_, y_, mean_x_, mean_y_, order);
     Similarity s;
     s.value = xy.squaredNorm() / scale_;
-    if (!(s.value > 0)) return s;
-    std::vector<double> part = parts(x_, y_, mean_x_, mean_y_, order, xy);
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      const std::size_t j = order != nullptr ? at((*order)[i]) : i;
-      part[i] = double(part.size()) * (2 * part[i] - own_x_[i] - own_y_[j]);
+    const std::vector<double> own = xy.squaredNorm() > 0
+                                        ? parts(x_, y_, mean_x_, mean_y_, order, xy)
+                                        : std::vector<double>(own_x_.size());
+    std::vector<double> part = own;
+    const double n = double(part.size());
+    const auto partner = [&](std::size_t i) { return order != nullptr ? at((*order)[i]) : i; };
+    for (std::size_t i = 0; i < part.size(); ++i)
+      part[i] = n * (2 * own[i] - own_x_[i] - own_y_[partner(i)]);
+    if (s.value > 0) {
+      const Interval change = bootstrap_parts(0, part);
+      s.interval = {s.value * std::exp(change.low), s.value * std::exp(change.high)};
     }
-    const Interval change = bootstrap_parts(0, part);
-    s.interval = {s.value * std::exp(change.low), s.value * std::exp(change.high)};
+    for (const double p : part) s.parts.push_back(s.value * p);
+    if (n < 4) return s;
+
+    const auto same = [](std::size_t i) { return i; };
+    const auto estimate = [&](double square, const std::vector<double>& a,
+                              const std::vector<double>& b, const auto& pair) {
+      double sum_a = 0, sum_b = 0, products = 0;
+      for (std::size_t i = 0; i < a.size(); ++i)
+        sum_a += a[i], sum_b += b[i], products += a[i] * b[pair(i)];
+      return square - n / (n - 2) * products + sum_a * sum_b / ((n - 1) * (n - 2));
+    };
+    const double a = estimate(xy.squaredNorm(), square_x_, square_y_, partner),
+                 b = estimate(xx_, square_x_, square_x_, same),
+                 c = estimate(yy_, square_y_, square_y_, same);
+    if (!(b > 1e-12 * xx_ && c > 1e-12 * yy_)) return s;
+    s.debiased = a / std::sqrt(b * c);
+    double sum_x = 0, sum_y = 0;
+    for (std::size_t i = 0; i < part.size(); ++i) sum_x += square_x_[i], sum_y += square_y_[i];
+    const auto change = [&](double of, double p, double q, double sum_p, double sum_q) {
+      return of - n / (n - 2) * p * q + (p * sum_q + q * sum_p) / ((n - 1) * (n - 2));
+    };
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const std::size_t j = partner(i);
+      const double p = square_x_[i], q = square_y_[j];
+      const double of_a = change(2 * own[i] * xy.squaredNorm(), p, q, sum_x, sum_y),
+                   of_b = change(2 * own_x_[i] * xx_, p, p, sum_x, sum_x),
+                   of_c = change(2 * own_y_[j] * yy_, q, q, sum_y, sum_y);
+      part[i] = n * (of_a / std::sqrt(b * c) - s.debiased / 2 * (of_b / b + of_c / c));
+    }
+    s.of_debiased = bootstrap_parts(s.debiased, part);
     return s;
   }
 
  private:
   static constexpr Index kBlock = 4096;
+
+  /// |u_i|^2.
+  static std::vector<double> squares(const RowMatrix<T>& x, const Eigen::RowVectorXd& mean) {
+    std::vector<double> all(at(x.rows()));
+    for (Index i = 0; i < x.rows(); ++i)
+      all[at(i)] = (x.row(i).template cast<double>() - mean).squaredNorm();
+    return all;
+  }
 
   /// Centred rows [first, first + count) of x, in the given order.
   static RowMatrix<T> centred(const RowMatrix<T>& x, const Eigen::RowVectorXd& mean,
@@ -102,8 +159,8 @@ class LinearCka {
 
   const RowMatrix<T>&x_, &y_;
   Eigen::RowVectorXd mean_x_, mean_y_;
-  double scale_ = 0;
-  std::vector<double> own_x_, own_y_;
+  double scale_ = 0, xx_ = 0, yy_ = 0;
+  std::vector<double> own_x_, own_y_, square_x_, square_y_;
 };
 
 /// The same seeded shuffle for every pair of one size.

@@ -6,7 +6,7 @@ const runSeries = (r, points) => ({name: labels[r], colour: inks[r % 5], dash: d
 
 main.append(element("header", {}, element("h1", {}, document.title), element("p", {class: "lede"}, `${labels[0]} against ${labels.slice(1).join(", ")}.`)));
 const changed = data.rows.filter((row) => row.cells.slice(1).some((c) => c.change.changed));
-section("Differences", element("p", {class: "note"}, `${changed.length} of ${data.rows.length} figures changed. A difference with an interval counts when the interval leaves out 0 (the runs taken as independent); one without when it differs in the digits shown.`),
+section("Differences", element("p", {class: "note"}, `${changed.length} of ${data.rows.length} figures changed. A difference with an interval counts when the interval leaves out 0 (paired where both runs have the same rows, else taken as independent); one without when it differs in the digits shown.`),
   element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Differences"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "figure"), element("th", {scope: "col"}, "of"),
     ...labels.flatMap((l, r) => [element("th", {scope: "col", class: "number"}, l), ...(r ? [element("th", {scope: "col", class: "number"}, "difference")] : [])]))),
   element("tbody", {}, ...data.rows.map((row) => element("tr", {}, element("th", {scope: "row", title: row.formula}, row.name), element("td", {}, row.scope), ...row.cells.flatMap((c, r) => {
@@ -14,6 +14,12 @@ section("Differences", element("p", {class: "note"}, `${changed.length} of ${dat
     const text = d ? (d.difference === null ? "none" : (d.difference > 0 ? "+" : "") + digits(d.difference, row.digits) + (d.interval ? ` [${digits(d.interval[0], row.digits)}, ${digits(d.interval[1], row.digits)}]` : "")) : "";
     return [element("td", {class: "number"}, digits(c.value, row.digits)), ...(r ? [element("td", {class: "number"}, d.changed ? element("b", {}, text) : element("small", {}, text))] : [])];
   })))))));
+
+for (const [r, lines] of data.unlike.entries()) if (lines.length) main.querySelector("header").append(element("p", {class: "note"}, `${labels[r + 1]} is a run of another kind: ${lines.join("; ")}.`));
+for (const [r, directions] of data.queries.entries()) for (const q of directions) {
+  const listed = (ids) => `${ids.length.toLocaleString("en")}${ids.length ? ` (${ids.length > 10 ? "first: " : ""}rows ${ids.slice(0, 10).join(", ")})` : ""}`;
+  main.append(element("p", {class: "note"}, `${labels[r + 1]}, ${q.scope}: R@1 hits gained ${listed(q.gained)}, lost ${listed(q.lost)}, of ${q.queries.toLocaleString("en")} queries.`));
+}
 
 const shared = runs[0].modalities.map((m) => m.name).filter((name) => runs.every((run) => run.modalities.some((m) => m.name === name)));
 const host = section("Overlaid"), box = panels();

@@ -10,6 +10,9 @@
 namespace analyze {
 namespace {
 
+/// Cosines no further apart are equal: rows of up to 10,000 numbers round by less.
+constexpr double kEqual = 5e-14;
+
 /// The softmax of every row of S / tau: its greatest probability, that of the own pair, and whether
 /// the own pair comes first (ties count against).
 struct Softmax {
@@ -67,7 +70,7 @@ Softmax softmax_rows(const RowMatrix<double>& s, double tau) {
     const double sum = ((row - top) / tau).exp().sum();
     result.confidence[at(i)] = std::min(1.0, 1 / sum);
     result.own[at(i)] = std::exp((s(i, i) - top) / tau) / sum;
-    right[at(i)] = (row >= s(i, i)).count() == 1;
+    right[at(i)] = (row >= s(i, i) - kEqual).count() == 1;
   });
   result.right.assign(right.begin(), right.end());
   return result;
@@ -96,8 +99,8 @@ std::vector<double> harder_by_row(const RowMatrix<double>& xx, const RowMatrix<d
   spheremix::core::parallel_for(n, spheremix::core::max_threads(), [&](Index i, int) {
     const double *own = xx.row(i).data(), *other = xy.row(i).data();
     Index count = 0;
-    for (Index j = 0; j < n; ++j) count += a[j] * own[j] + (b[j] - 1) * other[j] >= 0;
-    count -= a[i] * own[i] + (b[i] - 1) * other[i] >= 0;
+    for (Index j = 0; j < n; ++j) count += a[j] * own[j] + (b[j] - 1) * other[j] >= -kEqual;
+    count -= a[i] * own[i] + (b[i] - 1) * other[i] >= -kEqual;
     share[at(i)] = double(count) / double(n - 1);
   });
   return share;
@@ -126,8 +129,8 @@ double recall_after_shift(const RowMatrix<double>& s, const RowMatrix<double>& x
     bool any = false;
     for (Index j = 0; j < n; ++j) {
       const double c = cosine(i, j);
-      any |= c >= own[at(i)] && j != i;
-      column[j] |= c >= own[at(j)] && j != i;
+      any |= c >= own[at(i)] - kEqual && j != i;
+      column[j] |= c >= own[at(j)] - kEqual && j != i;
     }
     first[at(i)] = !any;
   });

@@ -23,22 +23,11 @@ struct Extras {
   std::vector<std::string> names, labels;
 };
 
-namespace detail {
-template <class H>
-const H& held(const H& health) {
-  return health;
-}
-template <class H>
-const H& held(const H* health) {
-  return *health;
-}
-}  // namespace detail
-
-/// `all`: the modalities after their sweeps.
+/// `all`: the modalities after their sweeps, whose lists may be longer than k.
 template <class Modalities>
-void take_extras(const Modalities& all, Extras& extras) {
+void take_extras(const Modalities& all, Index k, Extras& extras) {
   for (const auto& m : all) {
-    const auto& health = detail::held(m.health);
+    const auto& health = *m.health;
     RowLists list;
     list.modality = m.name(), list.ids = m.ids, list.hashes = health.hashes,
     list.good = health.good;
@@ -49,7 +38,7 @@ void take_extras(const Modalities& all, Extras& extras) {
       (row.allFinite() ? list.zero : list.not_finite).push_back(i);
     }
     if (m.top) {
-      list.k = m.top->k();
+      list.k = std::min(k, m.top->k());
       for (Index i = 0; i < m.n(); ++i)
         for (Index p = 0; p < list.k; ++p) {
           const Index j = m.top->id(i, p);

@@ -1,5 +1,12 @@
-// --fail-if "gap>0.5" or "text-image.recall1 < 0.3": [scope.]metric, a comparison, a number.
+// --fail-if "gap>0.5" or "text-image.recall1 < 0.3": [scope.]metric, a comparison, a number. With
+// --compare the figure is the difference, after minus before.
+//
+// A condition fails the run where a figure meets it, and where nothing can be said: a figure that
+// is not defined, a bound that is no number. Metric and scope are checked before any work.
 #pragma once
+
+#include <array>
+#include <cmath>
 
 #include "metric.hpp"
 
@@ -26,7 +33,7 @@ inline Condition parse_condition(const std::string& text) {
   std::size_t end = mark == std::string::npos ? mark : mark + 1;
   if (end != std::string::npos && end < text.size() && text[end] == '=') ++end;
   const auto trimmed = [](std::string s) {
-    const auto first = s.find_first_not_of(' '), last = s.find_last_not_of(' ');
+    const auto first = s.find_first_not_of(" \t"), last = s.find_last_not_of(" \t");
     return first == std::string::npos ? "" : s.substr(first, last - first + 1);
   };
   std::string name, number;
@@ -52,24 +59,109 @@ inline Condition parse_condition(const std::string& text) {
   wrong("--fail-if \"", text, "\": there is no metric ", c.key, "; there are ", known);
 }
 
-/// A sentence for every figure that meets a condition. Throws where a condition names a scope that
-/// the document does not have.
-inline std::vector<std::string> failures(const Json& document,
-                                         const std::vector<Condition>& conditions) {
+/// What a run on some inputs has figures of.
+struct Scopes {
+  std::vector<std::string> modalities;
+  bool labels = false, index = false, versions = false;
+
+  /// The scopes that a metric has; one that is the same both ways answers to either order.
+  std::vector<std::string> of(const std::string& key) const {
+    const MetricInfo& info = info_of(key);
+    const auto has = [&](Measures kind) { return (int(info.of) & int(kind)) != 0; };
+    std::vector<std::string> all;
+    if (versions) {  // of --drift
+      if (has(Measures::versions) || key == "cka_debiased") all.push_back("old-new");
+      return all;
+    }
+    if ((info.of_labels && !labels) || (key == "offset_share" && index)) return all;
+    for (const std::string& a : modalities) {
+      if (has(Measures::modality)) all.push_back(a);
+      for (const std::string& b : modalities)
+        if (a != b && (has(Measures::pair) || has(Measures::direction))) all.push_back(a + "-" + b);
+    }
+    return all;
+  }
+
+  /// Throws where two figures would have one name.
+  void expect_distinct() const {
+    std::vector<std::string> all = modalities;
+    for (const std::string& a : modalities)
+      for (const std::string& b : modalities)
+        if (a != b) all.push_back(a + "-" + b);
+    std::sort(all.begin(), all.end());
+    const auto twice = std::adjacent_find(all.begin(), all.end());
+    if (twice != all.end())
+      wrong("two modalities or pairs of them would both be called \"", *twice,
+            "\": give one of them another name");
+  }
+
+  void expect(const std::vector<Condition>& conditions) const {
+    for (const Condition& c : conditions) {
+      const std::vector<std::string> known = of(c.key);
+      if (c.scope.empty() ? !known.empty()
+                          : std::find(known.begin(), known.end(), c.scope) != known.end())
+        continue;
+      std::string list;
+      for (const std::string& s : known) list += (list.empty() ? "; of " : ", ") + s;
+      wrong("--fail-if \"", c.text, "\": these inputs have no such figure",
+            known.empty() ? "" : list + " there is one");
+    }
+  }
+};
+
+/// A figure that stands under one order of its pair answers to the other too.
+inline bool answers_to(const Condition& c, const Json& figure, const Json& pairs) {
+  if (figure["key"] != c.key) return false;
+  if (c.scope.empty() || figure["scope"] == c.scope) return true;
+  if (!info_known(c.key) || (int(info_of(c.key).of) & int(Measures::pair)) == 0) return false;
+  for (const Json& p : pairs) {
+    const std::string x = p["x"], y = p["y"];
+    if (figure["scope"] == x + "-" + y && c.scope == y + "-" + x) return true;
+  }
+  return false;
+}
+
+/// A sentence for each condition that is met, or that cannot be judged, by `value` of a figure
+/// called `name`.
+inline void judge_condition(const Condition& c, const std::string& name, const Json& value,
+                            int digits, std::vector<std::string>& sentences) {
+  const std::string quoted = " --fail-if \"" + c.text + "\"";
+  if (!value.is_number() || std::isnan(value.get<double>()))
+    sentences.push_back(name + " is not defined for these inputs, so" + quoted +
+                        " cannot be judged");
+  else if (c.met_by(value.get<double>()))
+    sentences.push_back(name + " is " + fixed(value.get<double>(), std::max(4, digits)) +
+                        ", which meets" + quoted);
+}
+
+/// Of every condition. `figures` have key, scope, digits; value(figure) is a number or null.
+template <class Value>
+std::vector<std::string> failures(const Json& figures, const Json& pairs,
+                                  const std::vector<Condition>& conditions, const Value& values) {
   std::vector<std::string> all;
   for (const Condition& c : conditions) {
-    bool seen = false;
-    for (const Json& m : document["metrics"]) {
-      if (m["key"] != c.key || (!c.scope.empty() && m["scope"] != c.scope)) continue;
-      seen = true;
-      if (!m["value"].is_number() || !c.met_by(m["value"].get<double>())) continue;
-      all.push_back(m["scope"].get<std::string>() + "." + c.key + " is " +
-                    fixed(m["value"].get<double>(), std::max(4, m["digits"].get<int>())) +
-                    ", which meets --fail-if \"" + c.text + "\"");
+    if (std::isnan(c.bound)) {
+      all.push_back("--fail-if \"" + c.text + "\" has a bound that is no number");
+      continue;
     }
-    if (!seen) wrong("--fail-if \"", c.text, "\": these inputs have no such figure");
+    bool seen = false;
+    for (const Json& m : figures) {
+      if (!answers_to(c, m, pairs)) continue;
+      seen = true;
+      for (const auto& [name, value] : values(m)) judge_condition(c, name, value, m["digits"], all);
+    }
+    if (!seen) all.push_back("--fail-if \"" + c.text + "\" cannot be judged: no such figure");
   }
   return all;
+}
+
+/// Of one run.
+inline std::vector<std::string> failures(const Json& document,
+                                         const std::vector<Condition>& conditions) {
+  return failures(document["metrics"], document["pairs"], conditions, [](const Json& m) {
+    const std::string name = m["scope"].get<std::string>() + "." + m["key"].get<std::string>();
+    return std::vector<std::pair<std::string, Json>>{{name, m["value"]}};
+  });
 }
 
 }  // namespace analyze

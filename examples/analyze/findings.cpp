@@ -15,7 +15,9 @@ namespace {
 const std::vector<std::pair<std::string, std::vector<std::string>>>& kinds() {
   static const std::vector<std::pair<std::string, std::vector<std::string>>> table = {
       {"shape", {"shape"}},
-      {"pairs", {"offset_share", "cka", "recall1", "relative_alignment", "alignment"}},
+      {"pairs",
+       {"offset_share", "cka", "recall10", "recall1", "tied_queries", "relative_alignment",
+        "alignment"}},
       {"rows", {"not_finite", "zero"}},
       {"rank", {"effective_rank", "full_rank", "constant_columns"}},
       {"gap", {"gap"}},
@@ -137,7 +139,8 @@ class Merger {
     }
     if (values.empty()) return name + ": " + list_of(scopes) + ".";
     std::sort(values.begin(), values.end());
-    const bool share = key.rfind("recall", 0) == 0 || key == "ece" || key == "push";
+    const bool share = key.rfind("recall", 0) == 0 || key == "ece" || key == "push" ||
+                       key == "tied_queries" || key == "label_noise";
     const auto number = [&](double v) {
       if (share) return percent(v);
       const std::string s = fixed(v, digits);

@@ -1,16 +1,21 @@
-// One streamed pass over a file: which rows can be used, what is odd about the others, and the sums
+// Streamed passes over a file: which rows can be used, what is odd about the others, and the sums
 // that every figure of order N follows from.
 //
 //   usable row    finite, not zero               u = row / |row|
-//   mean          m = sum u / n                  moment  sum u u^T / n
+//   mean          m = sum u / n                  second  sum (u - m)(u - m)^T / n
+//   spread        V = sum |u - m|^2 / n = 1 - |m|^2, which keeps its digits in a narrow cone
 //   duplicate     a usable row equal, number by number, to an earlier one (told by a 64-bit hash)
 //   constant      a column with one value in all usable rows
+//
+// Numbers are read in double, so that nothing of the file's own precision is lost, and sums are
+// taken about a centre that lies near the mean.
 #pragma once
 
 #include <array>
 #include <bit>
 #include <cmath>
 
+#include "bootstrap.hpp"
 #include "input.hpp"
 #include "progress.hpp"
 #include "spheremix/core/parallel.hpp"
@@ -33,32 +38,32 @@ struct Health {
   Found not_finite, zero, duplicates, constant_columns;
   std::vector<bool> good;             ///< row by row
   std::vector<std::uint64_t> hashes;  ///< of the usable rows' numbers
-  std::array<double, 5> norms{};      ///< least, 5 %, median, 95 %, greatest
-  double mean_norm = 0;
+  std::vector<double> lengths;        ///< 0 where a row is not usable
+  Eigen::VectorXd mean;               ///< of all usable unit rows
+};
+
+/// Sums over some rows of a file.
+struct Moments {
+  Index n = 0;
   Eigen::VectorXd mean;
-  Eigen::MatrixXd moment;
+  double spread = 0;                ///< V
+  Eigen::MatrixXd second;           ///< d x d; empty where rows are held
+  RowMatrix<double> rows;           ///< u - m, held where there are fewer rows than columns
+  std::array<double, 5> lengths{};  ///< least, 5 %, median, 95 %, greatest
+  double mean_length = 0;
+
+  /// The variance along the unit vector g.
+  double along(const Eigen::VectorXd& g) const {
+    return rows.size() > 0 ? (rows * g).squaredNorm() / double(n) : g.dot(second * g);
+  }
 };
 
 namespace detail {
 
-/// What one thread gathers over its rows.
-template <class T>
-struct HealthSums {
-  Eigen::VectorXd mean;
-  Eigen::MatrixXd moment;
-  std::vector<T> low, high;
-  double norms = 0;
-};
-
-template <class T>
-std::uint64_t hash_row(const T* row, Index d) {
+inline std::uint64_t hash_row(const double* row, Index d) {
   std::uint64_t h = 0x9E3779B97F4A7C15u ^ std::uint64_t(d);
   for (Index k = 0; k < d; ++k) {
-    const T x = row[k] == 0 ? T(0) : row[k];  // -0 equals 0
-    if constexpr (sizeof(T) == 4)
-      h ^= std::bit_cast<std::uint32_t>(x);
-    else
-      h ^= std::bit_cast<std::uint64_t>(x);
+    h ^= std::bit_cast<std::uint64_t>(row[k] == 0 ? 0.0 : row[k]);  // -0 equals 0
     h *= 0xff51afd7ed558ccdu;
     h ^= h >> 32;
   }
@@ -78,113 +83,181 @@ inline void find_duplicates(Health& health) {
   for (const Index i : repeated) health.duplicates.add(i);
 }
 
-}  // namespace detail
+/// The unit vector of a row and the row's length; length 0 for a zero row, -1 where it is not
+/// finite.
+inline double unit_row(const double* row, Index d, double* to) {
+  double largest = 0, square = 0;
+  bool finite = true;
+  for (Index k = 0; k < d; ++k) {
+    const double x = std::fabs(row[k]);
+    finite &= x <= spheremix::core::largest<double>;
+    largest = x > largest ? x : largest;
+  }
+  if (!finite) return -1;
+  if (!(largest > 0)) return 0;
+  for (Index k = 0; k < d; ++k) {
+    to[k] = row[k] / largest;
+    square += to[k] * to[k];
+  }
+  const double root = std::sqrt(square);
+  for (Index k = 0; k < d; ++k) to[k] /= root;
+  return std::max(largest * root, 1e-300);
+}
 
-template <class T>
-Health inspect(const Source& source, Progress& progress) {
+/// Blocks of rows, cut into slices that threads take.
+struct Cut {
+  Index block, slices, slice_rows;
+
+  Cut(Index n, Index d, Index most_slices)
+      : block(std::max<Index>(1, std::min<Index>(2048, (Index(1) << 21) / d))),
+        slices(
+            std::min<Index>({Index(16), std::max<Index>(1, most_slices), (n + block - 1) / block})),
+        slice_rows((n + slices - 1) / slices) {}
+};
+
+/// body(slice, i, row) for the rows of a source, slices in parallel.
+template <class Body>
+void for_rows(const Source& source, const Cut& cut, Progress& progress, const Body& body) {
   const Index n = source.rows(), d = source.cols();
-  const Index block = std::max<Index>(1, std::min<Index>(2048, (Index(1) << 22) / d));
-  const Index most_slices = std::max<Index>(1, (Index(1) << 28) / (8 * d * d));
-  const Index slices = std::min<Index>({Index(16), most_slices, (n + block - 1) / block});
-  const Index slice_rows = (n + slices - 1) / slices;
-  progress.stage("Reading " + source.name(), double(n), "rows");
-
-  Health health;
-  health.rows = n;
-  health.hashes.resize(at(n));
-  std::vector<float> norms(at(n), -1);  // -1: not finite, 0: zero
-  std::vector<detail::HealthSums<T>> sums(at(slices));
-  spheremix::core::parallel_for(slices, spheremix::core::max_threads(), [&](Index slice, int) {
-    auto& sum = sums[at(slice)];
-    sum.mean = Eigen::VectorXd::Zero(d);
-    sum.moment = Eigen::MatrixXd::Zero(d, d);
-    sum.low.assign(at(d), spheremix::core::infinity<T>);
-    sum.high.assign(at(d), -spheremix::core::infinity<T>);
-    RowMatrix<T> rows(block, d), unit(block, d);
-    Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic> product(d, d);
-    const Index end = std::min(n, (slice + 1) * slice_rows);
-    for (Index first = slice * slice_rows; first < end; first += block) {
-      const Index count = std::min(block, end - first);
+  spheremix::core::parallel_for(cut.slices, spheremix::core::max_threads(), [&](Index slice, int) {
+    RowMatrix<double> rows(cut.block, d);
+    const Index end = std::min(n, (slice + 1) * cut.slice_rows);
+    for (Index first = slice * cut.slice_rows; first < end; first += cut.block) {
+      const Index count = std::min(cut.block, end - first);
       source.read(first, count, rows.data());
-      Index kept = 0;
-      for (Index r = 0; r < count; ++r) {
-        const T* row = rows.data() + r * d;
-        double largest = 0, square = 0;
-        bool finite = true;
-        for (Index k = 0; k < d; ++k) {
-          const double x = std::fabs(double(row[k]));
-          finite &= x <= spheremix::core::largest<double>;
-          largest = x > largest ? x : largest;
-        }
-        if (!finite) continue;
-        for (Index k = 0; k < d && largest > 0; ++k) {
-          const double x = double(row[k]) / largest;
-          square += x * x;
-        }
-        const double norm = largest * std::sqrt(square);
-        norms[at(first + r)] = norm > 0 ? std::max(float(norm), 1e-45f) : 0;
-        if (!(norm > 0)) continue;
-        sum.norms += norm;
-        health.hashes[at(first + r)] = detail::hash_row(row, d);
-        const double scale = 1 / std::sqrt(square);
-        T* to = unit.data() + kept++ * d;
-        for (Index k = 0; k < d; ++k) {
-          sum.low[at(k)] = std::min(sum.low[at(k)], row[k]);
-          sum.high[at(k)] = std::max(sum.high[at(k)], row[k]);
-          const double u = double(row[k]) / largest * scale;
-          to[k] = T(u);
-          sum.mean[k] += u;
-        }
-      }
-      if (kept > 0) {  // Eigen divides by the depth of a product
-        product.setZero();
-        product.template selfadjointView<Eigen::Lower>().rankUpdate(unit.topRows(kept).transpose());
-        sum.moment.template triangularView<Eigen::Lower>() += product.template cast<double>();
-      }
+      body(slice, first, count, rows.data());
       progress.add(double(count));
     }
   });
+}
 
-  detail::HealthSums<T>& all = sums[0];
+}  // namespace detail
+
+/// Which rows can be used, and their mean.
+inline Health inspect(const Source& source, Progress& progress) {
+  const Index n = source.rows(), d = source.cols();
+  struct Sums {
+    Eigen::VectorXd mean;
+    std::vector<double> low, high, unit;
+  };
+  const detail::Cut cut(n, d, 16);
+  std::vector<Sums> sums;
+  for (Index s = 0; s < cut.slices; ++s)
+    sums.push_back({Eigen::VectorXd::Zero(d),
+                    std::vector<double>(at(d), spheremix::core::infinity<double>),
+                    std::vector<double>(at(d), -spheremix::core::infinity<double>),
+                    std::vector<double>(at(d))});
+  progress.stage("Reading " + source.name(), double(n), "rows");
+  Health health;
+  health.rows = n;
+  health.hashes.resize(at(n));
+  health.lengths.resize(at(n));
+  detail::for_rows(source, cut, progress, [&](Index slice, Index first, Index count, double* rows) {
+    Sums& sum = sums[at(slice)];
+    for (Index r = 0; r < count; ++r) {
+      const double* row = rows + r * d;
+      const double length = detail::unit_row(row, d, sum.unit.data());
+      health.lengths[at(first + r)] = length;
+      if (!(length > 0)) continue;
+      health.hashes[at(first + r)] = detail::hash_row(row, d);
+      for (Index k = 0; k < d; ++k) {
+        sum.low[at(k)] = std::min(sum.low[at(k)], row[k]);
+        sum.high[at(k)] = std::max(sum.high[at(k)], row[k]);
+        sum.mean[k] += sum.unit[at(k)];
+      }
+    }
+  });
   for (std::size_t s = 1; s < sums.size(); ++s) {
-    all.mean += sums[s].mean;
-    all.moment += sums[s].moment;
-    all.norms += sums[s].norms;
+    sums[0].mean += sums[s].mean;
     for (std::size_t k = 0; k < at(d); ++k) {
-      all.low[k] = std::min(all.low[k], sums[s].low[k]);
-      all.high[k] = std::max(all.high[k], sums[s].high[k]);
+      sums[0].low[k] = std::min(sums[0].low[k], sums[s].low[k]);
+      sums[0].high[k] = std::max(sums[0].high[k], sums[s].high[k]);
     }
   }
   health.good.resize(at(n));
-  std::vector<float> usable_norms;
   for (Index i = 0; i < n; ++i) {
-    const float norm = norms[at(i)];
-    if (norm < 0)
-      health.not_finite.add(i);
-    else if (norm == 0)
-      health.zero.add(i);
-    else
-      usable_norms.push_back(norm);
-    health.good[at(i)] = norm > 0;
+    double& length = health.lengths[at(i)];
+    if (length < 0) health.not_finite.add(i);
+    if (length == 0) health.zero.add(i);
+    health.good[at(i)] = length > 0;
+    health.usable += length > 0;
+    length = std::max(length, 0.0);
   }
-  health.usable = Index(usable_norms.size());
   if (health.zero.count == n) wrong(source.pattern(), ": all ", n, " rows are zero");
   if (health.usable < 2)
     wrong(source.pattern(), ": ", health.usable, " of ", n,
           " rows can be used (finite and not zero) where at least 2 are needed");
-  std::sort(usable_norms.begin(), usable_norms.end());
-  const double last = double(health.usable - 1);
-  const double places[5] = {0, 0.05, 0.5, 0.95, 1};
-  for (std::size_t q = 0; q < 5; ++q)
-    health.norms[q] = double(usable_norms[std::size_t(std::lround(places[q] * last))]);
-  health.mean_norm = all.norms / double(health.usable);
   for (Index k = 0; k < d; ++k)
-    if (all.low[at(k)] == all.high[at(k)]) health.constant_columns.add(k);
-  health.mean = all.mean / double(health.usable);
-  health.moment = all.moment.template selfadjointView<Eigen::Lower>();
-  health.moment /= double(health.usable);
+    if (sums[0].low[at(k)] == sums[0].high[at(k)]) health.constant_columns.add(k);
+  health.mean = sums[0].mean / double(health.usable);
   detail::find_duplicates(health);
   return health;
+}
+
+/// The sums over the rows marked in `chosen`, which are usable ones.
+inline Moments moments_of(const Source& source, const Health& health,
+                          const std::vector<bool>& chosen, Progress& progress) {
+  const Index d = source.cols();
+  Moments m;
+  std::vector<double> lengths;
+  std::vector<Index> place(chosen.size());
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    place[i] = m.n;
+    if (!chosen[i]) continue;
+    lengths.push_back(health.lengths[i]);
+    m.mean_length += health.lengths[i];
+    ++m.n;
+  }
+  m.mean_length /= double(m.n);
+  std::sort(lengths.begin(), lengths.end());
+  const double places[5] = {0, 0.05, 0.5, 0.95, 1};
+  for (std::size_t q = 0; q < 5; ++q) m.lengths[q] = quantile(lengths, places[q]);
+
+  const Eigen::VectorXd& centre = health.mean;
+  const bool held = m.n < d;
+  if (held) m.rows.resize(m.n, d);
+  struct Sums {
+    Eigen::VectorXd away;
+    Eigen::MatrixXd second;
+  };
+  const detail::Cut cut(source.rows(), d, held ? 1 : (Index(1) << 28) / (16 * d * d));
+  std::vector<Sums> sums;
+  for (Index s = 0; s < cut.slices; ++s)
+    sums.push_back({Eigen::VectorXd::Zero(d), Eigen::MatrixXd::Zero(held ? 0 : d, held ? 0 : d)});
+  progress.stage("Moments of " + source.name(), double(source.rows()), "rows");
+  detail::for_rows(source, cut, progress, [&](Index slice, Index first, Index count, double* rows) {
+    Sums& sum = sums[at(slice)];
+    Index kept = 0;
+    for (Index r = 0; r < count; ++r) {
+      if (!chosen[at(first + r)]) continue;
+      double* const to = held ? m.rows.row(place[at(first + r)]).data() : rows + kept * d;
+      detail::unit_row(rows + r * d, d, to);
+      for (Index k = 0; k < d; ++k) {
+        to[k] -= centre[k];
+        sum.away[k] += to[k];
+      }
+      ++kept;
+    }
+    if (held || kept == 0) return;
+    const Eigen::Map<const RowMatrix<double>> away(rows, kept, d);
+    sum.second.selfadjointView<Eigen::Lower>().rankUpdate(away.transpose());
+  });
+  for (std::size_t s = 1; s < sums.size(); ++s) {
+    sums[0].away += sums[s].away;
+    sums[0].second += sums[s].second;
+  }
+  const Eigen::VectorXd shift = sums[0].away / double(m.n);  // from the centre to the mean
+  m.mean = centre + shift;
+  if (held) {
+    m.rows.rowwise() -= shift.transpose();
+    m.spread = m.rows.squaredNorm() / double(m.n);
+    return m;
+  }
+  m.second = sums[0].second.selfadjointView<Eigen::Lower>();
+  m.second /= double(m.n);
+  m.second -= shift * shift.transpose();
+  m.spread = m.second.trace();
+  return m;
 }
 
 }  // namespace analyze

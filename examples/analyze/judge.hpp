@@ -12,13 +12,19 @@ inline constexpr double few_dimensions = 0.1, some_dimensions = 0.5;   // effect
 inline constexpr double even = 0.9, crowded = 0.5;                     // uniformity / its floor
 inline constexpr double narrow_cone = 45;                              // degrees
 inline constexpr double small_gap = 0.1, large_gap = 0.5, apart = 15;  // length; degrees
+inline constexpr double wide_cone = 80;                                // degrees
 inline constexpr double hub_share = 0.05, hub_times = 5;  // of the queries; times the even share
 inline constexpr double skewed = 1;                       // hubness
-inline constexpr double chance = 2;  // recall@10 at most this many times chance
+inline constexpr double chance = 2;                       // recall@k at most this many times chance
+inline constexpr double few_hits = 0.5;  // R@1 that rows which do not find each other stay below
 inline constexpr double structure = 3, structure_least = 0.05;  // CKA / CKA shuffled; CKA
-inline constexpr double shifted = 0.3;                          // share of one common offset
-inline constexpr double miscalibrated = 0.1;                    // ECE
-inline constexpr double quiet = 0.01;                           // 1 - p of the own pair
+inline constexpr double biased = 0.1;         // CKA shuffled, from which the debiased one is told
+inline constexpr double shifted = 0.3;        // share of one common offset
+inline constexpr double turned = 0.5;         // R@1 after a rotation
+inline constexpr double suspect = 0.1;        // share of suspect labels
+inline constexpr double tied = 0.01;          // share of tied queries
+inline constexpr double miscalibrated = 0.1;  // ECE
+inline constexpr double quiet = 0.01;         // 1 - p of the own pair
 }  // namespace threshold
 
 class Judge {
@@ -102,18 +108,24 @@ class Judge {
               std::to_string(health["constant_columns"]["first"][0].get<Index>()) +
               "): collapsed dimensions.");
 
-    const double in_use = get("full_rank", s), can = std::min(d, n - 1);
+    if (m["chosen"] < m["usable"])
+      say("", s, "fine",
+          s + ": figures take the " + counted(m["chosen"].get<Index>(), "row") +
+              " usable on both sides of its first pair, of " +
+              with_commas(m["usable"].get<Index>()) + " usable ones.");
+    const double in_use = get("full_rank", s), can = std::min(d, m["chosen"].get<double>() - 1);
     if (in_use < can)
       say("full_rank", s, "look",
-          s + ": only " + shown(in_use, 0) + " of " + shown(d, 0) +
-              " dimensions are in use; the others hold no variance (dimension collapse).");
-    const double rank = get("effective_rank", s), share = rank / d;
+          s + ": only " + shown(in_use, 0) + " of " + dimensions(d, can) +
+              " are in use; the others hold no variance (dimension collapse).");
+    const double rank = get("effective_rank", s), share = can > 0 ? rank / can : 1;
     say("effective_rank", s,
         share < threshold::few_dimensions    ? "fault"
         : share < threshold::some_dimensions ? "look"
                                              : "fine",
-        s + ": the variance spreads over effectively " + shown(rank, 0) + " of " + shown(d, 0) +
-            " dimensions" + (share < threshold::few_dimensions ? ": close to collapse." : "."));
+        s + ": the variance spreads over effectively " + shown(rank, 0) + " of " +
+            dimensions(d, can) +
+            (share < threshold::few_dimensions ? ": close to collapse." : "."));
     const double cone = get("cone_angle", s);
     say("cone_angle", s, cone < threshold::narrow_cone ? "look" : "fine",
         cone < threshold::narrow_cone
@@ -129,6 +141,17 @@ class Judge {
             (part >= threshold::even      ? ": nearly even."
              : part >= threshold::crowded ? ": partly spread."
                                           : ": crowded together."));
+    if (const Json* noise = figure("label_noise", s);
+        noise != nullptr && !m["label_noise"].empty()) {
+      const double noisy = (*noise)["value"], by_chance = (*noise)["chance"];
+      const Json& first = m["label_noise"][0];
+      say("label_noise", s, noisy > threshold::suspect ? "look" : "fine",
+          s + ": the nearest rows of " + percent(noisy) +
+              " of the rows speak for another label (with labels shuffled " + percent(by_chance) +
+              "), first row " + item(first["id"], s) + ", labelled " +
+              first["label"].get<std::string>().substr(0, 60) + " among " +
+              first["other"].get<std::string>().substr(0, 60) + ".");
+    }
     hub("top_hub", s, s, s, m["hubs"]);
     const double skew = get("hubness", s);
     say("hubness", s, skew > threshold::skewed ? "look" : "fine",
@@ -136,22 +159,36 @@ class Judge {
             (skew > threshold::skewed ? ", so some rows are neighbours of many." : "."));
   }
 
+  /// "256 dimensions", or as many as the rows can fill.
+  static std::string dimensions(double width, double can) {
+    return can < width
+               ? "the " + shown(can, 0) + " dimensions that " + shown(can + 1, 0) + " rows can fill"
+               : shown(width, 0) + " dimensions";
+  }
+
   /// The greatest hub, where it stands out. `asked`: whose neighbour lists were counted.
   void hub(const char* key, const std::string& scope, const std::string& asked,
            const std::string& owner, const Json& hubs) {
     if (hubs.empty()) return;
     const double share = hubs[0]["share"],
-                 even = hubs[0]["count"].get<double>() > 0 ? 10.0 / gallery(owner) : 1;
+                 even = hubs[0]["count"].get<double>() > 0 ? 10.0 / gallery(scope, owner) : 1;
     if (share < threshold::hub_share || share < threshold::hub_times * even) return;
     say(key, scope, share >= 0.25 ? "fault" : "look",
         "Row " + item(hubs[0]["id"], owner) + " of " + owner +
             " is a hub: it is among the 10 nearest of " + percent(share) + " of the " + asked +
             " rows.");
   }
-  double gallery(const std::string& name) const {
+  /// Candidates of a direction of a pair, or rows of a modality.
+  double gallery(const std::string& scope, const std::string& name) const {
+    if (const Json* m = figure("recall1", scope)) return (*m)["gallery"];
     for (const Json& m : document_["modalities"])
       if (m["name"] == name) return m["analysed"];
     return 1;
+  }
+  const Json* figure(const std::string& key, const std::string& scope) const {
+    for (const Json& m : document_["metrics"])
+      if (m["key"] == key && m["scope"] == scope) return &m;
+    return nullptr;
   }
 
   void pair(const Json& p) {
@@ -160,18 +197,22 @@ class Judge {
     const bool matched = retrieval(p, x, y, scope, back);
 
     const double gap = get("gap", scope), angle = get("cone_distance", scope);
-    const double cone = std::min(get("cone_angle", x), get("cone_angle", y));
-    const bool cones = gap >= threshold::small_gap && angle >= threshold::apart && cone < 80;
+    const double cone = std::max(p["cones"][0].get<double>(), p["cones"][1].get<double>());
+    const bool cones = gap >= threshold::small_gap && angle >= threshold::apart &&
+                       cone < std::min(angle, threshold::wide_cone);
     say("gap", scope,
         gap >= threshold::large_gap   ? "fault"
         : gap >= threshold::small_gap ? "look"
                                       : "fine",
         cones ? "The modalities sit in two cones " + shown(angle, 0) + " degrees apart (" + scope +
                     ", gap " + shown(gap, 2) + ")."
-        : gap >= threshold::small_gap ? "The centres of " + x + " and " + y + " lie " +
-                                            shown(gap, 2) + " apart; neither is a narrow cone."
-                                      : "The centres of " + x + " and " + y +
-                                            " nearly coincide (gap " + shown(gap, 2) + ").");
+        : gap >= threshold::small_gap
+            ? "The centres of " + x + " and " + y + " lie " + shown(gap, 2) + " apart, " +
+                  shown(angle, 0) + " degrees seen from the origin; rows lie " +
+                  shown(p["cones"][0], 0) + " and " + shown(p["cones"][1], 0) +
+                  " degrees from them."
+            : "The centres of " + x + " and " + y + " nearly coincide (gap " + shown(gap, 2) +
+                  ").");
     const double own = get("positive_cosine", scope), other = get("negative_cosine", scope);
     say("alignment", scope, matched ? "fine" : "look",
         "Own pairs lie at a mean squared distance of " + shown(get("alignment", scope), 2) +
@@ -202,10 +243,21 @@ class Judge {
     curves(p, scope, matched);
   }
 
+  struct Agreement {
+    double cka, shuffled;
+    bool structured;
+  };
+  /// The usual estimate is near 1 for few unrelated rows; the debiased one needs 4.
+  Agreement similarity(const std::string& scope) const {
+    const double same = get("cka_debiased", scope), shuffled = get("cka_debiased_shuffled", scope);
+    const bool few = get("cka_shuffled", scope) > threshold::biased;
+    return {few ? same : get("cka", scope), few ? shuffled : get("cka_shuffled", scope),
+            same > threshold::structure * std::fabs(shuffled) && same > threshold::structure_least};
+  }
+
   /// Rows of different widths: do the similarities within each agree?
   void unlike(const std::string& x, const std::string& y, const std::string& scope) {
-    const double cka = get("cka", scope), base = get("cka_shuffled", scope);
-    const bool structured = cka > threshold::structure * base && cka > threshold::structure_least;
+    const auto [cka, base, structured] = similarity(scope);
     say("cka", scope, structured ? "fine" : "look",
         "The similarities within " + x + " and within " + y +
             (structured ? " agree" : " hardly agree") + " (CKA " + shown(cka, 2) + ", shuffled " +
@@ -217,12 +269,12 @@ class Judge {
   /// shuffle.
   bool retrieval(const Json& p, const std::string& x, const std::string& y,
                  const std::string& scope, const std::string& back) {
-    const double n = std::min(gallery(x), gallery(y)), by_chance = std::min(1.0, 10 / n);
+    const double n = std::min(gallery(scope, y), gallery(back, x));
+    const double by_chance = std::min(1.0, 10 / n);
     const double ten = (get("recall10", scope) + get("recall10", back)) / 2;
-    const double offset = get("offset_share", scope), cka = get("cka", scope),
-                 base = get("cka_shuffled", scope);
-    const bool structured = cka > threshold::structure * base && cka > threshold::structure_least;
-    const bool at_chance = n > 20 && ten < threshold::chance * by_chance;
+    const double offset = get("offset_share", scope);
+    const auto [cka, base, structured] = similarity(scope);
+    const bool at_chance = !found(scope) && !found(back) && poor(scope) && poor(back);
     if (offset > threshold::shifted && n > 20) {
       const Index by = p["offset"];
       say("offset_share", scope, "fault",
@@ -233,31 +285,79 @@ class Judge {
       say("cka", scope, "fault",
           "Pairs of " + x + " and " + y + " do not find each other (R@10 " + percent(ten) +
               ", chance " + percent(by_chance) + "), yet their similarities agree (CKA " +
-              shown(cka, 2) + " against " + shown(base, 2) +
-              " shuffled): the two spaces are not aligned, for instance one is rotated or each has "
-              "its own encoder.");
+              shown(cka, 2) + " against " + shown(base, 2) + " shuffled): " + rotation(scope));
+    } else if (at_chance && std::isnan(cka)) {
+      say("recall10", scope, "fault",
+          "Pairs of " + x + " and " + y + " do not find each other (R@10 " + percent(ten) +
+              ", chance " + percent(by_chance) + "): the rows of one side are all but one point.");
     } else if (at_chance) {
       say("cka", scope, "fault",
           "Pairs of " + x + " and " + y + " do not find each other (R@10 " + percent(ten) +
               ", chance " + percent(by_chance) +
               ") and their similarities do not agree either (CKA " + shown(cka, 2) + ", shuffled " +
               shown(base, 2) + "): the rows look shuffled or unrelated.");
-    } else {
+    } else if (!std::isnan(cka)) {
       say("cka", scope, "fine",
           "The similarities within " + x + " and within " + y +
               (structured ? " agree" : " hardly agree") + " (CKA " + shown(cka, 2) + ", shuffled " +
               shown(base, 2) + ").");
     }
     for (const auto& [s, from, to] : {std::tuple(scope, x, y), std::tuple(back, y, x)}) {
-      const double r = get("recall1", s), chance = 1 / gallery(to);
+      const double r = get("recall1", s), chance = 1 / gallery(s, to);
+      const bool told = at_chance || found(s);
+      const Json* const m = figure("recall1", s);
+      const std::string ties =
+          m->contains("ties_for") && percent((*m)["ties_for"]) != percent(r)
+              ? "; " + percent((*m)["ties_for"]) + " if equal cosines count for it"
+              : "";
       say("recall1", s,
-          at_chance ? "fault"
-          : r < 0.5 ? "look"
-                    : "fine",
+          at_chance         ? "fault"
+          : told && r < 0.5 ? "look"
+                            : "fine",
           from + " finds its own " + to + " first for " + percent(r) + " of the queries among " +
-              with_commas(Index(gallery(to))) + " (chance " + percent(chance) + ").");
+              with_commas(Index(gallery(s, to))) + " (chance " + percent(chance) + ties + ")" +
+              (told ? "."
+                    : ": too few to tell from chance, " + percent((*m)["interval"][0]) + " to " +
+                          percent((*m)["interval"][1]) + " would agree with it."));
+      const double tied = get("tied_queries", s);
+      if (tied >= threshold::tied)
+        say("tied_queries", s, "look",
+            percent(tied) + " of the " + from + " rows have another " + to +
+                " row exactly as near as their own: ties count against them.");
     }
     return !at_chance;
+  }
+
+  /// What the rotation fitted on half of the pairs proves.
+  std::string rotation(const std::string& scope) const {
+    const Json* const m = figure("recall1_turned", scope);
+    if (m == nullptr)
+      return "the two spaces are not aligned, for instance one is rotated or each has its own "
+             "encoder.";
+    const double share = (*m)["value"];
+    const std::string tried = "fitted on half of the pairs, it lets " + percent(share) +
+                              " of the others find their own first (chance " +
+                              percent((*m)["chance"]) + ").";
+    return share >= threshold::turned
+               ? "one space is rotated, for a rotation brings them together: " + tried
+               : "the two spaces are not aligned, and a rotation alone does not align them: " +
+                     tried;
+  }
+
+  /// Some recall@k, k below the number of candidates, is beyond chance: its interval, and twice it.
+  bool found(const std::string& scope) const {
+    for (const char* key : {"recall1", "recall5", "recall10"}) {
+      const Json* const m = figure(key, scope);
+      if (m == nullptr || m->value("chance", 1.0) >= 1) continue;
+      const double chance = (*m)["chance"];
+      if ((*m)["value"] > threshold::chance * chance && (*m)["interval"][0] > chance) return true;
+    }
+    return false;
+  }
+  /// Enough queries were asked to say that most do not find their own.
+  bool poor(const std::string& scope) const {
+    const Json* const m = figure("recall1", scope);
+    return m != nullptr && (*m)["interval"][1] < threshold::few_hits;
   }
 
   void curves(const Json& p, const std::string& scope, bool matched) {

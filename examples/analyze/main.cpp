@@ -4,6 +4,7 @@
 //                     [--pictures atlas.png:48x48] [--report out.html] [--json out.json]
 //                     [--csv dir]
 //   spheremix-analyze --compare before.json after.json [--report out.html] [--json out.json]
+//   spheremix-analyze --drift old.npy new.npy [--names ...] [--json out.json]
 //   spheremix-analyze slerp-path --image img.npy --text txt.npy --from image:3 --to text:7
 //   spheremix-analyze fix --input x.npy --output y.npy --repair centre
 //
@@ -14,6 +15,7 @@
 #include "analysis.hpp"
 #include "compare.hpp"
 #include "console.hpp"
+#include "drift.hpp"
 #include "fail_if.hpp"
 #include "findings.hpp"
 #include "lists.hpp"
@@ -34,13 +36,29 @@ struct Options {
   PathRequest path;
   FixRequest fix;
   std::string image, text, report, json, csv, lists;
-  std::vector<std::string> modalities, fail_if, compare;
+  std::vector<std::string> modalities, fail_if, compare, drift;
   int threads = 0;
   bool walk = false, repair = false, map = false;
 };
 
 const std::vector<std::string> kRepairs = {"drop-bad", "drop-duplicates", "normalise", "centre",
-                                           "whiten"};
+                                           "whiten",   "align",           "csls"};
+
+/// An option that would have no effect is an error, not a silence.
+void refuse_dropped(const CLI::App& app, const std::string& with,
+                    const std::vector<std::string>& taken) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() > 0 && std::find(taken.begin(), taken.end(), name) == taken.end())
+      wrong(name, " has no effect with ", with);
+  }
+}
+
+/// The sentences on standard error; exit status 3 where there is one.
+int failed(const std::vector<std::string>& sentences) {
+  for (const std::string& sentence : sentences) complain(sentence);
+  return sentences.empty() ? 0 : 3;
+}
 
 /// Reads the command line. Exits with 0 after --help and --version.
 Options parse(int argc, char** argv) {
@@ -72,6 +90,7 @@ Options parse(int argc, char** argv) {
   app.add_option("--fail-if", o.fail_if,
                  "condition such as \"gap>0.5\": exit status 3 where it is met");
   app.add_option("--compare", o.compare, "JSON reports, the first against each other");
+  app.add_option("--drift", o.drift, "two versions of one set: OLD NEW")->expected(2);
   app.add_option("--temperature", o.request.temperature, "of calibration and push")
       ->check(CLI::Range(1e-4, 100.0))
       ->capture_default_str();
@@ -105,9 +124,13 @@ Options parse(int argc, char** argv) {
   fix->add_option("--input", o.fix.input, "embeddings")->required();
   fix->add_option("--output", o.fix.output, ".npy")->required();
   fix->add_option("--repair", o.fix.repairs,
-                  "drop-bad, drop-duplicates, normalise, centre, whiten; in the order given")
+                  "drop-bad, drop-duplicates, normalise, centre, whiten, align, csls; in order")
       ->required()
       ->check(CLI::IsMember(kRepairs));
+  fix->add_option("--to", o.fix.to, "of align and csls: the other file, row by row");
+  fix->add_option("--pairs", o.fix.pairs,
+                  "of align: file of lines 'row of input, row of the other'");
+  fix->add_option("--output-to", o.fix.output_to, "of csls: .npy for rows of the other file");
   fix->add_option("--kept", o.fix.kept, "text file for the numbers of the rows that stay");
   fix->add_option("--json", o.json, "before and after as a file");
   app.require_subcommand(0, 1);
@@ -130,6 +153,18 @@ Options parse(int argc, char** argv) {
   o.request.command.insert(o.request.command.end(), argv + 1, argv + argc);
   for (const CLI::Option* option : app.get_options())
     if (option->count() > 0) o.request.given.push_back(option->get_name().substr(2));
+  using Names = std::vector<std::string>;
+  if (o.walk)
+    refuse_dropped(app, "slerp-path",
+                   Names{"--image", "--text", "--modality", "--json", "--threads"});
+  else if (o.repair)
+    refuse_dropped(app, "fix", Names{"--json", "--threads"});
+  else if (!o.drift.empty())
+    refuse_dropped(app, "--drift",
+                   Names{"--drift", "--names", "--json", "--fail-if", "--seed", "--threads"});
+  else if (!o.compare.empty())
+    refuse_dropped(app, "--compare",
+                   Names{"--compare", "--report", "--json", "--lists", "--fail-if", "--threads"});
   return o;
 }
 
@@ -164,6 +199,9 @@ void write_tables(OutputFiles& files, const std::string& folder, const Tables& t
 
 int run_compare(const Options& o) {
   if (o.compare.size() < 2) wrong("--compare takes two JSON reports or more");
+  std::vector<Condition> conditions;
+  for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
+  if (!conditions.empty()) scopes_of(read_run(o.compare[0])).expect(conditions);
   OutputFiles files;
   for (const std::string& run : o.compare) files.protect(run);
   files.plan(o.json);
@@ -177,12 +215,45 @@ int run_compare(const Options& o) {
     files.write(o.json, json_text(brief));
   }
   if (!o.lists.empty()) write_tables(files, o.lists, change_tables(result));
+  for (Json& run : result["runs"]) run.erase("per_row");  // the page draws none of it
   if (!o.report.empty())
     files.write(o.report, render_page("compare.js", "Runs compared", result, {}));
   const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
   print(comparison_text(result), spoken_to);
-  return 0;
+  return failed(failures_of_differences(result, conditions));
+}
+
+int run_drift(const Options& o) {
+  std::vector<Condition> conditions;
+  Scopes scopes;
+  scopes.modalities = {"old", "new"}, scopes.versions = true;
+  for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
+  scopes.expect(conditions);
+  OutputFiles files;
+  protect_inputs(files, o.drift);
+  protect_inputs(files, {o.request.names});
+  files.plan(o.json);
+  ProgressLine line;
+  Progress progress(line.watch());
+  Json document = drift({o.drift[0], o.drift[1], o.request.names, o.request.seed}, progress);
+  line.clear();
+  for (const char* version : {"old", "new"})
+    document[version]["file"] = shared_name(document[version]["file"]);
+  document["run"] = {{"date", now_utc()}, {"command", shared_command(o.request.command)}};
+  if (!o.json.empty()) files.write(o.json, json_text(document));
+  const int spoken_to = files.takes_standard_output() ? 2 : 1;
+  files.commit();
+  std::string text = spoken(document);
+  for (const Json& row : document["moved"]) {
+    text += "moved: row " + dumped(row["row"]);
+    if (row.contains("name")) text += " " + one_line(row["name"]);
+    for (const char* key : {"degrees", "neighbours_lost"})
+      if (row.contains(key)) text += ", " + std::string(key) + " " + fixed(row[key], 2);
+    text += "\n";
+  }
+  print(text, spoken_to);
+  return failed(failures(document, conditions));
 }
 
 int run_path(Options& o) {
@@ -215,8 +286,9 @@ int run_path(Options& o) {
 
 int run_fix(const Options& o) {
   OutputFiles files;
-  protect_inputs(files, {o.fix.input});
+  protect_inputs(files, {o.fix.input, o.fix.to, o.fix.pairs});
   files.plan(o.fix.output);
+  files.plan(o.fix.output_to);
   files.plan(o.fix.kept);
   files.plan(o.json);
   ProgressLine line;
@@ -232,8 +304,15 @@ int run_fix(const Options& o) {
     const auto shown = [](const Json& v) {
       return v.is_number_float() ? fixed(v.get<double>(), 4) : v.is_null() ? "none" : dumped(v);
     };
-    text += key + ": " + shown(before) + " -> " + shown(after) + "\n";
+    if (!before.is_object()) text += key + ": " + shown(before) + " -> " + shown(after) + "\n";
   }
+  if (done["after"].contains("pairs"))
+    for (const auto& [key, after] : done["after"]["pairs"].items()) {
+      const Json before = done["before"]["pairs"].value(key, Json());
+      text += "pairs, " + key + ": " +
+              (before.is_null() ? "" : fixed(before.get<double>(), 4) + " -> ") +
+              fixed(after.get<double>(), 4) + "\n";
+    }
   print(text, spoken_to);
   return 0;
 }
@@ -242,6 +321,12 @@ int run_analysis(Options& o) {
   o.request.modalities = modalities_of(o);
   std::vector<Condition> conditions;
   for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
+  Scopes scopes;
+  for (const auto& [name, pattern] : o.request.modalities) scopes.modalities.push_back(name);
+  if (o.request.augmented) scopes.modalities = {"first", "second"};
+  scopes.labels = !o.request.labels.empty(), scopes.index = !o.request.index.empty();
+  scopes.expect_distinct();
+  scopes.expect(conditions);
   OutputFiles files;
   for (const auto& [name, pattern] : o.request.modalities) protect_inputs(files, {pattern});
   protect_inputs(files, {o.request.labels, o.request.names, o.request.pictures, o.request.index});
@@ -249,10 +334,7 @@ int run_analysis(Options& o) {
   files.plan(o.report);
   if (!o.csv.empty()) files.plan_folder(o.csv, {"metrics.csv", "spectrum.csv", "hubs.csv"});
   if (!o.lists.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [name, pattern] : o.request.modalities) names.push_back(name);
-    if (o.request.augmented) names = {"first", "second"};
-    files.plan_folder(o.lists, list_names(names));
+    files.plan_folder(o.lists, list_names(scopes.modalities));
   }
   if (o.map && o.report.empty()) wrong("--map is drawn in the report: give --report too");
   if (o.map || !o.lists.empty()) o.request.extras = std::make_shared<Extras>();
@@ -261,7 +343,6 @@ int run_analysis(Options& o) {
   Progress progress(line.watch());
   Analysis analysis = analyse(o.request, progress);
   Json& document = analysis.document;
-  const std::vector<std::string> failed = failures(document, conditions);
   if (!o.json.empty()) files.write(o.json, json_text(document));
   if (o.map) add_map(document, *o.request.extras, o.request.seed, progress);  // of the page alone
   line.clear();
@@ -288,8 +369,7 @@ int run_analysis(Options& o) {
   files.commit();
   print(spoken(document), spoken_to);
   std::fprintf(stderr, "%.1f s\n", progress.seconds());
-  for (const std::string& sentence : failed) complain(sentence);
-  return failed.empty() ? 0 : 3;
+  return failed(failures(document, conditions));
 }
 
 int run(int argc, char** argv) {
@@ -299,6 +379,7 @@ int run(int argc, char** argv) {
 #endif
   if (o.walk) return run_path(o);
   if (o.repair) return run_fix(o);
+  if (!o.drift.empty()) return run_drift(o);
   if (!o.compare.empty()) return run_compare(o);
   return run_analysis(o);
 }

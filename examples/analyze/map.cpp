@@ -1,5 +1,7 @@
 #include "map.hpp"
 
+#include <Eigen/Eigenvalues>
+#include <Eigen/QR>
 #include <map>
 
 #include "../page.hpp"

@@ -3,18 +3,18 @@
 
 #include <map>
 
+#include "labels.hpp"
 #include "metric.hpp"
+#include "neighbours.hpp"
 #include "spectrum.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 #include "spheremix/sphere/normalize.hpp"
-#include "sweep.hpp"
 
 namespace analyze {
 
-inline constexpr double kSteepness = 2;       ///< t of uniformity
-inline constexpr double kNearCosine = 0.999;  ///< cosine from which rows count as near-duplicates
-inline constexpr Index kNeighbours = 10;      ///< of hubness
-inline constexpr Index kClassRows = 1000;     ///< rows of a class up to which all pairs are taken
+inline constexpr double kSteepness = 2;    ///< t of uniformity
+inline constexpr Index kNeighbours = 10;   ///< of hubness
+inline constexpr Index kClassRows = 1000;  ///< rows of a class up to which all pairs are taken
 
 /// -2t + log 0F1(; d/2; t^2): the uniformity that points drawn evenly on the sphere tend to.
 inline double uniformity_floor(Index d) {
@@ -22,16 +22,6 @@ inline double uniformity_floor(Index d) {
   for (int k = 1; term > 1e-18 * sum; ++k)
     sum += term *= kSteepness * kSteepness / (k * (double(d) / 2 + k - 1));
   return -2 * kSteepness + std::log(sum);
-}
-
-/// How often each of n rows is among the listed neighbours.
-template <class T>
-std::vector<double> occurrences(const TopList<T>& top, Index queries, Index n) {
-  std::vector<double> count(at(n));
-  const Index k = std::min(kNeighbours, top.k());
-  for (Index i = 0; i < queries; ++i)
-    for (Index p = 0; p < k && top.id(i, p) >= 0; ++p) ++count[at(top.id(i, p))];
-  return count;
 }
 
 /// How many rows are neighbours 0, 1 to 2, 3 to 5, 6 to 10, 11 to 20, 21 to 50, ... times.
@@ -69,17 +59,19 @@ inline Interval bootstrap_skewness(const std::vector<double>& x) {
   })[0];
 }
 
-/// How often each of n rows is among the neighbours, over other asking rows: the interval of the
-/// row that is there most often.
+/// Of the row that is there most often, over other asking rows.
 template <class T>
-Interval bootstrap_top_hub(const TopList<T>& top, Index asking, const std::vector<double>& count,
-                           double of) {
+Interval top_hub_interval(const Neighbours<T>& neighbours, Index asking, double of) {
+  const std::vector<double>& count = neighbours.count();
   const Index hub = Index(std::max_element(count.begin(), count.end()) - count.begin());
-  std::vector<double> named(at(asking));
-  for (Index i = 0; i < asking; ++i)
-    for (Index p = 0; p < std::min(kNeighbours, top.k()); ++p)
-      if (top.id(i, p) == hub) named[at(i)] = double(asking) / of;
-  return bootstrap_mean(named);
+  std::vector<double> part(at(asking));
+  bool whole = true;
+  for (Index i = 0; i < asking; ++i) {
+    part[at(i)] = neighbours.part(i, hub);
+    whole &= part[at(i)] == 0 || part[at(i)] == 1;
+    part[at(i)] *= double(asking) / of;
+  }
+  return whole ? wilson(std::min(1.0, count[at(hub)] / of), of) : bootstrap_mean(part);
 }
 
 /// Numbers for the JSON document, six digits each.
@@ -101,10 +93,14 @@ inline std::vector<Index> greatest_columns(const Eigen::VectorXd& v, Index count
   return order;
 }
 
+/// Rows of one file with what is known of them: those that figures of one modality, or of a pair,
+/// are taken from.
 template <class T>
 struct Modality {
-  const Source* source;
-  Health health;
+  const Source* source = nullptr;
+  const Health* health = nullptr;
+  std::vector<bool> chosen;  ///< row by row of the file, before sampling
+  Moments moments;           ///< of the chosen rows
   Spectrum spectrum;
   std::vector<Index> ids;  ///< of the rows below, in the file
   RowMatrix<T> rows;       ///< unit
@@ -120,14 +116,42 @@ struct Modality {
 };
 
 template <class T>
-void load_rows(Modality<T>& m, std::vector<Index> ids, Index of) {
+void load_rows(Modality<T>& m, std::vector<Index> ids) {
   m.ids = std::move(ids);
-  m.sampled = Index(m.ids.size()) < of;
+  m.sampled = Index(m.ids.size()) < m.moments.n;
   m.how = m.sampled ? "seeded sample of " + with_commas(Index(m.ids.size())) + " of " +
-                          with_commas(of) + " rows"
+                          with_commas(m.moments.n) + " rows"
                     : "exact";
   m.rows = m.source->template gather<T>(m.ids);
   spheremix::sphere::normalize_rows(m.rows, m.rows);
+}
+
+/// What is asked again in double where the sweep is in single precision.
+template <class T>
+std::optional<FileCosine> file_cosine(const Modality<T>& a, const Modality<T>& b) {
+  std::optional<FileCosine> exact;
+  if constexpr (sizeof(T) == 4) exact.emplace(*a.source, a.ids, *b.source, b.ids);
+  return exact;
+}
+inline const FileCosine* get(const std::optional<FileCosine>& exact) {
+  return exact ? &*exact : nullptr;
+}
+
+/// The sweep over the rows' own pairs.
+template <class T>
+AllPairs<T> pairs_within(Modality<T>& m, Index k, Progress& progress) {
+  std::vector<std::uint64_t> hashes(at(m.n()));
+  for (Index i = 0; i < m.n(); ++i) hashes[at(i)] = m.health->hashes[at(m.ids[at(i)])];
+  const auto exact = file_cosine(m, m);
+  Marks<T> marks;
+  marks.hashes = &hashes, marks.exact = get(exact);
+  progress.stage("Pairs within " + m.name(), sweep_work(m.n(), m.n(), m.rows.cols(), true),
+                 "Gflop");
+  AllPairs<T> pairs =
+      all_pairs<T>(m.rows, m.rows, true, std::min(k, m.n() - 1), kSteepness, marks, progress);
+  m.potential = pairs.potential;
+  m.potentials = pairs.potentials;
+  return pairs;
 }
 
 inline Json found_json(const Found& f) { return {{"count", f.count}, {"first", f.first}}; }
@@ -139,10 +163,27 @@ inline Json numbers(const std::vector<double>& values, int digits) {
   return list;
 }
 
-/// Figures of order N, from the streamed pass.
+/// What each row adds to a figure, for paired comparisons: the mean of a run's differences is the
+/// change of the figure, to first order.
+inline void keep_parts(Json& document, const std::string& scope, const char* key,
+                       const std::vector<double>& parts) {
+  Json list = Json::array();
+  for (const double p : parts) list.push_back(six_digits(p));
+  document["per_row"][scope][key] = std::move(list);
+}
+
+/// Degrees around the mean, by V = 1 - |m|^2 and not by |m|, which is 1 to all its digits in a
+/// narrow cone.
+inline double cone_of(double spread) {
+  const double v = std::clamp(spread, 0.0, 1.0);
+  return std::atan2(std::sqrt(v), std::sqrt(1 - v)) * 180 / spheremix::core::pi<double>;
+}
+
+/// Figures of order N, from the streamed passes.
 template <class T>
 void describe_health(const Modality<T>& m, Json& document) {
-  const Health& h = m.health;
+  const Health& h = *m.health;
+  const Moments& sums = m.moments;
   const std::string& s = m.name();
   Json& list = document["metrics"];
   const std::pair<const char*, const Found*> counts[] = {{"not_finite", &h.not_finite},
@@ -151,24 +192,30 @@ void describe_health(const Modality<T>& m, Json& document) {
                                                          {"constant_columns", &h.constant_columns}};
   for (const auto& [key, found] : counts)
     list.push_back(metric(key, s, double(found->count), "exact"));
-  const double length = h.mean.norm(), n = double(h.usable);
-  list.push_back(metric("norm_mean", s, h.mean_norm, "exact"));
-  list.push_back(metric("norm_spread", s, (h.norms[3] - h.norms[1]) / h.norms[2], "exact"));
-  const auto cone = [](double r) {
-    return std::acos(std::clamp(r, 0.0, 1.0)) * 180 / spheremix::core::pi<double>;
-  };
-  const auto cosine = [n](double r) { return (n * r * r - 1) / (n - 1); };
+  const double n = double(sums.n);
+  list.push_back(metric("norm_mean", s, sums.mean_length, "exact"));
+  list.push_back(
+      metric("norm_spread", s, (sums.lengths[3] - sums.lengths[1]) / sums.lengths[2], "exact"));
+  const double degree = spheremix::core::pi<double> / 180;
+  const auto cosine = [n](double v) { return 1 - n * std::min(v, 1.0) / (n - 1); };
+  const double v = sums.spread;
   std::optional<Interval> of_cone, of_cosine;
-  if (!m.sampled && length > 0) {
-    std::vector<double> along(at(m.n()));
+  if (!m.sampled && v > 0) {
+    std::vector<double> away(at(m.n()));
     for (Index i = 0; i < m.n(); ++i)
-      along[at(i)] = m.rows.row(i).template cast<double>().dot(h.mean) / length;
-    const Interval of_length = bootstrap_parts(length, along);
-    of_cone = {cone(of_length.high), cone(of_length.low)};
-    of_cosine = {cosine(std::max(0.0, of_length.low)), cosine(of_length.high)};
+      away[at(i)] = (m.rows.row(i).template cast<double>().transpose() - sums.mean).squaredNorm();
+    const Interval of_spread = bootstrap_parts(v, away);
+    of_cone = {cone_of(of_spread.low), cone_of(of_spread.high)};
+    of_cosine = {cosine(of_spread.high), cosine(of_spread.low)};
+    const double slope = v < 1 ? 1 / (2 * std::sqrt(v * (1 - v)) * degree) : 0;
+    std::vector<double> parts = away;
+    for (double& p : parts) p *= -n / (n - 1);
+    keep_parts(document, s, "mean_cosine", parts);
+    for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = slope * away[i];
+    keep_parts(document, s, "cone_angle", parts);
   }
-  list.push_back(metric("cone_angle", s, cone(length), "exact", of_cone));
-  list.push_back(metric("mean_cosine", s, cosine(length), "exact", of_cosine));
+  list.push_back(metric("cone_angle", s, cone_of(v), "exact", of_cone));
+  list.push_back(metric("mean_cosine", s, cosine(v), "exact", of_cosine));
   list.push_back(metric("effective_rank", s, m.spectrum.effective_rank, "exact"));
   list.push_back(metric("rank_me", s, m.spectrum.rank_me, "exact"));
   list.push_back(metric("full_rank", s, double(m.spectrum.full_rank), "exact"));
@@ -226,16 +273,47 @@ Json hub_list(const std::vector<double>& count, const Modality<T>& owner, Index 
   return list;
 }
 
+/// Outliers: rows whose nearest rows are farthest. Representative ones: rows in the densest places,
+/// none among the nearest of one before it.
+template <class T>
+void typical_rows(Modality<T>& m, const AllPairs<T>& pairs, const std::vector<Index>& listed,
+                  Index k) {
+  constexpr std::size_t shown = 10;
+  std::vector<double> near(at(m.n()));
+  for (Index i = 0; i < m.n(); ++i)
+    for (Index p = 0; p < k; ++p) near[at(i)] += double(pairs.row_top.value(i, p)) / double(k);
+  std::vector<Index> order(at(m.n()));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = Index(i);
+  std::sort(order.begin(), order.end(), [&](Index a, Index b) {
+    return near[at(a)] != near[at(b)] ? near[at(a)] < near[at(b)] : a < b;
+  });
+  m.plots["outliers"] = Json::array();
+  for (std::size_t i = 0; i < std::min(shown, order.size()); ++i)
+    m.plots["outliers"].push_back(
+        {{"id", m.ids[at(order[i])]}, {"cosine", six_digits(near[at(order[i])])}});
+  std::sort(order.begin(), order.end(), [&](Index a, Index b) {
+    const double x = pairs.potentials[at(a)], y = pairs.potentials[at(b)];
+    return x != y ? x > y : a < b;
+  });
+  std::vector<bool> taken(at(m.n()));
+  m.plots["representative"] = Json::array();
+  for (std::size_t i = 0; i < order.size() && m.plots["representative"].size() < shown; ++i) {
+    if (taken[at(order[i])]) continue;
+    m.plots["representative"].push_back(
+        {{"id", m.ids[at(order[i])]},
+         {"potential", six_digits(pairs.potentials[at(order[i])] / double(m.n() - 1))}});
+    for (Index p = 0; p < k; ++p)
+      if (const Index j = listed[at(order[i] * k + p)]; j >= 0) taken[at(j)] = true;
+  }
+}
+
 /// Figures of all pairs of the modality's own rows.
 template <class T>
 void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std::uint64_t seed,
                     Json& document, Progress& progress) {
   const Index n = m.n();
   const std::string& s = m.name();
-  progress.stage("Pairs within " + s, sweep_work(n, n, m.rows.cols(), true), "Gflop");
-  AllPairs<T> pairs =
-      all_pairs<T>(m.rows, m.rows, true, std::min(kNeighbours, n - 1), kSteepness, {}, progress);
-  m.potential = pairs.potential;
+  const AllPairs<T> pairs = pairs_within(m, kNeighbours + 1, progress);
   const double count = double(n) * double(n - 1) / 2, mean = pairs.potential / count;
   Json& list = document["metrics"];
 
@@ -243,44 +321,47 @@ void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std:
   for (Index i = 0; i < n; ++i) twice[at(i)] = 2 * pairs.potentials[at(i)] / double(n - 1);
   list.push_back(
       metric("uniformity", s, std::log(mean), m.how, log_of(bootstrap_parts(mean, twice))));
-  const std::vector<double> occurrence = occurrences(pairs.row_top, n, n);
+  for (double& part : twice) part /= mean;
+  keep_parts(document, s, "uniformity", twice);
+
+  std::vector<std::vector<Index>> first(at(n));
+  const auto exact = file_cosine(m, m);
+  const Neighbours<T> neighbours(
+      m.rows, m.rows, true, pairs.row_top, kNeighbours, get(exact),
+      [&](Index i, const std::vector<Index>& nearest) { first[at(i)] = nearest; });
+  const std::vector<double>& occurrence = neighbours.count();
   list.push_back(metric("hubness", s, skewness(occurrence), m.how, bootstrap_skewness(occurrence)));
+  list.back()["tied"] = neighbours.tied();
   m.plots["hubs"] = hub_list(occurrence, m, n - 1);
   m.plots["occurrences"] = occurrence_buckets(occurrence);
   list.push_back(metric("top_hub", s, m.plots["hubs"][0]["share"].template get<double>(), m.how,
-                        bootstrap_top_hub(pairs.row_top, n, occurrence, double(n - 1))));
+                        top_hub_interval(neighbours, n, double(n - 1))));
 
   Found near;
-  std::vector<double> is_near(at(n));
-  for (Index i = 0; i < n; ++i) {
-    const auto hash = [&](Index r) { return m.health.hashes[at(m.ids[at(r)])]; };
-    for (Index p = 0; p < pairs.row_top.k() && double(pairs.row_top.value(i, p)) >= kNearCosine;
-         ++p) {
-      if (pairs.row_top.id(i, p) < 0 || hash(pairs.row_top.id(i, p)) == hash(i)) continue;
-      near.add(m.ids[at(i)]);
-      is_near[at(i)] = double(n);
-      break;
-    }
-  }
+  for (Index i = 0; i < n; ++i)
+    if (pairs.near[at(i)] != 0) near.add(m.ids[at(i)]);
   std::optional<Interval> of_near;
-  if (m.sampled) of_near = bootstrap_mean(is_near);
+  if (m.sampled) {
+    of_near = wilson(double(near.count) / double(n), double(n));
+    of_near->low *= double(n), of_near->high *= double(n);
+  }
   list.push_back(metric("near_duplicates", s, double(near.count), m.how, of_near));
   m.plots["near_duplicates"] = found_json(near);
+  const Index k = std::min(kNeighbours, pairs.row_top.k());
+  std::vector<Index> listed;
+  for (Index i = 0; i < n; ++i)
+    for (Index p = 0; p < k; ++p) listed.push_back(pairs.row_top.id(i, p));
   if (!labels.empty()) {
-    std::vector<double> match;  // of rows that have a label
-    const auto label = [&](Index i) -> const std::string& { return labels[at(m.ids[at(i)])]; };
-    for (Index i = 0; i < n; ++i)
-      if (!label(i).empty()) match.push_back(label(i) == label(pairs.row_top.id(i, 0)));
-    double share = 0;
-    for (const double v : match) share += v / double(match.size());
-    if (!match.empty())
-      list.push_back(metric("label_match", s, share, m.how, bootstrap_mean(match)));
+    const Classes classes(labels, m.ids);
+    m.plots["by_class"] =
+        report_classes({s, m.how, classes, classes, first, {}}, "label_match", list);
+    m.plots["label_noise"] = report_label_noise(classes, m.ids, listed, k, s, m.how, seed, list);
     m.plots["classes"] = class_uniformity(m, labels, seed);
   }
+  typical_rows(m, pairs, listed, k);
   m.plots["histogram"] = pairs.histogram;
   m.plots["histogram_step"] = pairs.histogram_step;
   if (m.keep_top) m.top = pairs.row_top;
-  m.potentials = std::move(pairs.potentials);
 }
 
 }  // namespace analyze

@@ -1,7 +1,8 @@
 // Retrieval between two modalities: ranks, what follows from them, examples.
 //
 // A row with several answers is asked for the best of them: rank 1 + the number of others at least
-// as near.
+// as near. Where others are exactly as near, the figures that count them in the query's favour
+// stand beside: rank 1 + the number of others nearer.
 #pragma once
 
 #include "modality.hpp"
@@ -10,7 +11,8 @@ namespace analyze {
 
 /// One direction of retrieval.
 struct Direction {
-  std::vector<Index> ranks, query, answer;  ///< of queries: rank, own row, the answer's row
+  std::vector<Index> ranks, best_ranks;  ///< of queries: ties against, ties for
+  std::vector<Index> query, answer;      ///< own row, the answer's row
   Index gallery = 0;
 };
 
@@ -39,8 +41,11 @@ inline void report_retrieval(const Direction& d, const std::string& scope, const
     out[3] = median(std::move(ranks));
     out[4] = reciprocal / double(n);
   };
-  std::vector<double> value(5);
+  std::vector<double> value(5), ties_for(5);
   figures([&](Index i) { return d.ranks[at(i)]; }, value);
+  figures([&](Index i) { return d.best_ranks[at(i)]; }, ties_for);
+  double tied = 0;
+  for (std::size_t i = 0; i < d.ranks.size(); ++i) tied += d.ranks[i] != d.best_ranks[i];
   const auto intervals =
       bootstrap(n, std::vector<double>(5, kAsDrawn),
                 [&](const std::vector<Index>& draw, std::vector<double>& out) {
@@ -48,7 +53,9 @@ inline void report_retrieval(const Direction& d, const std::string& scope, const
                 });
   const char* const keys[] = {"recall1", "recall5", "recall10", "median_rank", "mrr"};
   for (std::size_t k = 0; k < 5; ++k) {
-    list.push_back(metric(keys[k], scope, value[k], how, intervals[k]));
+    const Interval interval = k < 3 ? wilson(value[k], double(n)) : intervals[k];
+    list.push_back(metric(keys[k], scope, value[k], how, interval));
+    if (tied > 0) list.back()["ties_for"] = ties_for[k];
     list.back()["chance"] = k < 3    ? Json(std::min(1.0, (k == 0   ? 1.0
                                                            : k == 1 ? 5.0
                                                                     : 10.0) /
@@ -56,7 +63,10 @@ inline void report_retrieval(const Direction& d, const std::string& scope, const
                             : k == 3 ? Json(double(d.gallery + 1) / 2)
                                      : Json();
     list.back()["gallery"] = d.gallery;
+    list.back()["queries"] = n;
   }
+  list.push_back(
+      metric("tied_queries", scope, tied / double(n), how, wilson(tied / double(n), double(n))));
 }
 
 /// Ranks in buckets 1, 2, 3-5, 6-10, 11-20, 21-50, 51-100, ...
@@ -98,19 +108,38 @@ Json retrieval_examples(const Direction& d, const TopList<T>& top, const Modalit
   return list;
 }
 
-/// The largest share of queries whose first hit lies one and the same number of rows away, not 0.
-template <class T>
-std::pair<double, Index> common_offset(const TopList<T>& top, const std::vector<Index>& from,
-                                       const std::vector<Index>& to) {
-  std::map<Index, Index> count;
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const Index offset = to[at(top.id(Index(i), 0))] - from[i];
-    if (offset != 0) ++count[offset];
-  }
-  Index best = 0, offset = 0;
+/// The largest share of queries whose first hit lies one and the same number of rows away, not 0:
+/// the share, the number and each query's part. Of hits that tie each has its part, and none where
+/// the own row is one of them.
+struct CommonOffset {
+  double share = 0;
+  Index offset = 0;
+  std::vector<double> parts;
+};
+
+inline CommonOffset common_offset(const std::vector<std::vector<Index>>& first,
+                                  const std::vector<Index>& from, const std::vector<Index>& to) {
+  CommonOffset result;
+  std::map<Index, double> count;
+  const auto own = [&](std::size_t i) {
+    for (const Index j : first[i])
+      if (to[at(j)] == from[i]) return true;
+    return false;
+  };
+  for (std::size_t i = 0; i < from.size(); ++i)
+    for (const Index j : own(i) ? std::vector<Index>() : first[i])
+      count[to[at(j)] - from[i]] += 1 / double(first[i].size());
+  double best = 0;
   for (const auto& [o, c] : count)
-    if (c > best) best = c, offset = o;
-  return {double(best) / double(from.size()), offset};
+    if (c > best + 1e-9) best = c, result.offset = o;
+  result.share = best / double(from.size());
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    double part = 0;
+    for (const Index j : own(i) ? std::vector<Index>() : first[i])
+      if (to[at(j)] - from[i] == result.offset) part += 1 / double(first[i].size());
+    result.parts.push_back(part);
+  }
+  return result;
 }
 
 }  // namespace analyze

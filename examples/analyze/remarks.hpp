@@ -57,8 +57,10 @@ class Remarks {
     if (key == "full_rank") return "Every dimension that these rows can fill holds variance.";
     if (key == "iso_score")
       return "The variance is as even as if it filled " + share + " of the dimensions.";
+    if (key == "label_noise") return "No row's neighbours speak for another label.";
     if (key == "label_match")
-      return "For " + share + " of the rows the nearest other row has their label.";
+      return "For " + share + " of the rows the nearest other row has their label (chance " +
+             percent(chance_of(key, scope)) + ").";
     return "";
   }
 
@@ -67,6 +69,18 @@ class Remarks {
                         const std::string& share, const Json& m) const {
     if (key == "top_hub")
       return "The commonest row is among the 10 nearest of " + share + " of the asking rows.";
+    if (key == "class_match")
+      return "For " + share + " of the " + from + " rows the nearest " + to +
+             " row has their class (chance " + percent(chance_of(key, scope)) + ").";
+    if (key == "recall1_turned")
+      return "After a rotation fitted on half of the pairs, " + share +
+             " of the others find their own first (chance " + percent(chance_of(key, scope)) + ").";
+    if (key == "tied_queries")
+      return value > 0 ? share + " of the queries have another row exactly as near as their own."
+                       : "No query has another row exactly as near as its own.";
+    if ((key == "recall5" || key == "recall10") && m["gallery"] <= std::stoi(key.substr(6)))
+      return "With " + std::to_string(m["gallery"].get<Index>()) +
+             " candidates it is 100 % whatever the rows are.";
     if (key == "recall5" || key == "recall10")
       return from + " finds its own " + to + " among the first " + key.substr(6) + " for " + share +
              " of the queries.";
@@ -91,6 +105,10 @@ class Remarks {
                  : "The two differ as distributions (0: alike; 2: far apart).";
     if (key == "cone_distance") return "The two mean directions lie " + number + " degrees apart.";
     if (key == "gap_share") return share + " of the variance lies along the gap" + direction(scope);
+    if (key == "cka_debiased")
+      return "The similarities within the two agree to " + number + ", without what few rows add.";
+    if (key == "cka_debiased_shuffled")
+      return "What debiased CKA shows by chance: rows of one side shuffled.";
     if (key == "neighbour_overlap")
       return "Of the 10 nearest rows within " + from + ", " + share + " are among the 10 nearest " +
              "within " + to + " too.";
@@ -104,6 +122,12 @@ class Remarks {
     if (key == "quiet_temperature")
       return "At " + number + " and below the contrastive loss pushes less than 1 %.";
     return "";
+  }
+
+  double chance_of(const std::string& key, const std::string& scope) const {
+    for (const Json& m : document_["metrics"])
+      if (m["key"] == key && m["scope"] == scope && m.contains("chance")) return m["chance"];
+    return 0;
   }
 
   /// "image-text": image, text. A name may hold a dash itself.

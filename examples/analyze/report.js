@@ -114,7 +114,7 @@ function figures() {
   for (const scope of scopes) {
     body.append(element("tr", {class: "group"}, element("th", {scope: "rowgroup", colspan: 5}, scopeText(scope))));
     for (const m of data.metrics.filter((q) => q.scope === scope)) {
-      const chance = m.chance === undefined || m.chance === null ? "" : ` Chance ${short(m.chance)}, among ${m.gallery.toLocaleString("en")}.`;
+      const chance = m.chance === undefined || m.chance === null ? "" : ` Chance ${short(m.chance)}${m.gallery === undefined ? "" : `, among ${m.gallery.toLocaleString("en")}`}.`;
       body.append(element("tr", {}, element("th", {scope: "row"}, m.name, symmetric.has(m.key) ? " (both sides)" : "", element("small", {}, m.formula)), element("td", {class: "number"}, valueText(m)), element("td", {class: "number"}, intervalText(m)),
         element("td", {class: "reading"}, m.reading, element("small", {}, (m.good ? `Good: ${m.good}.` : "") + chance)), element("td", {}, m.how)));
     }

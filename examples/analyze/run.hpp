@@ -1,6 +1,9 @@
-// One analysis in one working precision: read each file, take the rows to work on, sweep each
-// modality and each pair of them, gather what the report draws. Instantiated in run_single.cpp and
-// run_double.cpp.
+// One analysis in one working precision: take the rows to work on, sweep each modality and each pair
+// of them, gather what the report draws. Instantiated in run_single.cpp and run_double.cpp.
+//
+// A pair's figures take the rows usable on both of its sides, whatever other modalities lack. Those
+// of one modality take the rows of its first pair: the first modality's with the second one, every
+// other's with the first.
 #pragma once
 
 #include "analysis.hpp"
@@ -12,46 +15,67 @@ namespace analyze {
 
 constexpr Index kPoints = 600;  ///< rows of each modality on the report's sphere
 
-/// The rows to work on: of pairs, those usable on both sides; a seeded sample beyond exact_rows.
+inline std::vector<bool> usable_in_both(const Health& a, const Health& b) {
+  std::vector<bool> both = a.good;
+  for (std::size_t i = 0; i < both.size(); ++i) both[i] = both[i] && b.good[i];
+  return both;
+}
+
+inline std::vector<Index> marked(const std::vector<bool>& rows) {
+  std::vector<Index> ids;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (rows[i]) ids.push_back(Index(i));
+  return ids;
+}
+
+/// The chosen rows of one file, a seeded sample of them beyond exact_rows.
 template <class T>
-std::vector<Index> choose_rows(std::vector<Modality<T>>& all, const Request& r,
-                               const std::vector<Index>& index) {
-  const Index n = all.front().source->rows();
-  if (!index.empty()) {  // images first, then the captions of those
-    Modality<T>&a = all[0], &b = all[1];
-    std::vector<Index> owners, captions, place(at(n), -1), owner;
-    for (Index i = 0; i < n; ++i)
-      if (a.health.good[at(i)]) owners.push_back(i);
-    const double per_owner = double(index.size()) / double(owners.size());
-    const bool many = std::max(Index(owners.size()), Index(index.size())) > r.exact_rows;
-    if (many)
-      owners = sample_rows(owners, Index(double(r.sample) / std::max(1.0, per_owner)), r.seed);
-    for (std::size_t i = 0; i < owners.size(); ++i) place[at(owners[i])] = Index(i);
-    for (std::size_t j = 0; j < index.size(); ++j)
-      if (b.health.good[j] && place[at(index[j])] >= 0)
-        captions.push_back(Index(j)), owner.push_back(place[at(index[j])]);
-    if (owners.size() < 2 || captions.size() < 2)
-      wrong(r.index, ": fewer than 2 usable rows of each modality belong together");
-    load_rows(a, std::move(owners), a.health.usable);
-    load_rows(b, std::move(captions), b.health.usable);
-    if (many) a.sampled = b.sampled = true;
-    return owner;
+Modality<T> take_rows(const Source& source, const Health& health, const std::vector<bool>& chosen,
+                      const Request& r, Progress& progress) {
+  Modality<T> m;
+  m.source = &source, m.health = &health, m.chosen = chosen;
+  std::vector<Index> ids = marked(chosen);
+  if (ids.size() < 2)
+    wrong("only ", counted(Index(ids.size()), "row"), " can be used on every side, and at least 2 ",
+          "are needed");
+  if (Index(ids.size()) > r.exact_rows) ids = sample_rows(ids, r.sample, r.seed);
+  m.moments = moments_of(source, health, chosen, progress);
+  load_rows(m, std::move(ids));
+  return m;
+}
+
+/// With --index: images first, then the captions of those. Returns the owners of the captions. An
+/// image all of whose captions are unusable is out.
+template <class T>
+std::vector<Index> take_captions(std::vector<Modality<T>>& all, const std::vector<Source>& sources,
+                                 const std::vector<Health>& healths, const Request& r,
+                                 const std::vector<Index>& index, Progress& progress) {
+  const Health &of_a = healths[0], &of_b = healths[1];
+  std::vector<bool> owners = of_a.good, captions = of_b.good;
+  std::vector<Index> given(owners.size()), left(owners.size());
+  for (std::size_t j = 0; j < index.size(); ++j) {
+    captions[j] = captions[j] && owners[at(index[j])];
+    ++given[at(index[j])], left[at(index[j])] += captions[j];
   }
-  std::vector<Index> common, owner;
-  for (Index i = 0; i < n; ++i)
-    if (std::all_of(all.begin(), all.end(),
-                    [i](const Modality<T>& m) { return m.health.good[at(i)]; }))
-      common.push_back(i);
-  if (common.size() < 2)
-    wrong("only ", counted(Index(common.size()), "row"),
-          " can be used on every side, and at least 2 are needed");
-  const Index usable = Index(common.size());
-  if (usable > r.exact_rows) common = sample_rows(common, r.sample, r.seed);
-  for (Modality<T>& m : all) {
-    load_rows(m, common, usable);
-    stop_if_asked();
+  for (std::size_t i = 0; i < owners.size(); ++i)
+    if (given[i] > 0 && left[i] == 0) owners[i] = false;
+  std::vector<Index> ids = marked(owners), chosen, place(owners.size(), -1), owner;
+  const double per_owner = double(index.size()) / double(std::max<std::size_t>(1, ids.size()));
+  if (std::max(ids.size(), index.size()) > std::size_t(r.exact_rows))
+    ids = sample_rows(ids, Index(double(r.sample) / std::max(1.0, per_owner)), r.seed);
+  for (std::size_t i = 0; i < ids.size(); ++i) place[at(ids[i])] = Index(i);
+  for (std::size_t j = 0; j < index.size(); ++j)
+    if (captions[j] && place[at(index[j])] >= 0)
+      chosen.push_back(Index(j)), owner.push_back(place[at(index[j])]);
+  if (ids.size() < 2 || chosen.size() < 2)
+    wrong(r.index, ": fewer than 2 usable rows of each modality belong together");
+  for (std::size_t k = 0; k < 2; ++k) {
+    Modality<T> m;
+    m.source = &sources[k], m.health = &healths[k], m.chosen = k == 0 ? owners : captions;
+    m.moments = moments_of(sources[k], healths[k], m.chosen, progress);
+    load_rows(m, k == 0 ? ids : chosen);
+    all.push_back(std::move(m));
   }
-  for (Index i = 0; i < Index(common.size()); ++i) owner.push_back(i);
   return owner;
 }
 
@@ -59,27 +83,34 @@ std::vector<Index> choose_rows(std::vector<Modality<T>>& all, const Request& r,
 template <class T>
 Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>& owner,
                    std::uint64_t seed) {
-  Eigen::MatrixXd moment = all[0].health.moment;
-  for (std::size_t m = 1; m < all.size(); ++m)
-    if (all[m].rows.cols() == all[0].rows.cols()) moment += all[m].health.moment;
-  Eigen::MatrixXd axes;
-  const std::vector<double> sigma = singular_values(moment, 1, &axes);
-  double whole = 0, held = 0;
-  for (std::size_t k = 0; k < sigma.size(); ++k) (k < 3 ? held : whole) += sigma[k] * sigma[k];
-  std::vector<Index> every(at(all[0].n())), chosen;
-  for (std::size_t i = 0; i < every.size(); ++i) every[i] = Index(i);
-  chosen = sample_rows(every, kPoints, seed);
-  Json json{{"share", held / (held + whole)}, {"modalities", Json::array()}};
-  std::vector<Index> partner(every.size(),
-                             -1);  // a row of the first modality: its first row in the others
+  const auto fits = [&](const Modality<T>& m) { return m.rows.cols() == all[0].rows.cols(); };
+  std::vector<const Moments*> sets;
+  for (const Modality<T>& m : all)
+    if (fits(m)) sets.push_back(&m.moments);
+  double share = 0;
+  const Eigen::MatrixXd axes = leading_axes(sets, share);
+  // Rows of the first modality, those that all others have too where there are any.
+  const auto place = [&](std::size_t m, Index id) {
+    const auto found = std::lower_bound(all[m].ids.begin(), all[m].ids.end(), id);
+    return found != all[m].ids.end() && *found == id ? Index(found - all[m].ids.begin()) : -1;
+  };
+  std::vector<Index> every, shared, partner(at(all[0].n()), -1);  // its first caption
   for (std::size_t j = 0; j < owner.size(); ++j)
     if (partner[at(owner[j])] < 0) partner[at(owner[j])] = Index(j);
-  const bool plain = owner.size() == every.size();
+  for (Index i = 0; i < all[0].n(); ++i) {
+    every.push_back(i);
+    bool everywhere = true;
+    for (std::size_t m = 1; m < all.size() && owner.empty(); ++m)
+      everywhere &= place(m, all[0].ids[at(i)]) >= 0;
+    if (everywhere) shared.push_back(i);
+  }
+  const std::vector<Index> chosen = sample_rows(shared.empty() ? every : shared, kPoints, seed);
+  Json json{{"share", share}, {"modalities", Json::array()}};
   for (std::size_t m = 0; m < all.size(); ++m) {
-    if (all[m].rows.cols() != all[0].rows.cols()) continue;  // has no place on these axes
+    if (!fits(all[m])) continue;  // has no place on these axes
     Json ids = Json::array(), points = Json::array();
     for (const Index i : chosen) {
-      const Index row = m == 0 || plain ? i : partner[at(i)];
+      const Index row = m == 0 ? i : owner.empty() ? place(m, all[0].ids[at(i)]) : partner[at(i)];
       if (row < 0) {
         ids.push_back(-1);
         for (int k = 0; k < 3; ++k) points.push_back(0);
@@ -109,19 +140,24 @@ inline Json thinned(const std::vector<double>& values, std::size_t most) {
 }
 
 template <class T>
-void run(const Request& r, std::vector<Source>& sources, const std::vector<Index>& index,
-         const std::vector<std::string>& labels, Json& document, Progress& progress) {
+void run(const Request& r, const std::vector<Source>& sources, const std::vector<Health>& healths,
+         const std::vector<Index>& index, const std::vector<std::string>& labels, Json& document,
+         Progress& progress) {
   std::vector<Modality<T>> all;
-  for (const Source& source : sources) {
-    Modality<T> m{};
-    m.source = &source;
-    m.health = inspect<T>(source, progress);
-    m.spectrum = spectrum_of(m.health);
-    all.push_back(std::move(m));
+  std::vector<Index> owner;  // with --index alone
+  if (!index.empty()) {
+    owner = take_captions(all, sources, healths, r, index, progress);
+  } else {
+    for (std::size_t k = 0; k < sources.size(); ++k) {
+      const std::size_t other = k > 0 ? 0 : std::min<std::size_t>(1, sources.size() - 1);
+      all.push_back(take_rows<T>(sources[k], healths[k], usable_in_both(healths[k], healths[other]),
+                                 r, progress));
+    }
   }
-  const std::vector<Index> owner = choose_rows(all, r, index);
   for (std::size_t k = 0; k < all.size(); ++k) {
     Modality<T>& m = all[k];
+    m.spectrum = spectrum_of(m.moments);
+    document["per_row"][m.name()]["ids"] = m.ids;
     describe_health(m, document);
     m.keep_top = r.extras != nullptr;
     const bool labelled = !labels.empty() && (index.empty() || k == 0);
@@ -129,36 +165,56 @@ void run(const Request& r, std::vector<Source>& sources, const std::vector<Index
   }
   document["pairs"] = Json::array();
   for (std::size_t a = 0; a < all.size(); ++a)
-    for (std::size_t b = a + 1; b < all.size(); ++b)
-      if (all[a].rows.cols() == all[b].rows.cols())
-        measure_pair(all[a], all[b], owner, r.temperature, r.seed, document, progress);
+    for (std::size_t b = a + 1; b < all.size(); ++b) {
+      // Rows that a third modality lacks, or this pair does, are another set.
+      std::array<Modality<T>, 2> apart;
+      std::array<const Modality<T>*, 2> side{&all[a], &all[b]};
+      const bool one_width = sources[a].cols() == sources[b].cols();
+      if (index.empty()) {
+        const std::vector<bool> both = usable_in_both(healths[a], healths[b]);
+        for (std::size_t s = 0; s < 2; ++s) {
+          if (side[s]->chosen == both) continue;
+          const std::size_t k = s == 0 ? a : b;
+          apart[s] = take_rows<T>(sources[k], healths[k], both, r, progress);
+          if (one_width) pairs_within(apart[s], 1, progress);
+          side[s] = &apart[s];
+        }
+      }
+      std::vector<Index> plain(at(side[1]->n()));
+      for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = Index(i);
+      const std::vector<Index>& owners = index.empty() ? plain : owner;
+      if (one_width)
+        measure_pair(*side[0], *side[1], owners, labels, r.temperature, r.seed, document, progress);
       else
-        measure_unlike_pair(all[a], all[b], owner, r.seed, document, progress);
+        measure_unlike_pair(*side[0], *side[1], owners, r.seed, document, progress);
+    }
   document["sphere"] = sphere_points(all, owner, r.seed);
-  if (r.extras != nullptr) take_extras(all, *r.extras);
+  if (r.extras != nullptr) take_extras(all, kNeighbours, *r.extras);
   for (Modality<T>& m : all) {
-    const Health& h = m.health;
-    Json json{{"name", m.name()},  {"files", m.source->files()}, {"dtype", m.source->dtype()},
-              {"rows", h.rows},    {"cols", m.source->cols()},   {"usable", h.usable},
-              {"analysed", m.n()}, {"pairs_of_rows", m.how}};
+    const Health& h = *m.health;
+    const Moments& sums = m.moments;
+    Json json{{"name", m.name()}, {"files", m.source->files()}, {"dtype", m.source->dtype()},
+              {"rows", h.rows},   {"cols", m.source->cols()},   {"usable", h.usable},
+              {"chosen", sums.n}, {"analysed", m.n()},          {"pairs_of_rows", m.how}};
     json["health"] = {{"not_finite", found_json(h.not_finite)},
                       {"zero", found_json(h.zero)},
                       {"duplicates", found_json(h.duplicates)},
                       {"near_duplicates", m.plots["near_duplicates"]},
                       {"constant_columns", found_json(h.constant_columns)}};
-    json["norms"] = {{"least", h.norms[0]},
-                     {"5 %", h.norms[1]},
-                     {"median", h.norms[2]},
-                     {"95 %", h.norms[3]},
-                     {"greatest", h.norms[4]}};
+    json["norms"] = {{"least", sums.lengths[0]},
+                     {"5 %", sums.lengths[1]},
+                     {"median", sums.lengths[2]},
+                     {"95 %", sums.lengths[3]},
+                     {"greatest", sums.lengths[4]}};
     json["spectrum"] = {{"centred", thinned(m.spectrum.centred, 200)},
                         {"uncentred", thinned(m.spectrum.uncentred, 200)}};
-    json["mean"] = {{"length", h.mean.norm()}, {"vector", rounded_list(h.mean)}};
+    json["mean"] = {{"length", sums.mean.norm()}, {"vector", rounded_list(sums.mean)}};
     json["histogram"] = m.plots["histogram"];
     json["histogram_step"] = m.plots["histogram_step"];
     json["hubs"] = m.plots["hubs"];
     json["occurrences"] = m.plots["occurrences"];
-    if (m.plots.contains("classes")) json["classes"] = m.plots["classes"];
+    for (const char* key : {"classes", "by_class", "label_noise", "outliers", "representative"})
+      if (m.plots.contains(key)) json[key] = m.plots[key];
     document["modalities"].push_back(std::move(json));
   }
 }

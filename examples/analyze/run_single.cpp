@@ -2,7 +2,8 @@
 
 namespace analyze {
 
-template void run<float>(const Request&, std::vector<Source>&, const std::vector<Index>&,
-                         const std::vector<std::string>&, Json&, Progress&);
+template void run<float>(const Request&, const std::vector<Source>&, const std::vector<Health>&,
+                         const std::vector<Index>&, const std::vector<std::string>&, Json&,
+                         Progress&);
 
 }  // namespace analyze

@@ -1,12 +1,13 @@
 // One pass over the table of cosines of two batches of unit rows, tile by tile, for everything that
 // needs all pairs: both directions of retrieval, the k nearest of every row and column, the
-// Gaussian potential of uniformity, a histogram.
+// Gaussian potential of uniformity, near-duplicates, a histogram.
 //
 //   2 N M d flops for two batches, N^2 d for one with itself; memory O((N + M) k) and a tile a
 //   thread
 //
-// A tile goes through spheremix::pairwise::times_transposed, whose elements have the same bits in
-// whatever tile they lie: so the own partner's cosine, computed apart, compares exactly.
+// Ties: two cosines within `tie_width` of each other are equal, the rounding of their sums being
+// what tells them apart. In single precision that width only picks pairs to look at again: these
+// are compared in double, from the rows as the file holds them (ties.hpp).
 #pragma once
 
 #include <array>
@@ -16,6 +17,7 @@
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/product.hpp"
+#include "ties.hpp"
 
 namespace analyze {
 
@@ -61,23 +63,36 @@ class TopList {
   std::vector<std::int32_t> id_;
 };
 
+/// Of each query, the other candidates nearer than its own answer, and as near.
+struct Rivals {
+  std::vector<std::int32_t> nearer, equal;
+};
+
+inline constexpr double kNearCosine = 0.999;  ///< cosine from which rows count as near-duplicates
+
 template <class T>
 struct AllPairs {
   std::vector<double> potentials;      ///< of row i: sum_j e^(-t |x_i - y_j|^2)
   std::vector<double> col_potentials;  ///< of column j; empty for a batch with itself
   double potential = 0;                ///< over all pairs; i < j for a batch with itself
-  std::vector<std::int32_t> row_count, col_count;  ///< cosines at least the own one
-  TopList<T> row_top, col_top;                     ///< col_top is empty for a batch with itself
+  TopList<T> row_top, col_top;         ///< col_top is empty for a batch with itself
+  Rivals of_rows, of_cols;
+  std::vector<char> near;  ///< of a batch with itself: has another row at kNearCosine, not equal
   std::array<std::int64_t, kBins> histogram{};
   Index histogram_step = 1;  ///< rows 0, step, 2 step, ... are in the histogram
 };
 
-/// What to compare with: the cosine of each row's (column's) own partner. Null for a batch with
-/// itself.
+/// What to compare with. Of two batches: the cosine of each row's (column's) own partner, each
+/// row's best answer, each column's owner. Of one batch: what tells equal rows. `exact` is null
+/// where T is double.
 template <class T>
-struct OwnCosines {
+struct Marks {
   const std::vector<T>* rows = nullptr;
   const std::vector<T>* cols = nullptr;
+  const std::vector<Index>* answer = nullptr;
+  const std::vector<Index>* owner = nullptr;
+  const std::vector<std::uint64_t>* hashes = nullptr;
+  const FileCosine* exact = nullptr;
 };
 
 namespace detail {
@@ -118,7 +133,7 @@ spheremix::core::MatrixView<const T> rows_of(const RowMatrix<T>& x, Index first,
 
 }  // namespace detail
 
-/// x_owner[j] . y_j, with the bits it has in the sweep's tiles.
+/// x_owner[j] . y_j.
 template <class T>
 std::vector<T> own_cosines(const RowMatrix<T>& x, const RowMatrix<T>& y,
                            const std::vector<Index>& owner) {
@@ -141,7 +156,7 @@ std::vector<T> own_cosines(const RowMatrix<T>& x, const RowMatrix<T>& y,
   return own;
 }
 
-/// x y^T; equal rows have equal bits in it.
+/// x y^T.
 template <class T>
 RowMatrix<T> cosine_table(const RowMatrix<T>& x, const RowMatrix<T>& y) {
   using Memory = detail::SweepMemory<T>;
@@ -164,7 +179,7 @@ RowMatrix<T> cosine_table(const RowMatrix<T>& x, const RowMatrix<T>& y) {
 /// The sweep. `same`: x and y are one batch, and each pair counts once.
 template <class T>
 AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, Index k, double t,
-                      const OwnCosines<T>& own, Progress& progress) {
+                      const Marks<T>& own, Progress& progress) {
   using Memory = detail::SweepMemory<T>;
   using Numbers = Eigen::Array<T, Eigen::Dynamic, 1>;
   const Index n = x.rows(), m = y.rows(), d = x.cols();
@@ -174,20 +189,33 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
   const Index skip =
       std::max<Index>(1, n * m / 40'000'000);  // rows of the histogram: every skip-th
 
-  AllPairs<T> all{std::vector<double>(at(n)), std::vector<double>(at(same ? 0 : m)), 0,  {},  {},
-                  TopList<T>(n, k),           TopList<T>(same ? 0 : m, k),           {}, skip};
-  if (ranks) all.col_count.resize(at(m));
+  const T width = T(tie_width<T>(d));
+  const auto empty = [](Index rows) {
+    return Rivals{std::vector<std::int32_t>(at(rows)), std::vector<std::int32_t>(at(rows))};
+  };
+  AllPairs<T> all{std::vector<double>(at(n)),
+                  std::vector<double>(at(same ? 0 : m)),
+                  0,
+                  TopList<T>(n, k),
+                  TopList<T>(same ? 0 : m, k),
+                  empty(ranks ? n : 0),
+                  empty(ranks ? m : 0),
+                  std::vector<char>(at(same ? n : 0)),
+                  {},
+                  skip};
   struct PerThread {
     std::vector<double> potentials;
-    std::vector<std::int32_t> row_count;
+    Rivals of_rows;
     TopList<T> row_top;
+    std::vector<char> near;
     std::array<std::int64_t, kBins> histogram{};
   };
   std::vector<PerThread> mine;
   for (int i = 0; i < threads; ++i)
     mine.push_back({std::vector<double>(at(n)),
-                    std::vector<std::int32_t>(at(ranks ? n : 0)),
+                    empty(ranks ? n : 0),
                     TopList<T>(n, k),
+                    std::vector<char>(at(same ? n : 0)),
                     {}});
   std::vector<double> tile_potential(at(col_tiles));
   Memory memory(threads);
@@ -200,7 +228,10 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
     TopList<T>& col_top = same ? my.row_top : all.col_top;
     Numbers weight(cols), least(cols);
     Eigen::ArrayXd column_sum = Eigen::ArrayXd::Zero(cols);
-    std::vector<std::int32_t> in_column(at(cols));
+    std::vector<std::int32_t> nearer(at(cols));
+    std::vector<T> low(at(cols)), high(at(cols));
+    for (Index c = 0; ranks && c < cols; ++c)
+      low[at(c)] = (*own.cols)[at(j + c)] - width, high[at(c)] = (*own.cols)[at(j + c)] + width;
     double potential = 0;
     for (Index c = 0; c < cols; ++c) least[c] = col_top.least(j + c);
     for (Index i = 0; i < (same ? std::min(n, j + cols) : n); i += Memory::kRows) {
@@ -220,13 +251,48 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
         my.potentials[at(i + r)] += row_sum;
         column_sum.tail(cols - from) += weight.tail(cols - from).template cast<double>();
         if (ranks) {
-          const T mark = (*own.rows)[at(i + r)];
-          const T* const marks = own.cols->data() + j;
-          std::int32_t in_row = 0;
-          for (Index c = 0; c < cols; ++c) in_row += s[c] >= mark;
-          for (Index c = 0; c < cols; ++c) in_column[at(c)] += s[c] >= marks[c];
-          my.row_count[at(i + r)] += in_row;
+          const T mark = (*own.rows)[at(i + r)], least_mark = mark - width, most = mark + width;
+          const T *const from_low = low.data(), *const from_high = high.data();
+          std::int32_t* const count = nearer.data();
+          std::int32_t in_row = 0, doubtful = 0;
+          for (Index c = 0; c < cols; ++c) {
+            in_row += s[c] > most;
+            count[c] += s[c] > from_high[c];
+            doubtful += std::int32_t(s[c] >= least_mark) + std::int32_t(s[c] >= from_low[c]) -
+                        std::int32_t(s[c] > most) - std::int32_t(s[c] > from_high[c]);
+          }
+          my.of_rows.nearer[at(i + r)] += in_row;
+          for (Index c = 0; doubtful > 0 && c < cols; ++c) {
+            const bool for_row = s[c] >= least_mark && s[c] <= most,
+                       for_col = s[c] >= low[at(c)] && s[c] <= high[at(c)];
+            if ((!for_row && !for_col) || (*own.owner)[at(j + c)] == i + r) continue;
+            if (for_row) {
+              const int order = own.exact == nullptr ? 0
+                                                     : own.exact->compare(i + r, j + c, i + r,
+                                                                          (*own.answer)[at(i + r)]);
+              my.of_rows.nearer[at(i + r)] += order > 0;
+              my.of_rows.equal[at(i + r)] += order == 0;
+            }
+            if (for_col) {
+              const int order =
+                  own.exact == nullptr
+                      ? 0
+                      : own.exact->compare(i + r, j + c, (*own.owner)[at(j + c)], j + c);
+              nearer[at(c)] += order > 0;
+              all.of_cols.equal[at(j + c)] += order == 0;
+            }
+          }
         }
+        if (own.hashes != nullptr && cosines.maxCoeff() >= T(kNearCosine) - width)
+          for (Index c = from; c < cols; ++c) {
+            if (s[c] < T(kNearCosine) - width) continue;
+            char &one = my.near[at(i + r)], &other = my.near[at(j + c)];
+            if ((one && other) || (*own.hashes)[at(i + r)] == (*own.hashes)[at(j + c)]) continue;
+            if (own.exact == nullptr ? double(s[c]) >= kNearCosine
+                                     : s[c] > T(kNearCosine) + width ||
+                                           own.exact->cosine(i + r, j + c) >= kNearCosine)
+              one = other = 1;
+          }
         if ((i + r) % skip == 0)
           for (Index c = from; c < cols; ++c) ++my.histogram[std::size_t(bin_of(double(s[c])))];
         constexpr Index chunk = 64;
@@ -253,15 +319,17 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
     tile_potential[at(j / Memory::kCols)] = potential;
     for (Index c = 0; c < cols; ++c)
       (same ? my.potentials : all.col_potentials)[at(j + c)] += column_sum[c];
-    for (Index c = 0; ranks && c < cols; ++c) all.col_count[at(j + c)] = in_column[at(c)];
+    for (Index c = 0; ranks && c < cols; ++c) all.of_cols.nearer[at(j + c)] = nearer[at(c)];
   });
   for (const double p : tile_potential) all.potential += p;
-  if (ranks) all.row_count.resize(at(n));
   for (const PerThread& one : mine) {
     all.row_top.add(one.row_top);
     for (Index i = 0; i < n; ++i) {
       all.potentials[at(i)] += one.potentials[at(i)];
-      if (ranks) all.row_count[at(i)] += one.row_count[at(i)];
+      if (same) all.near[at(i)] |= one.near[at(i)];
+      if (!ranks) continue;
+      all.of_rows.nearer[at(i)] += one.of_rows.nearer[at(i)];
+      all.of_rows.equal[at(i)] += one.of_rows.equal[at(i)];
     }
     for (std::size_t b = 0; b < kBins; ++b) all.histogram[b] += one.histogram[b];
   }

@@ -4,10 +4,12 @@
 
 #include <Eigen/Eigenvalues>
 #include <map>
+#include <sstream>
 
 #include "bootstrap.hpp"
 #include "input.hpp"
 #include "output.hpp"
+#include "repairs.hpp"
 #include "spheremix/io/npy_write.hpp"
 #include "spheremix/metrics/spectrum.hpp"
 #include "spheremix/metrics/uniformity.hpp"
@@ -100,10 +102,120 @@ void whiten(RowMatrix<double>& x, const std::string& input) {
   const Eigen::MatrixXd covariance = x.transpose() * x / double(x.rows() - 1);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(covariance);
   const Eigen::VectorXd& squares = solver.eigenvalues();
+  if (!(squares.maxCoeff() > 0))
+    wrong(input, ": all rows are equal, so that there is no variance to whiten");
   Eigen::VectorXd scale = Eigen::VectorXd::Zero(squares.size());
   for (Index k = 0; k < squares.size(); ++k)
     if (squares[k] > 1e-10 * squares.maxCoeff()) scale[k] = 1 / std::sqrt(squares[k]);
   x = x * (solver.eigenvectors() * scale.asDiagonal() * solver.eigenvectors().transpose());
+}
+
+/// A whole file in double precision.
+RowMatrix<double> read_all(const Source& source, Progress& progress) {
+  progress.stage("Reading " + source.name(), double(source.rows()), "rows");
+  RowMatrix<double> x(source.rows(), source.cols());
+  for (Index first = 0; first < x.rows(); first += 4096) {
+    const Index count = std::min<Index>(4096, x.rows() - first);
+    source.read(first, count, x.data() + first * x.cols());
+    progress.add(double(count));
+  }
+  return x;
+}
+
+void save(const std::string& output, const RowMatrix<double>& x, spheremix::io::Dtype dtype,
+          OutputFiles& files) {
+  const std::string place = files.reserve(output);
+  try {
+    spheremix::io::save_npy(place, x, {.dtype = dtype});
+  } catch (const spheremix::io::Error& error) {  // no wrong input, and of a name of our own
+    throw std::runtime_error(
+        output + ": cannot be written" +
+        std::string(error.what()).substr(std::min(place.size(), std::strlen(error.what()))));
+  }
+}
+
+/// Unit rows of two files that belong together.
+struct PairedFiles {
+  RowMatrix<double> x, y;
+  std::vector<Index> rows;  ///< of x
+
+  PairedFiles(const RowMatrix<double>& of_x, const std::vector<Index>& ids,
+              const RowMatrix<double>& of_y, const FixRequest& r) {
+    std::vector<std::pair<Index, Index>> pairs;
+    if (r.pairs.empty()) {
+      for (std::size_t i = 0; i < ids.size(); ++i)
+        if (ids[i] < of_y.rows()) pairs.emplace_back(Index(i), ids[i]);
+    } else {
+      std::istringstream text(read_file(r.pairs));
+      std::string line;
+      for (std::size_t l = 1; std::getline(text, line); ++l) {
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        long long i = -1, j = -1;
+        char rest = 0;
+        if (std::sscanf(line.c_str(), "%lld%*[ \t,]%lld %c", &i, &j, &rest) != 2 || i < 0 ||
+            j < 0 || j >= of_y.rows())
+          wrong(r.pairs, ": line ", l, " is \"", line.substr(0, 40),
+                "\" where two row numbers are expected");
+        const auto place = std::lower_bound(ids.begin(), ids.end(), Index(i));
+        if (place != ids.end() && *place == Index(i))
+          pairs.emplace_back(Index(place - ids.begin()), Index(j));
+      }
+    }
+    std::erase_if(pairs, [&](const auto& p) {
+      const auto good = [](const RowMatrix<double>& m, Index i) {
+        return m.row(i).allFinite() && nonzero(m, i);
+      };
+      return !good(of_x, p.first) || !good(of_y, p.second);
+    });
+    if (pairs.size() < 2)
+      wrong(r.to, ": ", pairs.size(), " usable rows belong to rows of ", r.input,
+            " where at least 2 are needed");
+    x.resize(Index(pairs.size()), of_x.cols()), y.resize(Index(pairs.size()), of_y.cols());
+    for (std::size_t p = 0; p < pairs.size(); ++p) {
+      x.row(Index(p)) = of_x.row(pairs[p].first), y.row(Index(p)) = of_y.row(pairs[p].second);
+      rows.push_back(pairs[p].first);
+    }
+    spheremix::sphere::normalize_rows(x, x);
+    spheremix::sphere::normalize_rows(y, y);
+  }
+};
+
+/// Turns x by the rotation that brings it onto the other file, and says what that does to pairs.
+void align(RowMatrix<double>& x, const std::vector<Index>& ids, const RowMatrix<double>& other,
+           const FixRequest& r, Json& json) {
+  if (x.cols() != other.cols())
+    wrong(r.input, " has rows of ", x.cols(), " numbers and ", r.to, " of ", other.cols(),
+          ": a rotation needs one width");
+  const PairedFiles pairs(x, ids, other, r);
+  const Eigen::MatrixXd q = procrustes(pairs.x, pairs.y);
+  json["before"]["pairs"] = pair_summary(pairs.x, pairs.y);
+  json["after"]["pairs"] = pair_summary(RowMatrix<double>(pairs.x * q), pairs.y);
+  if (pairs.x.rows() >= 8) {
+    const HeldOut held(pairs.x, pairs.y, 1);
+    const auto [recall, chance] = held.recall(pairs.y);
+    json["after"]["pairs"]["held_out_recall1"] = recall;
+    json["after"]["pairs"]["held_out_chance"] = chance;
+  }
+  for (Index i = 0; i < x.rows(); ++i)
+    if (x.row(i).allFinite()) x.row(i) = (x.row(i) * q).eval();
+}
+
+/// Both files as rows whose cosines rank by csls; the other one goes to `output_to`.
+void csls(RowMatrix<double>& x, const std::vector<Index>& ids, const RowMatrix<double>& other,
+          const FixRequest& r, OutputFiles& files, Json& json) {
+  if (x.cols() != other.cols())
+    wrong(r.input, " has rows of ", x.cols(), " numbers and ", r.to, " of ", other.cols(),
+          ": cosines between them need one width");
+  expect_usable(x, "csls", r.input);
+  expect_usable(other, "csls", r.to);
+  RowMatrix<double> u = spheremix::sphere::normalize_rows(x),
+                    v = spheremix::sphere::normalize_rows(other);
+  auto [longer_u, longer_v] = csls_rows(u, v);
+  const PairedFiles before(u, ids, v, r), after(longer_u, ids, longer_v, r);
+  json["before"]["pairs"] = pair_summary(before.x, before.y);
+  json["after"]["pairs"] = pair_summary(after.x, after.y);
+  x = std::move(longer_u);
+  save(r.output_to, longer_v, spheremix::io::Dtype::f4, files);
 }
 
 }  // namespace
@@ -193,13 +305,19 @@ Json fix_file(const FixRequest& r, OutputFiles& files, Progress& progress) {
   if (bytes > memory)
     wrong(r.input, ": fix works on the whole array, which needs ", fixed(bytes / 1e9, 1),
           " GB of memory where there are ", fixed(memory / 1e9, 1));
-  progress.stage("Reading", double(source.rows()), "rows");
-  RowMatrix<double> x(source.rows(), source.cols());
-  for (Index first = 0; first < x.rows(); first += 4096) {
-    const Index count = std::min<Index>(4096, x.rows() - first);
-    source.read(first, count, x.data() + first * x.cols());
-    progress.add(double(count));
-  }
+  const auto asked = [&](const char* repair) {
+    return std::find(r.repairs.begin(), r.repairs.end(), repair) != r.repairs.end();
+  };
+  const bool beside = asked("align") || asked("csls");
+  if (beside && r.to.empty()) wrong("--repair align and csls need --to, the other file");
+  if (!beside && !r.to.empty()) wrong("--to has no effect without --repair align or csls");
+  if (asked("csls") && r.output_to.empty())
+    wrong("--repair csls needs --output-to: rows of the other file change too");
+  if (!asked("csls") && !r.output_to.empty())
+    wrong("--output-to has no effect without --repair csls");
+  if (!asked("align") && !r.pairs.empty()) wrong("--pairs has no effect without --repair align");
+  RowMatrix<double> x = read_all(source, progress), other;
+  if (beside) other = read_all(Source("the other file", r.to), progress);
   std::vector<Index> ids(at(x.rows()));
   for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = Index(i);
   Json json{
@@ -228,17 +346,18 @@ Json fix_file(const FixRequest& r, OutputFiles& files, Progress& progress) {
       x.rowwise() -= mean;
       expect_usable(x, "bringing centred rows to length 1", r.input);
       spheremix::sphere::normalize_rows(x, x);
+    } else if (repair == "align") {
+      align(x, ids, other, r, json);
+    } else if (repair == "csls") {
+      csls(x, ids, other, r, files, json);
     } else {
-      for (Index i = 0; i < x.rows(); ++i)
-        if (!x.row(i).allFinite())
-          wrong(r.input, ": row ", i,
-                " is not finite, which whiten cannot take; put --repair drop-bad first");
+      expect_usable(x, repair, r.input);
       whiten(x, r.input);
     }
     stop_if_asked();
   }
   if (x.rows() == 0) wrong(r.input, ": no row is left");
-  json["after"] = summary(x);
+  json["after"].update(summary(x));
   const auto dtype = source.dtype() == "f8"   ? spheremix::io::Dtype::f8
                      : source.dtype() == "f2" ? spheremix::io::Dtype::f2
                                               : spheremix::io::Dtype::f4;
@@ -248,14 +367,7 @@ Json fix_file(const FixRequest& r, OutputFiles& files, Progress& progress) {
     for (const Index i : ids) text += std::to_string(i) + "\n";
     files.write(r.kept, text);
   }
-  const std::string place = files.reserve(r.output);
-  try {
-    spheremix::io::save_npy(place, x, {.dtype = dtype});
-  } catch (const spheremix::io::Error& error) {  // no wrong input, and of a name of our own
-    throw std::runtime_error(
-        r.output + ": cannot be written" +
-        std::string(error.what()).substr(std::min(place.size(), std::strlen(error.what()))));
-  }
+  save(r.output, x, dtype, files);
   return json;
 }
 

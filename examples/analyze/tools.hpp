@@ -19,7 +19,10 @@ Json slerp_path(const PathRequest& request, Progress& progress);
 
 struct FixRequest {
   std::string input, output, kept;
-  std::vector<std::string> repairs;  ///< drop-bad, drop-duplicates, normalise, centre, whiten
+  std::string to, output_to;  ///< of align and csls: the other file; csls writes that one too
+  std::string pairs;  ///< of align: lines "row of input, row of the other"; row by row without
+  std::vector<std::string> repairs;  ///< drop-bad, drop-duplicates, normalise, centre, whiten,
+                                     ///< align, csls
 };
 
 /// Applies the repairs in order and writes the result to `files`, not committed; returns what was

@@ -29,6 +29,8 @@ void measure_unlike_pair(const Modality<T>& a, const Modality<T>& b,
   const Similarity real = cka.measure(), chance = cka.measure(&order);
   list.push_back(metric("cka", scope, real.value, how, real.interval));
   list.push_back(metric("cka_shuffled", scope, chance.value, how, chance.interval));
+  list.push_back(metric("cka_debiased", scope, real.debiased, how, real.of_debiased));
+  list.push_back(metric("cka_debiased_shuffled", scope, chance.debiased, how, chance.of_debiased));
   const Index k = std::min(kNeighbours, n - 1);
   if (plain) {  // captions of one picture are its neighbours by their making
     const auto nearest = [&](const Modality<T>& m) {

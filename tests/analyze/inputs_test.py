@@ -173,7 +173,7 @@ class Inputs(unittest.TestCase):
         whole = self.put("whole.npy", support.header("<i4", 60, 12).replace(b"f", b"f") + bytes(60 * 12 * 4))
         one = self.put("one.npy", support.header("<f4", 1, 12) + support.numbers(ROWS[:1]))
         nan = self.put("nan.npy", support.header("<f4", 60, 12) + support.numbers([[float("nan")] * 12] * 60))
-        huge = self.put("huge.npy", support.header("<f8", 9000, 1) + support.numbers([[1e200]] * 9000, "<f8"))
+        huge = self.put("huge.npy", support.header("<f8", 9000, 1) + support.numbers([[1e200 * (-1) ** i] for i in range(9000)], "<f8"))
         table = self.put("items.tsv", "id\tname\n" + "".join(f"{i}\tx\n" for i in range(59)))
         ragged = self.put("ragged.tsv", "id\tname\n" + "".join(f"{i}\n" for i in range(60)))
         index = self.put("index.txt", "0\n" * 59 + "60\n")

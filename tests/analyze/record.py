@@ -22,6 +22,14 @@ def skewness(x):
     return (e**3).mean() / (e**2).mean() ** 1.5
 
 
+def occurrences(s, k=10):
+    """How often each column is among the k greatest of a row; columns equal at the edge share its places."""
+    s = np.round(s, 12)
+    edge = np.sort(s, axis=1)[:, -k][:, None]
+    nearer, equal = s > edge, s == edge
+    return (nearer + equal * ((k - nearer.sum(1)) / equal.sum(1))[:, None]).sum(0)
+
+
 def squared(a, b):
     """|a_i - b_j|^2, block by block from the differences themselves where they are small."""
     d = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
@@ -64,7 +72,6 @@ def modality(x):
     upper = np.triu_indices(n, 1)
     m = u.mean(0)
     np.fill_diagonal(s, -2)
-    near = np.argsort(-s, axis=1, kind="stable")[:, :10]
     _, first = np.unique(x, axis=0, return_index=True)
     norms = np.linalg.norm(x, axis=1)
     centred = spectrum(u - m)
@@ -79,19 +86,17 @@ def modality(x):
         "rank_me": entropy_rank(spectrum(u), 1e-7),
         "full_rank": int((centred > 1e-6 * centred[0]).sum()),
         "iso_score": iso_score(u),
-        "hubness": skewness(np.bincount(near.ravel(), minlength=n).astype(float)),
+        "hubness": skewness(occurrences(s)),
     }
 
 
 def direction(s, y_rows):
     """Row i's answer is column i. Equal columns have equal cosines whatever the product's rounding."""
-    n = len(s)
     own = np.diag(s)
     tie = 1e-12
     ranks = (s >= own[:, None] - tie).sum(1)
     others = s.copy()
     np.fill_diagonal(others, -2)
-    near = np.argsort(-s, axis=1, kind="stable")[:, :10]
     return {
         "recall1": (ranks <= 1).mean(),
         "recall5": (ranks <= 5).mean(),
@@ -99,8 +104,21 @@ def direction(s, y_rows):
         "median_rank": np.median(ranks),
         "mrr": (1 / ranks).mean(),
         "relative_alignment": (2 * (others.max(1) - own)).mean(),
-        "hubness": skewness(np.bincount(near.ravel(), minlength=n).astype(float)),
+        "hubness": skewness(occurrences(s)),
+        "tied_queries": ((s >= own[:, None] - tie).sum(1) > (s > own[:, None] + tie).sum(1) + 1).mean(),
     }
+
+
+def debiased_cka(v, t):
+    k, l = v @ v.T, t @ t.T
+    for m in (k, l):
+        np.fill_diagonal(m, 0)
+
+    def hsic(k, l):
+        n = len(k)
+        return (k * l).sum() + k.sum() * l.sum() / (n - 1) / (n - 2) - 2 * (k.sum(0) @ l.sum(0)) / (n - 2)
+
+    return hsic(k, l) / np.sqrt(hsic(k, k) * hsic(l, l))
 
 
 def slerp(x, y, lam):
@@ -150,6 +168,7 @@ def pair(v, t, tau=0.07):
         "cone_distance": np.degrees(np.arccos(v.mean(0) @ t.mean(0) / np.linalg.norm(v.mean(0)) / np.linalg.norm(t.mean(0)))),
         "gap_share": ((z @ (g / np.linalg.norm(g))) ** 2).sum() / (z**2).sum(),
         "cka": cka,
+        "cka_debiased": debiased_cka(v, t),
         "hardness": (harder(v, t) + harder(t, v)) / 2,
         "ece": (ece(softmax(s, tau), right(s)) + ece(softmax(s.T, tau), right(s.T))) / 2,
         "push": (push(s) + push(s.T)) / 2,
