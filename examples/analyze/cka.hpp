@@ -50,10 +50,10 @@ class LinearCka {
     if (!(scale_ > 0)) return {};
     const Eigen::MatrixXd xy = products(x_, y_, mean_x_, mean_y_, order);
     Similarity s;
-    s.value = xy.squaredNorm() / scale_;
-    const std::vector<double> own = xy.squaredNorm() > 0
-                                        ? parts(x_, y_, mean_x_, mean_y_, order, xy)
-                                        : std::vector<double>(own_x_.size());
+    const double xy_square = xy.squaredNorm();
+    s.value = xy_square / scale_;
+    const std::vector<double> own = xy_square > 0 ? parts(x_, y_, mean_x_, mean_y_, order, xy)
+                                                  : std::vector<double>(own_x_.size());
     std::vector<double> part = own;
     const double n = double(part.size());
     const auto partner = [&](std::size_t i) { return order != nullptr ? at((*order)[i]) : i; };
@@ -74,7 +74,7 @@ class LinearCka {
         sum_a += a[i], sum_b += b[i], products += a[i] * b[pair(i)];
       return square - n / (n - 2) * products + sum_a * sum_b / ((n - 1) * (n - 2));
     };
-    const double a = estimate(xy.squaredNorm(), square_x_, square_y_, partner),
+    const double a = estimate(xy_square, square_x_, square_y_, partner),
                  b = estimate(xx_, square_x_, square_x_, same),
                  c = estimate(yy_, square_y_, square_y_, same);
     if (!(b > 1e-12 * xx_ && c > 1e-12 * yy_)) return s;
@@ -87,7 +87,7 @@ class LinearCka {
     for (std::size_t i = 0; i < part.size(); ++i) {
       const std::size_t j = partner(i);
       const double p = square_x_[i], q = square_y_[j];
-      const double of_a = change(2 * own[i] * xy.squaredNorm(), p, q, sum_x, sum_y),
+      const double of_a = change(2 * own[i] * xy_square, p, q, sum_x, sum_y),
                    of_b = change(2 * own_x_[i] * xx_, p, p, sum_x, sum_x),
                    of_c = change(2 * own_y_[j] * yy_, q, q, sum_y, sum_y);
       part[i] = n * (of_a / std::sqrt(b * c) - s.debiased / 2 * (of_b / b + of_c / c));

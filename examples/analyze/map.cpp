@@ -21,7 +21,7 @@
 namespace analyze {
 namespace {
 
-constexpr Index kMapNeighbours = 15;
+[[maybe_unused]] constexpr Index kMapNeighbours = 15;
 
 template <class Number>
 std::string packed(const std::vector<Number>& numbers) {  // the page reads little-endian

@@ -287,7 +287,9 @@ Json slerp_path(const PathRequest& r, Progress& progress) {
     Json step{{"t", double(s) / (r.steps - 1)}, {"nearest", Json::array()}};
     for (const Near& n : nearest[std::size_t(s)]) {
       Json item{{"modality", sources[n.modality].name()}, {"row", n.row}, {"cosine", n.cosine}};
-      if (at(n.row) < names.size()) item["name"] = names[at(n.row)];
+      // Names are those of the first modality, and of others that have as many rows.
+      if (!names.empty() && sources[n.modality].rows() == sources[0].rows())
+        item["name"] = names[at(n.row)];
       step["nearest"].push_back(item);
     }
     json["steps"].push_back(step);
