@@ -3,7 +3,7 @@
 
 Reference: a program that includes Eigen/Dense, multiplies two float matrices and runs SelfAdjointEigenSolver.
 Budgets:   a program that includes spheremix.hpp and calls losses::clip_with_gradient takes at most 0.7 of that, one
-           that includes losses/clip.hpp alone at most 0.5; with spheremix::compiled that one at most 0.25, and one of
+           that includes losses/clip.hpp alone at most 0.55; with spheremix::compiled that one at most 0.25, and one of
            twenty functions (tests/compiled/twenty.cpp) at most 0.8.
 
 All at -O2, processor time of the compiler (user + system), in turns; the least share of at most five turns counts. What
@@ -37,7 +37,7 @@ COMPILED = "-DSPHEREMIX_COMPILED"
 # name, source, flags, most of the reference's time
 PROGRAMS = [
     ("spheremix.hpp and clip_with_gradient", CLIP.replace("HEADER", "spheremix.hpp"), [], 0.7),
-    ("losses/clip.hpp and clip_with_gradient", CLIP.replace("HEADER", "losses/clip.hpp"), [], 0.5),
+    ("losses/clip.hpp and clip_with_gradient", CLIP.replace("HEADER", "losses/clip.hpp"), [], 0.55),
     ("the same with spheremix::compiled", CLIP.replace("HEADER", "losses/clip.hpp"), [COMPILED], 0.25),
     ("twenty functions with spheremix::compiled", (ROOT / "tests/compiled/twenty.cpp").read_text(), [COMPILED], 0.8),
 ]
