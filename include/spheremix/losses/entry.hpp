@@ -66,9 +66,7 @@ void expects_outputs_apart(const char* function, const Outputs<T, K>& outputs,
 /// The matrices of a gradient struct as rows to write to.
 template <class T, class... M>
 struct OutputBatches {
-  OutputBatches(const char* function, const char* const*, const MatrixView<const T>*) {
-    (void)function;
-  }
+  OutputBatches(const char*, const char* const*, const MatrixView<const T>*) {}
   void views(MatrixView<T>*) const {}
   void commit() {}
 };
