@@ -60,8 +60,17 @@ struct Trainer::Device {
   Shape shape;
   gpu::losses::ClipM2MixOptions options{
       .temperature = 0.01, .mix_temperature = 0.07, .reduction = gpu::losses::Reduction::mean};
+  gpu::pairwise::KernelProducts how;
   Head heads[2];
   gpu::Memory rows, losses, scratch;
+
+  /// The loss of the batch's embeddings into place `slot`, and their gradients.
+  gpu::Status loss(double lambda, int slot, gpu::Scratch memory) {
+    return gpu::losses::clip_m2_mix_with_gradient<float>(
+        heads[0].y.view(), heads[1].y.view(), lambda, options,
+        {static_cast<double*>(losses.data()) + slot, heads[0].dy.view(), heads[1].dy.view()},
+        memory, nullptr, how);
+  }
 
   const Index* gather(const Index* from, Index count) {
     rows.reserve(std::size_t(count) * sizeof(Index));
@@ -106,7 +115,7 @@ Trainer::Trainer(const Shape& shape, const float* images, const float* texts, bo
     : device_(std::make_unique<Device>()) {
   Device& d = *device_;
   d.shape = shape;
-  d.options.precision = exact ? gpu::Precision::exact : gpu::Precision::fast;
+  d.how.precision = exact ? gpu::Precision::exact : gpu::Precision::fast;
   const Index in = shape.in + 1;
   for (int s = 0; s < 2; ++s) {
     Device::Head& h = d.heads[s];
@@ -121,8 +130,7 @@ Trainer::Trainer(const Shape& shape, const float* images, const float* texts, bo
       matrix->resize(shape.batch, shape.out);
   }
   d.losses.reserve(kSlots * sizeof(double));
-  d.scratch.reserve(
-      gpu::losses::clip_m2_mix_bytes<float>(d.heads[0].y.view(), d.heads[1].y.view(), d.options));
+  d.scratch.reserve(gpu::scratch_needed([&](gpu::Scratch s) { return d.loss(0.5, 0, s); }));
 }
 
 Trainer::~Trainer() = default;
@@ -153,10 +161,7 @@ void Trainer::backward(const Index* rows, double lambda, Index chunk, int slot) 
   for (Device::Head& h : d.heads)
     gpu::expect(gpu::mixup::gather_rows<float>(h.features.view(), places, h.x.view()));
   for (Index i = 0; i < n; i += chunk) d.embed_chunk(i, n - i < chunk ? n - i : chunk);
-  gpu::expect(gpu::losses::clip_m2_mix_with_gradient<float>(
-      d.heads[0].y.view(), d.heads[1].y.view(), lambda, d.options,
-      {static_cast<double*>(d.losses.data()) + slot, d.heads[0].dy.view(), d.heads[1].dy.view()},
-      d.scratch.scratch()));
+  gpu::expect(d.loss(lambda, slot, d.scratch.scratch()));
   for (Index i = 0; i < n; i += chunk) {
     const Index count = n - i < chunk ? n - i : chunk;
     if (chunk < n) d.layers(i, count);  // the activations of this chunk once more

@@ -87,6 +87,29 @@ class Buffer {
   std::size_t n_;
 };
 
+/// Runs call(scratch) with just as much scratch as it counts, and waits.
+template <class Call>
+void with_scratch(const Call& call) {
+  const Buffer<char> scratch(gpu::scratch_needed(call));
+  finish(call(scratch.scratch()));
+}
+
+/// Products with that precision and edge of the ranges.
+template <class Products, class Precision>
+Products at(Products how, Precision precision, Index block) {
+  if constexpr (requires { how.products; })
+    how.products = at(how.products, precision, block);
+  else
+    how.precision = precision, how.block = block;
+  return how;
+}
+
+/// Rows that nobody touches, for calls that only count.
+template <class T>
+core::MatrixView<T> untouched(Index rows, Index cols) {
+  return {reinterpret_cast<T*>(std::uintptr_t(1) << 20), rows, cols, cols};
+}
+
 /// How rows lie in memory: extra columns between rows and elements before the first.
 struct Layout {
   Index padding = 0;

@@ -142,20 +142,32 @@ double difference(const std::vector<float>& got, const std::vector<float>& want)
   return std::sqrt(e / s);
 }
 
-/// How a case is called at a precision, and the scratch it asks for.
+/// One case: a call at a precision, in that scratch, on that stream.
 struct Case {
   const char* name;
-  std::function<Call(gpu::Precision)> call;
-  std::size_t bytes;
+  std::function<gpu::Status(gpu::Precision, gpu::Scratch, cudaStream_t)> call;
 };
+
+/// Products at that precision.
+template <class Products>
+Products at(Products how, gpu::Precision precision) {
+  if constexpr (requires { how.products; })
+    how.products = at(how.products, precision);
+  else
+    how.precision = precision;
+  return how;
+}
 
 void report(const Case& c, const char* way, const Problem& p, cudaStream_t stream) {
   if (!Asked::holds(p.asked.cases, c.name)) return;
-  if (c.bytes > p.scratch.bytes) {
-    std::fprintf(stderr, "%s wants %zu bytes of scratch\n", c.name, c.bytes);
+  const std::size_t bytes =
+      gpu::scratch_needed([&](gpu::Scratch s) { return c.call(gpu::Precision::fast, s, stream); });
+  if (bytes > p.scratch.bytes) {
+    std::fprintf(stderr, "%s wants %zu bytes of scratch\n", c.name, bytes);
     std::exit(1);
   }
-  const Call call = c.call(gpu::Precision::fast), exact = c.call(gpu::Precision::exact);
+  const Call call = [&](cudaStream_t s) { return c.call(gpu::Precision::fast, p.scratch, s); };
+  const Call exact = [&](cudaStream_t s) { return c.call(gpu::Precision::exact, p.scratch, s); };
   if (p.asked.once) {
     must(call(stream), "call");
     must(cudaStreamSynchronize(stream), "call");
@@ -179,7 +191,7 @@ void report(const Case& c, const char* way, const Problem& p, cudaStream_t strea
       "{\"case\": \"%s\", \"way\": \"%s\", \"n\": %ld, \"d\": %ld, \"ms\": %.4f, "
       "\"graph_ms\": %.4f, \"dx_error\": %.2e, \"right\": %s, \"scratch_MiB\": %.1f}\n",
       c.name, way, long(p.n), long(p.d), ms, graph, error == error ? error : 1e30,
-      good ? "true" : "false", double(c.bytes) / (1 << 20));
+      good ? "true" : "false", double(bytes) / (1 << 20));
   std::fflush(stdout);
 }
 
@@ -202,54 +214,36 @@ void cases(const Problem& p, const char* way, const Products& how, cudaStream_t 
   if (!Asked::holds(p.asked.ways, way)) return;
   using gpu::Precision;
   namespace losses = gpu::losses;
-  const losses::ContrastiveGradient<float> clip_out{p.out, p.dx, p.dy, p.out + 1};
-  const losses::ClipOptions clip{0.01};
   report({"clip",
-          [&](Precision precision) -> Call {
-            return [&, precision](cudaStream_t s) {
-              return losses::clip_with_gradient<float>(p.x, p.y, {0.01, precision}, clip_out,
-                                                       p.scratch, s, how);
-            };
-          },
-          losses::clip_bytes<float>(p.x, p.y, clip, how)},
+          [&](Precision precision, gpu::Scratch scratch, cudaStream_t s) {
+            return losses::clip_with_gradient<float>(
+                p.x, p.y, {0.01}, {p.out, p.dx, p.dy, p.out + 1}, scratch, s, at(how, precision));
+          }},
          way, p, stream);
   if (std::string(way) == "kernels") leave_samples(p);
   report({"siglip",
-          [&](Precision precision) -> Call {
-            return [&, precision](cudaStream_t s) {
-              return losses::siglip_with_gradient<float>(p.x, p.y, {0.1, -10, precision},
-                                                         {p.out, p.dx, p.dy, p.out + 1, p.out + 2},
-                                                         p.scratch, s, how);
-            };
-          },
-          losses::siglip_bytes<float>(p.x, p.y, {}, how)},
+          [&](Precision precision, gpu::Scratch scratch, cudaStream_t s) {
+            return losses::siglip_with_gradient<float>(p.x, p.y, {0.1, -10},
+                                                       {p.out, p.dx, p.dy, p.out + 1, p.out + 2},
+                                                       scratch, s, at(how, precision));
+          }},
          way, p, stream);
   report({"uniformity",
-          [&](Precision precision) -> Call {
-            return [&, precision](cudaStream_t s) {
-              return gpu::metrics::uniformity_with_gradient<float>(
-                  p.x, {2, precision}, {p.out, p.dx}, p.scratch, s, how);
-            };
-          },
-          gpu::metrics::uniformity_bytes<float>(p.x, {}, how)},
+          [&](Precision precision, gpu::Scratch scratch, cudaStream_t s) {
+            return gpu::metrics::uniformity_with_gradient<float>(p.x, {2}, {p.out, p.dx}, scratch,
+                                                                 s, at(how, precision));
+          }},
          way, p, stream);
   if constexpr (std::is_same_v<Products, gpu::pairwise::KernelProducts>)
-    for (const bool shared : {true, false}) {
-      losses::ClipM2MixOptions options{};
-      options.shared = shared;
+    for (const bool shared : {true, false})
       report({shared ? "clip_m2_mix" : "clip_m2_mix_direct",
-              [&, options](Precision precision) -> Call {
-                auto with = options;
-                with.precision = precision;
-                return [&, with](cudaStream_t s) {
-                  return losses::clip_m2_mix_with_gradient<float>(
-                      p.x, p.y, 0.3, with, {p.out, p.dx, p.dy, p.out + 1, p.out + 2, p.out + 3},
-                      p.scratch, s, how);
-                };
-              },
-              losses::clip_m2_mix_bytes<float>(p.x, p.y, options, how)},
+              [&, shared](Precision precision, gpu::Scratch scratch, cudaStream_t s) {
+                return losses::clip_m2_mix_with_gradient<float>(
+                    p.x, p.y, 0.3, {.shared = shared},
+                    {p.out, p.dx, p.dy, p.out + 1, p.out + 2, p.out + 3}, scratch, s,
+                    at(how, precision));
+              }},
              way, p, stream);
-    }
 }
 
 }  // namespace

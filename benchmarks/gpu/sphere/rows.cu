@@ -68,8 +68,13 @@ void measure(benchmark::Timer& timer, double bandwidth, const char* type, Index 
   double* value = nullptr;
   must(cudaMalloc(&value, std::size_t(d + 1) * sizeof(double)), "cudaMalloc");
   gpu::Scratch scratch;
-  scratch.bytes =
-      std::max(gpu::metrics::alignment_bytes(n), gpu::metrics::modality_gap_bytes(n, n, d));
+  scratch.bytes = std::max(
+      gpu::scratch_needed([&](gpu::Scratch to) {
+        return gpu::metrics::alignment(u[0], gpu::View<const T>(v[0]), {}, value, to);
+      }),
+      gpu::scratch_needed([&](gpu::Scratch to) {
+        return gpu::metrics::modality_gap(u[0], gpu::View<const T>(v[0]), value, value + 1, to);
+      }));
   must(cudaMalloc(&scratch.data, scratch.bytes), "cudaMalloc");
 
   const double matrix = double(n) * double(d) * sizeof(T);

@@ -19,6 +19,7 @@ struct ClipM2MixOptions {
   Reduction reduction = Reduction::sum;
   Negatives negatives = Negatives::replace;
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  bool shared = true;  ///< tables of cosines serve both losses; false: each forms its own
 };
 
 }  // namespace spheremix::losses

@@ -26,6 +26,10 @@
 //            2203.10761, equations 5 to 8; the rescaling is openmixup's.
 #pragma once
 
+#include <cmath>
+
+#include "spheremix/core/host_device.hpp"
+
 namespace spheremix::losses {
 
 enum class DecoupledForm { cross_entropy, binary };
@@ -44,3 +48,43 @@ struct DecoupledMixupOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// A label's weight in the decoupled term, and its derivative in the label's own weight.
+struct DecoupledWeight {
+  double value, slope;
+};
+
+/// Of a label with weight lambda that the direction keeps.
+SPHEREMIX_HD inline DecoupledWeight decoupled_weight(const losses::DecoupledMixupOptions& o,
+                                                     double lambda) {
+  if (o.weighting == losses::DecoupledWeighting::constant) return {1, 0};
+  if (o.weighting == losses::DecoupledWeighting::lambda) return {lambda, 1};
+  if (lambda >= o.threshold || o.power == 0) return {1, 0};
+  const double h = std::pow(lambda / o.threshold, o.power);
+  return {h, o.power == 1 ? 1 / o.threshold : lambda > 0 ? o.power * h / lambda : 0};
+}
+
+/// Does the direction keep label c? Labels: count(), weight(c), and first(c), false where c repeats
+/// an earlier label.
+template <class Labels>
+SPHEREMIX_HD bool decoupled_keeps(const losses::DecoupledMixupOptions& o, const Labels& labels,
+                                  int c) {
+  int different = 0;
+  for (int e = 0; e < labels.count(); ++e) different += labels.first(e);
+  if (o.direction == losses::DecoupledDirection::both || different == 1) return true;
+  if (o.direction == losses::DecoupledDirection::labelled) return c == 0;
+  const bool most = o.direction == losses::DecoupledDirection::majority;
+  // Of equal weights the first is the majority, the last the minority.
+  int chosen = 0;
+  double best = labels.weight(0);
+  for (int e = 1; e < labels.count(); ++e) {
+    if (!labels.first(e)) continue;
+    const double w = labels.weight(e);
+    if (most ? w > best : w <= best) chosen = e, best = w;
+  }
+  return c == chosen;
+}
+
+}  // namespace spheremix::formula

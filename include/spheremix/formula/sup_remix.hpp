@@ -22,7 +22,6 @@
 //            two maxima subtracted from one softmax.
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 
 #include "spheremix/core/host_device.hpp"
@@ -30,6 +29,21 @@
 namespace spheremix::losses {
 
 enum class RemixWeighting { absolute, squared, none };
+
+}  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// w(d).
+SPHEREMIX_HD inline double remix_weight(losses::RemixWeighting weighting, double d) {
+  return weighting == losses::RemixWeighting::absolute  ? 1 + (d < 0 ? -d : d)
+         : weighting == losses::RemixWeighting::squared ? 1 + d * d
+                                                        : 1;
+}
+
+}  // namespace spheremix::formula
+
+namespace spheremix::losses {
 
 struct SupRemixOptions {
   double temperature = 0.1;
@@ -45,11 +59,7 @@ struct SupRemixOptions {
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 
   /// Weight of a key whose label is d away.
-  SPHEREMIX_HD double weigh(double d) const {
-    return weighting == RemixWeighting::absolute  ? 1 + std::abs(d)
-           : weighting == RemixWeighting::squared ? 1 + d * d
-                                                  : 1;
-  }
+  SPHEREMIX_HD double weigh(double d) const { return formula::remix_weight(weighting, d); }
 };
 
 }  // namespace spheremix::losses

@@ -43,7 +43,7 @@ struct ClipM2Loss {
     // Whether a budget is enough must not depend on the batch, which may need the direct route.
     const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
     std::optional<pairwise::MixPlan> shared;
-    if (gradients && options.negatives == Negatives::replace)
+    if (gradients && options.shared && options.negatives == Negatives::replace)
       shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));
     if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);

@@ -4,47 +4,32 @@
 #pragma once
 
 #include "spheremix/formula/decoupled_mixup.hpp"
+#include "spheremix/formula/logistic.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
 
 namespace spheremix::losses {
 
 namespace detail {
 
-inline double softplus(double u) { return (std::max)(u, 0.0) + std::log1p(std::exp(-std::abs(u))); }
-inline double sigmoid(double u) {
-  const double e = std::exp(-std::abs(u));
-  return u > 0 ? 1 / (1 + e) : e / (1 + e);
-}
-
-/// A class's weight in the decoupled term, and its derivative.
-struct DecoupledWeight {
-  double value, slope;
-};
-
-inline DecoupledWeight decoupled_weight(const DecoupledMixupOptions& o, double lambda) {
-  if (o.weighting == DecoupledWeighting::constant) return {1, 0};
-  if (o.weighting == DecoupledWeighting::lambda) return {lambda, 1};
-  if (lambda >= o.threshold) return {1, 0};
-  if (o.power == 0) return {1, 0};
-  const double h = std::pow(lambda / o.threshold, o.power);
-  return {h, o.power == 1 ? 1 / o.threshold : lambda > 0 ? o.power * h / lambda : 0};
-}
+using formula::decoupled_weight;
+using formula::DecoupledWeight;
+using formula::sigmoid;
+using formula::softplus;
 
 template <class T>
 struct DecoupledRow {
   const DecoupledMixupOptions& options;
 
-  /// Does the direction keep label number c?
+  /// The labels of a row, which are all different.
+  struct Labels {
+    const MixedRow<T>& row;
+
+    int count() const { return int(row.count); }
+    bool first(int) const { return true; }
+    double weight(int c) const { return row.weight[c]; }
+  };
   bool keeps(const MixedRow<T>& row, Index c) const {
-    if (options.direction == DecoupledDirection::both || row.count == 1) return true;
-    if (options.direction == DecoupledDirection::labelled) return c == 0;
-    const bool most = options.direction == DecoupledDirection::majority;
-    // Of equal weights the first is the majority, the last the minority.
-    Index chosen = 0;
-    for (Index k = 1; k < row.count; ++k)
-      if (most ? row.weight[k] > row.weight[chosen] : row.weight[k] <= row.weight[chosen])
-        chosen = k;
-    return c == chosen;
+    return formula::decoupled_keeps(options, Labels{row}, int(c));
   }
 
   double operator()(const MixedRow<T>& row, const T* z, Index classes, double each, T* dz) const {

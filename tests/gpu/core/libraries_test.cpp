@@ -137,15 +137,19 @@ TEST_CASE(
       finish(gpu::sphere::sample_uniform(two, c.view()));
       CHECK(b.values() == c.values());
       CHECK(one.step() == two.step());
-      const Buffer<char> scratch(gpu::metrics::alignment_bytes(n) +
-                                 gpu::metrics::spectrum_bytes(n, d));
       const Buffer<double> value(1), again(1);
-      finish(gpu::metrics::alignment(strided(x), strided(y), gpu::metrics::AlignmentOptions{3},
-                                     value.data(), scratch.scratch()));
-      finish(gpu::metrics::alignment(x.view(), y.view(), {3}, again.data(), scratch.scratch()));
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::metrics::alignment(strided(x), strided(y), gpu::metrics::AlignmentOptions{3},
+                                       value.data(), s);
+      });
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::metrics::alignment(x.view(), y.view(), {3}, again.data(), s);
+      });
       CHECK(value.values() == again.values());
-      finish(gpu::metrics::isotropy(read_only(x), value.data(), scratch.scratch()));
-      finish(gpu::metrics::isotropy(x.view(), again.data(), scratch.scratch()));
+      with_scratch(
+          [&](gpu::Scratch s) { return gpu::metrics::isotropy(read_only(x), value.data(), s); });
+      with_scratch(
+          [&](gpu::Scratch s) { return gpu::metrics::isotropy(x.view(), again.data(), s); });
       CHECK(value.values() == again.values());
     });
   }

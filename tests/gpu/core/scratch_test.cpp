@@ -1,10 +1,11 @@
 // Scratch that does not begin on a 256-byte boundary, as a slice of a larger allocation may not:
-// refused before anything runs, by every function that takes one.
+// refused before anything runs, by every function
+// that takes one; as a scratch one byte too small.
 #include "support/gpu.hpp"
 
 #include <functional>
 
-#include "spheremix/gpu/core/scratch.cuh"
+#include "spheremix/gpu/core/work.cuh"
 #include "spheremix/gpu/losses/brownian_bridge.cuh"
 #include "spheremix/gpu/losses/clip.cuh"
 #include "spheremix/gpu/losses/clip_m2_mix.cuh"
@@ -24,21 +25,46 @@ namespace {
 
 using namespace spheremix;
 using namespace spheremix::gpu_test;
-namespace losses = gpu::losses;
-namespace metrics = gpu::metrics;
+namespace device = gpu::losses;
+namespace figures = gpu::metrics;
 
 }  // namespace
 
-TEST_CASE("a scratch frame off its boundary gives nothing; its rest neither") {
+TEST_CASE("work counts what it takes, gives back what a part took, and stops at the end") {
+  gpu::Work counting;
+  const auto take = [](gpu::Work& work) {
+    const char* const first = work.take<char>(1);
+    {
+      const gpu::Work::Part part(work);
+      work.take<double>(100);
+    }
+    const char* const second = work.take<char>(300);
+    CHECK(second - first == 256);
+    return first;
+  };
+  CHECK(take(counting) != nullptr);
+  CHECK(counting.bytes() == 256 + 1024);
+  const Buffer<char> memory(counting.bytes());
+  gpu::Work work(memory.scratch(), nullptr);
+  CHECK(take(work) == memory.data());
+  CHECK(work.status().ok());
+  CHECK(work.take<char>(513) == nullptr);
+  CHECK(!work.status().ok());
+}
+
+TEST_CASE("an error ends the work: nothing is enqueued after it") {
   const Buffer<char> memory(1024);
-  gpu::ScratchFrame frame({memory.data() + 16, 1000});
-  CHECK(frame.take<float>(1) == nullptr);
-  CHECK(frame.rest().bytes == 0);
-  gpu::ScratchFrame aligned({memory.data(), 1024});
-  CHECK(aligned.take<float>(1) != nullptr);
-  CHECK(gpu::scratch_aligned(aligned.rest()));
-  CHECK(gpu::scratch_status({memory.data(), 1024}, 1024).ok());
-  CHECK(!gpu::scratch_status({memory.data(), 1023}, 1024).ok());
+  int steps = 0;
+  const auto list = [&](gpu::Work& work) {
+    work.then([&](cudaStream_t) { return ++steps, gpu::Status{}; });
+    work.then([&](cudaStream_t) { return ++steps, gpu::invalid("the second step"); });
+    work.then([&](cudaStream_t) { return ++steps, gpu::Status{}; });
+  };
+  const gpu::Status status = gpu::enqueue(memory.scratch(), nullptr, list);
+  CHECK(steps == 2);
+  CHECK(std::strcmp(status.text, "the second step") == 0);
+  CHECK(gpu::scratch_needed([&](gpu::Scratch s) { return gpu::enqueue(s, nullptr, list); }) == 0);
+  CHECK(steps == 2);  // counting does nothing
 }
 
 TEST_CASE("scratch off its boundary is a status that says so, and nothing runs") {
@@ -53,67 +79,63 @@ TEST_CASE("scratch off its boundary is a status that says so, and nothing runs")
   const Buffer<gpu::sphere::FrechetMeanReport> report(1);
   struct Call {
     const char* name;
-    std::size_t bytes;
     std::function<gpu::Status(gpu::Scratch)> run;
   };
   const Call calls[] = {
-      {"clip", losses::clip_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return losses::clip<float>(x, y, {}, out, s); }},
-      {"clip_with_gradient", losses::clip_bytes<float>(x, y),
+      {"clip", [&](gpu::Scratch s) { return device::clip<float>(x, y, {}, out, s); }},
+      {"clip_with_gradient",
        [&](gpu::Scratch s) {
-         return losses::clip_with_gradient<float>(x, y, {}, {out, dx, dy, nullptr}, s);
+         return device::clip_with_gradient<float>(x, y, {}, {out, dx, dy, nullptr}, s);
        }},
-      {"siglip", losses::siglip_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return losses::siglip<float>(x, y, {}, out, s); }},
-      {"nt_xent", losses::nt_xent_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return losses::nt_xent<float>(x, y, {}, out, s); }},
-      {"clip_m2_mix", losses::clip_m2_mix_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return losses::clip_m2_mix<float>(x, y, 0.3, {}, out, s); }},
-      {"clip_m2_mix, tables", losses::clip_m2_mix_bytes<float>(x, y, {.shared = false}),
+      {"siglip", [&](gpu::Scratch s) { return device::siglip<float>(x, y, {}, out, s); }},
+      {"nt_xent", [&](gpu::Scratch s) { return device::nt_xent<float>(x, y, {}, out, s); }},
+      {"clip_m2_mix",
+       [&](gpu::Scratch s) { return device::clip_m2_mix<float>(x, y, 0.3, {}, out, s); }},
+      {"clip_m2_mix, tables",
        [&](gpu::Scratch s) {
-         return losses::clip_m2_mix<float>(x, y, 0.3, {.shared = false}, out, s);
+         return device::clip_m2_mix<float>(x, y, 0.3, {.shared = false}, out, s);
        }},
-      {"v_mix", losses::v_mix_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return losses::v_mix<float>(x, y, 0.3, {}, out, s); }},
-      {"sup_con", losses::sup_con_bytes<float>(x),
-       [&](gpu::Scratch s) { return losses::sup_con<float>(x, labels.data(), {}, out, s); }},
-      {"brownian_bridge", losses::brownian_bridge_bytes(n),
-       [&](gpu::Scratch s) { return losses::brownian_bridge(x, y, x, {}, out, s); }},
-      {"geometric_consistency", losses::geometric_consistency_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return losses::geometric_consistency<float>(x, y, {}, out, s); }},
-      {"uniformity", metrics::uniformity_bytes<float>(x),
-       [&](gpu::Scratch s) { return metrics::uniformity<float>(x, {}, out, s); }},
-      {"cross_uniformity", metrics::cross_uniformity_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return metrics::cross_uniformity<float>(x, y, {}, out, s); }},
-      {"joint_uniformity", metrics::joint_uniformity_bytes<float>(x, y),
-       [&](gpu::Scratch s) { return metrics::joint_uniformity<float>(x, y, {}, out, s); }},
-      {"alignment", metrics::alignment_bytes(n),
-       [&](gpu::Scratch s) { return metrics::alignment(x, y, {}, out, s); }},
-      {"modality_gap", metrics::modality_gap_bytes(n, n, d),
-       [&](gpu::Scratch s) { return metrics::modality_gap(x, y, out, out + 1, s); }},
-      {"frechet_mean", gpu::sphere::frechet_mean_bytes(n, d),
+      {"v_mix", [&](gpu::Scratch s) { return device::v_mix<float>(x, y, 0.3, {}, out, s); }},
+      {"sup_con",
+       [&](gpu::Scratch s) { return device::sup_con<float>(x, labels.data(), {}, out, s); }},
+      {"brownian_bridge",
+       [&](gpu::Scratch s) { return device::brownian_bridge(x, y, x, {}, out, s); }},
+      {"geometric_consistency",
+       [&](gpu::Scratch s) { return device::geometric_consistency<float>(x, y, {}, out, s); }},
+      {"uniformity", [&](gpu::Scratch s) { return figures::uniformity<float>(x, {}, out, s); }},
+      {"cross_uniformity",
+       [&](gpu::Scratch s) { return figures::cross_uniformity<float>(x, y, {}, out, s); }},
+      {"joint_uniformity",
+       [&](gpu::Scratch s) { return figures::joint_uniformity<float>(x, y, {}, out, s); }},
+      {"alignment", [&](gpu::Scratch s) { return figures::alignment(x, y, {}, out, s); }},
+      {"modality_gap",
+       [&](gpu::Scratch s) { return figures::modality_gap(x, y, out, out + 1, s); }},
+      {"frechet_mean",
        [&](gpu::Scratch s) {
          return gpu::sphere::frechet_mean(x, nullptr, {}, gx.view().data, report.data(), s);
        }},
-      {"isotropy", metrics::spectrum_bytes(n, d),
-       [&](gpu::Scratch s) { return metrics::isotropy(x, out, s); }},
-      {"anisotropy", metrics::anisotropy_bytes(n, d),
-       [&](gpu::Scratch s) { return metrics::anisotropy(x, out, s); }},
+      {"isotropy", [&](gpu::Scratch s) { return figures::isotropy(x, out, s); }},
+      {"anisotropy", [&](gpu::Scratch s) { return figures::anisotropy(x, out, s); }},
   };
   for (const Call& call : calls) {
     CAPTURE(call.name);
-    const Buffer<char> memory(call.bytes + 512);
+    const std::size_t bytes = gpu::scratch_needed(call.run);
+    CHECK(bytes > 0);
+    const Buffer<char> memory(bytes + 512);
     for (const int off : {16, 128, 255}) {
 #if defined(SPHEREMIX_EMULATOR)
       const std::size_t launches = emulator::launches;
 #endif
-      const gpu::Status status = call.run({memory.data() + off, call.bytes + 256});
+      const gpu::Status status = call.run({memory.data() + off, bytes + 256});
       CHECK(!status.ok());
       CHECK(std::strstr(status.text, "256-byte boundary") != nullptr);
 #if defined(SPHEREMIX_EMULATOR)
       CHECK(emulator::launches == launches);
 #endif
     }
-    finish(call.run({memory.data() + 256, call.bytes}));
+    const gpu::Status small = call.run({memory.data(), bytes - 1});
+    CHECK(!small.ok());
+    CHECK(std::strstr(small.text, "too small") != nullptr);
+    finish(call.run({memory.data() + 256, bytes}));
   }
 }

@@ -22,13 +22,16 @@ void check_bridge() {
         const Rows<T> da(n, d, a, layout), dx(n, d, x, layout), dy(n, d, y, layout),
             ga(n, d, layout), gx(n, d, layout), gy(n, d, layout);
         const Buffer<double> loss(1), again(1);
-        const Buffer<char> scratch(gpu::losses::brownian_bridge_bytes(n));
         for (const double r : {0.25, 0.0, 1.0}) {
-          finish(gpu::losses::brownian_bridge(da.view(), dx.view(), dy.view(), {r}, loss.data(),
-                                              scratch.scratch()));
-          finish(gpu::losses::brownian_bridge_with_gradient<T>(
-              da.view(), dx.view(), dy.view(), {r}, {again.data(), ga.view(), gx.view(), gy.view()},
-              scratch.scratch()));
+          with_scratch([&](gpu::Scratch s) {
+            return gpu::losses::brownian_bridge(da.view(), dx.view(), dy.view(), {r}, loss.data(),
+                                                s);
+          });
+          with_scratch([&](gpu::Scratch s) {
+            return gpu::losses::brownian_bridge_with_gradient<T>(
+                da.view(), dx.view(), dy.view(), {r},
+                {again.data(), ga.view(), gx.view(), gy.view()}, s);
+          });
           Real want = 0;
           const auto ha = ga.values(), hx = gx.values(), hy = gy.values();
           for (Index i = 0; i < n; ++i) {
@@ -63,7 +66,7 @@ TEST_CASE("brownian_bridge: a bridge through the origin is NaN, wrong arguments 
   const Rows<float> a(3, 40, unit_rows<float>(3, 40, 2)), dx(3, 40, x), dy(3, 40, y), ga(3, 40),
       gx(3, 40), gy(3, 40);
   const Buffer<double> loss(1);
-  const Buffer<char> scratch(gpu::losses::brownian_bridge_bytes(3));
+  const Buffer<char> scratch(1024);
   in_every_order([&] {
     finish(gpu::losses::brownian_bridge_with_gradient<float>(
         a.view(), dx.view(), dy.view(), {0.5}, {loss.data(), ga.view(), gx.view(), gy.view()},

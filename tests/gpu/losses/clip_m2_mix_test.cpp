@@ -13,6 +13,7 @@ using gpu::Precision;
 using gpu::losses::ClipM2MixOptions;
 using gpu::losses::Negatives;
 using gpu::losses::Reduction;
+using gpu::pairwise::KernelProducts;
 
 struct Batch {
   Index n, d;
@@ -30,9 +31,9 @@ struct Result {
 };
 
 /// One lambda for all where there is only one; then lambda's gradient is one number too.
-template <class T, class Products = gpu::pairwise::KernelProducts>
-Result run(const Batch& b, const ClipM2MixOptions& options, Layout layout = {},
-           const Products& products = {}) {
+template <class T, class Products>
+Result run(const Batch& b, const ClipM2MixOptions& options, const Products& how,
+           Layout layout = {}) {
   using A = gpu::Arithmetic<T>;
   const bool one = b.lambda.size() == 1;
   const Rows<T> x(b.n, b.d, b.x, layout), y(b.n, b.d, b.y);
@@ -41,13 +42,16 @@ Result run(const Batch& b, const ClipM2MixOptions& options, Layout layout = {},
   const Buffer<A> each(as<A>(b.lambda));
   const gpu::RowScalar<A> lambda =
       one ? gpu::RowScalar<A>(b.lambda[0]) : gpu::RowScalar<A>(each.data());
-  Buffer<char> scratch(gpu::losses::clip_m2_mix_bytes<T>(x.input(), y.input(), options));
   double* const to = out.data();
-  finish(gpu::losses::clip_m2_mix_with_gradient<T>(
-      x.input(), y.input(), lambda, options, {to, gx.view(), gy.view(), gl.data(), to + 1, to + 2},
-      scratch.scratch(), nullptr, products));
-  finish(gpu::losses::clip_m2_mix<T>(x.input(), y.input(), lambda, options, to + 3,
-                                     scratch.scratch(), nullptr));
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::losses::clip_m2_mix_with_gradient<T>(
+        x.input(), y.input(), lambda, options,
+        {to, gx.view(), gy.view(), gl.data(), to + 1, to + 2}, s, nullptr, how);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::losses::clip_m2_mix<T>(x.input(), y.input(), lambda, options, to + 3, s, nullptr,
+                                       how);
+  });
   const auto v = out.values();
   CHECK((v[3] == v[0] || (std::isnan(v[3]) && std::isnan(v[0]))));
   return {v[0], v[1], v[2], gx.values(), gy.values(), gl.values()};
@@ -87,13 +91,14 @@ void check(const Result& got, const Result& want, double tolerance) {
         tolerance * (1 + std::abs(want.log_mix_temperature)));
 }
 
-ClipM2MixOptions options(Precision precision, Index block) {
+/// Exact, in several ranges.
+const KernelProducts kSmall{Precision::exact, 64};
+
+ClipM2MixOptions options() {
   ClipM2MixOptions o;
   o.temperature = 0.05;
   o.mix_temperature = 0.1;
   o.weight = 0.7;
-  o.precision = precision;
-  o.block = block;
   return o;
 }
 
@@ -105,31 +110,31 @@ TEST_CASE("clip_m2_mix: ragged sizes, ranges, types, one lambda and one a row, s
       for (const bool shared : {true, false}) {
         CAPTURE(n);
         CAPTURE(shared);
-        ClipM2MixOptions o = options(Precision::exact, 64);
+        ClipM2MixOptions o = options();
         o.shared = shared;
         const Batch b = batch<double>(n, n % 2 ? 3 : 17);
-        check(run<double>(b, o, Layout{3, 1}), wanted(b, o), 1e-9);
+        check(run<double>(b, o, kSmall, Layout{3, 1}), wanted(b, o), 1e-9);
       }
     Batch b = batch<double>(90, 12);
     b.lambda = {0.3};
-    ClipM2MixOptions o = options(Precision::exact, 0);
+    ClipM2MixOptions o = options();
     o.reduction = Reduction::mean;
     o.weight = -0.2;
-    check(run<double>(b, o), wanted(b, o), 1e-9);
+    check(run<double>(b, o, KernelProducts{}), wanted(b, o), 1e-9);
     o.negatives = Negatives::append;
     o.weight = 0.4;
-    check(run<double>(b, o), wanted(b, o), 1e-9);
+    check(run<double>(b, o, KernelProducts{}), wanted(b, o), 1e-9);
     b = batch<float>(150, 40);
-    o = options(Precision::exact, 64);
-    check(run<float>(b, o), wanted(b, o), 2e-5);
-    for (const Index block : {0, 128}) {
-      o = options(Precision::fast, block);
-      check(run<float>(b, o, kLayouts[2]), wanted(b, o), 1e-3);
-    }
+    o = options();
+    check(run<float>(b, o, kSmall), wanted(b, o), 2e-5);
+    for (const Index block : {0, 128})
+      check(run<float>(b, o, KernelProducts{Precision::fast, block}, kLayouts[2]), wanted(b, o),
+            1e-3);
+    const KernelProducts fast{Precision::fast, 128};
     b = batch<gpu::Half>(140, 24);
-    check(run<gpu::Half>(b, o), wanted(b, o), 2e-3);
+    check(run<gpu::Half>(b, o, fast), wanted(b, o), 2e-3);
     b = batch<gpu::Bfloat16>(129, 24);
-    check(run<gpu::Bfloat16>(b, o), wanted(b, o), 1e-2);
+    check(run<gpu::Bfloat16>(b, o, fast), wanted(b, o), 1e-2);
   });
 }
 
@@ -149,13 +154,13 @@ TEST_CASE("clip_m2_mix from shared tiles: rows far below their tile's largest lo
       for (Index k = 0; k < d; ++k) (*m)[std::size_t(i * d + k)] /= std::sqrt(sum);
     }
   }
-  ClipM2MixOptions o = options(Precision::exact, 64);
+  ClipM2MixOptions o = options();
   o.temperature = 0.004;
   o.mix_temperature = 0.01;
-  check(run<double>(b, o), wanted(b, o), 1e-9);
+  check(run<double>(b, o, kSmall), wanted(b, o), 1e-9);
   for (auto* m : {&b.x, &b.y})
     for (double& v : *m) v = stored<float>(v);
-  check(run<float>(b, o), wanted(b, o), 1e-4);
+  check(run<float>(b, o, kSmall), wanted(b, o), 1e-4);
 }
 
 TEST_CASE("clip_m2_mix: lambda 0 and 1, equal and nearly equal rows, rows that are not unit") {
@@ -168,10 +173,10 @@ TEST_CASE("clip_m2_mix: lambda 0 and 1, equal and nearly equal rows, rows that a
   }
   for (const double length : {1.0, 1.001}) {
     for (double& v : b.x) v *= length;
-    ClipM2MixOptions o = options(Precision::exact, 64);
-    const Result got = run<double>(b, o);
+    ClipM2MixOptions o = options();
+    const Result got = run<double>(b, o, kSmall);
     o.shared = false;
-    const Result other = run<double>(b, o);  // has a test of its own for each of these
+    const Result other = run<double>(b, o, kSmall);  // has a test of its own for each of these
     CHECK(std::abs(got.loss - other.loss) <= 1e-12 * other.loss);
     check(got, other, length == 1 ? 1e-9 : 2e-3);
     for (const double v : got.x) CHECK(std::isfinite(v));
@@ -180,32 +185,34 @@ TEST_CASE("clip_m2_mix: lambda 0 and 1, equal and nearly equal rows, rows that a
 
 TEST_CASE("clip_m2_mix from shared tiles: what is undefined gives NaN") {
   for (const Precision precision : {Precision::fast, Precision::exact}) {
-    const ClipM2MixOptions o = options(precision, 0);
+    const ClipM2MixOptions o = options();
+    const KernelProducts how{precision};
     const Batch good = batch<float>(80, 16);
-    REQUIRE(std::isfinite(run<float>(good, o).loss));
+    REQUIRE(std::isfinite(run<float>(good, o, how).loss));
     Batch b = good;
     b.lambda[7] = 1.5;
-    CHECK(std::isnan(run<float>(b, o).loss));
+    CHECK(std::isnan(run<float>(b, o, how).loss));
     b = good;
     for (Index k = 0; k < b.d; ++k) b.y[std::size_t(9 * b.d + k)] = -b.x[std::size_t(9 * b.d + k)];
-    CHECK(std::isnan(run<float>(b, o).loss));
+    CHECK(std::isnan(run<float>(b, o, how).loss));
     for (const double bad : {std::nan(""), double(INFINITY)}) {
       b = good;
       b.x[std::size_t(70 * b.d + 3)] = bad;
-      CHECK(!std::isfinite(run<float>(b, o).loss));
+      CHECK(!std::isfinite(run<float>(b, o, how).loss));
     }
   }
 }
 
 TEST_CASE("clip_m2_mix from shared tiles: one pair; the same bits from run to run") {
-  const ClipM2MixOptions o = options(Precision::fast, 128);
-  const Result alone = run<float>(batch<float>(1, 12), o);
+  const ClipM2MixOptions o = options();
+  const KernelProducts how{Precision::fast, 128};
+  const Result alone = run<float>(batch<float>(1, 12), o, how);
   CHECK(alone.loss == 0);
   for (const double v : alone.x) CHECK(v == 0);
   const Batch b = batch<float>(300, 16);
-  const Result once = run<float>(b, o);
+  const Result once = run<float>(b, o, how);
   for (int k = 0; k < 2; ++k) {
-    const Result again = run<float>(b, o);
+    const Result again = run<float>(b, o, how);
     CHECK(again.loss == once.loss);
     CHECK(again.x == once.x);
     CHECK(again.y == once.y);
@@ -221,12 +228,17 @@ TEST_CASE(
         CAPTURE(n);
         CAPTURE(d);
         const std::size_t most = (std::size_t(64) << 20) + 16 * std::size_t(n);
-        alignas(16) char rows[16] = {};
-        ClipM2MixOptions o;
-        o.shared = shared;
-        const core::MatrixView<const float> f{reinterpret_cast<float*>(rows), n, d, d};
-        const core::MatrixView<const gpu::Half> h{reinterpret_cast<gpu::Half*>(rows), n, d, d};
-        CHECK(gpu::losses::clip_m2_mix_bytes<gpu::Half>(h, h, o) <= most);
-        CHECK(gpu::losses::clip_m2_mix_bytes<float>(f, f, o) <= most + 4 * std::size_t(n * d));
+        const auto needed = [&]<class T>(T) {
+          const auto x = untouched<const T>(n, d);
+          const auto g = untouched<float>(n, d);
+          double number = 0;
+          return gpu::scratch_needed([&](gpu::Scratch s) {
+            return gpu::losses::clip_m2_mix_with_gradient<T>(
+                x, x, 0.5f, {.shared = shared}, {&number, g, g, &number, &number, &number}, s);
+          });
+        };
+        CHECK(needed(gpu::Half()) > 0);
+        CHECK(needed(gpu::Half()) <= most);
+        CHECK(needed(float()) <= most + 4 * std::size_t(n * d));
       }
 }

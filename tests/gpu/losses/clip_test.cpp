@@ -10,6 +10,7 @@ namespace {
 using namespace spheremix;
 using namespace spheremix::gpu_test;
 using gpu::Precision;
+using gpu::pairwise::KernelProducts;
 
 struct Result {
   double loss, log_temperature;
@@ -24,16 +25,19 @@ Result run_clip(const std::vector<double>& x, const std::vector<double>& y, Inde
   Rows<gpu::Arithmetic<T>> gx(n, d, layout), gy(n, d, layout);
   Buffer<double> loss(1), slope(1);
   const gpu::losses::ContrastiveGradient<T> out{loss.data(), gx.view(), gy.view(), slope.data()};
+  const KernelProducts how{precision, block};
   if (both) {
-    const gpu::losses::ClipOptions options{temperature, precision, block};
-    Buffer<char> scratch(gpu::losses::clip_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), options, out,
-                                              scratch.scratch(), nullptr));
+    const gpu::losses::ClipOptions options{temperature};
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), options, out, s, nullptr,
+                                                how);
+    });
   } else {
-    const gpu::losses::InfoNceOptions options{temperature, precision, block};
-    Buffer<char> scratch(gpu::losses::info_nce_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), options, out,
-                                                  scratch.scratch(), nullptr));
+    const gpu::losses::InfoNceOptions options{temperature};
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), options, out, s,
+                                                    nullptr, how);
+    });
   }
   return {loss.values()[0], slope.values()[0], gx.values(), gy.values()};
 }
@@ -158,16 +162,18 @@ TEST_CASE("the same bits from run to run, and without gradients the same loss") 
   const Result one = run_clip<float>(x, y, n, d, true, 0.05, Precision::fast, 128);
   const Rows<float> dx(n, d, x), dy(n, d, y);
   Buffer<double> loss(1);
-  const gpu::losses::ClipOptions options{0.05, Precision::fast, 128};
-  Buffer<char> scratch(gpu::losses::clip_bytes<float>(dx.input(), dy.input(), options));
+  const gpu::losses::ClipOptions options{0.05};
+  const KernelProducts how{Precision::fast, 128};
   for (int k = 0; k < 3; ++k) {
     const Result again = run_clip<float>(x, y, n, d, true, 0.05, Precision::fast, 128);
     CHECK(again.x == one.x);
     CHECK(again.y == one.y);
     CHECK(again.loss == one.loss);
     CHECK(again.log_temperature == one.log_temperature);
-    finish(gpu::losses::clip<float>(dx.input(), dy.input(), options, loss.data(), scratch.scratch(),
-                                    nullptr));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::clip<float>(dx.input(), dy.input(), options, loss.data(), s, nullptr,
+                                      how);
+    });
     CHECK(loss.values()[0] == one.loss);
   }
 }
@@ -190,13 +196,26 @@ TEST_CASE("scratch stays within 64 MiB + 16 N bytes, and 4 N D where rows are no
       CAPTURE(n);
       CAPTURE(d);
       const std::size_t most = (std::size_t(64) << 20) + 16 * std::size_t(n);
-      alignas(16) char rows[16] = {};
-      const core::MatrixView<const float> f{reinterpret_cast<float*>(rows), n, d, d};
-      const core::MatrixView<const gpu::Half> h{reinterpret_cast<gpu::Half*>(rows), n, d, d};
-      CHECK(gpu::losses::clip_bytes<gpu::Half>(h, h) <= most);
-      CHECK(gpu::losses::info_nce_bytes<gpu::Half>(h, h) <= most);
-      CHECK(gpu::losses::clip_bytes<float>(f, f) <= most + 4 * std::size_t(n * d));
-      CHECK(gpu::losses::clip_bytes<float>(f, f, {0.07, Precision::exact}) <= most);
+      const auto g = untouched<float>(n, d);
+      double number = 0;
+      const auto clip = [&]<class T>(T, Precision precision) {
+        const auto x = untouched<const T>(n, d);
+        return gpu::scratch_needed([&](gpu::Scratch s) {
+          return gpu::losses::clip_with_gradient<T>(x, x, {}, {&number, g, g, &number}, s, nullptr,
+                                                    KernelProducts{precision});
+        });
+      };
+      const auto h = untouched<const gpu::Half>(n, d);
+      const std::size_t info_nce = gpu::scratch_needed([&](gpu::Scratch s) {
+        return gpu::losses::info_nce_with_gradient<gpu::Half>(h, h, {}, {&number, g, g, &number},
+                                                              s);
+      });
+      CHECK(info_nce > 0);
+      CHECK(info_nce <= most);
+      CHECK(clip(gpu::Half(), Precision::fast) > 0);
+      CHECK(clip(gpu::Half(), Precision::fast) <= most);
+      CHECK(clip(float(), Precision::fast) <= most + 4 * std::size_t(n * d));
+      CHECK(clip(float(), Precision::exact) <= most);
     }
 }
 

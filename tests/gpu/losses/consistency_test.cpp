@@ -44,12 +44,14 @@ void check_consistency(Index n, Index d, double c, double w, double tolerance) {
   const Rows<T> dx(n, d, x), dy(n, d, y);
   Rows<gpu::Arithmetic<T>> gx(n, d), gy(n, d);
   Buffer<double> loss(2);
-  Buffer<char> scratch(device::geometric_consistency_bytes<T>(dx.input(), dy.input()));
-  finish(device::geometric_consistency_with_gradient<T>(dx.input(), dy.input(), {c, w},
-                                                        {loss.data(), gx.view(), gy.view()},
-                                                        scratch.scratch(), nullptr));
-  finish(device::geometric_consistency<T>(dx.input(), dy.input(), {c, w}, loss.data() + 1,
-                                          scratch.scratch(), nullptr));
+  with_scratch([&](gpu::Scratch s) {
+    return device::geometric_consistency_with_gradient<T>(
+        dx.input(), dy.input(), {c, w}, {loss.data(), gx.view(), gy.view()}, s, nullptr);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return device::geometric_consistency<T>(dx.input(), dy.input(), {c, w}, loss.data() + 1, s,
+                                            nullptr);
+  });
   CHECK(std::abs(loss.values()[0] - double(want.loss)) <= tolerance * double(want.loss));
   CHECK(loss.values()[1] == loss.values()[0]);
   CHECK(relative_error(gx.values(), want.x) <= tolerance);
@@ -96,12 +98,15 @@ void check_augmented(Index n, Index d, double c, double w, double tolerance) {
       ya(n, d, in[3], kLayouts[1]);
   const Rows<A> g[4] = {{n, d, kLayouts[2]}, {n, d}, {n, d, kLayouts[1]}, {n, d}};
   const Buffer<double> loss(2);
-  const Buffer<char> scratch(device::augmented_geometric_consistency_bytes<T>(x.input()));
-  finish(device::augmented_geometric_consistency_with_gradient<T>(
-      x.input(), y.input(), xa.input(), ya.input(), {c, w},
-      {loss.data(), g[0].view(), g[1].view(), g[2].view(), g[3].view()}, scratch.scratch()));
-  finish(device::augmented_geometric_consistency<T>(x.input(), y.input(), xa.input(), ya.input(),
-                                                    {c, w}, loss.data() + 1, scratch.scratch()));
+  with_scratch([&](gpu::Scratch s) {
+    return device::augmented_geometric_consistency_with_gradient<T>(
+        x.input(), y.input(), xa.input(), ya.input(), {c, w},
+        {loss.data(), g[0].view(), g[1].view(), g[2].view(), g[3].view()}, s);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return device::augmented_geometric_consistency<T>(x.input(), y.input(), xa.input(), ya.input(),
+                                                      {c, w}, loss.data() + 1, s);
+  });
   CHECK(std::abs(loss.values()[0] - want.loss) <= tolerance * want.loss);
   CHECK(loss.values()[1] == loss.values()[0]);
   for (std::size_t m = 0; m < 4; ++m)
@@ -145,14 +150,18 @@ TEST_CASE("augmented_geometric_consistency: NaN shows, wrong arguments are statu
     const double was = in[broken][8];
     in[broken][8] = core::nan<double>;
     const Rows<float> x(n, d, in[0]), y(n, d, in[1]), xa(n, d, in[2]), ya(n, d, in[3]);
-    const Buffer<char> scratch(device::augmented_geometric_consistency_bytes<float>(x.input()));
-    finish(device::augmented_geometric_consistency<float>(
-        x.input(), y.input(), xa.input(), ya.input(), {}, loss.data(), scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::augmented_geometric_consistency<float>(x.input(), y.input(), xa.input(),
+                                                            ya.input(), {}, loss.data(), s);
+    });
     CHECK(std::isnan(loss.values()[0]));
     in[broken][8] = was;
   }
   const Rows<float> x(n, d, in[0]), other(n, d + 1), a(n, d), b(n, d), c(n, d), e(n, d);
-  const Buffer<char> memory(device::augmented_geometric_consistency_bytes<float>(x.input()));
+  const Buffer<char> memory(gpu::scratch_needed([&](gpu::Scratch s) {
+    return device::augmented_geometric_consistency<float>(x.input(), x.input(), x.input(),
+                                                          x.input(), {}, loss.data(), s);
+  }));
   const auto runs = [&](const device::GeometricConsistencyOptions& o,
                         core::MatrixView<const float> last, core::MatrixView<float> first,
                         core::MatrixView<float> second, std::size_t less) {
@@ -191,10 +200,10 @@ TEST_CASE("cyclip is clip and the consistency") {
   const Rows<double> dx(n, d, x), dy(n, d, y);
   Rows<double> gx(n, d), gy(n, d);
   Buffer<double> out(2);
-  Buffer<char> scratch(device::cyclip_bytes<double>(dx.input(), dy.input()));
-  finish(device::cyclip_with_gradient<double>(dx.input(), dy.input(), {},
-                                              {out.data(), gx.view(), gy.view(), out.data() + 1},
-                                              scratch.scratch(), nullptr));
+  with_scratch([&](gpu::Scratch s) {
+    return device::cyclip_with_gradient<double>(
+        dx.input(), dy.input(), {}, {out.data(), gx.view(), gy.view(), out.data() + 1}, s, nullptr);
+  });
   CHECK(std::abs(out.values()[0] - double(one.loss + two.loss)) <= 1e-12);
   CHECK(std::abs(out.values()[1] - double(one.log_temperature)) <= 1e-11);
   std::vector<double> want_x = one.x, want_y = one.y;

@@ -146,33 +146,47 @@ Wanted computed(const Batch& b, bool two, bool one, const device::DecoupledMixup
   const Buffer<Index> da(a), db(second), labels(b.label);
   const Buffer<A> dl(lambda), weights(weight);
   const Buffer<double> loss(2), dlambda(one ? 1 : n);
-  const Buffer<char> memory(device::decoupled_mixup_bytes(b.n));
   const core::MatrixView<const Index> label_view{labels.data(), b.n, b.k, b.k};
   const core::MatrixView<const A> weight_view{weights.data(), b.n, b.k, b.k};
   const gpu::RowScalar<A> each =
       one ? gpu::RowScalar<A>(b.weight[0]) : gpu::RowScalar<A>(static_cast<const A*>(dl.data()));
   const device::MixedLabelGradient<T> out{loss.data(), dz.view(), dlambda.data()};
-  const auto s = memory.scratch();
   if (two && o) {
-    finish(device::decoupled_mixup_with_gradient<T>(z.input(), da.data(), db.data(), each, *o, out,
-                                                    s));
-    finish(
-        device::decoupled_mixup<T>(z.input(), da.data(), db.data(), each, *o, loss.data() + 1, s));
+    with_scratch([&](gpu::Scratch s) {
+      return device::decoupled_mixup_with_gradient<T>(z.input(), da.data(), db.data(), each, *o,
+                                                      out, s);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::decoupled_mixup<T>(z.input(), da.data(), db.data(), each, *o, loss.data() + 1,
+                                        s);
+    });
   } else if (two) {
-    finish(device::mixup_cross_entropy_with_gradient<T>(z.input(), da.data(), db.data(), each, out,
-                                                        s));
-    finish(
-        device::mixup_cross_entropy<T>(z.input(), da.data(), db.data(), each, loss.data() + 1, s));
+    with_scratch([&](gpu::Scratch s) {
+      return device::mixup_cross_entropy_with_gradient<T>(z.input(), da.data(), db.data(), each,
+                                                          out, s);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::mixup_cross_entropy<T>(z.input(), da.data(), db.data(), each, loss.data() + 1,
+                                            s);
+    });
   } else if (o) {
-    finish(device::decoupled_mixup_k_with_gradient<T>(z.input(), label_view, weight_view, *o,
-                                                      {loss.data(), dz.view()}, s));
-    finish(
-        device::decoupled_mixup_k<T>(z.input(), label_view, weight_view, *o, loss.data() + 1, s));
+    with_scratch([&](gpu::Scratch s) {
+      return device::decoupled_mixup_k_with_gradient<T>(z.input(), label_view, weight_view, *o,
+                                                        {loss.data(), dz.view()}, s);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::decoupled_mixup_k<T>(z.input(), label_view, weight_view, *o, loss.data() + 1,
+                                          s);
+    });
   } else {
-    finish(device::mixup_cross_entropy_k_with_gradient<T>(z.input(), label_view, weight_view,
-                                                          {loss.data(), dz.view()}, s));
-    finish(
-        device::mixup_cross_entropy_k<T>(z.input(), label_view, weight_view, loss.data() + 1, s));
+    with_scratch([&](gpu::Scratch s) {
+      return device::mixup_cross_entropy_k_with_gradient<T>(z.input(), label_view, weight_view,
+                                                            {loss.data(), dz.view()}, s);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::mixup_cross_entropy_k<T>(z.input(), label_view, weight_view, loss.data() + 1,
+                                              s);
+    });
   }
   const auto values = loss.values();
   CHECK(values[0] == values[1]);
@@ -182,14 +196,7 @@ Wanted computed(const Batch& b, bool two, bool one, const device::DecoupledMixup
 #if !defined(__CUDACC__)
 /// The CPU library's numbers in double.
 Wanted on_cpu(const Batch& b, bool two, const device::DecoupledMixupOptions* o) {
-  losses::DecoupledMixupOptions options;
-  if (o)
-    options = {o->weight,
-               o->threshold,
-               o->power,
-               losses::DecoupledForm(int(o->form)),
-               losses::DecoupledWeighting(int(o->weighting)),
-               losses::DecoupledDirection(int(o->direction))};
+  const losses::DecoupledMixupOptions options = o ? *o : losses::DecoupledMixupOptions{};
   const Eigen::Map<const RowMatrix<double>> z(b.z.data(), b.n, b.classes),
       w(b.weight.data(), b.n, b.k);
   const losses::LabelMatrix label = Eigen::Map<const losses::LabelMatrix>(b.label.data(), b.n, b.k);
@@ -341,10 +348,11 @@ TEST_CASE("mixed labels: one lambda's gradient is the sum, NaN stays in its row"
       const Buffer<Index> da(first), db(second);
       const Buffer<float> dl(lambda);
       const Buffer<double> loss(1), dlambda(static_cast<std::size_t>(n));
-      const Buffer<char> memory(device::decoupled_mixup_bytes(n));
-      finish(device::decoupled_mixup_with_gradient<float>(
-          z.input(), da.data(), db.data(), static_cast<const float*>(dl.data()), *options,
-          {loss.data(), dz.view(), dlambda.data()}, memory.scratch()));
+      with_scratch([&](gpu::Scratch s) {
+        return device::decoupled_mixup_with_gradient<float>(
+            z.input(), da.data(), db.data(), static_cast<const float*>(dl.data()), *options,
+            {loss.data(), dz.view(), dlambda.data()}, s);
+      });
       CHECK(std::isnan(loss.values()[0]));
       const auto g = dz.values(), l = dlambda.values();
       for (std::size_t k = 0; k < g.size(); ++k)
@@ -375,9 +383,11 @@ TEST_CASE("mixed labels: wrong arguments are statuses") {
   const Buffer<Index> labels(std::vector<Index>(6, 1));
   const Buffer<float> weights(std::vector<float>(6, 0.5f));
   const Buffer<double> loss(1);
-  const Buffer<char> memory(device::mixup_cross_entropy_bytes(3));
-  const auto s = memory.scratch();
   const Index* a = labels.data();
+  const Buffer<char> memory(gpu::scratch_needed([&](gpu::Scratch with) {
+    return device::mixup_cross_entropy<float>(z.input(), a, a, 0.5, loss.data(), with);
+  }));
+  const auto s = memory.scratch();
   const auto two = [&](auto lambda, const device::DecoupledMixupOptions& o,
                        core::MatrixView<float> to, const Index* b, double* place,
                        gpu::Scratch with) {

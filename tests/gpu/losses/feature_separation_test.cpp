@@ -10,6 +10,7 @@
 
 using namespace spheremix;
 using namespace spheremix::gpu_test;
+using gpu::pairwise::KernelProducts;
 namespace device = gpu::losses;
 using device::Denominator;
 using device::UniformityReading;
@@ -85,20 +86,23 @@ Answer expected(const Batches& in, Index n, Index d, const device::FeatureSepara
 
 template <class T>
 Answer computed(const Batches& in, Index n, Index d, const device::FeatureSeparationOptions& o,
-                Layout layout) {
+                Layout layout, const KernelProducts& how = {}) {
   using A = gpu::Arithmetic<T>;
   const Rows<T> x(n, d, in[0], layout), y(n, d, in[1]), xi(n, d, in[2], layout), yi(n, d, in[3]),
       xa(n, d, in[4]), ya(n, d, in[5], layout);
   const Rows<A> dx(n, d, layout), dy(n, d), dxi(n, d), dyi(n, d, layout), dxa(n, d), dya(n, d);
   const Buffer<double> numbers(3);
-  const Buffer<char> memory(device::feature_separation_bytes<T>(x.input(), o));
-  finish(device::feature_separation_with_gradient<T>(
-      x.input(), y.input(), xi.input(), yi.input(), xa.input(), ya.input(), o,
-      {numbers.data(), dx.view(), dy.view(), dxi.view(), dyi.view(), dxa.view(), dya.view(),
-       numbers.data() + 1},
-      memory.scratch()));
-  finish(device::feature_separation<T>(x.input(), y.input(), xi.input(), yi.input(), xa.input(),
-                                       ya.input(), o, numbers.data() + 2, memory.scratch()));
+  with_scratch([&](gpu::Scratch s) {
+    return device::feature_separation_with_gradient<T>(
+        x.input(), y.input(), xi.input(), yi.input(), xa.input(), ya.input(), o,
+        {numbers.data(), dx.view(), dy.view(), dxi.view(), dyi.view(), dxa.view(), dya.view(),
+         numbers.data() + 1},
+        s, nullptr, how);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return device::feature_separation<T>(x.input(), y.input(), xi.input(), yi.input(), xa.input(),
+                                         ya.input(), o, numbers.data() + 2, s, nullptr, how);
+  });
   const auto values = numbers.values();
   CHECK((values[2] == values[0] || std::isnan(values[0])));
   return {values[0],
@@ -136,14 +140,14 @@ void compare(const Answer& got, const Answer& want, double tolerance) {
 
 template <class T>
 void check(Index n, Index d, const device::FeatureSeparationOptions& o, double tolerance,
-           Layout layout = {}, bool differences = false) {
+           Layout layout = {}, bool differences = false, const KernelProducts& how = {}) {
   CAPTURE(n);
   CAPTURE(d);
   CAPTURE(int(o.denominator) * 10 + int(o.uniformity));
   const Batches in = make_batches<T>(n, d);
   const Answer formula = differences ? expected(in, n, d, o) : Answer{};
   in_every_order([&] {
-    const Answer got = computed<T>(in, n, d, o, layout);
+    const Answer got = computed<T>(in, n, d, o, layout, how);
     if (differences) compare(got, formula, std::max(tolerance, 1e-9));
 #if !defined(__CUDACC__)
     compare(got, on_cpu(in, n, d, o), tolerance);
@@ -172,14 +176,14 @@ TEST_CASE("feature_separation: every reading and every part alone") {
 
 TEST_CASE("feature_separation: every size, type and precision") {
   for (const Denominator denominator : {Denominator::printed, Denominator::augmented}) {
-    device::FeatureSeparationOptions o{.denominator = denominator};
+    const device::FeatureSeparationOptions o{.denominator = denominator};
     for (const Index n : {1, 2, 65}) check<double>(n, n == 65 ? 33 : 5, o, 1e-11);
-    o.block = 64;  // several ranges
-    check<double>(100, 7, o, 1e-11);
-    check<float>(denominator == Denominator::printed ? 130 : 40, 12, o, 2e-3, kLayouts[2]);
-    o.precision = gpu::Precision::exact;
-    check<float>(40, 24, o, 2e-5, kLayouts[2]);
-    check<gpu::Half>(20, 16, o, 2e-5);
+    const KernelProducts small{.block = 64}, exact{gpu::Precision::exact, 64};  // several ranges
+    check<double>(100, 7, o, 1e-11, {}, false, small);
+    check<float>(denominator == Denominator::printed ? 130 : 40, 12, o, 2e-3, kLayouts[2], false,
+                 small);
+    check<float>(40, 24, o, 2e-5, kLayouts[2], false, exact);
+    check<gpu::Half>(20, 16, o, 2e-5, {}, false, exact);
   }
 }
 
@@ -194,7 +198,7 @@ TEST_CASE("feature_separation: NaN shows, wrong arguments are statuses") {
   const Rows<float> x(n, d, in[0]), other(n, d - 1), a(n, d), b(n, d), c(n, d), e(n, d), f(n, d),
       g(n, d);
   const Buffer<double> loss(1);
-  const Buffer<char> memory(device::feature_separation_bytes<float>(x.input()));
+  const Buffer<char> memory(1 << 20);
   const auto s = memory.scratch();
   const auto runs = [&](const device::FeatureSeparationOptions& o,
                         core::MatrixView<const float> last, core::MatrixView<float> first,
@@ -212,5 +216,5 @@ TEST_CASE("feature_separation: NaN shows, wrong arguments are statuses") {
   CHECK(!runs({}, x.input(), a.view(), a.view(), s));
   CHECK(!runs({}, x.input(), x.view(), b.view(), s));
   CHECK(!runs({}, x.input(), {}, b.view(), s));
-  CHECK(!runs({}, x.input(), a.view(), b.view(), {s.data, s.bytes - 1}));
+  CHECK(!runs({}, x.input(), a.view(), b.view(), {s.data, 1024}));
 }

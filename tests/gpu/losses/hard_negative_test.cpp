@@ -15,6 +15,7 @@ namespace {
 using namespace spheremix;
 using namespace spheremix::gpu_test;
 using gpu::Precision;
+using gpu::pairwise::KernelProducts;
 namespace device = gpu::losses;
 
 /// run(x, y, out, loss alone): the device's two calls.
@@ -41,27 +42,33 @@ void compare(const std::vector<double>& x, const std::vector<double>& y, const C
 
 template <class T>
 void run_hard_negative(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
-                       const Reference& want, device::HardNegativeOptions options) {
+                       const Reference& want, const device::HardNegativeOptions& options) {
   CAPTURE(options.beta);
   CAPTURE(options.tau_plus);
-  options.precision = c.precision;
-  options.block = c.block;
+  const KernelProducts how{c.precision, c.block};
   compare<T>(x, y, c, want, [&](auto a, auto b, const auto& out, double* alone) {
-    Buffer<char> scratch(device::hard_negative_bytes<T>(a, b, options));
-    finish(device::hard_negative_with_gradient<T>(a, b, options, out, scratch.scratch()));
-    finish(device::hard_negative<T>(a, b, options, alone, scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::hard_negative_with_gradient<T>(a, b, options, out, s, nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::hard_negative<T>(a, b, options, alone, s, nullptr, how);
+    });
   });
 }
 
 template <class T>
 void run_dcl(const std::vector<double>& x, const std::vector<double>& y, const Case& c,
              const Reference& want, double temperature, double sigma) {
-  const device::DecoupledContrastiveOptions options{
-      temperature, sigma, device::DclWeighting::von_mises_fisher, c.precision, c.block};
+  const device::DecoupledContrastiveOptions options{temperature, sigma,
+                                                    device::DclWeighting::von_mises_fisher};
+  const KernelProducts how{c.precision, c.block};
   compare<T>(x, y, c, want, [&](auto a, auto b, const auto& out, double* alone) {
-    Buffer<char> scratch(device::decoupled_contrastive_bytes<T>(a, b, options));
-    finish(device::decoupled_contrastive_with_gradient<T>(a, b, options, out, scratch.scratch()));
-    finish(device::decoupled_contrastive<T>(a, b, options, alone, scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::decoupled_contrastive_with_gradient<T>(a, b, options, out, s, nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::decoupled_contrastive<T>(a, b, options, alone, s, nullptr, how);
+    });
   });
 }
 
@@ -163,15 +170,17 @@ TEST_CASE("hard_negative: the same bits in every order, and the memory promised"
   const Index n = 70, d = 12;
   const auto [x, y] = pairs<float>(n, d, 0.4);
   const Rows<float> dx(n, d, x), dy(n, d, y);
-  const device::HardNegativeOptions options{.block = 64};
-  Buffer<char> scratch(device::hard_negative_bytes<float>(dx.input(), dy.input(), options));
+  const device::HardNegativeOptions options;
+  const KernelProducts how{Precision::fast, 64};
   std::vector<double> first;
   const auto once = [&] {
     Rows<float> gx(n, d), gy(n, d);
     Buffer<double> loss(2);
-    finish(device::hard_negative_with_gradient<float>(
-        dx.input(), dy.input(), options, {loss.data(), gx.view(), gy.view(), loss.data() + 1},
-        scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::hard_negative_with_gradient<float>(
+          dx.input(), dy.input(), options, {loss.data(), gx.view(), gy.view(), loss.data() + 1}, s,
+          nullptr, how);
+    });
     std::vector<double> all = loss.values();
     for (const auto* more : {&gx, &gy}) {
       const auto values = more->values();
@@ -183,9 +192,13 @@ TEST_CASE("hard_negative: the same bits in every order, and the memory promised"
   in_every_order(once);
   once();
   for (const Index rows : {1, 1000, 65536, 1 << 20}) {
-    const core::MatrixView<const float> many{nullptr, rows, 64, 64};
-    CHECK(device::hard_negative_bytes<float>(many, many) <=
-          (std::size_t(33) << 20) + std::size_t(rows) * (53 + 4 * 64));
+    const auto many = untouched<const float>(rows, 64);
+    const auto g = untouched<float>(rows, 64);
+    double number = 0;
+    CHECK(gpu::scratch_needed([&](gpu::Scratch s) {
+            return device::hard_negative_with_gradient<float>(many, many, {},
+                                                              {&number, g, g, &number}, s);
+          }) <= (std::size_t(33) << 20) + std::size_t(rows) * (53 + 4 * 64));
   }
 }
 
@@ -255,7 +268,7 @@ TEST_CASE("hard_negative and DCL: NaN, infinity and what is refused") {
   const Rows<float> y(n, d, good);
   Buffer<double> loss(1);
   const device::HardNegativeOptions plain;
-  Buffer<char> scratch(device::hard_negative_bytes<float>(y.input(), y.input(), plain) + 4096);
+  Buffer<char> scratch(1 << 20);
   for (const double bad : {std::nan(""), double(INFINITY), -double(INFINITY)})
     for (const Precision precision : {Precision::fast, Precision::exact})
       for (const double beta : {0.0, 1.0}) {
@@ -264,13 +277,13 @@ TEST_CASE("hard_negative and DCL: NaN, infinity and what is refused") {
         const Rows<float> x(n, d, values);
         for (const bool first : {false, true}) {
           finish(device::hard_negative<float>(
-              first ? x.input() : y.input(), first ? y.input() : x.input(),
-              {0.5, beta, 0.1, precision, 64}, loss.data(), scratch.scratch()));
+              first ? x.input() : y.input(), first ? y.input() : x.input(), {0.5, beta, 0.1},
+              loss.data(), scratch.scratch(), nullptr, KernelProducts{precision, 64}));
           CHECK(!std::isfinite(loss.values()[0]));
         }
         finish(device::decoupled_contrastive<float>(
-            x.input(), y.input(), {0.1, 0.5, device::DclWeighting::von_mises_fisher, precision, 64},
-            loss.data(), scratch.scratch()));
+            x.input(), y.input(), {0.1, 0.5, device::DclWeighting::von_mises_fisher}, loss.data(),
+            scratch.scratch(), nullptr, KernelProducts{precision, 64}));
         CHECK(!std::isfinite(loss.values()[0]));
       }
   const auto refused = [&](const device::HardNegativeOptions& o) {

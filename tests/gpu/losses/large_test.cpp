@@ -10,7 +10,7 @@ namespace {
 
 using namespace spheremix;
 using namespace spheremix::gpu_test;
-namespace losses = gpu::losses;
+namespace device = gpu::losses;
 
 }  // namespace
 
@@ -22,11 +22,12 @@ TEST_CASE("f64, more rows than a default range of the second sweep holds") {
       contrastive(x, y, n, d, Real(0.1), Real(0.5) / Real(n), Real(0.5) / Real(n));
   const Rows<double> dx(n, d, x), dy(n, d, y), gx(n, d), gy(n, d);
   const Buffer<double> numbers(2);
-  const losses::ClipOptions options{0.1};
-  const Buffer<char> scratch(losses::clip_bytes<double>(dx.input(), dy.input(), options));
-  finish(losses::clip_with_gradient<double>(
-      dx.input(), dy.input(), options, {numbers.data(), gx.view(), gy.view(), numbers.data() + 1},
-      scratch.scratch()));
+  const device::ClipOptions options{0.1};
+  with_scratch([&](gpu::Scratch s) {
+    return device::clip_with_gradient<double>(
+        dx.input(), dy.input(), options, {numbers.data(), gx.view(), gy.view(), numbers.data() + 1},
+        s);
+  });
   CHECK(std::abs(numbers.values()[0] - double(want.loss)) <= 1e-12 * double(want.loss));
   CHECK(std::abs(numbers.values()[1] - double(want.log_temperature)) <=
         1e-10 * std::abs(double(want.log_temperature)));
@@ -83,15 +84,18 @@ TEST_CASE("20001 rows over default ranges: sampled rows, the exact path, graphs,
     const auto x = unit_rows<float>(n, d, 1), y = rows_near(x, n, d, 2);
     const Rows<float> dx(n, d, x), dy(n, d, y);
     const auto run = [&](gpu::Precision precision, bool captured) {
-      const losses::InfoNceOptions options{0.05, precision};
+      const device::InfoNceOptions options{0.05};
+      const gpu::pairwise::KernelProducts how{precision};
       const Rows<float> gx(n, d), gy(n, d);
       const Buffer<double> loss(1);
-      const Buffer<char> scratch(losses::info_nce_bytes<float>(dx.input(), dy.input(), options));
-      const auto call = [&](cudaStream_t stream) {
-        return losses::info_nce_with_gradient<float>(dx.input(), dy.input(), options,
+      const auto on = [&](gpu::Scratch s, cudaStream_t stream) {
+        return device::info_nce_with_gradient<float>(dx.input(), dy.input(), options,
                                                      {loss.data(), gx.view(), gy.view(), nullptr},
-                                                     scratch.scratch(), stream);
+                                                     s, stream, how);
       };
+      const Buffer<char> scratch(
+          gpu::scratch_needed([&](gpu::Scratch s) { return on(s, nullptr); }));
+      const auto call = [&](cudaStream_t stream) { return on(scratch.scratch(), stream); };
       if (captured)
         from_graph(call);
       else

@@ -19,19 +19,23 @@ void check(Index n, Index d, Precision precision, Index block, bool append, doub
   CAPTURE(append);
   using A = gpu::Arithmetic<T>;
   const auto x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2), l = mix_lambdas(n);
-  const gpu::losses::M2MixOptions options{
-      0.1, Reduction::mean, append ? Negatives::append : Negatives::replace, precision, block};
+  const gpu::losses::M2MixOptions options{0.1, Reduction::mean,
+                                          append ? Negatives::append : Negatives::replace};
+  const gpu::pairwise::KernelProducts how{precision, block};
   const MixReference want = m2_mix(x, y, l, n, d, 0.1L, 0.5L, append);
   const Rows<T> dx(n, d, x), dy(n, d, y);
   Rows<A> gx(n, d), gy(n, d);
   Buffer<double> loss(1), slope(1), value(1), gl(static_cast<std::size_t>(n));
   const Buffer<A> lambda(as<A>(l));
-  Buffer<char> scratch(gpu::losses::m2_mix_bytes<T>(dx.input(), dy.input(), options));
-  finish(gpu::losses::m2_mix_with_gradient<T>(
-      dx.input(), dy.input(), lambda.data(), options,
-      {loss.data(), gx.view(), gy.view(), gl.data(), slope.data()}, scratch.scratch(), nullptr));
-  finish(gpu::losses::m2_mix<T>(dx.input(), dy.input(), lambda.data(), options, value.data(),
-                                scratch.scratch(), nullptr));
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::losses::m2_mix_with_gradient<T>(
+        dx.input(), dy.input(), lambda.data(), options,
+        {loss.data(), gx.view(), gy.view(), gl.data(), slope.data()}, s, nullptr, how);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::losses::m2_mix<T>(dx.input(), dy.input(), lambda.data(), options, value.data(), s,
+                                  nullptr, how);
+  });
   CHECK(std::abs(loss.values()[0] - double(want.loss)) <= tolerance * double(want.loss));
   CHECK(value.values()[0] == loss.values()[0]);
   if (n > 1) {
@@ -67,10 +71,11 @@ TEST_CASE("m2_mix: lambda 0 and 1, equal rows, and what is undefined") {
     Rows<double> gx(n, d), gy(n, d);
     Buffer<double> loss(1);
     const Buffer<double> lambda(l);
-    Buffer<char> scratch(gpu::losses::m2_mix_bytes<double>(dx.input(), dy.input()));
-    finish(gpu::losses::m2_mix_with_gradient<double>(
-        dx.input(), dy.input(), lambda.data(), {},
-        {loss.data(), gx.view(), gy.view(), nullptr, nullptr}, scratch.scratch(), nullptr));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::m2_mix_with_gradient<double>(
+          dx.input(), dy.input(), lambda.data(), {},
+          {loss.data(), gx.view(), gy.view(), nullptr, nullptr}, s, nullptr);
+    });
     double sum = loss.values()[0];
     for (const double v : gx.values()) sum += v;
     for (const double v : gy.values()) sum += v;
@@ -90,10 +95,17 @@ TEST_CASE("m2_mix: scratch stays within 64 MiB + 16 N bytes, and 4 N D where row
       CAPTURE(n);
       CAPTURE(d);
       const std::size_t most = (std::size_t(64) << 20) + 16 * std::size_t(n);
-      alignas(16) char rows[16] = {};
-      const core::MatrixView<const float> f{reinterpret_cast<float*>(rows), n, d, d};
-      const core::MatrixView<const gpu::Half> h{reinterpret_cast<gpu::Half*>(rows), n, d, d};
-      CHECK(gpu::losses::m2_mix_bytes<gpu::Half>(h, h) <= most);
-      CHECK(gpu::losses::m2_mix_bytes<float>(f, f) <= most + 4 * std::size_t(n * d));
+      const auto needed = [&]<class T>(T) {
+        const auto x = untouched<const T>(n, d);
+        const auto g = untouched<float>(n, d);
+        double number = 0;
+        return gpu::scratch_needed([&](gpu::Scratch s) {
+          return gpu::losses::m2_mix_with_gradient<T>(x, x, 0.5f, {},
+                                                      {&number, g, g, &number, &number}, s);
+        });
+      };
+      CHECK(needed(gpu::Half()) > 0);
+      CHECK(needed(gpu::Half()) <= most);
+      CHECK(needed(float()) <= most + 4 * std::size_t(n * d));
     }
 }

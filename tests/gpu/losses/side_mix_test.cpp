@@ -110,23 +110,26 @@ Answer run(const std::vector<double>& x, const std::vector<double>& y,
   const Buffer<A> weights(std::vector<A>(lambda.begin(), lambda.end()));
   const Buffer<Index> map(partner ? *partner : std::vector<Index>{});
   const losses::MixGradient<T> to{out.data(), gx.view(), gy.view(), slopes.data(), out.data() + 1};
+  const gpu::pairwise::KernelProducts how{precision, block};
   if (kind == Kind::v) {
-    const losses::VMixOptions options{temperature, map.data(), precision, block};
-    Buffer<char> scratch(losses::v_mix_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::v_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to,
-                                          scratch.scratch(), nullptr));
+    const losses::VMixOptions options{temperature, map.data()};
+    with_scratch([&](gpu::Scratch s) {
+      return losses::v_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to, s,
+                                            nullptr, how);
+    });
   } else if (kind == Kind::l) {
-    const losses::LMixOptions options{temperature, map.data(), precision, block};
-    Buffer<char> scratch(losses::l_mix_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::l_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to,
-                                          scratch.scratch(), nullptr));
+    const losses::LMixOptions options{temperature, map.data()};
+    with_scratch([&](gpu::Scratch s) {
+      return losses::l_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to, s,
+                                            nullptr, how);
+    });
   } else {
-    const losses::VlMixOptions options{temperature,
-                                       kind == Kind::vl ? VlTargets::identity : VlTargets::released,
-                                       map.data(), precision, block};
-    Buffer<char> scratch(losses::vl_mix_bytes<T>(dx.input(), dy.input(), options));
-    finish(losses::vl_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to,
-                                           scratch.scratch(), nullptr));
+    const losses::VlMixOptions options{
+        temperature, kind == Kind::vl ? VlTargets::identity : VlTargets::released, map.data()};
+    with_scratch([&](gpu::Scratch s) {
+      return losses::vl_mix_with_gradient<T>(dx.input(), dy.input(), weights.data(), options, to, s,
+                                             nullptr, how);
+    });
   }
   return {out.values()[0], out.values()[1], gx.values(), gy.values(), slopes.values()};
 }
@@ -206,12 +209,12 @@ TEST_CASE("m3_mix is the weighted sum of the four") {
   Rows<double> gx(n, d), gy(n, d);
   Buffer<double> all(7), one(3);
   const losses::M3MixOptions options{tau, mix, w[0], w[1], w[2], w[3]};
-  Buffer<char> scratch(losses::m3_mix_bytes<double>(dx.input(), dy.input(), options));
   double* const p = all.data();
-  finish(losses::m3_mix_with_gradient<double>(
-      dx.input(), dy.input(), {l[0], l[1], l[2], l[3]}, options,
-      {p, gx.view(), gy.view(), {p + 1, p + 2, p + 3, p + 4}, p + 5, p + 6}, scratch.scratch(),
-      nullptr));
+  with_scratch([&](gpu::Scratch s) {
+    return losses::m3_mix_with_gradient<double>(
+        dx.input(), dy.input(), {l[0], l[1], l[2], l[3]}, options,
+        {p, gx.view(), gy.view(), {p + 1, p + 2, p + 3, p + 4}, p + 5, p + 6}, s, nullptr);
+  });
   const auto got = all.values();
   double loss = 0, slope = 0;
   std::vector<double> sx(static_cast<std::size_t>(n * d)), sy(sx);
@@ -222,17 +225,25 @@ TEST_CASE("m3_mix is the weighted sum of the four") {
     if (part == 0) {
       losses::M2MixOptions m2{};
       m2.temperature = mix;
-      finish(losses::m2_mix_with_gradient<double>(dx.input(), dy.input(), l[0], m2, to,
-                                                  scratch.scratch(), nullptr));
+      with_scratch([&](gpu::Scratch s) {
+        return losses::m2_mix_with_gradient<double>(dx.input(), dy.input(), l[0], m2, to, s,
+                                                    nullptr);
+      });
     } else if (part == 1) {
-      finish(losses::v_mix_with_gradient<double>(dx.input(), dy.input(), l[1], {tau}, to,
-                                                 scratch.scratch(), nullptr));
+      with_scratch([&](gpu::Scratch s) {
+        return losses::v_mix_with_gradient<double>(dx.input(), dy.input(), l[1], {tau}, to, s,
+                                                   nullptr);
+      });
     } else if (part == 2) {
-      finish(losses::l_mix_with_gradient<double>(dx.input(), dy.input(), l[2], {tau}, to,
-                                                 scratch.scratch(), nullptr));
+      with_scratch([&](gpu::Scratch s) {
+        return losses::l_mix_with_gradient<double>(dx.input(), dy.input(), l[2], {tau}, to, s,
+                                                   nullptr);
+      });
     } else {
-      finish(losses::vl_mix_with_gradient<double>(dx.input(), dy.input(), l[3], {tau}, to,
-                                                  scratch.scratch(), nullptr));
+      with_scratch([&](gpu::Scratch s) {
+        return losses::vl_mix_with_gradient<double>(dx.input(), dy.input(), l[3], {tau}, to, s,
+                                                    nullptr);
+      });
     }
     const auto v = one.values(), vx = px.values(), vy = py.values();
     loss += w[part] * v[0];

@@ -15,18 +15,21 @@ void check(Index n, Index d, Precision precision, Index block, double tolerance)
   CAPTURE(n);
   CAPTURE(d);
   const auto x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2);
-  const gpu::losses::SiglipOptions options{0.1, -4, precision, block};
+  const gpu::losses::SiglipOptions options{0.1, -4};
+  const gpu::pairwise::KernelProducts how{precision, block};
   long double bias_slope;
   const Reference want = siglip(x, y, n, d, 0.1L, -4, &bias_slope);
   const Rows<T> dx(n, d, x), dy(n, d, y);
   Rows<gpu::Arithmetic<T>> gx(n, d), gy(n, d);
   Buffer<double> loss(1), slope(1), bias(1), value(1);
-  Buffer<char> scratch(gpu::losses::siglip_bytes<T>(dx.input(), dy.input(), options));
-  finish(gpu::losses::siglip_with_gradient<T>(
-      dx.input(), dy.input(), options,
-      {loss.data(), gx.view(), gy.view(), slope.data(), bias.data()}, scratch.scratch(), nullptr));
-  finish(gpu::losses::siglip<T>(dx.input(), dy.input(), options, value.data(), scratch.scratch(),
-                                nullptr));
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::losses::siglip_with_gradient<T>(
+        dx.input(), dy.input(), options,
+        {loss.data(), gx.view(), gy.view(), slope.data(), bias.data()}, s, nullptr, how);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::losses::siglip<T>(dx.input(), dy.input(), options, value.data(), s, nullptr, how);
+  });
   CHECK(std::abs(loss.values()[0] - double(want.loss)) <= tolerance * double(want.loss));
   CHECK(value.values()[0] == loss.values()[0]);
   CHECK(relative_error(gx.values(), want.x) <= tolerance);

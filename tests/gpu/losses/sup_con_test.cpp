@@ -18,12 +18,16 @@ namespace device = gpu::losses;
 template <class T, class L>
 void run(const std::vector<double>& x, const std::vector<L>& labels, const Case& c,
          const Reference& want, Index skipped, double temperature, double label_tolerance) {
-  const device::SupConOptions options{temperature, label_tolerance, c.precision, c.block};
+  const device::SupConOptions options{temperature, label_tolerance};
+  const gpu::pairwise::KernelProducts how{c.precision, c.block};
   const Buffer<L> y(labels);
   compare_labelled<T>(x, c, want, skipped, 1e-3, [&](auto a, const auto& out, double* alone) {
-    Buffer<char> scratch(device::sup_con_bytes<T>(a, options));
-    finish(device::sup_con_with_gradient<T>(a, y.data(), options, out, scratch.scratch()));
-    finish(device::sup_con<T>(a, y.data(), options, alone, scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::sup_con_with_gradient<T>(a, y.data(), options, out, s, nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::sup_con<T>(a, y.data(), options, alone, s, nullptr, how);
+    });
   });
 }
 
@@ -91,14 +95,20 @@ TEST_CASE("sup_con is its definition: many, one and no rows of a label") {
 TEST_CASE("sup_con: the same bits in every order, and the memory promised") {
   const Index n = 140, d = 12;
   const Buffer<double> y(classes<double>(n, 9));
-  const device::SupConOptions options{0.1, 0, Precision::fast, 64};
+  const device::SupConOptions options{0.1};
+  const gpu::pairwise::KernelProducts how{Precision::fast, 64};
   same_bits(unit_rows<float>(n, d, 1), n, d, [&](auto x, const auto& out) {
-    Buffer<char> scratch(device::sup_con_bytes<float>(x, options));
-    finish(device::sup_con_with_gradient<float>(x, y.data(), options, out, scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::sup_con_with_gradient<float>(x, y.data(), options, out, s, nullptr, how);
+    });
   });
+  const Buffer<double> loss(1);
   for (const Index rows : {1, 1000, 65536, 1 << 20})
-    CHECK(device::sup_con_bytes<float>(core::MatrixView<const float>{nullptr, rows, 64, 64}) <=
-          (std::size_t(33) << 20) + std::size_t(rows) * (31 + 2 * 64));
+    CHECK(gpu::scratch_needed([&](gpu::Scratch s) {
+            return device::sup_con_with_gradient<float>(
+                untouched<const float>(rows, 64), y.data(), options,
+                {loss.data(), untouched<float>(rows, 64), loss.data(), nullptr}, s);
+          }) <= (std::size_t(33) << 20) + std::size_t(rows) * (31 + 2 * 64));
 }
 
 #if !defined(__CUDACC__)
@@ -161,13 +171,14 @@ TEST_CASE("sup_con: no anchors, NaN, infinity, labels that are not finite, what 
   const Rows<float> rows(n, d, good);
   Rows<float> gx(n, d);
   Buffer<double> loss(1);
-  const device::SupConOptions options{0.1, 0, Precision::fast, 64};
-  Buffer<char> scratch(device::sup_con_bytes<float>(rows.input(), options));
+  const device::SupConOptions options{0.1};
+  const gpu::pairwise::KernelProducts how{Precision::fast, 64};
+  Buffer<char> scratch(1 << 20);
   const auto loss_of = [&](const Rows<float>& x, const std::vector<double>& labels) {
     const Buffer<double> y(labels);
     finish(device::sup_con_with_gradient<float>(x.input(), y.data(), options,
                                                 {loss.data(), gx.view(), nullptr, nullptr},
-                                                scratch.scratch()));
+                                                scratch.scratch(), nullptr, how));
     return loss.values()[0];
   };
   const std::vector<double> few = classes<double>(n, 4), none = classes<double>(n, n);
@@ -181,8 +192,8 @@ TEST_CASE("sup_con: no anchors, NaN, infinity, labels that are not finite, what 
     CHECK(!std::isfinite(loss_of(x, none)));
     const Rows<float> one(1, d, {values.begin() + 36 * d, values.begin() + 37 * d});
     const Buffer<double> label(std::vector<double>{1});
-    finish(
-        device::sup_con<float>(one.input(), label.data(), options, loss.data(), scratch.scratch()));
+    finish(device::sup_con<float>(one.input(), label.data(), options, loss.data(),
+                                  scratch.scratch(), nullptr, how));
     CHECK(!std::isfinite(loss.values()[0]));
     auto labels = few;
     labels[36] = bad;

@@ -32,8 +32,7 @@ void run(const std::vector<double>& x, const std::vector<double>& labels, const 
   CAPTURE(o.detach);
   CAPTURE(int(kind));
   using A = gpu::Arithmetic<T>;
-  o.precision = c.precision;
-  o.block = c.block;
+  const gpu::pairwise::KernelProducts how{c.precision, c.block};
   const Rows<A> each(c.n, c.n, matrix_of<T>(c.n), c.layout);
   const auto lambda = [&](core::Philox rng) {
     return kind == Lambda::number   ? device::RemixLambda<A>(0.25)
@@ -42,10 +41,13 @@ void run(const std::vector<double>& x, const std::vector<double>& labels, const 
   };
   const Buffer<double> y(labels);
   compare_labelled<T>(x, c, want, skipped, 1, [&](auto a, const auto& out, double* alone) {
-    Buffer<char> scratch(device::sup_remix_bytes<T>(a, o));
-    finish(device::sup_remix_with_gradient<T>(a, y.data(), lambda(core::Philox(7)), o, out,
-                                              scratch.scratch()));
-    finish(device::sup_remix<T>(a, y.data(), lambda(core::Philox(7)), o, alone, scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::sup_remix_with_gradient<T>(a, y.data(), lambda(core::Philox(7)), o, out, s,
+                                                nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::sup_remix<T>(a, y.data(), lambda(core::Philox(7)), o, alone, s, nullptr, how);
+    });
   });
 }
 
@@ -57,20 +59,6 @@ std::vector<double> numbers(Index n, Index count, double step) {
 }
 
 #if !defined(__CUDACC__)
-losses::SupRemixOptions on_cpu(const device::SupRemixOptions& o) {
-  losses::SupRemixOptions to;
-  to.temperature = o.temperature;
-  to.window = o.window;
-  to.label_tolerance = o.label_tolerance;
-  to.beta_a = o.beta_a;
-  to.beta_b = o.beta_b;
-  to.weighting = losses::RemixWeighting(int(o.weighting));
-  to.mix_negatives = o.mix_negatives;
-  to.mix_positives = o.mix_positives;
-  to.detach = o.detach;
-  return to;
-}
-
 template <class T>
 void check(const std::vector<double>& x, const std::vector<double>& labels, const Case& c,
            const device::SupRemixOptions& o, Lambda kind = Lambda::number) {
@@ -78,10 +66,9 @@ void check(const std::vector<double>& x, const std::vector<double>& labels, cons
   const auto each = matrix_of<T>(c.n);
   const Eigen::Map<const RowMatrix<double>> rows(x.data(), c.n, c.d), matrix(each.data(), c.n, c.n);
   core::Philox rng(7);
-  const auto want =
-      kind == Lambda::number   ? losses::sup_remix_with_gradient(rows, y, 0.25, on_cpu(o))
-      : kind == Lambda::matrix ? losses::sup_remix_with_gradient(rows, y, matrix, on_cpu(o))
-                               : losses::sup_remix_with_gradient(rows, y, rng, on_cpu(o));
+  const auto want = kind == Lambda::number   ? losses::sup_remix_with_gradient(rows, y, 0.25, o)
+                    : kind == Lambda::matrix ? losses::sup_remix_with_gradient(rows, y, matrix, o)
+                                             : losses::sup_remix_with_gradient(rows, y, rng, o);
   run<T>(x, labels, c,
          {Real(want.loss),
           Real(want.log_temperature),
@@ -158,17 +145,22 @@ TEST_CASE("sup_remix is its definition, mixtures attached and detached") {
 TEST_CASE("sup_remix: the same bits in every order, and the memory promised") {
   const Index n = 140, d = 12;
   const Buffer<double> y(numbers(n, 20, 0.25));
-  device::SupRemixOptions options{.temperature = 0.3};
-  options.block = 64;
+  const device::SupRemixOptions options{.temperature = 0.3};
+  const gpu::pairwise::KernelProducts how{Precision::fast, 64};
   same_bits(unit_rows<float>(n, d, 1), n, d, [&](auto x, const auto& out) {
-    Buffer<char> scratch(device::sup_remix_bytes<float>(x, options));
-    finish(
-        device::sup_remix_with_gradient<float>(x, y.data(), 0.25, options, out, scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return device::sup_remix_with_gradient<float>(x, y.data(), 0.25, options, out, s, nullptr,
+                                                    how);
+    });
   });
+  const Buffer<double> loss(1);
   for (const Index rows : {1, 1000, 65536, 1 << 20})
-    CHECK(device::sup_remix_bytes<float>(core::MatrixView<const float>{nullptr, rows, 64, 64}) <=
-          std::max<std::size_t>(std::size_t(65) << 20, std::size_t(128 * 12 * (rows + 128))) +
-              std::size_t(rows) * (60 + 2 * 64));
+    CHECK(gpu::scratch_needed([&](gpu::Scratch s) {
+            return device::sup_remix_with_gradient<float>(
+                untouched<const float>(rows, 64), y.data(), 0.25, options,
+                {loss.data(), untouched<float>(rows, 64), loss.data(), nullptr}, s);
+          }) <= std::max<std::size_t>(std::size_t(65) << 20, std::size_t(128 * 12 * (rows + 128))) +
+                    std::size_t(rows) * (60 + 2 * 64));
 }
 
 #if !defined(__CUDACC__)
@@ -235,15 +227,15 @@ TEST_CASE("sup_remix: no anchors, NaN, infinity, labels that are not finite, wha
   const Rows<float> rows(n, d, good);
   Rows<float> gx(n, d);
   Buffer<double> loss(2);
-  device::SupRemixOptions options{.temperature = 0.2, .window = 1};
-  options.block = 64;
-  Buffer<char> scratch(device::sup_remix_bytes<float>(rows.input(), options));
+  const device::SupRemixOptions options{.temperature = 0.2, .window = 1};
+  const gpu::pairwise::KernelProducts how{Precision::fast, 64};
+  Buffer<char> scratch(1 << 20);
   const auto loss_of = [&](const Rows<float>& x, const std::vector<double>& labels,
                            const device::RemixLambda<float>& lambda) {
     const Buffer<double> y(labels);
     finish(device::sup_remix_with_gradient<float>(
         x.input(), y.data(), lambda, options, {loss.data(), gx.view(), loss.data() + 1, nullptr},
-        scratch.scratch()));
+        scratch.scratch(), nullptr, how));
     return loss.values()[0];
   };
   const std::vector<double> few = numbers(n, 4, 0.5), far = numbers(n, n, 2);

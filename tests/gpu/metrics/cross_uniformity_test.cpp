@@ -53,23 +53,30 @@ void check(Index n, Index m, Index d, double t, bool joint, gpu::Precision preci
   CAPTURE(joint);
   const auto x = unit_rows<T>(n, d, 1), y = unit_rows<T>(m, d, 2);
   const Expected want = expected(x, y, d, t, joint);
-  const metrics::UniformityOptions options{t, precision, block};
+  const metrics::UniformityOptions options{t};
+  const gpu::pairwise::KernelProducts how{precision, block};
   const Rows<T> dx(n, d, x), dy(m, d, y);
   Rows<gpu::Arithmetic<T>> gx(n, d), gy(m, d);
   Buffer<double> value(2);
   const metrics::PairUniformityGradient<T> out{value.data(), gx.view(), gy.view()};
   if (joint) {
-    Buffer<char> scratch(metrics::joint_uniformity_bytes<T>(dx.input(), dy.input(), options));
-    finish(metrics::joint_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out,
-                                                      scratch.scratch()));
-    finish(metrics::joint_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1,
-                                        scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return metrics::joint_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out, s,
+                                                        nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return metrics::joint_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1, s,
+                                          nullptr, how);
+    });
   } else {
-    Buffer<char> scratch(metrics::cross_uniformity_bytes<T>(dx.input(), dy.input(), options));
-    finish(metrics::cross_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out,
-                                                      scratch.scratch()));
-    finish(metrics::cross_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1,
-                                        scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return metrics::cross_uniformity_with_gradient<T>(dx.input(), dy.input(), options, out, s,
+                                                        nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return metrics::cross_uniformity<T>(dx.input(), dy.input(), options, value.data() + 1, s,
+                                          nullptr, how);
+    });
   }
   CHECK(std::abs(value.values()[0] - double(want.value)) <= tolerance * t);
   CHECK(value.values()[1] == value.values()[0]);

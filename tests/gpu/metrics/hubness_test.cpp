@@ -58,7 +58,6 @@ void check_hubness() {
           });
           for (Index q = 0; q < c.k; ++q) ++want[std::size_t(order[std::size_t(q)])];
         }
-        const Buffer<char> scratch(gpu::metrics::hubness_bytes<T>(c.n, m));
         const Buffer<int> counts(std::size_t(m) + 0);
         const Buffer<double> skewness(1);
         in_every_order([&] {
@@ -66,11 +65,12 @@ void check_hubness() {
           CAPTURE(m);
           CAPTURE(c.k);
           CAPTURE(within);
-          finish(within
-                     ? gpu::metrics::hubness(dx.view(), {c.k}, {counts.data(), skewness.data()},
-                                             scratch.scratch())
-                     : gpu::metrics::hubness(dx.view(), dy.view(), {c.k},
-                                             {counts.data(), skewness.data()}, scratch.scratch()));
+          with_scratch([&](gpu::Scratch s) {
+            return within ? gpu::metrics::hubness(dx.view(), {c.k},
+                                                  {counts.data(), skewness.data()}, s)
+                          : gpu::metrics::hubness(dx.view(), dy.view(), {c.k},
+                                                  {counts.data(), skewness.data()}, s);
+          });
           CHECK(counts.values() == want);
           double second = 0, third = 0;
           for (const int o : want) {
@@ -109,7 +109,7 @@ TEST_CASE("hubness in several strips; NaN belongs to nobody and shows in the ske
   y[std::size_t(7 * d)] = NAN;
   x[std::size_t(2 * d)] = NAN;
   const Rows<float> dx(n, d, x), dy(m, d, y);
-  const Buffer<char> scratch(gpu::metrics::hubness_bytes<float>(n, m));
+  const Buffer<char> scratch(1 << 17);
   const Buffer<int> counts(std::size_t(m) + 0);
   const Buffer<double> skewness(1);
   in_every_order([&] {
@@ -122,12 +122,13 @@ TEST_CASE("hubness in several strips; NaN belongs to nobody and shows in the ske
     for (const bool within : {false, true}) {
       const Index others = within ? n : m;
       const auto rows = within ? dx.input() : dy.input();
-      const Buffer<char> all(gpu::metrics::hubness_bytes<float>(n, others));
       const Buffer<int> whole(std::size_t(others) + 0), pieces(std::size_t(others) + 0);
       for (const auto* to : {&whole, &pieces})  // one strip of 192 queries, then 64 at a time
-        finish(gpu::metrics::detail::hubness<float>(
-            dx.view(), rows, 4, within, to == &whole ? 192 : 64, {to->data(), skewness.data()},
-            all.scratch(), {}));
+        with_scratch([&](gpu::Scratch s) {
+          return gpu::metrics::detail::hubness<float>(dx.view(), rows, 4, within,
+                                                      to == &whole ? 192 : 64,
+                                                      {to->data(), skewness.data()}, s, {});
+        });
       CHECK(whole.values() == pieces.values());
     }
   });

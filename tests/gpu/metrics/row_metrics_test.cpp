@@ -40,13 +40,15 @@ void check_alignment() {
   for_few([](Index n, Index d, Layout layout) {
     const std::vector<double> x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2);
     const Rows<T> dx(n, d, x, layout), dy(n, d, y, layout), gx(n, d, layout), gy(n, d, layout);
-    const Buffer<char> scratch(gpu::metrics::alignment_bytes(n));
     const Buffer<double> value(1), again(1);
     for (const double alpha : {2.0, 1.0, 3.5}) {
-      finish(
-          gpu::metrics::alignment(dx.view(), dy.view(), {alpha}, value.data(), scratch.scratch()));
-      finish(gpu::metrics::alignment_with_gradient<T>(
-          dx.view(), dy.view(), {alpha}, {again.data(), gx.view(), gy.view()}, scratch.scratch()));
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::metrics::alignment(dx.view(), dy.view(), {alpha}, value.data(), s);
+      });
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::metrics::alignment_with_gradient<T>(dx.view(), dy.view(), {alpha},
+                                                        {again.data(), gx.view(), gy.view()}, s);
+      });
       double want = 0;
       const auto hx = gx.values(), hy = gy.values();
       for (Index i = 0; i < n; ++i) {
@@ -69,11 +71,12 @@ void check_gap() {
     const Index m = n + 3;
     const std::vector<double> x = unit_rows<T>(n, d, 1), y = unit_rows<T>(m, d, 2);
     const Rows<T> dx(n, d, x, layout), dy(m, d, y, layout), centred(n, d, layout);
-    const Buffer<char> scratch(gpu::metrics::modality_gap_bytes(n, m, d));
     const Buffer<double> gap(1), vector(std::size_t(d) + 0), mean(std::size_t(d) + 0);
-    finish(gpu::metrics::modality_gap(dx.view(), dy.view(), gap.data(), vector.data(),
-                                      scratch.scratch()));
-    finish(gpu::metrics::column_means(dx.view(), mean.data(), scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::modality_gap(dx.view(), dy.view(), gap.data(), vector.data(), s);
+    });
+    with_scratch(
+        [&](gpu::Scratch s) { return gpu::metrics::column_means(dx.view(), mean.data(), s); });
     finish(gpu::metrics::center_rows(dx.view(), mean.data(), centred.view()));
     std::vector<double> mean_x(std::size_t(d), 0.0), want(std::size_t(d), 0.0);
     for (Index i = 0; i < n; ++i)
@@ -117,11 +120,11 @@ void check_frechet() {
       const Buffer<double> weights(w);
       const Buffer<A> mean(std::size_t(d) + 0);
       const Buffer<gpu::sphere::FrechetMeanReport> report(1);
-      const Buffer<char> scratch(gpu::sphere::frechet_mean_bytes(n, d));
       const double tolerance = sizeof(A) == 4 ? 2e-6 : 1e-14;
-      finish(gpu::sphere::frechet_mean(dx.view(), weighted ? weights.data() : nullptr,
-                                       {tolerance, 25}, mean.data(), report.data(),
-                                       scratch.scratch()));
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::sphere::frechet_mean(dx.view(), weighted ? weights.data() : nullptr,
+                                         {tolerance, 25}, mean.data(), report.data(), s);
+      });
       const auto found = report.values()[0];
       const auto got = mean.values();
       CHECK(found.done == 1);
@@ -158,12 +161,14 @@ void check_ranks() {
     if (n > 1)
       for (Index j = 0; j < d; ++j) y[std::size_t((m - 1) * d + j)] = y[std::size_t(d + j)];
     const Rows<T> dx(n, d, x, layout), dy(m, d, y, layout);
-    const Buffer<char> scratch(gpu::metrics::retrieval_bytes<T>(n));
     const Buffer<int> ranks(std::size_t(n) + 0);
     const Buffer<gpu::metrics::Retrieval> summary(1);
-    finish(gpu::metrics::retrieval_ranks(dx.view(), dy.view(), ranks.data(), scratch.scratch()));
-    finish(gpu::metrics::retrieval(dx.view(), dy.view(), {{1, 3, 20}, 3}, summary.data(),
-                                   scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::retrieval_ranks(dx.view(), dy.view(), ranks.data(), s);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::retrieval(dx.view(), dy.view(), {{1, 3, 20}, 3}, summary.data(), s);
+    });
     const auto got = ranks.values();
     std::vector<int> sorted = got;
     std::sort(sorted.begin(), sorted.end());
@@ -187,15 +192,16 @@ void check_ranks() {
       recall[2] += r <= 20;
       mrr += 1.0 / r;
     }
-    const auto s = summary.values()[0];
-    for (int c = 0; c < 3; ++c) CHECK(std::abs(s.recall[c] - recall[c] / double(n)) < 1e-14);
-    CHECK(std::abs(s.mrr - mrr / double(n)) < 1e-14);
-    CHECK(s.median_rank == (sorted[std::size_t((n - 1) / 2)] + sorted[std::size_t(n / 2)]) / 2.0);
+    const auto all = summary.values()[0];
+    for (int c = 0; c < 3; ++c) CHECK(std::abs(all.recall[c] - recall[c] / double(n)) < 1e-14);
+    CHECK(std::abs(all.mrr - mrr / double(n)) < 1e-14);
+    CHECK(all.median_rank == (sorted[std::size_t((n - 1) / 2)] + sorted[std::size_t(n / 2)]) / 2.0);
     if (n < 2) return;
-    const Buffer<char> more(gpu::metrics::relative_alignment_bytes<T>(n));
     const Buffer<double> value(1);
-    finish(gpu::metrics::relative_alignment(dx.view(), dy.view().middle_rows(0, n), value.data(),
-                                            more.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::relative_alignment(dx.view(), dy.view().middle_rows(0, n), value.data(),
+                                              s);
+    });
     double want = 0;
     for (Index i = 0; i < n; ++i) {
       Real own = 0, nearest = INFINITY;
@@ -233,10 +239,11 @@ TEST_CASE("alignment and its gradient"){
 TEST_CASE("collapsed embeddings: every candidate ties, every rank is the last") {
   const Index n = 130;
   const Rows<float> x(n, 24, std::vector<double>(std::size_t(n * 24), 0.2));
-  const Buffer<char> scratch(gpu::metrics::retrieval_bytes<float>(n));
   const Buffer<int> ranks(130);
   in_every_order([&] {
-    finish(gpu::metrics::retrieval_ranks(x.view(), x.view(), ranks.data(), scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::retrieval_ranks(x.view(), x.view(), ranks.data(), s);
+    });
     for (int r : ranks.values()) CHECK(r == 130);
   });
 }
@@ -249,18 +256,22 @@ TEST_CASE(
   const std::vector<double> clean = x;
   x[std::size_t(3 * d)] = NAN;
   const Rows<float> bad(n, d, x), good(n, d, clean), gx(n, d), gy(n, d);
-  const Buffer<char> scratch(gpu::metrics::retrieval_bytes<float>(n) +
-                             gpu::metrics::alignment_bytes(n));
   const Buffer<int> ranks(70);
   const Buffer<double> value(1);
   in_every_order([&] {
-    finish(gpu::metrics::retrieval_ranks(bad.view(), good.view(), ranks.data(), scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::retrieval_ranks(bad.view(), good.view(), ranks.data(), s);
+    });
     CHECK(ranks.values()[3] == 70);
     CHECK(ranks.values()[4] == 1);
-    finish(gpu::metrics::retrieval_ranks(good.view(), bad.view(), ranks.data(), scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::retrieval_ranks(good.view(), bad.view(), ranks.data(), s);
+    });
     CHECK(ranks.values()[4] == 2);
-    finish(gpu::metrics::alignment_with_gradient<float>(
-        bad.view(), good.view(), {}, {value.data(), gx.view(), gy.view()}, scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::alignment_with_gradient<float>(bad.view(), good.view(), {},
+                                                          {value.data(), gx.view(), gy.view()}, s);
+    });
     CHECK(std::isnan(value.values()[0]));
     const auto g = gx.values();
     for (Index k = 0; k < n * d; ++k) CHECK(std::isnan(g[std::size_t(k)]) == (k == 3 * d));

@@ -42,13 +42,20 @@ TEST_CASE("eigenvalues: the second difference matrix, turned by a reflection, an
       }
     in_every_order([&] {
       const Buffer<double> a(turned), b(diagonal), values(std::size_t(d) + 0);
-      const Buffer<char> scratch(gpu::metrics::detail::eigenvalues_bytes(d));
-      finish(gpu::metrics::detail::eigenvalues(a.data(), d, values.data(), scratch.scratch(), {}));
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::enqueue(s, nullptr, [&](gpu::Work& work) {
+          gpu::metrics::detail::eigenvalues(work, a.data(), d, values.data());
+        });
+      });
       CAPTURE(d);
       auto got = values.values();
       for (Index k = 0; k < d; ++k)
         CHECK(std::abs(got[std::size_t(k)] - second_difference(k, d)) <= 4e-16 * double(d + 4) * 4);
-      finish(gpu::metrics::detail::eigenvalues(b.data(), d, values.data(), scratch.scratch(), {}));
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::enqueue(s, nullptr, [&](gpu::Work& work) {
+          gpu::metrics::detail::eigenvalues(work, b.data(), d, values.data());
+        });
+      });
       got = values.values();
       for (Index k = 0; k < d; ++k)
         CHECK(std::abs(got[std::size_t(k)] - (double(k) - 2)) <= 1e-15 * double(d + 2));
@@ -74,17 +81,17 @@ void check_spectrum() {
           x[std::size_t(i * d + j)] =
               stored<T>(x[std::size_t(i * d + j)] / double(1 + j) + (j == 1 ? 0.25 : 0.0));
       const Rows<T> on_device(n, d, x, layout);
-      const Buffer<char> scratch(gpu::metrics::spectrum_bytes(n, d)),
-          small(gpu::metrics::anisotropy_bytes(n, d));
       in_every_order([&] {
         CAPTURE(n);
         CAPTURE(d);
         for (const bool centred : {false, true}) {
           const Buffer<double> sigma(std::size_t(count) + 0), value(1);
-          finish(gpu::metrics::singular_values(on_device.view(), {centred}, sigma.data(),
-                                               scratch.scratch()));
-          finish(gpu::metrics::effective_rank(on_device.view(), {1e-7, centred}, value.data(),
-                                              scratch.scratch()));
+          with_scratch([&](gpu::Scratch s) {
+            return gpu::metrics::singular_values(on_device.view(), {centred}, sigma.data(), s);
+          });
+          with_scratch([&](gpu::Scratch s) {
+            return gpu::metrics::effective_rank(on_device.view(), {1e-7, centred}, value.data(), s);
+          });
           const auto got = sigma.values();
           double squares = 0, trace = 0, sum = 0, entropy = 0;
           std::vector<double> mean(std::size_t(d), 0.0);
@@ -112,8 +119,12 @@ void check_spectrum() {
 #endif
         }
         const Buffer<double> even(1), cosine(1);
-        finish(gpu::metrics::isotropy(on_device.view(), even.data(), scratch.scratch()));
-        finish(gpu::metrics::anisotropy(on_device.view(), cosine.data(), small.scratch()));
+        with_scratch([&](gpu::Scratch s) {
+          return gpu::metrics::isotropy(on_device.view(), even.data(), s);
+        });
+        with_scratch([&](gpu::Scratch s) {
+          return gpu::metrics::anisotropy(on_device.view(), cosine.data(), s);
+        });
         double along = 0;
         for (Index i = 0; i < n; ++i)
           for (Index j = 0; j < i; ++j)
@@ -141,11 +152,13 @@ TEST_CASE("second moments: several stretches of rows add up in their order") {
   CHECK(gpu::metrics::detail::gram_stretches(n, d) > 1);
   const std::vector<double> x = gaussian(n, d, 9);
   const Rows<double> rows(n, d, x);
-  const Buffer<char> scratch(gpu::metrics::detail::second_moments_bytes(n, d));
   in_every_order([&] {
     const Buffer<double> gram(std::size_t(d * d));
-    finish(gpu::metrics::detail::second_moments<double>(rows.view(), nullptr, gram.data(),
-                                                        scratch.scratch(), {}));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::enqueue(s, nullptr, [&](gpu::Work& work) {
+        gpu::metrics::detail::second_moments<double>(work, rows.view(), nullptr, gram.data());
+      });
+    });
     const auto got = gram.values();
     for (const Index i : {0, 5, 63, 64, 69})
       for (Index j = 0; j < d; ++j) {
@@ -167,7 +180,7 @@ TEST_CASE("spectrum: one dimension, equal variances, zeros, NaN, too small a scr
   }
   bad[5] = NAN;
   const Rows<double> a(n, d, line), b(n, d, even), c(n, d, zeros), e(n, d, bad);
-  const Buffer<char> scratch(gpu::metrics::spectrum_bytes(n, d));
+  const Buffer<char> scratch(1 << 20);
   const Buffer<double> value(1), sigma(4);
   in_every_order([&] {
     const auto rank = [&](const Rows<double>& x) {

@@ -45,15 +45,18 @@ void check(const std::vector<double>& x, Index n, Index d, double t, gpu::Precis
   CAPTURE(d);
   CAPTURE(t);
   const Reference want = reference(x, n, d, t);
-  const gpu::metrics::UniformityOptions options{t, precision, block};
+  const gpu::metrics::UniformityOptions options{t};
+  const gpu::pairwise::KernelProducts how{precision, block};
   const Rows<T> dx(n, d, x);
   Rows<gpu::Arithmetic<T>> gx(n, d);
   Buffer<double> value(1), alone(1);
-  Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(dx.input(), options));
-  finish(gpu::metrics::uniformity_with_gradient<T>(dx.input(), options, {value.data(), gx.view()},
-                                                   scratch.scratch(), nullptr));
-  finish(
-      gpu::metrics::uniformity<T>(dx.input(), options, alone.data(), scratch.scratch(), nullptr));
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::metrics::uniformity_with_gradient<T>(dx.input(), options, {value.data(), gx.view()},
+                                                     s, nullptr, how);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::metrics::uniformity<T>(dx.input(), options, alone.data(), s, nullptr, how);
+  });
   CHECK(std::abs(value.values()[0] - double(want.value)) <= tolerance * t);
   CHECK(alone.values()[0] == value.values()[0]);
   long double difference = 0, size = 0;

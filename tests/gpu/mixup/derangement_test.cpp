@@ -37,10 +37,10 @@ TEST_CASE("derangement: the integers of the first attempt without a fixed point,
       const std::vector<Index> want = reference(n, 11, step, &attempts);
       latest = std::max(latest, attempts);
       const Buffer<Index> partners(static_cast<std::size_t>(n));
-      const Buffer<char> scratch(gpu::mixup::derangement_bytes(n));
       in_every_order([&] {
         core::Philox rng(11, step);
-        finish(gpu::mixup::derangement(rng, partners.data(), n, scratch.scratch()));
+        with_scratch(
+            [&](gpu::Scratch s) { return gpu::mixup::derangement(rng, partners.data(), n, s); });
         CAPTURE(n);
         CHECK(rng.step() == step + 1);
         CHECK(partners.values() == want);

@@ -18,10 +18,10 @@ TEST_CASE("random partners: the order of the Philox keys, for every n from 0 to 
   for (const Index n : lengths) {
     CAPTURE(n);
     const Buffer<Index> partners(static_cast<std::size_t>(n)), flipped(static_cast<std::size_t>(n));
-    const Buffer<char> scratch(gpu::mixup::random_partners_bytes(n));
     in_every_order([&] {
       core::Philox rng(42, 7);
-      finish(gpu::mixup::random_partners(rng, partners.data(), n, scratch.scratch()));
+      with_scratch(
+          [&](gpu::Scratch s) { return gpu::mixup::random_partners(rng, partners.data(), n, s); });
       CHECK(rng.step() == 8);
       std::vector<Index> want(static_cast<std::size_t>(n));
       std::iota(want.begin(), want.end(), Index(0));

@@ -59,18 +59,19 @@ struct Pair {
 
 template <class T, class Products>
 void all_losses(Index n, Index d, Index block, double tolerance, const Products& products) {
+  const Products how =
+      at(products, std::is_same_v<T, double> ? gpu::Precision::exact : gpu::Precision::fast, block);
   CAPTURE(n);
   CAPTURE(d);
-  constexpr auto precision =
-      std::is_same_v<T, double> ? gpu::Precision::exact : gpu::Precision::fast;
   Pair<T> p(n, d);
   const auto x = p.device_x.input(), y = p.device_y.input();
   double* const to = p.numbers.data();
   {
-    const device::ClipOptions options{0.05, precision, block};
-    Buffer<char> scratch(device::clip_bytes<T>(x, y, options, products));
-    finish(device::clip_with_gradient<T>(x, y, options, {to, p.dx.view(), p.dy.view(), to + 1},
-                                         scratch.scratch(), nullptr, products));
+    const device::ClipOptions options{0.05};
+    with_scratch([&](gpu::Scratch s) {
+      return device::clip_with_gradient<T>(x, y, options, {to, p.dx.view(), p.dy.view(), to + 1}, s,
+                                           nullptr, how);
+    });
     const auto want = losses::clip_with_gradient(p.host_x, p.host_y, {.temperature = 0.05});
     p.check(want.loss, want.x, want.y, tolerance);
     CHECK(std::abs(p.numbers.values()[1] - want.log_temperature) <= tolerance);
@@ -79,13 +80,12 @@ void all_losses(Index n, Index d, Index block, double tolerance, const Products&
     device::ClipM2MixOptions options;
     options.temperature = 0.05;
     options.mix_temperature = 0.1;
-    options.precision = precision;
-    options.block = block;
     options.shared = shared;
-    Buffer<char> scratch(device::clip_m2_mix_bytes<T>(x, y, options, products));
-    finish(device::clip_m2_mix_with_gradient<T>(
-        x, y, 0.3, options, {to, p.dx.view(), p.dy.view(), to + 1, to + 2, to + 3},
-        scratch.scratch(), nullptr, products));
+    with_scratch([&](gpu::Scratch s) {
+      return device::clip_m2_mix_with_gradient<T>(
+          x, y, 0.3, options, {to, p.dx.view(), p.dy.view(), to + 1, to + 2, to + 3}, s, nullptr,
+          how);
+    });
     const auto want = losses::clip_m2_mix_with_gradient(
         p.host_x, p.host_y, 0.3, {.temperature = 0.05, .mix_temperature = 0.1});
     p.check(want.loss, want.x, want.y, 2 * tolerance);
@@ -95,21 +95,20 @@ void all_losses(Index n, Index d, Index block, double tolerance, const Products&
   }
   {
     device::SiglipOptions options;
-    options.precision = precision;
-    options.block = block;
-    Buffer<char> scratch(device::siglip_bytes<T>(x, y, options, products));
-    finish(device::siglip_with_gradient<T>(x, y, options,
-                                           {to, p.dx.view(), p.dy.view(), to + 1, to + 2},
-                                           scratch.scratch(), nullptr, products));
+    with_scratch([&](gpu::Scratch s) {
+      return device::siglip_with_gradient<T>(
+          x, y, options, {to, p.dx.view(), p.dy.view(), to + 1, to + 2}, s, nullptr, how);
+    });
     const auto want = losses::siglip_with_gradient(
         p.host_x, p.host_y, {.temperature = options.temperature, .bias = options.bias});
     p.check(want.loss, want.x, want.y, tolerance);
   }
   {
-    const gpu::metrics::UniformityOptions options{2, precision, block};
-    Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(x, options, products));
-    finish(gpu::metrics::uniformity_with_gradient<T>(x, options, {to, p.dx.view()},
-                                                     scratch.scratch(), nullptr, products));
+    const gpu::metrics::UniformityOptions options{2};
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::uniformity_with_gradient<T>(x, options, {to, p.dx.view()}, s, nullptr,
+                                                       how);
+    });
     const auto want = metrics::uniformity_with_gradient(p.host_x, {.t = 2});
     p.check(want.value, want.x, {}, tolerance);
   }
@@ -125,11 +124,13 @@ ClipResult run_clip(const std::vector<double>& x, const std::vector<double>& y, 
                     double tau, Index block, const Products& products) {
   const Rows<float> dx(n, d, x), dy(n, d, y), gx(n, d), gy(n, d);
   const Buffer<double> loss(1);
-  const device::ClipOptions options{tau, gpu::Precision::fast, block};
-  const Buffer<char> scratch(device::clip_bytes<float>(dx.input(), dy.input(), options, products));
-  finish(device::clip_with_gradient<float>(dx.input(), dy.input(), options,
-                                           {loss.data(), gx.view(), gy.view(), nullptr},
-                                           scratch.scratch(), nullptr, products));
+  const device::ClipOptions options{tau};
+  const Products how = at(products, gpu::Precision::fast, block);
+  with_scratch([&](gpu::Scratch s) {
+    return device::clip_with_gradient<float>(dx.input(), dy.input(), options,
+                                             {loss.data(), gx.view(), gy.view(), nullptr}, s,
+                                             nullptr, how);
+  });
   return {loss.values()[0], gx.values(), gy.values()};
 }
 
@@ -198,8 +199,14 @@ TEST_CASE("a library's own edge for the ranges: taken where options ask for none
   run_clip(x, y, n, d, 0.05, 0, EigenProducts{128, &gemms});  // cosines by the kernels
   CHECK(gemms == 2 * 9);
   const Rows<float> dx(n, d, x);
+  double number = 0;
   const auto bytes = [&](auto precision, const auto& products) {
-    return device::clip_bytes<float>(dx.input(), dx.input(), {0.05, precision, 0}, products);
+    const Rows<float> g(n, d);
+    return gpu::scratch_needed([&](gpu::Scratch s) {
+      return device::clip_with_gradient<float>(dx.input(), dx.input(), {},
+                                               {&number, g.view(), g.view(), nullptr}, s, nullptr,
+                                               at(products, precision, 0));
+    });
   };
   CHECK(bytes(gpu::Precision::fast, EigenProducts{128}) <
         bytes(gpu::Precision::fast, EigenProducts{}));
@@ -207,21 +214,23 @@ TEST_CASE("a library's own edge for the ranges: taken where options ask for none
         bytes(gpu::Precision::exact, EigenProducts{}));
 }
 
-TEST_CASE("stored cosines: scratch is what clip_bytes says of these products, not less") {
+TEST_CASE("stored cosines: scratch is what the call counts with these products, not less") {
   const Index n = 300, d = 24;
   const auto values = unit_rows<float>(n, d, 1);
   const Rows<float> x(n, d, values), gx(n, d), gy(n, d);
   const Buffer<double> loss(1);
   const device::ClipOptions options{0.05};
-  const std::size_t bytes = device::clip_bytes<float>(x.input(), x.input(), options, kStored);
-  CHECK(bytes > device::clip_bytes<float>(x.input(), x.input(), options));  // a strip in sweep 1
-  const Buffer<char> scratch(bytes);
-  const auto run = [&](gpu::Scratch s) {
+  const auto run = [&](gpu::Scratch s, const auto& how) {
     return device::clip_with_gradient<float>(x.input(), x.input(), options,
                                              {loss.data(), gx.view(), gy.view(), nullptr}, s,
-                                             nullptr, kStored);
+                                             nullptr, how);
   };
-  CHECK(!run({scratch.data(), bytes - 1}).ok());
-  finish(run(scratch.scratch()));
+  const auto bytes = [&](const auto& how) {
+    return gpu::scratch_needed([&](gpu::Scratch s) { return run(s, how); });
+  };
+  CHECK(bytes(kStored) > bytes(EigenProducts{}));  // a strip in sweep 1
+  const Buffer<char> scratch(bytes(kStored));
+  CHECK(!run({scratch.data(), scratch.size() - 1}, kStored).ok());
+  finish(run(scratch.scratch(), kStored));
 }
 #endif

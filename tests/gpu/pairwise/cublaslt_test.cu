@@ -115,7 +115,7 @@ TEST_CASE("what cuBLAS says is the status, and no CUDA error stays behind") {
   int devices = 0;  // without a driver every call says so, this one too
   const bool here = cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
   if (here) CHECK(cudaGetLastError() == cudaSuccess);
-  const Index edge = gpu::pairwise::LtProducts(nullptr, {memory, 256}).block();
+  const Index edge = gpu::pairwise::LtProducts(nullptr, {memory, 256}).edge();
   CHECK(edge >= 1024);
   CHECK(edge % 1024 == 0);
   if (here) CHECK(cudaGetLastError() == cudaSuccess);
@@ -130,7 +130,7 @@ TEST_CASE("CLIP by cuBLASLt: products, and every GEMM, against the kernels") {
   const Index n = 1500, d = 72;
   const auto x = unit_rows<float>(n, d, 1), y = unit_rows<float>(n, d, 2);
   const Rows<float> dx(n, d, x), dy(n, d, y);
-  const gpu::losses::ClipOptions options{0.05, gpu::Precision::fast, 512};
+  const gpu::losses::ClipOptions options{0.05};
   const Buffer<char> workspace(std::size_t(32) << 20);
   cublasLtHandle_t handle = nullptr;
   REQUIRE(cublasLtCreate(&handle) == 0);
@@ -141,11 +141,11 @@ TEST_CASE("CLIP by cuBLASLt: products, and every GEMM, against the kernels") {
   const auto run = [&](const auto& products) {
     const Rows<float> gx(n, d), gy(n, d);
     const Buffer<double> loss(1);
-    const Buffer<char> scratch(
-        gpu::losses::clip_bytes<float>(dx.input(), dy.input(), options, products));
-    finish(gpu::losses::clip_with_gradient<float>(dx.input(), dy.input(), options,
-                                                  {loss.data(), gx.view(), gy.view(), nullptr},
-                                                  scratch.scratch(), nullptr, products));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::clip_with_gradient<float>(
+          dx.input(), dy.input(), options, {loss.data(), gx.view(), gy.view(), nullptr}, s, nullptr,
+          at(products, gpu::Precision::fast, 512));
+    });
     return Result{loss.values()[0], gx.values(), gy.values()};
   };
   const gpu::pairwise::LtProducts by_lt(handle, workspace.scratch());

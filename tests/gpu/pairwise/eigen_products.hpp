@@ -13,10 +13,12 @@ using gpu::pairwise::ProductSide;
 /// A BLAS policy: 16-bit products as the column-major GEMMs that cuBLASLt is given (gemm.cuh), f64
 /// products as they are.
 struct EigenProducts {
-  Index edge = 0;        ///< of the ranges where options ask for none
+  Index own = 0;         ///< edge of the ranges where none is asked for
   int* gemms = nullptr;  ///< counts them
+  gpu::Precision precision = gpu::Precision::fast;
+  Index block = 0;
 
-  Index block() const { return edge; }
+  Index edge() const { return own; }
 
   gpu::Status gemm(const gpu::pairwise::Gemm& g, cudaStream_t) const {
     if (gemms) ++*gemms;

@@ -7,12 +7,12 @@
 
 #include "support/gpu.hpp"
 
+#include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/gpu/losses/clip.cuh"
 #include "spheremix/gpu/losses/info_nce.cuh"
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/losses/sup_con.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
-#include "spheremix/formula/softmax_pair.hpp"
 
 namespace {
 
@@ -47,9 +47,11 @@ TableResult run(const std::vector<double>& x, const std::vector<double>& y, Inde
   table.rows = rows.data();
   table.cols = cols.data();
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, m, 0);
-  Buffer<char> scratch(pairwise::sweep_bytes<Tile>(limits, true, true, true));
-  finish(pairwise::sweep_statistics(table, limits, scratch.scratch(), nullptr,
-                                    pairwise::KernelProducts{}));
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::enqueue(s, nullptr, [&](gpu::Work& work) {
+      pairwise::sweep_statistics(work, table, limits, pairwise::KernelProducts{});
+    });
+  });
 
   const auto log_sum_exps = [](const Buffer<pairwise::RowPair<T>>& from, bool there) {
     std::vector<double> out;
@@ -70,8 +72,12 @@ TableResult run(const std::vector<double>& x, const std::vector<double>& y, Inde
   // The policy's units carry the scale; undone by alpha, G is row_weight p + col_weight q.
   table.policy.row_weight = table.policy.row_weight / table.policy.scale;
   table.policy.col_weight = table.policy.col_weight / table.policy.scale;
-  finish(pairwise::sweep_gradients(table, {gx.view(), gy.view()}, T(1 / Tile::kWeightScale), limits,
-                                   scratch.scratch(), nullptr, pairwise::KernelProducts{}));
+  with_scratch([&](gpu::Scratch s) {
+    return gpu::enqueue(s, nullptr, [&](gpu::Work& work) {
+      pairwise::sweep_gradients(work, table, {gx.view(), gy.view()}, T(1 / Tile::kWeightScale),
+                                limits, pairwise::KernelProducts{});
+    });
+  });
   out.dx = gx.values();
   out.dy = gy.values();
   return out;
@@ -260,19 +266,25 @@ TEST_CASE("losses: NaN or infinity in a row is never finite, whatever signs its 
     for (Index i = 0; i < n; ++i) classes.push_back(int(i % 50));
     const Buffer<int> labels(classes);
     Buffer<double> value(5);
-    Buffer<char> scratch(
-        std::max({device::clip_bytes<float>(in, with), device::info_nce_bytes<float>(in, with),
-                  device::siglip_bytes<float>(in, with), device::sup_con_bytes<float>(in),
-                  gpu::metrics::uniformity_bytes<float>(in)}));
-    const gpu::Scratch room = scratch.scratch();
-    finish(device::clip<float>(in, with, {.block = 128}, value.data(), room));
-    finish(device::info_nce<float>(in, with, {.block = 128}, value.data() + 1, room));
-    finish(device::siglip_with_gradient<float>(
-        in, with, {.block = 128}, {value.data() + 2, gx.view(), gy.view(), nullptr, nullptr},
-        room));
-    finish(device::sup_con<float>(in, labels.data(), {.block = 128}, value.data() + 3, room));
-    finish(gpu::metrics::uniformity_with_gradient<float>(in, {.block = 128},
-                                                         {value.data() + 4, gx.view()}, room));
+    const pairwise::KernelProducts how{.block = 128};
+    with_scratch([&](gpu::Scratch s) {
+      return device::clip<float>(in, with, {}, value.data(), s, nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::info_nce<float>(in, with, {}, value.data() + 1, s, nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::siglip_with_gradient<float>(
+          in, with, {}, {value.data() + 2, gx.view(), gy.view(), nullptr, nullptr}, s, nullptr,
+          how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return device::sup_con<float>(in, labels.data(), {}, value.data() + 3, s, nullptr, how);
+    });
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::uniformity_with_gradient<float>(in, {}, {value.data() + 4, gx.view()}, s,
+                                                           nullptr, how);
+    });
     return value.values();
   };
   const auto good = unit_rows<float>(n, kDepth, 1), other = unit_rows<float>(n, kDepth, 2);

@@ -128,46 +128,48 @@ bool operator==(const Result& a, const Result& b) {
 
 enum Loss { clip, info_nce, siglip_loss, uniformity, clip_m2 };
 
-/// Scratch is what the functions ask for that know nothing of products.
 template <Loss Which, class T, class Products>
 Result run(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
            Index block, Precision precision, const Products& products) {
+  const Products how = at(products, precision, block);
   const Rows<T> dx(n, d, x), dy(n, d, y);
   Rows<gpu::Arithmetic<T>> gx(n, d), gy(n, d, std::vector<double>(std::size_t(n * d)));
   const Buffer<double> sums(std::vector<double>(3));
   double* const to = sums.data();
   const gpu::losses::ContrastiveGradient<T> out{to, gx.view(), gy.view(), to + 1};
   if constexpr (Which == clip) {
-    const gpu::losses::ClipOptions options{0.05, precision, block};
-    const Buffer<char> scratch(gpu::losses::clip_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), options, out,
-                                              scratch.scratch(), nullptr, products));
+    const gpu::losses::ClipOptions options{0.05};
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::clip_with_gradient<T>(dx.input(), dy.input(), options, out, s, nullptr,
+                                                how);
+    });
   } else if constexpr (Which == info_nce) {
-    const gpu::losses::InfoNceOptions options{0.05, precision, block};
-    const Buffer<char> scratch(gpu::losses::info_nce_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), options, out,
-                                                  scratch.scratch(), nullptr, products));
+    const gpu::losses::InfoNceOptions options{0.05};
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::info_nce_with_gradient<T>(dx.input(), dy.input(), options, out, s,
+                                                    nullptr, how);
+    });
   } else if constexpr (Which == siglip_loss) {
-    const gpu::losses::SiglipOptions options{0.1, -4, precision, block};
-    const Buffer<char> scratch(gpu::losses::siglip_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::siglip_with_gradient<T>(dx.input(), dy.input(), options,
-                                                {to, gx.view(), gy.view(), to + 1, to + 2},
-                                                scratch.scratch(), nullptr, products));
+    const gpu::losses::SiglipOptions options{0.1, -4};
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::siglip_with_gradient<T>(dx.input(), dy.input(), options,
+                                                  {to, gx.view(), gy.view(), to + 1, to + 2}, s,
+                                                  nullptr, how);
+    });
   } else if constexpr (Which == clip_m2) {
     gpu::losses::ClipM2MixOptions options;
-    options.precision = precision;
-    options.block = block;
     const Buffer<double> lambda(1);
-    const Buffer<char> scratch(gpu::losses::clip_m2_mix_bytes<T>(dx.input(), dy.input(), options));
-    finish(gpu::losses::clip_m2_mix_with_gradient<T>(
-        dx.input(), dy.input(), gpu::RowScalar<gpu::Arithmetic<T>>(gpu::Arithmetic<T>(0.4)),
-        options, {to, gx.view(), gy.view(), lambda.data(), to + 1, to + 2}, scratch.scratch(),
-        nullptr, products));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::losses::clip_m2_mix_with_gradient<T>(
+          dx.input(), dy.input(), gpu::RowScalar<gpu::Arithmetic<T>>(gpu::Arithmetic<T>(0.4)),
+          options, {to, gx.view(), gy.view(), lambda.data(), to + 1, to + 2}, s, nullptr, how);
+    });
   } else {
-    const gpu::metrics::UniformityOptions options{4, precision, block};
-    const Buffer<char> scratch(gpu::metrics::uniformity_bytes<T>(dx.input(), options));
-    finish(gpu::metrics::uniformity_with_gradient<T>(dx.input(), options, {to, gx.view()},
-                                                     scratch.scratch(), nullptr, products));
+    const gpu::metrics::UniformityOptions options{4};
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::uniformity_with_gradient<T>(dx.input(), options, {to, gx.view()}, s,
+                                                       nullptr, how);
+    });
   }
   return {sums.values(), gx.values(), gy.values()};
 }
@@ -215,6 +217,9 @@ void check_loss(Index n, Index d) {
 /// Kernel products that count, as a library's would be wrapped.
 struct CountedProducts {
   int* half_calls;
+  Precision precision = Precision::fast;
+  Index block = 0;
+
   template <class Tile>
   gpu::Status operator()(const gpu::pairwise::ProductSide<Tile>& first,
                          const gpu::pairwise::ProductSide<Tile>& second,
@@ -418,11 +423,11 @@ TEST_CASE("wgmma where its kernels cannot run: a status, nothing started") {
   const Rows<float> x(n, d, values), gx(n, d), gy(n, d);
   const Buffer<double> loss(1);
   const gpu::losses::ClipOptions options{0.05};
-  const Buffer<char> scratch(gpu::losses::clip_bytes<float>(x.input(), x.input(), options));
+  const Buffer<char> scratch(1 << 20);
   const auto run = [&](Precision precision) {
-    return gpu::losses::clip_with_gradient<float>(x.input(), x.input(), {0.05, precision},
-                                                  {loss.data(), gx.view(), gy.view(), nullptr},
-                                                  scratch.scratch(), nullptr, WgmmaCosines<>{});
+    return gpu::losses::clip_with_gradient<float>(
+        x.input(), x.input(), options, {loss.data(), gx.view(), gy.view(), nullptr},
+        scratch.scratch(), nullptr, at(WgmmaCosines<>{}, precision, 0));
   };
 #if defined(SPHEREMIX_EMULATOR)
   const auto refused = [&] {

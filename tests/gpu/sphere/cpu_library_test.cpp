@@ -141,45 +141,46 @@ TEST_CASE("row metrics and the Frechet mean: the CPU library's numbers in double
     const Host hu = host(u, n, d), hv = host(v, n, d);
     const Rows<double> du(n, d, u, layout), dv(n, d, v, layout), a(n, d, layout), b(n, d, layout);
     const double eps = 4e-15 * std::max(8.0, double(d) / 8);
-    std::size_t most = gpu::metrics::alignment_bytes(n);
-    for (const std::size_t bytes :
-         {gpu::metrics::modality_gap_bytes(n, n, d), gpu::metrics::retrieval_bytes<double>(n),
-          gpu::metrics::relative_alignment_bytes<double>(n), gpu::sphere::frechet_mean_bytes(n, d)})
-      most = std::max(most, bytes);
-    const Buffer<char> scratch(most);
     const Buffer<double> value(1), vector(std::size_t(d) + 0);
     for (const double alpha : {2.0, 1.5}) {
-      finish(gpu::metrics::alignment_with_gradient<double>(
-          du.view(), dv.view(), {alpha}, {value.data(), a.view(), b.view()}, scratch.scratch()));
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::metrics::alignment_with_gradient<double>(du.view(), dv.view(), {alpha},
+                                                             {value.data(), a.view(), b.view()}, s);
+      });
       const auto want = metrics::alignment_with_gradient(hu, hv, {.alpha = alpha});
       CHECK(std::abs(value.values()[0] - want.value) <= eps);
       CHECK(off(a, want.x) <= eps);
       CHECK(off(b, want.y) <= eps);
     }
-    finish(gpu::metrics::modality_gap(du.view(), dv.view(), value.data(), vector.data(),
-                                      scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::modality_gap(du.view(), dv.view(), value.data(), vector.data(), s);
+    });
     CHECK(std::abs(value.values()[0] - metrics::modality_gap(hu, hv)) <= eps);
     const Vector<double> gap = metrics::modality_gap_vector(hu, hv);
     CHECK(off(vector, gap) <= eps);
     const Buffer<gpu::metrics::Retrieval> found(1);
-    finish(gpu::metrics::retrieval(du.view(), dv.view(), {{1, 5, 10}, 3}, found.data(),
-                                   scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::metrics::retrieval(du.view(), dv.view(), {{1, 5, 10}, 3}, found.data(), s);
+    });
     const auto retrieval = metrics::retrieval(hu, hv);
     const gpu::metrics::Retrieval got = found.values()[0];
     for (std::size_t k = 0; k < 3; ++k) CHECK(got.recall[k] == retrieval.recall[k]);
     CHECK(got.median_rank == retrieval.median_rank);
     CHECK(std::abs(got.mrr - retrieval.mrr) <= 1e-15);
     if (n >= 2) {
-      finish(
-          gpu::metrics::relative_alignment(du.view(), dv.view(), value.data(), scratch.scratch()));
+      with_scratch([&](gpu::Scratch s) {
+        return gpu::metrics::relative_alignment(du.view(), dv.view(), value.data(), s);
+      });
       CHECK(std::abs(value.values()[0] - metrics::relative_alignment(hu, hv)) <= eps);
     }
     if (n > 10) return;  // far from each other in three dimensions: no mean to speak of
     const Buffer<gpu::sphere::FrechetMeanReport> report(1);
     const Host unit = sphere::normalize_rows(hv);
     const Rows<double> rows(n, d, std::vector<double>(unit.data(), unit.data() + unit.size()));
-    finish(gpu::sphere::frechet_mean(rows.view(), nullptr, {1e-14, 60}, vector.data(),
-                                     report.data(), scratch.scratch()));
+    with_scratch([&](gpu::Scratch s) {
+      return gpu::sphere::frechet_mean(rows.view(), nullptr, {1e-14, 60}, vector.data(),
+                                       report.data(), s);
+    });
     sphere::FrechetMeanOptions options;
     options.tolerance = 1e-14;
     CHECK(off(vector, sphere::frechet_mean(unit, options).mean) <= 1e-12);
@@ -192,12 +193,12 @@ TEST_CASE("samplers: the CPU library's integers, and its numbers to rounding") {
       CAPTURE(n);
       core::Philox one(5, 3), two(5, 3);
       const Buffer<Index> partners(std::size_t(n) + 0);
-      const Buffer<char> scratch(
-          std::max(gpu::mixup::random_partners_bytes(n), gpu::mixup::derangement_bytes(n)));
-      finish(gpu::mixup::random_partners(one, partners.data(), n, scratch.scratch()));
+      with_scratch(
+          [&](gpu::Scratch s) { return gpu::mixup::random_partners(one, partners.data(), n, s); });
       CHECK(partners.values() == mixup::random_partners(n, two));
       if (n > 1) {
-        finish(gpu::mixup::derangement(one, partners.data(), n, scratch.scratch()));
+        with_scratch(
+            [&](gpu::Scratch s) { return gpu::mixup::derangement(one, partners.data(), n, s); });
         CHECK(partners.values() == mixup::derangement(n, two));
       }
       finish(gpu::mixup::flip_partners(partners.data(), n));

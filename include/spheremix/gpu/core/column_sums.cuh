@@ -14,17 +14,12 @@
 #pragma once
 
 #include "spheremix/gpu/core/row_group.cuh"
-#include "spheremix/gpu/core/scratch.cuh"
+#include "spheremix/gpu/core/work.cuh"
 
 namespace spheremix::gpu {
 
 /// Groups of phase 1: as many as rows, at most 2048.
 inline Index column_sum_groups(Index rows) { return rows < 2048 ? rows : 2048; }
-
-/// Scratch that column_sums needs.
-inline std::size_t column_sums_bytes(Index rows, Index cols) {
-  return scratch_bytes<double>(std::size_t(column_sum_groups(rows) * cols));
-}
 
 namespace detail {
 
@@ -73,20 +68,22 @@ __global__ void __launch_bounds__(32 * kSlices)
 
 }  // namespace detail
 
-/// Enqueues out[j] = scale sum_i contribution_i[j]. rows > 0; `partials` from column_sums_bytes.
+/// Enqueues out[j] = scale sum_i contribution_i[j]. rows > 0.
 template <class T, class Body>
-Status column_sums(Body body, Index rows, Index cols, bool wide, double scale, double* partials,
-                   double* out, cudaStream_t stream) {
-  if (cols == 0) return {};
+void column_sums(Work& work, Body body, Index rows, Index cols, bool wide, double scale,
+                 double* out) {
+  if (cols == 0) return;
+  const Work::Part part(work);
   const Index groups = column_sum_groups(rows);
-  const Status status = with_row_shape<T>(cols, wide, [&]<class Shape>() {
-    return launch(detail::column_partials<T, Shape, Body>, blocks_for(groups, Shape::groups),
-                  Shape::block, Shape::shared_bytes, stream, body, rows, cols, groups, partials);
+  double* const partials = work.take<double>(groups * cols);
+  work.then([&](cudaStream_t stream) {
+    return with_row_shape<T>(cols, wide, [&]<class Shape>() {
+      return launch(detail::column_partials<T, Shape, Body>, blocks_for(groups, Shape::groups),
+                    Shape::block, Shape::shared_bytes, stream, body, rows, cols, groups, partials);
+    });
   });
-  if (!status.ok()) return status;
-  return launch(detail::column_totals<Body>, blocks_for(cols, kWarp), 32 * detail::kSlices,
-                32 * detail::kSlices * sizeof(double), stream, body, partials, groups, cols, scale,
-                out);
+  work.launch(detail::column_totals<Body>, blocks_for(cols, kWarp), 32 * detail::kSlices,
+              32 * detail::kSlices * sizeof(double), body, partials, groups, cols, scale, out);
 }
 
 /// The rows themselves.

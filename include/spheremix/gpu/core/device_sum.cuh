@@ -2,28 +2,18 @@
 // every run.
 #pragma once
 
-#include "spheremix/core/constants.hpp"
-#include "spheremix/gpu/core/scratch.cuh"
-#include "spheremix/gpu/core/status.cuh"
+#include "spheremix/gpu/core/work.cuh"
 #if !defined(SPHEREMIX_EMULATOR)
 #include <cub/device/device_reduce.cuh>
 #endif
 
 namespace spheremix::gpu {
 
-/// Scratch that device_sum needs.
-inline std::size_t device_sum_bytes(Index n) {
-  std::size_t bytes = 0;
-  const double* in = nullptr;
-  double* out = nullptr;
-  if (cub::DeviceReduce::Sum(nullptr, bytes, in, out, n) != cudaSuccess) return 0;
-  return scratch_bytes<char>(bytes);
-}
-
 /// Enqueues *out = sum of in[0 .. n).
-inline Status device_sum(const double* in, Index n, double* out, Scratch scratch,
-                         cudaStream_t stream) {
-  return status_of(cub::DeviceReduce::Sum(scratch.data, scratch.bytes, in, out, n, stream));
+inline void device_sum(Work& work, const double* in, Index n, double* out) {
+  work.library([&](void* storage, std::size_t& bytes, cudaStream_t stream) {
+    return cub::DeviceReduce::Sum(storage, bytes, in, out, n, stream);
+  });
 }
 
 }  // namespace spheremix::gpu

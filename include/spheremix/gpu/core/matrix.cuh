@@ -6,8 +6,9 @@
 //   x.upload(host, stride);
 //   slerp_rows(x.view(), ..., m.view(), stream);
 //   m.download(host);
-//   gpu::Memory scratch(alignment_bytes(n));
-//   alignment(..., scratch.scratch(), stream);
+//   const auto call = [&](Scratch s) { return alignment(..., s, stream); };
+//   gpu::Memory scratch(scratch_needed(call));
+//   call(scratch.scratch());
 #pragma once
 
 #include <stdexcept>

@@ -4,8 +4,7 @@
 // Conventions of the backend
 //   A function checks its arguments on the host, enqueues kernels on the stream it is given and
 //   returns: it never allocates, never synchronises, and can be captured into a CUDA graph. Memory
-//   it needs comes from the caller: f_bytes(...) says how much, the call takes a Scratch of that
-//   size (core/scratch.cuh). A status says whether the arguments were right and the launches
+//   it needs comes from the caller: scratch_needed(call) says how much (core/scratch.cuh). A status says whether the arguments were right and the launches
 //   accepted; faults of a running kernel surface at the caller's next synchronisation. Undefined
 //   points (zero rows, antipodes, NaN) give NaN in their own row.
 #pragma once

@@ -38,7 +38,7 @@ class ThrustMemory {
   using value_type = char;
 
   char* allocate(std::ptrdiff_t bytes) {
-    const std::size_t need = scratch_bytes<char>(std::size_t(bytes > 0 ? bytes : 1));
+    const std::size_t need = scratch_rounded(std::size_t(bytes > 0 ? bytes : 1));
     ++live_;
     if (used_ + need <= memory_.bytes()) {
       char* const here = static_cast<char*>(memory_.data()) + used_;

@@ -1,23 +1,17 @@
-// The Brownian bridge between the two embeddings of a pair, on the device: the augmented image lies
-// near the point of the bridge from the text to the image.
-//
-//   m_i = r x_i + (1 - r) y_i      mu_i = m_i / |m_i|      L = (1/N) sum_i |a_i - mu_i|^2
-//   g = 2 (mu - a) / N:  dA = -g,  h = (g - (g.mu) mu) / |m|,  dX = r h,  dY = (1 - r) h
+// brownian_bridge on the device: formula, gradient and options in formula/brownian_bridge.hpp.
 //
 // Shapes   A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are.
 // Cost     one pass, a warp a row.
 // Errors   shapes, no rows, r outside [0, 1]; a row with m = 0 gives NaN.
-// [Jiang et al. 2023, arXiv 2303.05952, section 4.2]
 #pragma once
 
+#include "spheremix/formula/brownian_bridge.hpp"
 #include "spheremix/gpu/core/view.cuh"
 #include "spheremix/gpu/losses/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
 
-struct BrownianBridgeOptions {
-  double ratio = 0.25;  ///< r, the weight of X
-};
+using spheremix::losses::BrownianBridgeOptions;
 
 /// Results in device memory, gradients in the type of the rows.
 template <class T>
@@ -73,11 +67,6 @@ struct BridgeKernel {
 
 }  // namespace detail
 
-/// Scratch of both functions in bytes.
-inline std::size_t brownian_bridge_bytes(Index rows) {
-  return scratch_bytes<double>(std::size_t(rows) / 4 + 1);
-}
-
 /// Loss and, where out.x has data, gradients; all overwritten.
 template <class U, class T = std::remove_const_t<U>>
 Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
@@ -92,20 +81,19 @@ Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
   if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.augmented))
     return invalid(wrong);
   if (!(options.ratio >= 0 && options.ratio <= 1)) return invalid("the ratio lies outside [0, 1]");
-  if (const Status held = scratch_status(scratch, brownian_bridge_bytes(x.rows)); !held)
-    return held;
   using Kernel = detail::BridgeKernel<T>;
-  double* const partial = static_cast<double*>(scratch.data);
   const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);
-  const core::MatrixView<T> none{};
-  const Status status =
-      pairwise::start(Kernel{augmented, x, y, options.ratio, out.x.data ? out.augmented : none,
-                             out.x, out.y, partial},
-                      blocks, stream);
-  if (!status) return status;
-  pairwise::ReduceKernel reduce{};
-  reduce.sum[0] = {partial, blocks, 1 / double(x.rows), out.loss};
-  return pairwise::start(reduce, 1, stream);
+  return enqueue(scratch, stream, [&](Work& work) {
+    double* const partial = work.take<double>(blocks);
+    pairwise::start(
+        work,
+        Kernel{augmented, x, y, options.ratio, out.x.data ? out.augmented : core::MatrixView<T>{},
+               out.x, out.y, partial},
+        blocks);
+    pairwise::ReduceKernel reduce{};
+    reduce.sum[0] = {partial, blocks, 1 / double(x.rows), out.loss};
+    pairwise::start(work, reduce, 1);
+  });
 }
 
 /// *loss (device memory).

@@ -101,120 +101,88 @@ struct MixSharedPullKernel {
 struct ClipM2Call {
   double temperature, mix_temperature;
   double mix_weight;  ///< of each direction's mean, reduction included
-  Index block;
 };
 
-/// Doubles: sweep 2's tiles and the pairs' blocks, one after the other.
-template <class Tile>
-std::size_t shared_moments(Index n, const pairwise::MixLimits& limits) {
-  const std::size_t tiles = std::size_t(limits.weights_tiles(Tile::kEdge));
-  return tiles * tiles + std::size_t(n) / 4 + 1;
-}
-
-template <class Tile, class T>
-std::size_t clip_m2_shared_bytes(const core::MatrixView<const T>& x,
-                                 const core::MatrixView<const T>& y, Index block) {
-  using Sum = typename Tile::Sum;
-  const std::size_t n = std::size_t(x.rows);
-  const auto limits = pairwise::mix_limits<Tile>(x.rows, block);
-  return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) +
-         (1 + pairwise::kMixLines) * scratch_bytes<pairwise::RowPair<Sum>>(n) +
-         3 * scratch_bytes<Sum>(n) + scratch_bytes<double>(2 * (n / 128 + 1)) +
-         scratch_bytes<double>(shared_moments<Tile>(x.rows, limits)) +
-         scratch_bytes<double>(n / 4 + 1) + scratch_bytes<double>(n) +
-         pairwise::mix_sweep_bytes<Tile>(limits, true);
-}
-
 template <class Tile, class T, class Products>
-Status clip_m2_shared(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                      const RowScalar<Arithmetic<T>>& lambda, const ClipM2Call& call,
-                      const MixGradient<T>& out, double* log_temperature, Scratch scratch,
-                      cudaStream_t stream, const Products& products) {
+void clip_m2_shared(Work& work, const core::MatrixView<const T>& x,
+                    const core::MatrixView<const T>& y, const RowScalar<Arithmetic<T>>& lambda,
+                    const ClipM2Call& call, Index block, const MixGradient<T>& out,
+                    double* log_temperature, const Products& how) {
   using namespace pairwise;
   using Sum = typename Tile::Sum;
-  if (const Status held = scratch_status(scratch, clip_m2_shared_bytes<Tile>(x, y, call.block));
-      !held)
-    return held;
-  const Index n = x.rows;
-  const std::size_t rows = std::size_t(n);
-  const MixLimits limits = mix_limits<Tile>(n, call.block);
-  ScratchFrame frame(scratch);
+  using Finish = FinishKernel<Sum>;
+  using Pull = MixSharedPullKernel<T>;
+  const Index n = x.rows, loss_blocks = ceil_div(n, Finish::kThreads),
+              row_blocks = ceil_div(n, Pull::kRowsEach);
+  const MixLimits limits = mix_limits<Tile>(n, block);
+  const Index tiles = limits.weights_tiles(Tile::kEdge);
   MixTables<Tile> tables{};
-  Status status = make_operand<Tile>(x, frame, stream, &tables.x);
-  if (status) status = make_operand<Tile>(y, frame, stream, &tables.y);
-  if (!status) return status;
-  auto* const weights = frame.take<RowPair<Sum>>(rows);
-  for (auto& line : tables.lines) line = frame.take<RowPair<Sum>>(rows);
-  Sum* const positives = frame.take<Sum>(rows);
-  Sum* const da = frame.take<Sum>(rows);
-  Sum* const db = frame.take<Sum>(rows);
-  double* const losses = frame.take<double>(2 * (rows / 128 + 1));
-  double* const moments = frame.take<double>(shared_moments<Tile>(n, limits));
-  double* const mix_moments = frame.take<double>(rows / 4 + 1);
-  double* const own_lambda = frame.take<double>(rows);
+  tables.x = make_operand<Tile>(work, x);
+  tables.y = make_operand<Tile>(work, y);
+  auto* const weights = work.take<RowPair<Sum>>(n);
+  for (auto& line : tables.lines) line = work.take<RowPair<Sum>>(n);
+  Sum* const positives = work.take<Sum>(n);
+  Sum* const da = work.take<Sum>(n);
+  Sum* const db = work.take<Sum>(n);
+  double* const losses = work.take<double>(2 * loss_blocks);
+  double* const moments = work.take<double>(tiles * tiles + row_blocks);  // tiles', then the pairs'
+  double* const mix_moments = work.take<double>(row_blocks);
+  double* const own_lambda = work.take<double>(n);
 
   const auto base2 = [](double temperature) { return 1 / (temperature * 0.693147180559945309417); };
   tables.scale = {Sum(base2(call.temperature)), Sum(base2(call.mix_temperature))};
   tables.weights = weights;
   using PairWeights = MixPairWeightsKernel<T>;
-  status = start(PairWeights{x, y, lambda, weights}, ceil_div(n, PairWeights::kRowsEach), stream);
+  start(work, PairWeights{x, y, lambda, weights}, ceil_div(n, PairWeights::kRowsEach));
   using Dot = PairDotKernel<typename Tile::Input>;
-  if (status)
-    status = start(Dot{tables.x, tables.y, positives}, ceil_div(n, Dot::kRowsEach), stream);
-  if (status) status = mix_statistics(tables, limits, frame.rest(), stream);
+  start(work, Dot{tables.x, tables.y, positives}, ceil_div(n, Dot::kRowsEach));
+  mix_statistics(work, tables, limits);
   const double half = 0.5 / double(n), each = call.mix_weight / double(n);
-  using Finish = FinishKernel<Sum>;
-  const Index loss_blocks = ceil_div(n, Finish::kThreads);
-  if (status)
-    status = start(Finish{n, positives, tables.scale.clip, tables.lines[kClipOfX],
-                          tables.lines[kClipOfY], half, half, losses},
-                   loss_blocks, stream);
-  if (status)
-    status = start(Finish{n, positives, tables.scale.mix, tables.lines[kMixOfX],
-                          tables.lines[kMixOfY], each, each, losses + loss_blocks},
-                   loss_blocks, stream);
-  if (!status) return status;
+  start(work,
+        Finish{n, positives, tables.scale.clip, tables.lines[kClipOfX], tables.lines[kClipOfY],
+               half, half, losses},
+        loss_blocks);
+  start(work,
+        Finish{n, positives, tables.scale.mix, tables.lines[kMixOfX], tables.lines[kMixOfY], each,
+               each, losses + loss_blocks},
+        loss_blocks);
   ReduceKernel reduce{};
   reduce.sum[0] = {losses, 2 * loss_blocks, 1, out.loss};
-  if (!out.x.data) return start(reduce, 1, stream);
+  if (!out.x.data) return start(work, reduce, 1);
 
   // dL/d(cosine) of weight 1; `most` bounds |H| below 2 up to slerp weights of 4 (2.9 rad)
   const double clip = half / call.temperature, mix = each / call.mix_temperature,
                most = clip + 4 * std::fabs(mix);
   const double to_weights = double(Tile::kWeightScale) / most, alpha = 1 / to_weights;
-  status = mix_gradients(tables, {Sum(clip * to_weights), Sum(mix * to_weights)}, Sum(alpha),
-                         {out.x, out.y, da, db, moments}, limits, frame.rest(), stream, products);
-  if (!status) return status;
-  const Index tiles = limits.weights_tiles(Tile::kEdge),
-              row_blocks = ceil_div(n, MixSharedPullKernel<T>::kRowsEach);
+  mix_gradients(work, tables, {Sum(clip * to_weights), Sum(mix * to_weights)}, Sum(alpha),
+                {out.x, out.y, da, db, moments}, limits, how);
   double* const dlambda = lambda.each && out.lambda ? out.lambda : own_lambda;
-  status = start(
-      MixSharedPullKernel<T>{x,
-                             y,
-                             lambda,
-                             weights,
-                             {tables.lines[0], tables.lines[1], tables.lines[2], tables.lines[3]},
-                             positives,
-                             clip,
-                             mix,
-                             da,
-                             db,
-                             Sum(alpha),
-                             out.x,
-                             out.y,
-                             dlambda,
-                             moments + tiles * tiles,
-                             mix_moments},
-      row_blocks, stream);
-  if (!status) return status;
+  start(work,
+        Pull{x,
+             y,
+             lambda,
+             weights,
+             {tables.lines[0], tables.lines[1], tables.lines[2], tables.lines[3]},
+             positives,
+             clip,
+             mix,
+             da,
+             db,
+             Sum(alpha),
+             out.x,
+             out.y,
+             dlambda,
+             moments + tiles * tiles,
+             mix_moments},
+        row_blocks);
   Index sums = 1;
   if (out.lambda && !lambda.each) reduce.sum[sums++] = {dlambda, n, 1, out.lambda};
   if (out.log_temperature) reduce.sum[sums++] = {mix_moments, row_blocks, -1, out.log_temperature};
-  status = start(reduce, sums, stream);
-  if (!status || !log_temperature) return status;
+  start(work, reduce, sums);
+  if (!log_temperature) return;
   ReduceKernel of_clip{};
   of_clip.sum[0] = {moments, tiles * tiles + row_blocks, -1, log_temperature};
-  return start(of_clip, 1, stream);
+  start(work, of_clip, 1);
 }
 
 }  // namespace spheremix::gpu::losses::detail

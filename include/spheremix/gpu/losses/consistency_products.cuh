@@ -77,68 +77,47 @@ struct ConsistencyWeights {
   double cross, in_modal;
 };
 
-template <class T>
-std::size_t consistency_bytes(Index n, Index d) {
-  using A = Arithmetic<T>;
-  return 4 * scratch_bytes<A>(std::size_t(n * d)) + 4 * scratch_bytes<A>(std::size_t(d * d)) +
-         2 * scratch_bytes<double>(std::size_t(pairwise::ceil_div(d * d, 256)));
-}
-
 /// *loss = (1/n) of the sum above, gradients of it; added where `add_*` says so.
 template <class T>
-Status consistency(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                   const ConsistencyWeights& weights, double* loss, bool add_loss,
-                   const core::MatrixView<Arithmetic<T>>& dx,
-                   const core::MatrixView<Arithmetic<T>>& dy, bool add_gradients, Scratch scratch,
-                   cudaStream_t stream) {
+void consistency(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                 const ConsistencyWeights& weights, double* loss, bool add_loss,
+                 const core::MatrixView<Arithmetic<T>>& dx,
+                 const core::MatrixView<Arithmetic<T>>& dy, bool add_gradients) {
   using A = Arithmetic<T>;
   using Tile = pairwise::ExactTile<A>;
   using Side = pairwise::ProductSide<Tile>;
-  if (const Status held = scratch_status(scratch, consistency_bytes<T>(x.rows, x.cols)); !held)
-    return held;
-  const Index n = x.rows, d = x.cols, blocks = pairwise::ceil_div(d * d, 256);
-  const std::size_t all = std::size_t(n * d), square = std::size_t(d * d);
+  using Dot = DotKernel<A>;
+  const Work::Part part(work);
+  const Index n = x.rows, d = x.cols, blocks = pairwise::ceil_div(d * d, Dot::kThreads);
   const double plus = weights.cross + weights.in_modal, minus = weights.in_modal - weights.cross;
-  ScratchFrame frame(scratch);
-  A *const s = frame.take<A>(all), *const e = frame.take<A>(all);
-  A *const ds = frame.take<A>(all), *const de = frame.take<A>(all);
-  A *const p = frame.take<A>(square), *const q = frame.take<A>(square);
-  A *const r = frame.take<A>(square), *const rt = frame.take<A>(square);
-  double *const first = frame.take<double>(std::size_t(blocks)), *const second = frame.take<double>(
-                                                                     std::size_t(blocks));
-  const core::MatrixView<const A> rows_s{s, n, d, d}, rows_e{e, n, d, d};
-  const auto table = [&](A* m) { return core::MatrixView<A>{m, d, d, d}; };
-  const auto whole = [&](A* m) { return core::MatrixView<A>{m, n, d, d}; };
-  const pairwise::KernelProducts products;
+  const auto batch = [&] { return core::MatrixView<A>{work.take<A>(n * d), n, d, d}; };
+  const auto table = [&] { return core::MatrixView<A>{work.take<A>(d * d), d, d, d}; };
+  const core::MatrixView<A> s = batch(), e = batch(), ds = batch(), de = batch();
+  const core::MatrixView<A> p = table(), q = table(), r = table(), rt = table();
+  double* const first = work.take<double>(blocks);
+  double* const second = work.take<double>(blocks);
+  const auto product = [&](const Side& one, const Side& other) {
+    pairwise::multiply(work, pairwise::KernelProducts{}, one, other);
+  };
 
   using Split = SumDifferenceKernel<T>;
-  Status status =
-      pairwise::start(Split{x, y, s, e}, pairwise::ceil_div(n * d, Split::kThreads), stream);
-  if (status)
-    status = products(Side{s, d, true, rows_s, table(p), 1, false},
-                      Side{e, d, true, rows_e, table(q), 1, false}, stream);
-  if (status && minus != 0)
-    status = products(Side{s, d, true, rows_e, table(r), 1, false},
-                      Side{e, d, true, rows_s, table(rt), 1, false}, stream);
-  using Dot = DotKernel<A>;
-  if (status) status = pairwise::start(Dot{p, q, d * d, first}, blocks, stream);
-  if (status && minus != 0) status = pairwise::start(Dot{r, rt, d * d, second}, blocks, stream);
+  pairwise::start(work, Split{x, y, s.data, e.data}, pairwise::ceil_div(n * d, Split::kThreads));
+  product({s.data, d, true, s, p, 1, false}, {e.data, d, true, e, q, 1, false});
+  if (minus != 0) product({s.data, d, true, e, r, 1, false}, {e.data, d, true, s, rt, 1, false});
+  pairwise::start(work, Dot{p.data, q.data, d * d, first}, blocks);
+  if (minus != 0) pairwise::start(work, Dot{r.data, rt.data, d * d, second}, blocks);
   pairwise::ReduceKernel reduce{}, more{};
   reduce.sum[0] = {first, blocks, plus / (2 * double(n)), loss, add_loss};
   more.sum[0] = {second, blocks, minus / (2 * double(n)), loss, true};
-  if (status) status = pairwise::start(reduce, 1, stream);
-  if (status && minus != 0) status = pairwise::start(more, 1, stream);
-  if (!status || !dx.data) return status;
+  pairwise::start(work, reduce, 1);
+  if (minus != 0) pairwise::start(work, more, 1);
+  if (!dx.data) return;
   const A a = A(plus / double(n)), b = A(minus / double(n));
-  status = products(Side{s, d, false, table(q), whole(ds), a, false},
-                    Side{e, d, false, table(p), whole(de), a, false}, stream);
-  if (status && minus != 0)
-    status = products(Side{e, d, false, table(r), whole(ds), b, true},
-                      Side{s, d, false, table(rt), whole(de), b, true}, stream);
+  product({s.data, d, false, q, ds, a, false}, {e.data, d, false, p, de, a, false});
+  if (minus != 0) product({e.data, d, false, r, ds, b, true}, {s.data, d, false, rt, de, b, true});
   using Combine = CombineKernel<A>;
-  if (!status) return status;
-  return pairwise::start(Combine{ds, de, dx, dy, add_gradients},
-                         pairwise::ceil_div(n * d, Combine::kThreads), stream);
+  pairwise::start(work, Combine{ds.data, de.data, dx, dy, add_gradients},
+                  pairwise::ceil_div(n * d, Combine::kThreads));
 }
 
 }  // namespace spheremix::gpu::losses::detail

@@ -11,10 +11,10 @@
 
 #include <cmath>
 
+#include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/gpu/pairwise/engine.cuh"
 #include "spheremix/gpu/pairwise/operand.cuh"
 #include "spheremix/gpu/pairwise/precision.cuh"
-#include "spheremix/formula/softmax_pair.hpp"
 
 namespace spheremix::gpu::losses {
 
@@ -56,90 +56,72 @@ const char* place_error(const core::MatrixView<const T>& x, const core::MatrixVi
   return nullptr;
 }
 
-template <class Tile, class T>
-std::size_t contrastive_bytes(const core::MatrixView<const T>& x,
-                              const core::MatrixView<const T>& y, Index block, bool by_row,
-                              bool by_col, bool gradient) {
-  using Sum = typename Tile::Sum;
-  const std::size_t n = std::size_t(x.rows);
-  return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) +
-         (by_row ? scratch_bytes<pairwise::RowPair<Sum>>(n) : 0) +
-         (by_col ? scratch_bytes<pairwise::RowPair<Sum>>(n) : 0) + scratch_bytes<Sum>(n) +
-         scratch_bytes<double>(n / 128 + 1) + scratch_bytes<double>(n / 4 + 1) +
-         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, x.rows, block), by_row,
-                                     by_col, gradient);
-}
-
 template <class Tile, bool Rows, bool Cols, class T, class Products>
-Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                   const ContrastiveWeights& weights, Index block,
-                   const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
-                   const Products& products) {
+void contrastive(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                 const ContrastiveWeights& weights, Index block, const ContrastiveGradient<T>& out,
+                 const Products& how) {
   using Sum = typename Tile::Sum;
   using Pair = pairwise::RowPair<Sum>;
-  const bool gradient = out.x.data != nullptr;
+  using Finish = pairwise::FinishKernel<Sum>;
+  using Positives = pairwise::PositivesKernel<T>;
+  const Work::Part part(work);
   const Index n = x.rows;
-  if (const Status held =
-          scratch_status(scratch, contrastive_bytes<Tile>(x, y, block, Rows, Cols, gradient));
-      !held)
-    return held;
-  ScratchFrame frame(scratch);
-
   const double scale = 1 / (weights.temperature * 0.693147180559945309417);  // logits in base 2
   const double largest = std::fmax(weights.row, weights.col);
   const double unit = double(Tile::kWeightScale) / scale / largest;
   pairwise::Table<Tile, formula::SoftmaxPair<Sum, Rows, Cols>> table;
   table.policy = {Sum(scale), Sum(weights.row * unit), Sum(weights.col * unit)};
   table.excluded = {{0, 0, 0}, 1};
-  Status status = pairwise::make_operand<Tile>(x, frame, stream, &table.x);
-  if (status) status = pairwise::make_operand<Tile>(y, frame, stream, &table.y);
-  if (!status) return status;
-  if (Rows) table.rows = frame.take<Pair>(std::size_t(n));
-  if (Cols) table.cols = frame.take<Pair>(std::size_t(n));
-  table.positives = frame.take<Sum>(std::size_t(n));
-  const Index loss_blocks = pairwise::ceil_div(n, pairwise::FinishKernel<Sum>::kThreads);
-  const Index row_blocks = pairwise::ceil_div(n, pairwise::PositivesKernel<T>::kRowsEach);
-  double* const losses = frame.take<double>(std::size_t(n) / 128 + 1);
-  double* const along = frame.take<double>(std::size_t(n) / 4 + 1);
+  table.x = pairwise::make_operand<Tile>(work, x);
+  table.y = pairwise::make_operand<Tile>(work, y);
+  if (Rows) table.rows = work.take<Pair>(n);
+  if (Cols) table.cols = work.take<Pair>(n);
+  table.positives = work.take<Sum>(n);
+  const Index loss_blocks = pairwise::ceil_div(n, Finish::kThreads),
+              row_blocks = pairwise::ceil_div(n, Positives::kRowsEach);
+  double* const losses = work.take<double>(loss_blocks);
+  double* const along = work.take<double>(row_blocks);
 
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
-  status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
-  if (!status) return status;
-  status =
-      pairwise::start(pairwise::FinishKernel<Sum>{n, table.positives, Sum(scale), table.rows,
-                                                  table.cols, weights.row, weights.col, losses},
-                      loss_blocks, stream);
-  if (!status) return status;
+  pairwise::sweep_statistics(work, table, limits, how);
+  pairwise::start(work,
+                  Finish{n, table.positives, Sum(scale), table.rows, table.cols, weights.row,
+                         weights.col, losses},
+                  loss_blocks);
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
-  if (!gradient) return pairwise::start(reduce, 1, stream);
+  if (!out.x.data) return pairwise::start(work, reduce, 1);
 
   const double slope = largest / weights.temperature;
-  status = pairwise::sweep_gradients(table, {out.x, out.y}, Sum(slope / double(Tile::kWeightScale)),
-                                     limits, frame.rest(), stream, products);
-  if (!status) return status;
-  status = pairwise::start(
-      pairwise::PositivesKernel<T>{x, y, table.rows, table.cols, weights.row / weights.temperature,
-                                   weights.col / weights.temperature, out.x, out.y, along},
-      row_blocks, stream);
-  if (!status) return status;
+  pairwise::sweep_gradients(work, table, {out.x, out.y}, Sum(slope / double(Tile::kWeightScale)),
+                            limits, how);
+  pairwise::start(work,
+                  Positives{x, y, table.rows, table.cols, weights.row / weights.temperature,
+                            weights.col / weights.temperature, out.x, out.y, along},
+                  row_blocks);
   reduce.sum[1] = {along, row_blocks, -1, out.log_temperature};
-  return pairwise::start(reduce, out.log_temperature ? 2 : 1, stream);
+  pairwise::start(work, reduce, out.log_temperature ? 2 : 1);
 }
 
-/// Checks, then contrastive() at the precision asked for.
+/// Checks, then contrastive().
 template <bool Rows, bool Cols, class T, class Products>
 Status contrastive_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                           const ContrastiveWeights& weights, Precision precision, Index block,
-                           const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
-                           const Products& products) {
+                           const ContrastiveWeights& weights, const ContrastiveGradient<T>& out,
+                           Scratch scratch, cudaStream_t stream, const Products& how) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, weights.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
-  return pairwise::with_tile<T, Products>(precision, [&]<class Tile>() {
-    return contrastive<Tile, Rows, Cols>(x, y, weights, block, out, scratch, stream, products);
+  return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
+    contrastive<Tile, Rows, Cols>(work, x, y, weights, block, out, how);
   });
 }
+
+/// Whether there are places for the gradients of X and Y.
+template <class Gradient>
+bool has_places(const Gradient& out) {
+  return out.x.data && out.y.data;
+}
+inline constexpr const char* kNoPlaces = "no place for the gradients";
 
 }  // namespace detail
 }  // namespace spheremix::gpu::losses

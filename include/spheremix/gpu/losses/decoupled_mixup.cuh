@@ -1,84 +1,31 @@
-// Decoupled mixup on the device: cross entropy of mixed labels plus a regulariser in which the
-// other mixed class leaves the denominator.
-//
-//   R     = log sum over classes c outside {a, b} of e^z_c
-//   CE    L = mixup_cross_entropy + eta (1/n) sum_i  wa softplus(R - z_a) + wb softplus(R - z_b)
-//   BCE   L = (1/n) sum_i sum_c softplus(z_c) - t_c z_c,   t = wa e_a + wb e_b
-//   dz_a = -wa sigmoid(R - z_a),  dz_c = softmax_rest(c) (wa sigmoid(R - z_a) + wb sigmoid(R - z_b))
-//
-// wa, wb by DecoupledWeighting (1, lambda, or h(lambda) = min(1, (lambda / threshold)^power)) and
-// DecoupledDirection, k labels, one label alone, as many labels as classes: as the CPU's
-// losses/decoupled_mixup.hpp. Weights are differentiated in lambda, the choice of direction is not.
+// decoupled_mixup on the device: formula, gradient and options in formula/decoupled_mixup.hpp.
 //
 // Shapes, cost, errors as mixup_cross_entropy.cuh; eta, power >= 0, threshold > 0. The binary form
 // takes one exponential and one logarithm a class.
-// [Liu et al. 2022, arXiv 2203.10761, equations 5 to 8; the rescaling is openmixup's]
 #pragma once
 
+#include "spheremix/formula/decoupled_mixup.hpp"
+#include "spheremix/formula/logistic.hpp"
 #include "spheremix/gpu/losses/mixup_cross_entropy.cuh"
 
 namespace spheremix::gpu::losses {
 
-enum class DecoupledForm { cross_entropy, binary };
-enum class DecoupledWeighting { constant, lambda, rescaled };
-enum class DecoupledDirection { both, minority, majority, labelled };
-
-struct DecoupledMixupOptions {
-  double weight = 0.1;   ///< eta of the regulariser; not used by the binary form
-  double threshold = 1;  ///< xi: from here on h is 1
-  double power = 1;      ///< t of h
-  DecoupledForm form = DecoupledForm::cross_entropy;
-  DecoupledWeighting weighting = DecoupledWeighting::constant;
-  DecoupledDirection direction = DecoupledDirection::both;
-};
+using spheremix::losses::DecoupledDirection;
+using spheremix::losses::DecoupledForm;
+using spheremix::losses::DecoupledMixupOptions;
+using spheremix::losses::DecoupledWeighting;
 
 namespace detail {
 
-template <class A>
-__device__ A softplus(A u) {
-  return (u > 0 ? u : A(0)) + std::log1p(std::exp(-std::abs(u)));
-}
-template <class A>
-__device__ A sigmoid(A u) {
-  const A e = std::exp(-std::abs(u));
-  return u > 0 ? 1 / (1 + e) : e / (1 + e);
-}
-
-/// A label's weight in the decoupled term, and its derivative in the label's own weight.
-struct DecoupledWeight {
-  double value, slope;
-};
-
-/// Does the direction keep label c?
-template <class Labels>
-__device__ bool keeps(const DecoupledMixupOptions& o, const Labels& labels, int c) {
-  int different = 0;
-  for (int e = 0; e < labels.count(); ++e) different += labels.first(e);
-  if (o.direction == DecoupledDirection::both || different == 1) return true;
-  if (o.direction == DecoupledDirection::labelled) return c == 0;
-  const bool most = o.direction == DecoupledDirection::majority;
-  // Of equal weights the first is the majority, the last the minority.
-  int chosen = 0;
-  double best = labels.weight(0);
-  for (int e = 1; e < labels.count(); ++e) {
-    if (!labels.first(e)) continue;
-    const double w = labels.weight(e);
-    if (most ? w > best : w <= best) chosen = e, best = w;
-  }
-  return c == chosen;
-}
+using formula::sigmoid;
+using formula::softplus;
 
 /// The weight of label c, 0 where it is dropped.
 template <class Labels>
-__device__ DecoupledWeight decoupled_weight(const DecoupledMixupOptions& o, const Labels& labels,
-                                            int c) {
-  if (!keeps(o, labels, c)) return {0, 0};
-  const double w = labels.weight(c);
-  if (o.weighting == DecoupledWeighting::constant) return {1, 0};
-  if (o.weighting == DecoupledWeighting::lambda) return {w, 1};
-  if (w >= o.threshold || o.power == 0) return {1, 0};
-  const double h = std::pow(w / o.threshold, o.power);
-  return {h, o.power == 1 ? 1 / o.threshold : w > 0 ? o.power * h / w : 0};
+__device__ formula::DecoupledWeight decoupled_weight(const DecoupledMixupOptions& o,
+                                                     const Labels& labels, int c) {
+  if (!formula::decoupled_keeps(o, labels, c)) return {0, 0};
+  return formula::decoupled_weight(o, labels.weight(c));
 }
 
 /// The regulariser, as CrossEntropyRow adds it.
@@ -147,7 +94,7 @@ struct BinaryRow {
     for (int c = 0; c < labels.count(); ++c) {
       if (!labels.first(c)) continue;
       const double z = double(widen(at.z(i, labels.label(c))));
-      const DecoupledWeight w = decoupled_weight(options, labels, c);
+      const formula::DecoupledWeight w = decoupled_weight(options, labels, c);
       // Both parts keep their digits at +-800.
       sums[0] += w.value * softplus(-z) + (1 - w.value) * softplus(z);
       if (c < 2) slope[c] = -each * w.slope * z;
@@ -204,9 +151,6 @@ Status decoupled_k(View<const T> z, const KLabels<A>& labels, const DecoupledMix
 }
 
 }  // namespace detail
-
-/// Scratch of the functions below in bytes, for n rows.
-inline std::size_t decoupled_mixup_bytes(Index rows) { return detail::mixed_label_bytes(rows); }
 
 /// *loss (device memory) against two labels a row.
 template <class T>

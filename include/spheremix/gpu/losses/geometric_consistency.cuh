@@ -1,34 +1,20 @@
-// Geometric consistency on the device: similarities within one modality, and across, look the same
-// from both sides.
-//
-//   geometric_consistency
-//     L = (1/N) sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
-//     dX = (4/N) (c A Y + w B X),  dY = -(4/N) (c A X + w B Y),  A, B the two differences
-//   augmented_geometric_consistency
-//     L = (1/N) sum_jk  w (x_j.x_k - xa_j.xa_k)^2 + w (y_j.y_k - ya_j.ya_k)^2
-//         + (1/N) sum_j  c (x_j.y_j - xa_j.ya_j)^2
-//     with e_j the last difference:  dx_j += (2 c/N) e_j y_j,  dxa_j -= (2 c/N) e_j ya_j, ...
-//
-// c is cross_weight, w in_modal_weight. The sum over pairs over N, not N^2, grows with N (as
-// published).
+// geometric_consistency and augmented_geometric_consistency on the device: formulas, gradients and
+// options in formula/geometric_consistency.hpp.
 //
 // Shapes   X, Y and the augmented views Xa, Ya: N x D, float, double, Half or Bfloat16, rows as they
 //          are.
 // Cost     N D^2 flops, see consistency_products.cuh; the augmented form twice, and one pass.
 // Errors   shapes, no rows, weights negative or not finite, too small a scratch; the augmented form
 //          also where results overlap each other or a batch.
-// [Jiang et al. 2023, arXiv 2303.05952, section 4.3]
 #pragma once
 
+#include "spheremix/formula/geometric_consistency.hpp"
 #include "spheremix/gpu/losses/consistency_products.cuh"
 #include "spheremix/gpu/losses/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
 
-struct GeometricConsistencyOptions {
-  double cross_weight = 1;
-  double in_modal_weight = 1;
-};
+using spheremix::losses::GeometricConsistencyOptions;
 
 /// Results in device memory, f32 gradients (f64 for double rows).
 template <class T>
@@ -60,8 +46,10 @@ Status consistency_checked(const core::MatrixView<const T>& x, const core::Matri
   if (const char* wrong = place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
   if (const char* wrong = weights_error(options.cross_weight, options.in_modal_weight))
     return invalid(wrong);
-  return consistency(x, y, {options.cross_weight, options.in_modal_weight}, out.loss, false, out.x,
-                     out.y, false, scratch, stream);
+  return enqueue(scratch, stream, [&](Work& work) {
+    consistency(work, x, y, {options.cross_weight, options.in_modal_weight}, out.loss, false, out.x,
+                out.y, false);
+  });
 }
 
 /// What is wrong with several batches of one shape, or with the places for their gradients (none
@@ -126,34 +114,26 @@ Status augmented_consistency(const core::MatrixView<const T> (&in)[4],
     return invalid(wrong);
   using Paired = PairedKernel<T>;
   const Index n = in[0].rows, blocks = pairwise::ceil_div(n, Paired::kRowsEach);
-  ScratchFrame frame(scratch);
-  double* const partial = frame.take<double>(std::size_t(blocks));
-  if (!partial || frame.rest().bytes < consistency_bytes<T>(n, in[0].cols))
-    return scratch_refused(scratch, "the scratch is too small");
-  for (int side = 0; side < 2; ++side) {
-    const Status status = consistency(in[side], in[side + 2], {0, options.in_modal_weight}, to.loss,
-                                      side == 1, gradient ? out[side] : none,
-                                      gradient ? out[side + 2] : none, false, frame.rest(), stream);
-    if (!status) return status;
-  }
-  const double step = 2 * options.cross_weight / double(n);
-  const Status status = pairwise::start(
-      Paired{
-          {in[0], in[1], in[2], in[3]}, step, {out[0], out[1], out[2], out[3]}, gradient, partial},
-      blocks, stream);
-  if (!status) return status;
-  pairwise::ReduceKernel reduce{};
-  reduce.sum[0] = {partial, blocks, step / 2, to.loss, true};
-  return pairwise::start(reduce, 1, stream);
+  return enqueue(scratch, stream, [&](Work& work) {
+    double* const partial = work.take<double>(blocks);
+    for (int side = 0; side < 2; ++side)
+      consistency(work, in[side], in[side + 2], {0, options.in_modal_weight}, to.loss, side == 1,
+                  gradient ? out[side] : none, gradient ? out[side + 2] : none, false);
+    const double step = 2 * options.cross_weight / double(n);
+    pairwise::start(work,
+                    Paired{{in[0], in[1], in[2], in[3]},
+                           step,
+                           {out[0], out[1], out[2], out[3]},
+                           gradient,
+                           partial},
+                    blocks);
+    pairwise::ReduceKernel reduce{};
+    reduce.sum[0] = {partial, blocks, step / 2, to.loss, true};
+    pairwise::start(work, reduce, 1);
+  });
 }
 
 }  // namespace detail
-
-/// Scratch of geometric_consistency and geometric_consistency_with_gradient in bytes.
-template <class T>
-std::size_t geometric_consistency_bytes(core::MatrixView<const T> x, core::MatrixView<const T>) {
-  return detail::consistency_bytes<T>(x.rows, x.cols);
-}
 
 /// *loss (device memory).
 template <class T>
@@ -169,15 +149,8 @@ Status geometric_consistency_with_gradient(core::MatrixView<const T> x, core::Ma
                                            const GeometricConsistencyOptions& options,
                                            const PairGradient<T>& out, Scratch scratch,
                                            cudaStream_t stream = nullptr) {
-  if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
+  if (!detail::has_places(out)) return invalid(detail::kNoPlaces);
   return detail::consistency_checked(x, y, options, out, scratch, stream);
-}
-
-/// Scratch of the two functions below in bytes.
-template <class T>
-std::size_t augmented_geometric_consistency_bytes(core::MatrixView<const T> x) {
-  return detail::consistency_bytes<T>(x.rows, x.cols) +
-         scratch_bytes<double>(std::size_t(x.rows) / 4 + 1);
 }
 
 /// *loss (device memory) of two batches and their augmented views.

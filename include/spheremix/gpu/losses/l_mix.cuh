@@ -1,70 +1,43 @@
-// L-Mix on the device: the rows of Y mixed with their partners' rows, against soft targets;
-// X as it is.
-//
-//   t_i = geodesic mix of y_i and y_J(i) with weight lambda on y_i;   logits z_ij = t_i . x_j / tau
-//   targets w_ii = lambda_i, w_iJ(i) = 1 - lambda_i
-//   L = (1/2N) [ sum_ij w_ij (lse_j' z_ij' - z_ij) + sum_ij w_ij (lse_i' z_i'j - z_ij) ]     (nats)
-//
-// V-Mix with the two sides exchanged.
+// l_mix on the device: formula, gradient and options in formula/partner_mix.hpp.
 //
 // Shapes   X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row
-//          in device memory. partners: J, a permutation in device memory; null is the flip
-//          J(i) = N - 1 - i.
+//          in device memory. partners: a permutation in device memory; null: flip.
 // Memory   side_tables.cuh.
 // Errors   as in m2_mix.cuh; partners that are no permutation, and antipodal partners, give NaN.
-// [Oh et al. 2023, arXiv 2203.03897, section 3.3]
 #pragma once
 
 #include "spheremix/gpu/losses/side_tables.cuh"
 
 namespace spheremix::gpu::losses {
 
-struct LMixOptions {
-  double temperature = 0.01;
-  const Index* partners = nullptr;  ///< device memory; null: flip
-  Precision precision = Precision::fast;
-  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
-};
-
-/// Scratch of l_mix and l_mix_with_gradient in bytes, for these very views.
-template <class T, class Products = pairwise::KernelProducts>
-std::size_t l_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                        const LMixOptions& asked = {}, const Products& products = {}) {
-  const LMixOptions options = pairwise::with_block<T>(asked, products);
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return detail::side_bytes<Tile>(y, x, options.block, true, false);
-  });
-}
+using LMixOptions = spheremix::losses::PartnerMixOptions<const Index*>;
 
 namespace detail {
 inline SideCall l_mix_call(const LMixOptions& options) {
-  return {options.temperature, 1,    options.partners, true, false, VlTargets::identity,
-          options.block,       false};
+  return {options.temperature, 1, options.partners, true, false, VlTargets::identity, false};
 }
 }  // namespace detail
 
 /// *loss (device memory).
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status l_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
              RowScalar<Arithmetic<T>> lambda, const LMixOptions& options, double* loss,
-             Scratch scratch, cudaStream_t stream = nullptr) {
-  return detail::side_checked(y, x, lambda, detail::l_mix_call(options), options.precision,
-                              MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
-                              pairwise::KernelProducts{});
+             Scratch scratch, cudaStream_t stream = nullptr, const Products& how = {}) {
+  return detail::side_checked(y, x, lambda, detail::l_mix_call(options),
+                              MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream, how);
 }
 
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status l_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                           RowScalar<Arithmetic<T>> lambda, const LMixOptions& asked,
+                           RowScalar<Arithmetic<T>> lambda, const LMixOptions& options,
                            const MixGradient<T>& out, Scratch scratch,
-                           cudaStream_t stream = nullptr, const Products& products = {}) {
-  const LMixOptions options = pairwise::with_block<T>(asked, products);
-  if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
+                           cudaStream_t stream = nullptr, const Products& how = {}) {
+  if (!detail::has_places(out)) return invalid(detail::kNoPlaces);
   return detail::side_checked(
-      y, x, lambda, detail::l_mix_call(options), options.precision,
+      y, x, lambda, detail::l_mix_call(options),
       MixGradient<T>{out.loss, out.y, out.x, out.lambda, out.log_temperature}, scratch, stream,
-      products);
+      how);
 }
 
 }  // namespace spheremix::gpu::losses

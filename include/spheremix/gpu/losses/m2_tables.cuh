@@ -7,13 +7,15 @@
 // second anchors' denominators.
 #pragma once
 
+#include "spheremix/formula/m2_mix.hpp"
 #include "spheremix/gpu/losses/contrastive.cuh"
 #include "spheremix/gpu/pairwise/mix_rows.cuh"
 
 namespace spheremix::gpu::losses {
 
-enum class Reduction { sum, mean };
-enum class Negatives { replace, append };
+using spheremix::losses::M2MixOptions;
+using spheremix::losses::Negatives;
+using spheremix::losses::Reduction;
 
 /// Where a loss that mixes puts its results, all in device memory. Gradients are f32 (f64 for
 /// double rows).
@@ -31,7 +33,6 @@ struct M2Call {
   double temperature;
   double weight;  ///< of each direction's mean, reduction included
   Negatives negatives;
-  Index block;
   bool add;  ///< loss and gradients are added to what is there
 };
 
@@ -49,62 +50,43 @@ struct M2Plan {
   }
 };
 
-template <class Tile, class T>
-std::size_t m2_bytes(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                     Index block) {
-  using Sum = typename Tile::Sum;
-  const M2Plan<Tile> plan(x.rows, x.cols, block);
-  const std::size_t n = std::size_t(x.rows);
-  return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) +
-         2 * scratch_bytes<pairwise::RowPair<Sum>>(n) + scratch_bytes<Sum>(n) +
-         scratch_bytes<double>(n / 128 + 1) + 3 * scratch_bytes<double>(n / 4 + 1) +
-         scratch_bytes<double>(n) + pairwise::operand_bytes<Tile>(plan.strip, x.cols) +
-         scratch_bytes<Sum>(std::size_t(plan.strip * x.cols)) +
-         pairwise::sweep_bytes<Tile>(plan.limits, true, true, true);
-}
-
 template <class Tile, class T, class Products>
-Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                 const RowScalar<Arithmetic<T>>& lambda, const M2Call& call,
-                 const MixGradient<T>& out, Scratch scratch, cudaStream_t stream,
-                 const Products& products) {
+void m2_tables(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+               const RowScalar<Arithmetic<T>>& lambda, const M2Call& call, Index block,
+               const MixGradient<T>& out, const Products& how) {
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   using Pair = pairwise::RowPair<Sum>;
-  if (const Status held = scratch_status(scratch, m2_bytes<Tile>(x, y, call.block)); !held)
-    return held;
-  const bool gradient = out.x.data != nullptr, append = call.negatives == Negatives::append;
-  const Index n = x.rows, d = x.cols;
-  const M2Plan<Tile> plan(n, d, call.block);
-  ScratchFrame frame(scratch);
-  core::MatrixView<const Operand> anchors[2];
-  Status status = pairwise::make_operand<Tile>(x, frame, stream, &anchors[0]);
-  if (status) status = pairwise::make_operand<Tile>(y, frame, stream, &anchors[1]);
-  if (!status) return status;
-  Pair* const statistics[2] = {frame.take<Pair>(std::size_t(n)), frame.take<Pair>(std::size_t(n))};
-  Sum* const positives = frame.take<Sum>(std::size_t(n));
-  double* const losses = frame.take<double>(std::size_t(n) / 128 + 1);
-  double* const along[3] = {frame.take<double>(std::size_t(n) / 4 + 1),
-                            frame.take<double>(std::size_t(n) / 4 + 1),
-                            frame.take<double>(std::size_t(n) / 4 + 1)};
-  double* const own_lambda = frame.take<double>(std::size_t(n));
-  const Index operand_cols = pairwise::round_up(d, Tile::kAlign);
-  Operand* const strip = frame.take<Operand>(std::size_t(plan.strip * operand_cols));
-  Sum* const strip_gradient = frame.take<Sum>(std::size_t(plan.strip * d));
+  using Along = pairwise::AlongKernel<T>;
+  using Finish = pairwise::FinishKernel<Sum>;
+  const Work::Part part(work);
+  const bool append = call.negatives == Negatives::append;
+  const Index n = x.rows, d = x.cols, loss_blocks = pairwise::ceil_div(n, Finish::kThreads),
+              row_blocks = pairwise::ceil_div(n, Along::kRowsEach);
+  const M2Plan<Tile> plan(n, d, block);
+  const core::MatrixView<const Operand> anchors[2] = {pairwise::make_operand<Tile>(work, x),
+                                                      pairwise::make_operand<Tile>(work, y)};
+  Pair* const statistics[2] = {work.take<Pair>(n), work.take<Pair>(n)};
+  Sum* const positives = work.take<Sum>(n);
+  double* const losses = work.take<double>(loss_blocks);
+  double* const along[3] = {work.take<double>(row_blocks), work.take<double>(row_blocks),
+                            work.take<double>(row_blocks)};
+  double* const own_lambda = work.take<double>(n);
+  const core::MatrixView<Operand> strip = pairwise::take_operand<Tile>(work, plan.strip, d);
+  Sum* const strip_gradient = work.take<Sum>(plan.strip * d);
 
   const double scale = 1 / (call.temperature * 0.693147180559945309417),
                each = call.weight / double(n);
   const Sum unit = Sum(double(Tile::kWeightScale) / scale),
             alpha = Sum(each / call.temperature / double(Tile::kWeightScale));
   const auto keys = [&](Index first) {
-    return core::MatrixView<Operand>{strip, n - first < plan.strip ? n - first : plan.strip,
-                                     operand_cols, operand_cols};
+    return strip.middle_rows(0, n - first < plan.strip ? n - first : plan.strip);
   };
   const auto mix = [&](Index first) {
     using Kernel = pairwise::MixRowsKernel<T, Operand>;
     const auto to = keys(first);
-    return pairwise::start(Kernel{x, y, lambda, first, to},
-                           pairwise::ceil_div(to.rows, Kernel::kRowsEach), stream);
+    pairwise::start(work, Kernel{x, y, lambda, first, to},
+                    pairwise::ceil_div(to.rows, Kernel::kRowsEach));
   };
   const auto table = [&](int side, Index first) {
     pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
@@ -125,69 +107,54 @@ Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<cons
   ordinary.cols = statistics[1];
   ordinary.go_on = true;
 
-  for (Index first = 0; first < n && status; first += plan.strip) {
-    status = mix(first);
-    for (int side = 0; side < 2 && status; ++side)
-      status = pairwise::sweep_statistics(table(side, first), plan.limits, frame.rest(), stream,
-                                          products);
+  for (Index first = 0; first < n; first += plan.strip) {
+    mix(first);
+    for (int side = 0; side < 2; ++side)
+      pairwise::sweep_statistics(work, table(side, first), plan.limits, how);
   }
-  if (status && append)
-    status = pairwise::sweep_statistics(ordinary, plan.limits, frame.rest(), stream, products);
-  if (!status) return status;
+  if (append) pairwise::sweep_statistics(work, ordinary, plan.limits, how);
   using Dot = pairwise::PairDotKernel<Operand>;
-  status = pairwise::start(Dot{anchors[0], anchors[1], positives},
-                           pairwise::ceil_div(n, Dot::kRowsEach), stream);
-  if (!status) return status;
-  using Finish = pairwise::FinishKernel<Sum>;
-  const Index loss_blocks = pairwise::ceil_div(n, Finish::kThreads);
-  status = pairwise::start(
-      Finish{n, positives, Sum(scale), statistics[0], statistics[1], each, each, losses},
-      loss_blocks, stream);
-  if (!status) return status;
+  pairwise::start(work, Dot{anchors[0], anchors[1], positives},
+                  pairwise::ceil_div(n, Dot::kRowsEach));
+  pairwise::start(
+      work, Finish{n, positives, Sum(scale), statistics[0], statistics[1], each, each, losses},
+      loss_blocks);
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, loss_blocks, 1, out.loss, call.add};
-  if (!gradient) return pairwise::start(reduce, 1, stream);
+  if (!out.x.data) return pairwise::start(work, reduce, 1);
 
-  const Index row_blocks = pairwise::ceil_div(n, 4);
   double* const dlambda = lambda.each && out.lambda ? out.lambda : own_lambda;
   if (append) {
-    using Along = pairwise::AlongKernel<T>;
-    if (call.add) status = pairwise::start(Along{x, out.x, along[0]}, row_blocks, stream);
-    if (status)
-      status = pairwise::sweep_gradients(ordinary, {out.x, out.y, call.add, call.add}, alpha,
-                                         plan.limits, frame.rest(), stream, products);
-    if (status) status = pairwise::start(Along{x, out.x, along[1]}, row_blocks, stream);
-    if (!status) return status;
+    if (call.add) pairwise::start(work, Along{x, out.x, along[0]}, row_blocks);
+    pairwise::sweep_gradients(work, ordinary, {out.x, out.y, call.add, call.add}, alpha,
+                              plan.limits, how);
+    pairwise::start(work, Along{x, out.x, along[1]}, row_blocks);
   }
   const bool add = call.add || append;
   for (Index first = 0; first < n; first += plan.strip) {
     const core::MatrixView<Sum> dm{strip_gradient, keys(first).rows, d, d};
-    status = mix(first);
-    if (status)
-      status = pairwise::sweep_gradients(table(0, first), {out.x, dm, add, false}, alpha,
-                                         plan.limits, frame.rest(), stream, products);
-    if (status)
-      status = pairwise::sweep_gradients(table(1, first), {out.y, dm, add, true}, alpha,
-                                         plan.limits, frame.rest(), stream, products);
+    mix(first);
+    pairwise::sweep_gradients(work, table(0, first), {out.x, dm, add, false}, alpha, plan.limits,
+                              how);
+    pairwise::sweep_gradients(work, table(1, first), {out.y, dm, add, true}, alpha, plan.limits,
+                              how);
     using Pull = pairwise::MixPullKernel<T, Operand>;
-    if (status)
-      status =
-          pairwise::start(Pull{x, y, lambda, first, keys(first), dm, statistics[0], statistics[1],
-                               each / call.temperature, out.x, out.y, dlambda, along[2]},
-                          pairwise::ceil_div(dm.rows, Pull::kRowsEach), stream);
-    if (!status) return status;
+    pairwise::start(work,
+                    Pull{x, y, lambda, first, keys(first), dm, statistics[0], statistics[1],
+                         each / call.temperature, out.x, out.y, dlambda, along[2]},
+                    pairwise::ceil_div(dm.rows, Pull::kRowsEach));
   }
   Index sums = 1;
   if (out.lambda && !lambda.each) reduce.sum[sums++] = {dlambda, n, 1, out.lambda, false};
   if (out.log_temperature)
     reduce.sum[sums++] = {along[2], row_blocks, -1, out.log_temperature, false};
-  status = pairwise::start(reduce, sums, stream);
-  if (!status || !append || !out.log_temperature) return status;
+  pairwise::start(work, reduce, sums);
+  if (!append || !out.log_temperature) return;
   pairwise::ReduceKernel after{}, before{};
   after.sum[0] = {along[1], row_blocks, -1, out.log_temperature, true};
   before.sum[0] = {along[0], row_blocks, 1, out.log_temperature, true};
-  status = pairwise::start(after, 1, stream);
-  return status && call.add ? pairwise::start(before, 1, stream) : status;
+  pairwise::start(work, after, 1);
+  if (call.add) pairwise::start(work, before, 1);
 }
 
 }  // namespace detail

@@ -184,11 +184,6 @@ struct LogitPlaces {
   }
 };
 
-/// Scratch of a loss of `rows` rows of logits.
-inline std::size_t mixed_label_bytes(Index rows) {
-  return 2 * scratch_bytes<double>(std::size_t(rows)) + device_sum_bytes(rows);
-}
-
 /// Checks the rows, then enqueues body for each and the sums. `one_lambda`: where the sum of
 /// dL/dlambda goes, or null; `each_lambda`: where those of the rows go, or null.
 template <class T, class Body>
@@ -201,24 +196,21 @@ Status over_logits(gpu::detail::RowTexts texts, Body body, View<const T> z, View
   if (gradient) check.output(dz, z).apart(dz, z);
   if (!check.status().ok()) return check.status();
   if (z.rows < 1 || z.cols < 1) return invalid("there are no logits");
-  ScratchFrame frame(scratch);
-  double* const shares = frame.take<double>(std::size_t(z.rows));
-  double* const own = frame.take<double>(std::size_t(z.rows));
-  if (!shares || !own || frame.rest().bytes < device_sum_bytes(z.rows))
-    return scratch_refused(scratch, "the scratch is too small");
-  body.at = {z, gradient ? dz : View<T>{}, shares, each_lambda ? each_lambda : own};
-  Status status;
-  if (z.cols <= kMostColumns) {
-    status = for_each_row<T>(body, z.rows, z.cols, check.wide(), stream);
-  } else {
-    using Long = RowShape<512, 1, false>;
-    status = launch(gpu::detail::row_kernel<T, Long, Body>, blocks_for(z.rows, 1), Long::block,
-                    Long::shared_bytes, stream, body, z.rows, z.cols);
-  }
-  if (status.ok()) status = device_sum(shares, z.rows, loss, frame.rest(), stream);
-  if (status.ok() && one_lambda)
-    status = device_sum(body.at.dlambda, z.rows, one_lambda, frame.rest(), stream);
-  return status;
+  return enqueue(scratch, stream, [&](Work& work) {
+    double* const shares = work.take<double>(z.rows);
+    double* const own = work.take<double>(z.rows);
+    body.at = {z, gradient ? dz : View<T>{}, shares, each_lambda ? each_lambda : own};
+    if (z.cols <= kMostColumns) {
+      work.then(
+          [&](cudaStream_t on) { return for_each_row<T>(body, z.rows, z.cols, check.wide(), on); });
+    } else {
+      using Long = RowShape<512, 1, false>;
+      work.launch(gpu::detail::row_kernel<T, Long, Body>, blocks_for(z.rows, 1), Long::block,
+                  Long::shared_bytes, body, z.rows, z.cols);
+    }
+    device_sum(work, shares, z.rows, loss);
+    if (one_lambda) device_sum(work, body.at.dlambda, z.rows, one_lambda);
+  });
 }
 
 /// What is wrong with two labels a row, or null.

@@ -1,9 +1,5 @@
-// Cross entropy of logits against a mixture of two labels, or of several, on the device.
-//
-//   two labels   L = -(1/n) sum_i  lambda_i log p_i(a_i) + (1 - lambda_i) log p_i(b_i)
-//   k labels     L = -(1/n) sum_i sum_j w_ij log p_i(c_ij)         p_i = softmax of row i
-//   dZ_ij = (r_i p_ij - w_ij) / n, r_i the sum of the row's weights
-//   dL/dlambda_i = (log p_i(b_i) - log p_i(a_i)) / n, 0 where a_i = b_i
+// mixup_cross_entropy on the device: formula and gradient in formula/mixup_cross_entropy.hpp;
+// dL/dlambda_i is 0 where a_i = b_i.
 //
 // Shapes    Z (logits), dZ: n x classes of one storage type, any number of classes; a, b: n labels
 //           in device memory; lambda: one number, or n in device memory. c: n x k labels, w: n x k
@@ -13,9 +9,9 @@
 // Errors    shapes, no rows, one lambda outside [0, 1], overlapping gradient, too small a scratch:
 //           a Status. NaN or infinity in a row, and labels, weights or a lambda in device memory
 //           that are out of range, give NaN in that row and in the loss.
-// [Zhang et al. 2018, arXiv 1710.09412]
 #pragma once
 
+#include "spheremix/formula/mixup_cross_entropy.hpp"
 #include "spheremix/gpu/losses/mixed_labels.cuh"
 
 namespace spheremix::gpu::losses {
@@ -165,9 +161,6 @@ Status mixup_cross_entropy_k(View<const T> z, const KLabels<A>& labels, const Lo
 }
 
 }  // namespace detail
-
-/// Scratch of the functions below in bytes, for n rows.
-inline std::size_t mixup_cross_entropy_bytes(Index rows) { return detail::mixed_label_bytes(rows); }
 
 /// *loss (device memory) against two labels a row.
 template <class T>

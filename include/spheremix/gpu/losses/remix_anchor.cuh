@@ -1,11 +1,13 @@
 // SupReMix's anchors on the device: a strip of S = X X^T, and what one anchor makes of its row of S.
 #pragma once
 
+#include "spheremix/formula/sup_remix.hpp"
 #include "spheremix/gpu/losses/remix_labels.cuh"
 
 namespace spheremix::gpu::losses {
 
-enum class RemixWeighting { absolute, squared, none };
+using spheremix::losses::RemixWeighting;
+using spheremix::losses::SupRemixOptions;
 
 namespace detail {
 
@@ -49,11 +51,7 @@ struct RemixTask {
   RemixWeighting weighting;
   T scale;  ///< logit (base 2) of cosine 1
 
-  __device__ T weigh(double d) const {
-    return weighting == RemixWeighting::absolute  ? T(1 + (d < 0 ? -d : d))
-           : weighting == RemixWeighting::squared ? T(1 + d * d)
-                                                  : T(1);
-  }
+  __device__ T weigh(double d) const { return T(formula::remix_weight(weighting, d)); }
 };
 
 /// One anchor a block: its loss, sum of dL/ds s, and its row of G, without the 1 / n_a of the mean.

@@ -32,19 +32,24 @@ struct StackKernel {
 };
 
 /// Z = [X; Y] as an operand of the tiles.
-template <class T, class Operand>
-Status stack(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-             const core::MatrixView<Operand>& z, cudaStream_t stream) {
+template <class Tile, class T>
+core::MatrixView<const typename Tile::Input> stack(Work& work, const core::MatrixView<const T>& x,
+                                                   const core::MatrixView<const T>& y) {
+  using Operand = typename Tile::Input;
   using Stack = StackKernel<T, Operand>;
-  const Index n = x.rows, blocks = pairwise::ceil_div(n * z.cols, Stack::kThreads);
-  const Status status = pairwise::start(Stack{x, z.middle_rows(0, n)}, blocks, stream);
-  return status ? pairwise::start(Stack{y, z.middle_rows(n, n)}, blocks, stream) : status;
+  const core::MatrixView<Operand> z = pairwise::take_operand<Tile>(work, x.rows + y.rows, x.cols);
+  const auto copy = [&](const core::MatrixView<const T>& rows, Index first) {
+    pairwise::start(work, Stack{rows, z.middle_rows(first, rows.rows)},
+                    pairwise::ceil_div(rows.rows * z.cols, Stack::kThreads));
+  };
+  copy(x, 0);
+  copy(y, x.rows);
+  return z;
 }
 
 struct StackedCall {
   double temperature;
   bool decoupled;
-  Index block;
   double sigma = 0;  ///< > 0: positives weigh 2 - N softmax(x_i.y_i / sigma)
 };
 
@@ -96,42 +101,28 @@ struct DclWeightsKernel {
   }
 };
 
-template <class Tile, class T>
-std::size_t stacked_bytes(const core::MatrixView<const T>& x, Index block) {
-  using Sum = typename Tile::Sum;
-  const std::size_t n = std::size_t(x.rows);
-  return pairwise::operand_bytes<Tile>(2 * x.rows, x.cols) +
-         scratch_bytes<pairwise::RowPair<Sum>>(2 * n) + scratch_bytes<Sum>(2 * n) +
-         scratch_bytes<double>(n / 64 + 2) + scratch_bytes<double>(n / 2 + 3) +
-         pairwise::sweep_bytes<Tile>(pairwise::range_limits<Tile>(x.rows, 2 * x.rows, block), true,
-                                     false, true);
-}
-
 template <class Tile, class T, class Products>
-Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-               const StackedCall& call, const ContrastiveGradient<T>& out, Scratch scratch,
-               cudaStream_t stream, const Products& products) {
+void stacked(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+             const StackedCall& call, Index block, const ContrastiveGradient<T>& out,
+             const Products& how) {
   using Sum = typename Tile::Sum;
-  using Operand = typename Tile::Input;
-  using Pair = pairwise::RowPair<Sum>;
-  if (const Status held = scratch_status(scratch, stacked_bytes<Tile>(x, call.block)); !held)
-    return held;
-  const Index n = x.rows, cols = pairwise::round_up(x.cols, Tile::kAlign);
-  const std::size_t size = std::size_t(n);
-  ScratchFrame frame(scratch);
-  const core::MatrixView<Operand> z{frame.take<Operand>(2 * size * std::size_t(cols)), 2 * n, cols,
-                                    cols};
-  Pair* const statistics = frame.take<Pair>(2 * size);
-  Sum* const positives = frame.take<Sum>(2 * size);
-  double* const losses = frame.take<double>(size / 64 + 2);
-  double* const along = frame.take<double>(size / 2 + 3);
-  Status status = stack(x, y, z, stream);
+  using Finish = pairwise::FinishKernel<Sum>;
+  using Positives = pairwise::PositivesKernel<T>;
+  using Along = pairwise::AlongKernel<T>;
+  const Index n = x.rows, loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads),
+              blocks = pairwise::ceil_div(n, Positives::kRowsEach);
+  const bool weighted = call.sigma > 0;
+  const auto z = stack<Tile>(work, x, y);
+  auto* const statistics = work.take<pairwise::RowPair<Sum>>(2 * n);
+  Sum* const positives = work.take<Sum>(2 * n);
+  double* const losses = work.take<double>(loss_blocks + weighted);
+  double* const along = work.take<double>(2 * blocks + weighted);
 
   const double scale = 1 / (call.temperature * 0.693147180559945309417), each = 0.5 / double(n);
   const Sum unit = Sum(double(Tile::kWeightScale) / scale);
-  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, 2 * n, call.block);
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, 2 * n, block);
   const pairwise::Excluded excluded{{0, n, 0}, 2};
-  for (int side = 0; side < 2 && status; ++side) {
+  for (int side = 0; side < 2; ++side) {
     pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
     t.x = z.middle_rows(side * n, n);
     t.y = z;
@@ -140,29 +131,24 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
     t.positive = side == 0 ? n : 0;
     t.positives = positives + side * n;
     t.rows = statistics + side * n;
-    status = pairwise::sweep_statistics(t, limits, frame.rest(), stream, products);
+    pairwise::sweep_statistics(work, t, limits, how);
   }
-  using Finish = pairwise::FinishKernel<Sum>;
-  const Index loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads);
-  if (status)
-    status = pairwise::start(
-        Finish{2 * n, positives, Sum(scale), statistics, nullptr, each, 0, losses, call.decoupled},
-        loss_blocks, stream);
-  using Positives = pairwise::PositivesKernel<T>;
-  const Index blocks = pairwise::ceil_div(n, Positives::kRowsEach);
-  const bool weighted = call.sigma > 0;
-  if (status && weighted)
-    status = pairwise::start(
+  pairwise::start(
+      work,
+      Finish{2 * n, positives, Sum(scale), statistics, nullptr, each, 0, losses, call.decoupled},
+      loss_blocks);
+  if (weighted)
+    pairwise::start(
+        work,
         DclWeightsKernel<Sum>{n, positives, call.temperature, call.sigma, statistics,
                               losses + loss_blocks, out.x.data ? along + 2 * blocks : nullptr},
-        1, stream);
-  if (!status) return status;
+        1);
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, loss_blocks + weighted, 1, out.loss};
-  if (!out.x.data) return pairwise::start(reduce, 1, stream);
+  if (!out.x.data) return pairwise::start(work, reduce, 1);
 
   const double slope = each / call.temperature;
-  for (int side = 0; side < 2 && status; ++side) {
+  for (int side = 0; side < 2; ++side) {
     pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, true>> t;
     t.x = z.middle_rows(side * n, n);
     t.y = z;
@@ -170,32 +156,26 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
     t.excluded = excluded;
     t.rows = statistics + side * n;
     t.cols = statistics;
-    status = pairwise::sweep_gradients(t, {side == 0 ? out.x : out.y, {}},
-                                       Sum(slope / double(Tile::kWeightScale)), limits,
-                                       frame.rest(), stream, products);
+    pairwise::sweep_gradients(work, t, {side == 0 ? out.x : out.y, {}},
+                              Sum(slope / double(Tile::kWeightScale)), limits, how);
   }
-  using Along = pairwise::AlongKernel<T>;
-  if (status)
-    status = pairwise::start(
-        Positives{x, y, statistics, statistics + n, slope, slope, out.x, out.y, along}, blocks,
-        stream);
-  if (status) status = pairwise::start(Along{y, out.y, along + blocks}, blocks, stream);
-  if (!status) return status;
+  pairwise::start(
+      work, Positives{x, y, statistics, statistics + n, slope, slope, out.x, out.y, along}, blocks);
+  pairwise::start(work, Along{y, out.y, along + blocks}, blocks);
   reduce.sum[1] = {along, 2 * blocks + weighted, -0.5, out.log_temperature};
-  return pairwise::start(reduce, out.log_temperature ? 2 : 1, stream);
+  pairwise::start(work, reduce, out.log_temperature ? 2 : 1);
 }
 
 template <class T, class Products>
 Status stacked_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                       const StackedCall& call, Precision precision,
-                       const ContrastiveGradient<T>& out, Scratch scratch, cudaStream_t stream,
-                       const Products& products) {
+                       const StackedCall& call, const ContrastiveGradient<T>& out, Scratch scratch,
+                       cudaStream_t stream, const Products& how) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, call.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
   if (call.decoupled && x.rows < 2) return invalid("one pair alone has no negatives");
-  return pairwise::with_tile<T, Products>(precision, [&]<class Tile>() {
-    return stacked<Tile>(x, y, call, out, scratch, stream, products);
+  return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
+    stacked<Tile>(work, x, y, call, block, out, how);
   });
 }
 

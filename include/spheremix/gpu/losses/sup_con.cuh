@@ -1,35 +1,23 @@
-// Supervised contrast on the device: every row finds the rows of its own label among all others.
+// sup_con on the device: formula and options in formula/sup_con.hpp.
 //
-//   P(i) = { p != i : |y_p - y_i| <= tolerance }      n_a = anchors with a positive
-//   L = (1/n_a) sum_i -(1/|P(i)|) sum_{p in P(i)}
-//                        log e^(x_i.x_p/tau) / sum_{q != i} e^(x_i.x_q/tau)           (nats)
-//
-//   c_iq = p_iq - [q in P(i)]/|P(i)|,   dX = (C + C^T) X / (n_a tau)
-//   dL/d log tau = -(1/2) sum_i x_i . dX_i
-//
-// X X^T is symmetric: C + C^T comes from one tile, and one product gives all of dX. A row's only
-// positive is left out of its statistics, so that nothing cancels where it dominates: c = -sigmoid
-// then, as in pairwise/rows.cuh.
+// X X^T is symmetric: C + C^T comes from one tile, and one product gives all of dX;
+// dL/d log tau = -(1/2) sum_i x_i . dX_i. A row's only positive is left out of its statistics, so
+// that nothing cancels where it dominates: c = -sigmoid then, as in pairwise/rows.cuh.
 //
 // Shapes   X: N x D, float, double, Half or Bfloat16; labels: N numbers. Anchors without a positive
 //          are left out and counted; a batch of such anchors alone has loss 0 and no gradient.
 // Cost     6 N^2 D flops and N^2 comparisons of labels.
 // Memory   the operand (2 N D bytes unless fp16 and aligned), 31 N bytes and at most 33 MiB.
 // Errors   as in clip.cuh, label_tolerance < 0. A label that is not finite gives NaN.
-// [Khosla et al. 2020, arXiv 2004.11362, equation 2]
 #pragma once
 
+#include "spheremix/formula/sup_con.hpp"
 #include "spheremix/gpu/losses/supervised.cuh"
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
 
 namespace spheremix::gpu::losses {
 
-struct SupConOptions {
-  double temperature = 0.1;
-  double label_tolerance = 0;  ///< labels this close count as equal
-  Precision precision = Precision::fast;
-  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
-};
+using spheremix::losses::SupConOptions;
 
 namespace detail {
 
@@ -145,52 +133,36 @@ struct SupConFinishKernel {
   }
 };
 
-template <class Tile, class T>
-std::size_t sup_con_bytes(const core::MatrixView<const T>& x, Index block) {
-  using Sum = typename Tile::Sum;
-  const std::size_t n = std::size_t(x.rows);
-  const std::size_t sweeps = pairwise::sweep_bytes<Tile>(
-      pairwise::range_limits<Tile>(x.rows, x.rows, block), true, false, true, true);
-  const std::size_t labels = scratch_bytes<double>(n);  // in the same place, before the sweeps
-  return pairwise::operand_bytes<Tile>(x) + scratch_bytes<LabelWindow>(n) +
-         2 * scratch_bytes<Sum>(n) + scratch_bytes<pairwise::RowPair<Sum>>(n) +
-         2 * scratch_bytes<double>(n / 128 + 1) + scratch_bytes<double>(n / 4 + 1) +
-         scratch_bytes<Sum>(1) + (sweeps > labels ? sweeps : labels);
-}
-
 template <class Tile, class T, class Products>
-Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const SupConOptions& options,
-               const SupervisedGradient<T>& out, Scratch scratch, cudaStream_t stream,
-               const Products& products) {
+void sup_con(Work& work, const core::MatrixView<const T>& x, const Labels& from,
+             const SupConOptions& options, Index block, const SupervisedGradient<T>& out,
+             const Products& how) {
   using Sum = typename Tile::Sum;
-  if (const Status held = scratch_status(scratch, sup_con_bytes<Tile>(x, options.block)); !held)
-    return held;
-  const Index n = x.rows;
-  const std::size_t size = std::size_t(n);
-  ScratchFrame frame(scratch);
-  core::MatrixView<const typename Tile::Input> rows;
-  Status status = pairwise::make_operand<Tile>(x, frame, stream, &rows);
-  auto* const windows = frame.take<LabelWindow>(size);
-  Sum* const squares = frame.take<Sum>(size);
-  Sum* const positive = frame.take<Sum>(size);
-  auto* const statistics = frame.take<pairwise::RowPair<Sum>>(size);
-  double* const losses = frame.take<double>(size / 128 + 1);
-  double* const anchors = frame.take<double>(size / 128 + 1);
-  double* const along = frame.take<double>(size / 4 + 1);
-  Sum* const line = frame.take<Sum>(1);
-  ScratchFrame before(frame.rest());
-  double* const labels = before.take<double>(size);
-  if (status)
-    status = pairwise::start(LabelsKernel{from, n, labels},
-                             pairwise::ceil_div(n, LabelsKernel::kThreads), stream);
-  if (status)
-    status = pairwise::start(WindowKernel{labels, n, options.label_tolerance, windows},
-                             pairwise::ceil_div(n, WindowKernel::kRowsEach), stream);
-  if (status) status = pairwise::fill(core::MatrixView<Sum>{positive, 1, n, n}, Sum(0), stream);
-  if (!status) return status;
+  using Finish = SupConFinishKernel<Sum>;
+  using Line = LineKernel<T>;
+  const Index n = x.rows, blocks = pairwise::ceil_div(n, Finish::kThreads),
+              row_blocks = pairwise::ceil_div(n, Line::kRowsEach);
+  const auto rows = pairwise::make_operand<Tile>(work, x);
+  auto* const windows = work.take<LabelWindow>(n);
+  Sum* const squares = work.take<Sum>(n);
+  Sum* const positive = work.take<Sum>(n);
+  auto* const statistics = work.take<pairwise::RowPair<Sum>>(n);
+  double* const losses = work.take<double>(blocks);
+  double* const anchors = work.take<double>(blocks);
+  double* const along = work.take<double>(row_blocks);
+  Sum* const line = work.take<Sum>(1);
+  {
+    const Work::Part part(work);  // the labels lie where the sweeps will
+    double* const labels = work.take<double>(n);
+    pairwise::start(work, LabelsKernel{from, n, labels},
+                    pairwise::ceil_div(n, LabelsKernel::kThreads));
+    pairwise::start(work, WindowKernel{labels, n, options.label_tolerance, windows},
+                    pairwise::ceil_div(n, WindowKernel::kRowsEach));
+  }
+  pairwise::fill(work, core::MatrixView<Sum>{positive, 1, n, n}, Sum(0));
 
   const Sum scale = Sum(1 / (options.temperature * 0.693147180559945309417));
-  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, options.block);
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
   pairwise::Table<Tile, SupConStatistics<Sum>> first;
   first.x = first.y = rows;
   first.policy = {scale, windows};
@@ -198,75 +170,59 @@ Status sup_con(const core::MatrixView<const T>& x, const Labels& from, const Sup
   first.positives = squares;
   first.rows = statistics;
   first.row_sums = positive;
-  status = pairwise::sweep_statistics(first, limits, frame.rest(), stream, products);
-  using Finish = SupConFinishKernel<Sum>;
-  const Index blocks = pairwise::ceil_div(n, Finish::kThreads);
-  if (status)
-    status = pairwise::start(
-        Finish{n, windows, squares, positive, scale, statistics, losses, anchors}, blocks, stream);
-  if (status)
-    status = pairwise::start(
-        AnchorsKernel<Sum>{losses, anchors, blocks, n, out.loss, out.skipped, line}, 1, stream);
-  if (!status || !out.x.data) return status;
+  pairwise::sweep_statistics(work, first, limits, how);
+  pairwise::start(work, Finish{n, windows, squares, positive, scale, statistics, losses, anchors},
+                  blocks);
+  pairwise::start(work, AnchorsKernel<Sum>{losses, anchors, blocks, n, out.loss, out.skipped, line},
+                  1);
+  if (!out.x.data) return;
 
   pairwise::Table<Tile, SupConWeights<Sum>> second;
   second.x = second.y = rows;
   second.policy = {scale, Tile::kWeightScale, windows, statistics};
   second.excluded = first.excluded;
   second.rows = second.cols = statistics;
-  status = pairwise::sweep_gradients(second, {out.x, {}},
-                                     Sum(1 / (options.temperature * double(Tile::kWeightScale))),
-                                     limits, frame.rest(), stream, products);
-  using Line = LineKernel<T>;
-  const Index row_blocks = pairwise::ceil_div(n, Line::kRowsEach);
-  if (status) status = pairwise::start(Line{x, line, out.x, along}, row_blocks, stream);
-  if (!status || !out.log_temperature) return status;
+  pairwise::sweep_gradients(work, second, {out.x, {}},
+                            Sum(1 / (options.temperature * double(Tile::kWeightScale))), limits,
+                            how);
+  pairwise::start(work, Line{x, line, out.x, along}, row_blocks);
+  if (!out.log_temperature) return;
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {along, row_blocks, -0.5, out.log_temperature};
-  return pairwise::start(reduce, 1, stream);
+  pairwise::start(work, reduce, 1);
 }
 
 template <class T, class Products>
 Status sup_con_checked(const core::MatrixView<const T>& x, const Labels& labels,
                        const SupConOptions& options, const SupervisedGradient<T>& out,
-                       Scratch scratch, cudaStream_t stream, const Products& products) {
+                       Scratch scratch, cudaStream_t stream, const Products& how) {
   if (const char* wrong =
           supervised_error(x, labels, options.temperature, options.label_tolerance, out))
     return invalid(wrong);
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return sup_con<Tile>(x, labels, options, out, scratch, stream, products);
+  return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
+    sup_con<Tile>(work, x, labels, options, block, out, how);
   });
 }
 
 }  // namespace detail
 
-/// Scratch of sup_con and sup_con_with_gradient in bytes, for this very view.
-template <class T, class Products = pairwise::KernelProducts>
-std::size_t sup_con_bytes(core::MatrixView<const T> x, const SupConOptions& asked = {},
-                          const Products& products = {}) {
-  const SupConOptions options = pairwise::with_block<T>(asked, products);
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return detail::sup_con_bytes<Tile>(x, options.block);
-  });
-}
-
 /// *loss (device memory).
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status sup_con(core::MatrixView<const T> x, Labels labels, const SupConOptions& options,
-               double* loss, Scratch scratch, cudaStream_t stream = nullptr) {
-  return detail::sup_con_checked(x, labels, options,
-                                 SupervisedGradient<T>{loss, {}, nullptr, nullptr}, scratch, stream,
-                                 pairwise::KernelProducts{});
+               double* loss, Scratch scratch, cudaStream_t stream = nullptr,
+               const Products& how = {}) {
+  return detail::sup_con_checked(
+      x, labels, options, SupervisedGradient<T>{loss, {}, nullptr, nullptr}, scratch, stream, how);
 }
 
 /// Loss, gradient and dL/d log tau, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
-Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels, const SupConOptions& asked,
-                             const SupervisedGradient<T>& out, Scratch scratch,
-                             cudaStream_t stream = nullptr, const Products& products = {}) {
-  const SupConOptions options = pairwise::with_block<T>(asked, products);
+Status sup_con_with_gradient(core::MatrixView<const T> x, Labels labels,
+                             const SupConOptions& options, const SupervisedGradient<T>& out,
+                             Scratch scratch, cudaStream_t stream = nullptr,
+                             const Products& how = {}) {
   if (!out.x.data) return invalid("no place for the gradient");
-  return detail::sup_con_checked(x, labels, options, out, scratch, stream, products);
+  return detail::sup_con_checked(x, labels, options, out, scratch, stream, how);
 }
 
 }  // namespace spheremix::gpu::losses

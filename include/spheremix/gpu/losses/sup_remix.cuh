@@ -1,17 +1,6 @@
-// SupReMix on the device: supervised contrast for regression, with mixtures as harder negatives and
-// positives.
+// sup_remix on the device: formula and options in formula/sup_remix.hpp.
 //
-//   real      every q != i: weight w(y_i - y_q); positives, |y_q - y_i| <= tolerance: weight 1
-//   Mix-neg   every k of another label: m = lambda x_i + (1 - lambda) x_k,
-//             weight w((1 - lambda)(y_i - y_k))
-//   Mix-pos   every (j, k), y_i - g < y_j < y_i < y_k < y_i + g:
-//             m = l x_j + (1 - l) x_k, l = (y_k - y_i)/(y_k - y_j): its label is y_i, weight 1
-//   P_i = real positives and Mix-pos of i,  n_a = anchors that have any
-//   L = (1/n_a) sum_i -(1/|P_i|) sum_{p in P_i} log e^(s_p) / sum_q w_q e^(s_q),   s = x_i.m / tau
-//
-// w(d) is 1 + |d|, 1 + d^2 or 1 (RemixWeighting). Mixtures are not renormalised, and detached
-// unless told otherwise. Only S = X X^T is needed: a mixture's logit is the mixture of logits. S
-// is made in strips of rows; an anchor's row becomes its row of G (remix_anchor.cuh), then
+// S is made in strips of rows; an anchor's row becomes its row of G (remix_anchor.cuh), then
 //
 //   dX += G'^T X of the strip's rows,   dX of the strip += G X     (G' = G of the keys, if detached)
 //
@@ -19,30 +8,14 @@
 //          are left out and counted. lambda: RemixLambda.
 // Cost     6 N^2 D flops, and sum_i |L_i| |R_i| exponentials (three times that with the gradient).
 // Memory   the operand (2 N D bytes unless fp16 and aligned), 60 N bytes, and strips of 64 MiB or of
-//          one tile's edge of rows, whichever is more.
+//          one tile's edge of rows, whichever is more; `block`: rows of a strip.
 // Errors   as in clip.cuh, label_tolerance < 0, window not positive, one lambda outside [0, 1].
 //          renormalise is not on the device: refused. NaN, as sup_con.cuh.
-// [Wu et al. 2023, arXiv 2309.16633]
 #pragma once
 
 #include "spheremix/gpu/losses/remix_anchor.cuh"
 
 namespace spheremix::gpu::losses {
-
-struct SupRemixOptions {
-  double temperature = 0.1;
-  double window = 1;           ///< g: parents of Mix-pos lie this close to the anchor's label
-  double label_tolerance = 0;  ///< labels this close count as equal
-  double beta_a = 2;           ///< Mix-neg: lambda of the anchor ~ Beta(beta_a, beta_b)
-  double beta_b = 8;
-  RemixWeighting weighting = RemixWeighting::absolute;
-  bool mix_negatives = true;
-  bool mix_positives = true;
-  bool detach = true;        ///< mixtures pass no gradient to their parents
-  bool renormalise = false;  ///< refused
-  Precision precision = Precision::fast;
-  Index block = 0;  ///< rows of a strip; 0: chosen
-};
 
 namespace detail {
 
@@ -52,7 +25,7 @@ struct RemixPlan {
   Index rows, width;
   bool shares, gradient, keys;
 
-  RemixPlan(Index n, const SupRemixOptions& o, bool with_gradient)
+  RemixPlan(Index n, const SupRemixOptions& o, Index block, bool with_gradient)
       : width(pairwise::round_up(n, Tile::kEdge)),
         shares(o.mix_negatives),
         gradient(with_gradient),
@@ -61,88 +34,63 @@ struct RemixPlan {
     const Index each = width * (Index(sizeof(typename Tile::Sum)) * (1 + shares) +
                                 Index(sizeof(typename Tile::Weight)) * (Index(gradient) + keys));
     const Index fit = (Index(64) << 20) / each / kEdge * kEdge,
-                asked = o.block > 0 ? pairwise::round_up(o.block, kEdge)
-                        : fit > 0   ? fit
-                                    : kEdge;
+                asked = block > 0 ? pairwise::round_up(block, kEdge)
+                        : fit > 0 ? fit
+                                  : kEdge;
     rows = width < asked ? width : asked;
   }
-  std::size_t size() const { return std::size_t(rows * width); }
-  std::size_t bytes() const {
-    using Sum = typename Tile::Sum;
-    using Weight = typename Tile::Weight;
-    return std::size_t(1 + shares) * scratch_bytes<Sum>(size()) +
-           std::size_t(Index(gradient) + keys) * scratch_bytes<Weight>(size());
-  }
+  Index size() const { return rows * width; }
 };
 
-template <class Tile, class T>
-std::size_t sup_remix_bytes(const core::MatrixView<const T>& x, const SupRemixOptions& options,
-                            bool gradient) {
-  const std::size_t n = std::size_t(x.rows);
-  return pairwise::operand_bytes<Tile>(x) + 5 * scratch_bytes<double>(n) + scratch_bytes<int>(n) +
-         scratch_bytes<RemixWindow>(n) + scratch_bytes<typename Tile::Sum>(1) +
-         RemixPlan<Tile>(x.rows, options, gradient).bytes();
-}
-
 template <class Tile, class T, class Products>
-Status sup_remix(const core::MatrixView<const T>& x, const Labels& from,
-                 const RemixLambda<Arithmetic<T>>& lambda, const SupRemixOptions& options,
-                 const SupervisedGradient<T>& out, Scratch scratch, cudaStream_t stream,
-                 const Products& products) {
+void sup_remix(Work& work, const core::MatrixView<const T>& x, const Labels& from,
+               const RemixLambda<Arithmetic<T>>& lambda, const SupRemixOptions& options,
+               Index block, const SupervisedGradient<T>& out, const Products& how) {
   using Sum = typename Tile::Sum;
   using Weight = typename Tile::Weight;
-  const bool gradient = out.x.data != nullptr;
-  if (const Status held = scratch_status(scratch, sup_remix_bytes<Tile>(x, options, gradient));
-      !held)
-    return held;
-  const Index n = x.rows;
-  const std::size_t size = std::size_t(n);
-  const RemixPlan<Tile> plan(n, options, gradient);
-  ScratchFrame frame(scratch);
-  core::MatrixView<const typename Tile::Input> rows;
-  Status status = pairwise::make_operand<Tile>(x, frame, stream, &rows);
-  double* const labels = frame.take<double>(size);
-  double* const sorted = frame.take<double>(size);
-  double* const losses = frame.take<double>(size);
-  double* const moments = frame.take<double>(size);
-  double* const anchors = frame.take<double>(size);
-  int* const place = frame.take<int>(size);
-  RemixWindow* const windows = frame.take<RemixWindow>(size);
-  Sum* const line = frame.take<Sum>(1);
-  Sum* const cosines = frame.take<Sum>(plan.size());
-  Sum* const shares = plan.shares ? frame.take<Sum>(plan.size()) : nullptr;
-  Weight* const to_anchors = gradient ? frame.take<Weight>(plan.size()) : nullptr;
-  Weight* const to_keys = plan.keys ? frame.take<Weight>(plan.size()) : nullptr;
   using pairwise::ceil_div;
   using pairwise::start;
-  if (status)
-    status = start(LabelsKernel{from, n, labels}, ceil_div(n, LabelsKernel::kThreads), stream);
-  if (status)
-    status =
-        start(OrderKernel{labels, n, place, sorted}, ceil_div(n, OrderKernel::kRowsEach), stream);
-  if (status)
-    status = start(WindowsKernel{place, sorted, n, options.label_tolerance, options.window,
-                                 options.mix_positives, windows},
-                   ceil_div(n, WindowsKernel::kThreads), stream);
+  const bool gradient = out.x.data != nullptr;
+  const Index n = x.rows;
+  const RemixPlan<Tile> plan(n, options, block, gradient);
+  const auto rows = pairwise::make_operand<Tile>(work, x);
+  double* const labels = work.take<double>(n);
+  double* const sorted = work.take<double>(n);
+  double* const losses = work.take<double>(n);
+  double* const moments = work.take<double>(n);
+  double* const anchors = work.take<double>(n);
+  int* const place = work.take<int>(n);
+  RemixWindow* const windows = work.take<RemixWindow>(n);
+  Sum* const line = work.take<Sum>(1);
+  Sum* const cosines = work.take<Sum>(plan.size());
+  Sum* const shares = plan.shares ? work.take<Sum>(plan.size()) : nullptr;
+  Weight* const to_anchors = gradient ? work.take<Weight>(plan.size()) : nullptr;
+  Weight* const to_keys = plan.keys ? work.take<Weight>(plan.size()) : nullptr;
+  start(work, LabelsKernel{from, n, labels}, ceil_div(n, LabelsKernel::kThreads));
+  start(work, OrderKernel{labels, n, place, sorted}, ceil_div(n, OrderKernel::kRowsEach));
+  start(work,
+        WindowsKernel{place, sorted, n, options.label_tolerance, options.window,
+                      options.mix_positives, windows},
+        ceil_div(n, WindowsKernel::kThreads));
 
   const Sum scale = Sum(1 / (options.temperature * 0.693147180559945309417));
   const Sum alpha = Sum(1 / (options.temperature * double(Tile::kWeightScale)));
-  for (Index first = 0; first < n && status; first += plan.rows) {
+  for (Index first = 0; first < n; first += plan.rows) {
     const Index height = n - first < plan.rows ? n - first : plan.rows;
-    status = start(StripKernel<Tile>{rows, first, height, cosines, plan.width},
-                   ceil_div(height, Tile::kEdge) * ceil_div(n, Tile::kEdge), stream);
+    start(work, StripKernel<Tile>{rows, first, height, cosines, plan.width},
+          ceil_div(height, Tile::kEdge) * ceil_div(n, Tile::kEdge));
     using Share = RemixShareKernel<Sum>;
-    if (status && shares)
-      status =
-          start(Share{lambda, options.beta_a, options.beta_b, first, height, n, shares, plan.width},
-                ceil_div(height * n, Share::kThreads), stream);
+    if (shares)
+      start(work,
+            Share{lambda, options.beta_a, options.beta_b, first, height, n, shares, plan.width},
+            ceil_div(height * n, Share::kThreads));
     const RemixTask<Sum> task{
         n, labels, sorted, place, windows, options.label_tolerance, options.weighting, scale};
-    if (status)
-      status = start(RemixAnchorKernel<Tile>{task, first, height, plan.width, cosines, shares,
-                                             losses, moments, anchors, to_anchors, to_keys},
-                     gradient ? pairwise::round_up(height, Tile::kEdge) : height, stream);
-    if (!status || !gradient) continue;
+    start(work,
+          RemixAnchorKernel<Tile>{task, first, height, plan.width, cosines, shares, losses, moments,
+                                  anchors, to_anchors, to_keys},
+          gradient ? pairwise::round_up(height, Tile::kEdge) : height);
+    if (!gradient) continue;
     const pairwise::ProductSide<Tile> none{};
     const pairwise::ProductSide<Tile> keys{to_keys ? to_keys : to_anchors,
                                            plan.width,
@@ -153,23 +101,22 @@ Status sup_remix(const core::MatrixView<const T>& x, const Labels& from,
                                            first > 0};
     const pairwise::ProductSide<Tile> own{
         to_anchors, plan.width, false, rows, out.x.middle_rows(first, height), alpha, true};
-    status = products(keys, none, stream);  // one after the other: they add to the same rows
-    if (status) status = products(own, none, stream);
+    pairwise::multiply(work, how, keys, none);  // one after the other: they add to the same rows
+    pairwise::multiply(work, how, own, none);
   }
-  if (status)
-    status = start(AnchorsKernel<Sum>{losses, anchors, n, n, out.loss, out.skipped, line, moments,
-                                      out.log_temperature},
-                   1, stream);
-  if (!status || !gradient) return status;
+  start(work,
+        AnchorsKernel<Sum>{losses, anchors, n, n, out.loss, out.skipped, line, moments,
+                           out.log_temperature},
+        1);
   using Line = LineKernel<T>;
-  return start(Line{x, line, out.x, nullptr}, ceil_div(n, Line::kRowsEach), stream);
+  if (gradient) start(work, Line{x, line, out.x, nullptr}, ceil_div(n, Line::kRowsEach));
 }
 
 template <class T, class Products>
 Status sup_remix_checked(const core::MatrixView<const T>& x, const Labels& labels,
                          const RemixLambda<Arithmetic<T>>& lambda, const SupRemixOptions& options,
                          const SupervisedGradient<T>& out, Scratch scratch, cudaStream_t stream,
-                         const Products& products) {
+                         const Products& how) {
   if (const char* wrong =
           supervised_error(x, labels, options.temperature, options.label_tolerance, out))
     return invalid(wrong);
@@ -177,34 +124,22 @@ Status sup_remix_checked(const core::MatrixView<const T>& x, const Labels& label
   if (options.renormalise) return invalid("renormalised mixtures are not on the device");
   if (const char* wrong = lambda.error(x.rows, options.beta_a, options.beta_b))
     return invalid(wrong);
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return sup_remix<pairwise::FormingTile<Tile>>(x, labels, lambda, options, out, scratch, stream,
-                                                  products);
+  return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index) {
+    sup_remix<pairwise::FormingTile<Tile>>(work, x, labels, lambda, options,
+                                           pairwise::asked_block(how), out, how);
   });
 }
 
 }  // namespace detail
 
-/// Scratch of sup_remix and sup_remix_with_gradient in bytes, for this very view.
-template <class T, class Products = pairwise::KernelProducts>
-std::size_t sup_remix_bytes(core::MatrixView<const T> x, const SupRemixOptions& options = {},
-                            const Products& = {}) {
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    using Forming = pairwise::FormingTile<Tile>;
-    const std::size_t value = detail::sup_remix_bytes<Forming>(x, options, false),
-                      gradient = detail::sup_remix_bytes<Forming>(x, options, true);
-    return value > gradient ? value : gradient;
-  });
-}
-
 /// *loss (device memory).
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status sup_remix(core::MatrixView<const T> x, Labels labels, RemixLambda<Arithmetic<T>> lambda,
                  const SupRemixOptions& options, double* loss, Scratch scratch,
-                 cudaStream_t stream = nullptr) {
+                 cudaStream_t stream = nullptr, const Products& how = {}) {
   return detail::sup_remix_checked(x, labels, lambda, options,
                                    SupervisedGradient<T>{loss, {}, nullptr, nullptr}, scratch,
-                                   stream, pairwise::KernelProducts{});
+                                   stream, how);
 }
 
 /// Loss, gradient and dL/d log tau, all overwritten.
@@ -212,9 +147,9 @@ template <class T, class Products = pairwise::KernelProducts>
 Status sup_remix_with_gradient(core::MatrixView<const T> x, Labels labels,
                                RemixLambda<Arithmetic<T>> lambda, const SupRemixOptions& options,
                                const SupervisedGradient<T>& out, Scratch scratch,
-                               cudaStream_t stream = nullptr, const Products& products = {}) {
+                               cudaStream_t stream = nullptr, const Products& how = {}) {
   if (!out.x.data) return invalid("no place for the gradient");
-  return detail::sup_remix_checked(x, labels, lambda, options, out, scratch, stream, products);
+  return detail::sup_remix_checked(x, labels, lambda, options, out, scratch, stream, how);
 }
 
 }  // namespace spheremix::gpu::losses

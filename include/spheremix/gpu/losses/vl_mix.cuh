@@ -1,68 +1,41 @@
-// VL-Mix on the device: the rows of X and of Y both mixed with their partners' rows, with one
-// lambda.
-//
-//   v_i, t_i = geodesic mixes of x_i and x_J(i), y_i and y_J(i), weight lambda on the first
-//   z_ij = v_i . t_j / tau
-//   targets W = I (VlTargets::identity) or I + J (VlTargets::released)
-//   L = (1/2N) [ sum_ij w_ij (lse_j' z_ij' - z_ij) + sum_ij w_ij (lse_i' z_i'j - z_ij) ]     (nats)
+// vl_mix on the device: formula, gradient and options in formula/partner_mix.hpp.
 //
 // Shapes   X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row
-//          in device memory. partners: J, a permutation in device memory; null is the flip
-//          J(i) = N - 1 - i.
+//          in device memory. partners: a permutation in device memory; null: flip.
 // Memory   side_tables.cuh.
 // Errors   as in m2_mix.cuh; partners that are no permutation, and antipodal partners, give NaN.
-// [Oh et al. 2023, arXiv 2203.03897, section 3.3]
 #pragma once
 
 #include "spheremix/gpu/losses/side_tables.cuh"
 
 namespace spheremix::gpu::losses {
 
-struct VlMixOptions {
-  double temperature = 0.01;
-  VlTargets targets = VlTargets::identity;
-  const Index* partners = nullptr;  ///< device memory; null: flip
-  Precision precision = Precision::fast;
-  Index block = 0;  ///< edge of the ranges kept at a time; 0: chosen
-};
-
-/// Scratch of vl_mix and vl_mix_with_gradient in bytes, for these very views.
-template <class T, class Products = pairwise::KernelProducts>
-std::size_t vl_mix_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                         const VlMixOptions& asked = {}, const Products& products = {}) {
-  const VlMixOptions options = pairwise::with_block<T>(asked, products);
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return detail::side_bytes<Tile>(x, y, options.block, true, true);
-  });
-}
+using VlMixOptions = spheremix::losses::TargetMixOptions<const Index*>;
 
 namespace detail {
 inline SideCall vl_mix_call(const VlMixOptions& options) {
-  return {options.temperature, 1,    options.partners, true, true, options.targets,
-          options.block,       false};
+  return {options.temperature, 1, options.partners, true, true, options.targets, false};
 }
 }  // namespace detail
 
 /// *loss (device memory).
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
               RowScalar<Arithmetic<T>> lambda, const VlMixOptions& options, double* loss,
-              Scratch scratch, cudaStream_t stream = nullptr) {
-  return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision,
-                              MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream,
-                              pairwise::KernelProducts{});
+              Scratch scratch, cudaStream_t stream = nullptr, const Products& how = {}) {
+  return detail::side_checked(x, y, lambda, detail::vl_mix_call(options),
+                              MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream, how);
 }
 
 /// Loss and gradients, all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status vl_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                            RowScalar<Arithmetic<T>> lambda, const VlMixOptions& asked,
+                            RowScalar<Arithmetic<T>> lambda, const VlMixOptions& options,
                             const MixGradient<T>& out, Scratch scratch,
-                            cudaStream_t stream = nullptr, const Products& products = {}) {
-  const VlMixOptions options = pairwise::with_block<T>(asked, products);
-  if (!out.x.data || !out.y.data) return invalid("no place for the gradients");
-  return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), options.precision, out,
-                              scratch, stream, products);
+                            cudaStream_t stream = nullptr, const Products& how = {}) {
+  if (!detail::has_places(out)) return invalid(detail::kNoPlaces);
+  return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), out, scratch, stream,
+                              how);
 }
 
 }  // namespace spheremix::gpu::losses

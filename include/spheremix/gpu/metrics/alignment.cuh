@@ -1,7 +1,4 @@
-// How close the two halves of each pair lie, on the device.
-//
-//   alignment(X, Y) = mean_i |x_i - y_i|^alpha
-//   dx_i = (alpha / N) |x_i - y_i|^(alpha - 2) (x_i - y_i) = -dy_i, and 0 where x_i = y_i
+// alignment on the device: formula and options in formula/alignment.hpp.
 //
 // Distances are summed from differences in double, so near-duplicates keep all digits.
 //
@@ -9,19 +6,17 @@
 //          memory.
 // Errors   shapes, N = 0, alpha not positive and finite. NaN in a row gives a NaN value and a NaN
 //          gradient row.
-// [Wang, Isola 2020, arXiv 2005.10242, equation 1]
 #pragma once
 
 #include <cmath>
 
+#include "spheremix/formula/alignment.hpp"
 #include "spheremix/gpu/core/device_sum.cuh"
 #include "spheremix/gpu/core/rows.cuh"
 
 namespace spheremix::gpu::metrics {
 
-struct AlignmentOptions {
-  double alpha = 2;  ///< exponent of the distance, > 0
-};
+using spheremix::metrics::AlignmentOptions;
 
 /// Where alignment_with_gradient writes.
 template <class T>
@@ -81,24 +76,24 @@ template <bool Gradient, class T>
 Status alignment(View<const T> x, View<const T> y, AlignmentOptions options, double* value,
                  View<T> dx, View<T> dy, Scratch scratch, cudaStream_t stream) {
   if (const Status bad = check_alignment(x.rows, options); !bad.ok()) return bad;
-  ScratchFrame frame(scratch);
-  double* const shares = frame.take<double>(std::size_t(x.rows));
-  if (!shares || frame.rest().bytes < device_sum_bytes(x.rows))
-    return scratch_refused(scratch, "alignment: the scratch is too small");
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("alignment"), x.rows, x.cols);
   check.input(x).input(y).vector(value);
   if constexpr (Gradient) check.output(dx, x, y).output(dy, x, y).apart(dx, dy);
-  const Status status = check.template run<T>(
-      AlignmentRow<T, Gradient>{x, y, dx, dy, options.alpha, double(x.rows), shares}, stream);
-  return status.ok() ? device_sum(shares, x.rows, value, frame.rest(), stream) : status;
+  if (!check.status()) return check.status();
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        double* const shares = work.take<double>(x.rows);
+        work.then([&](cudaStream_t on) {
+          return check.template run<T>(
+              AlignmentRow<T, Gradient>{x, y, dx, dy, options.alpha, double(x.rows), shares}, on);
+        });
+        device_sum(work, shares, x.rows, value);
+      },
+      "alignment: the scratch is too small");
 }
 
 }  // namespace detail
-
-/// Scratch that both calls need for N rows.
-inline std::size_t alignment_bytes(Index n) {
-  return scratch_bytes<double>(std::size_t(n)) + device_sum_bytes(n);
-}
 
 /// Enqueues *value = alignment(X, Y).
 template <class E>

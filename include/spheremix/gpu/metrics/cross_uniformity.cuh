@@ -21,57 +21,32 @@ struct PairUniformityGradient {
 
 namespace detail {
 
-template <class Tile, class T>
-std::size_t cross_bytes(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                        Index block) {
-  using Sum = typename Tile::Sum;
-  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, y.rows, block);
-  const std::size_t n = std::size_t(x.rows), m = std::size_t(y.rows);
-  const std::size_t second = 2 * scratch_bytes<Sum>(partial_count<Tile>(limits)) +
-                             pairwise::sweep_bytes<Tile>(limits, false, false, true);
-  const std::size_t first = pairwise::sweep_bytes<Tile>(limits, true, false, false);
-  return pairwise::operand_bytes<Tile>(x) + pairwise::operand_bytes<Tile>(y) +
-         2 * scratch_bytes<Sum>(n) + 2 * scratch_bytes<Sum>(m) + scratch_bytes<Sum>(1) +
-         scratch_bytes<double>(1) + scratch_bytes<pairwise::RowPair<Sum>>(n) +
-         scratch_bytes<double>(std::size_t(pairwise::range_tiles<Tile>(limits))) +
-         (first > second ? first : second);
-}
-
 template <class Tile, class T, class Products>
-Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                        const UniformityOptions& options, const PairUniformityGradient<T>& out,
-                        Scratch scratch, cudaStream_t stream, const Products& products) {
+void cross_uniformity(Work& work, const core::MatrixView<const T>& x,
+                      const core::MatrixView<const T>& y, const UniformityOptions& options,
+                      Index block, const PairUniformityGradient<T>& out, const Products& how) {
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   constexpr Index kEdge = Tile::kEdge;
-  if (const Status held = scratch_status(scratch, cross_bytes<Tile>(x, y, options.block)); !held)
-    return held;
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows, m = y.rows;
-  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, m, options.block);
-  ScratchFrame frame(scratch);
-  core::MatrixView<const Operand> a, b;
-  Status status = pairwise::make_operand<Tile>(x, frame, stream, &a);
-  if (status) status = pairwise::make_operand<Tile>(y, frame, stream, &b);
-  if (!status) return status;
-  Sum *const x_norms = frame.take<Sum>(std::size_t(n)), *const x_sums =
-                                                            frame.take<Sum>(std::size_t(n));
-  Sum *const y_norms = frame.take<Sum>(std::size_t(m)), *const y_sums =
-                                                            frame.take<Sum>(std::size_t(m));
-  Sum* const shift = frame.take<Sum>(1);
-  double* const slope = frame.take<double>(1);
-  auto* const rows = frame.take<pairwise::RowPair<Sum>>(std::size_t(n));
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, m, block);
+  const auto a = pairwise::make_operand<Tile>(work, x);
+  const auto b = pairwise::make_operand<Tile>(work, y);
+  Sum* const x_norms = work.take<Sum>(n);
+  Sum* const x_sums = work.take<Sum>(n);
+  Sum* const y_norms = work.take<Sum>(m);
+  Sum* const y_sums = work.take<Sum>(m);
+  Sum* const shift = work.take<Sum>(1);
+  double* const slope = work.take<double>(1);
+  auto* const rows = work.take<pairwise::RowPair<Sum>>(n);
   const Index tiles = pairwise::range_tiles<Tile>(limits);
-  double* const values = frame.take<double>(std::size_t(tiles));
+  double* const values = work.take<double>(tiles);
 
   const double c = options.t * 1.4426950408889634074;
   using Norms = NormsKernel<Operand, Sum>;
-  status =
-      pairwise::start(Norms{a, Sum(c), x_norms}, pairwise::ceil_div(n, Norms::kRowsEach), stream);
-  if (status)
-    status =
-        pairwise::start(Norms{b, Sum(c), y_norms}, pairwise::ceil_div(m, Norms::kRowsEach), stream);
-  if (!status) return status;
+  pairwise::start(work, Norms{a, Sum(c), x_norms}, pairwise::ceil_div(n, Norms::kRowsEach));
+  pairwise::start(work, Norms{b, Sum(c), y_norms}, pairwise::ceil_div(m, Norms::kRowsEach));
   const UniformityPair<Sum> policy{Sum(2 * c), x_norms, y_norms, shift, Tile::kWeightScale};
   const bool shifted = options.t > 3;
   if (shifted) {
@@ -81,30 +56,23 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
     table.policy = policy;
     table.policy.shift = nullptr;  // not known yet
     table.rows = rows;
-    status = pairwise::sweep_statistics(table, limits, frame.rest(), stream, products);
-    if (!status) return status;
+    pairwise::sweep_statistics(work, table, limits, how);
   }
-  status = pairwise::start(LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1, stream);
-  if (status && gradient)
-    status = pairwise::fill(core::MatrixView<Sum>{x_sums, 1, n, n}, Sum(0), stream);
-  if (status && gradient)
-    status = pairwise::fill(core::MatrixView<Sum>{y_sums, 1, m, m}, Sum(0), stream);
-  if (!status) return status;
+  pairwise::start(work, LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1);
+  if (gradient) pairwise::fill(work, core::MatrixView<Sum>{x_sums, 1, n, n}, Sum(0));
+  if (gradient) pairwise::fill(work, core::MatrixView<Sum>{y_sums, 1, m, m}, Sum(0));
 
-  Sum* const by_row = frame.take<Sum>(partial_count<Tile>(limits));
-  Sum* const by_col = frame.take<Sum>(partial_count<Tile>(limits));
+  Sum* const by_row = work.take<Sum>(Index(partial_count<Tile>(limits)));
+  Sum* const by_col = work.take<Sum>(Index(partial_count<Tile>(limits)));
   const Index stride = limits.weights_cols;
-  auto* const weights =
-      frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows * stride));
+  auto* const weights = work.take<typename Tile::Weight>(limits.weights_rows * stride);
   const Sum alpha = 1 / Tile::kWeightScale;
-  status = pairwise::for_ranges(
-      n, 0, m, limits.weights_rows, limits.weights_cols, [&](const pairwise::Range& r) -> Status {
+  pairwise::for_ranges(
+      n, 0, m, limits.weights_rows, limits.weights_cols, [&](const pairwise::Range& r) {
         const Index tile_rows = pairwise::ceil_div(r.rows, kEdge),
                     tile_cols = pairwise::ceil_div(r.cols, kEdge);
         pairwise::OneSweepKernel<Tile, UniformityPair<Sum>> kernel{};
-        const Status formed = pairwise::operands<Tile>(a, b, 0, r, weights, stride, products,
-                                                       stream, &kernel.x, &kernel.y);
-        if (!formed) return formed;
+        pairwise::operands<Tile>(work, a, b, 0, r, weights, stride, how, &kernel.x, &kernel.y);
         kernel.range = r;
         kernel.policy = policy;
         kernel.values = values;
@@ -115,31 +83,29 @@ Status cross_uniformity(const core::MatrixView<const T>& x, const core::MatrixVi
           kernel.row_partial = by_row;
           kernel.col_partial = by_col;
         }
-        const Status started = pairwise::start(kernel, tile_rows * tile_cols, stream);
-        if (!started || !gradient) return started;
+        pairwise::start(work, kernel, tile_rows * tile_cols);
+        if (!gradient) return;
         const pairwise::MergeSumsKernel<Sum> merge{{{by_row, r.rows, tile_cols, x_sums + r.i0},
                                                     {by_col, r.cols, tile_rows, y_sums + r.j0}}};
-        const Status merged = pairwise::start(merge, merge.blocks(), stream);
-        if (!merged) return merged;
+        pairwise::start(work, merge, merge.blocks());
         const pairwise::ProductSide<Tile> to_x{
             weights, stride,  false, b.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),
             alpha,   r.j0 > 0};
         const pairwise::ProductSide<Tile> to_y{
             weights, stride,  true, a.middle_rows(r.i0, r.rows), out.y.middle_rows(r.j0, r.cols),
             alpha,   r.i0 > 0};
-        return products(to_x, to_y, stream);
+        pairwise::multiply(work, how, to_x, to_y);
       });
-  if (!status) return status;
-  status = pairwise::start(ValueKernel<Sum>{values, tiles, double(n) * double(m), 2 * options.t,
-                                            shift, out.value, slope},
-                           1, stream);
-  if (!status || !gradient) return status;
+  pairwise::start(work,
+                  ValueKernel<Sum>{values, tiles, double(n) * double(m), 2 * options.t, shift,
+                                   out.value, slope},
+                  1);
+  if (!gradient) return;
   using Centre = CentreKernel<Operand, Sum>;
-  status = pairwise::start(Centre{a, x_sums, slope, Tile::kWeightScale, out.x},
-                           pairwise::ceil_div(n, Centre::kRowsEach), stream);
-  if (!status) return status;
-  return pairwise::start(Centre{b, y_sums, slope, Tile::kWeightScale, out.y},
-                         pairwise::ceil_div(m, Centre::kRowsEach), stream);
+  pairwise::start(work, Centre{a, x_sums, slope, Tile::kWeightScale, out.x},
+                  pairwise::ceil_div(n, Centre::kRowsEach));
+  pairwise::start(work, Centre{b, y_sums, slope, Tile::kWeightScale, out.y},
+                  pairwise::ceil_div(m, Centre::kRowsEach));
 }
 
 template <class T>
@@ -161,38 +127,24 @@ Status pair_uniformity_error(const core::MatrixView<const T>& x, const core::Mat
 
 }  // namespace detail
 
-/// Scratch of cross_uniformity_with_gradient in bytes, for these very views.
-template <class T, class Products = pairwise::KernelProducts>
-std::size_t cross_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                   const UniformityOptions& asked = {},
-                                   const Products& products = {}) {
-  const UniformityOptions options = pairwise::with_block<T>(asked, products);
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return detail::cross_bytes<Tile>(x, y, options.block);
-  });
-}
-
 /// Value and, where out.x has data, both gradients; all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status cross_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                      const UniformityOptions& asked,
+                                      const UniformityOptions& options,
                                       const PairUniformityGradient<T>& out, Scratch scratch,
-                                      cudaStream_t stream = nullptr,
-                                      const Products& products = {}) {
-  const UniformityOptions options = pairwise::with_block<T>(asked, products);
-  const Status status = detail::pair_uniformity_error(x, y, options, out);
-  if (!status) return status;
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return detail::cross_uniformity<Tile>(x, y, options, out, scratch, stream, products);
+                                      cudaStream_t stream = nullptr, const Products& how = {}) {
+  if (const Status wrong = detail::pair_uniformity_error(x, y, options, out); !wrong) return wrong;
+  return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
+    detail::cross_uniformity<Tile>(work, x, y, options, block, out, how);
   });
 }
 
 /// *value (device memory).
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status cross_uniformity(core::MatrixView<const T> x, core::MatrixView<const T> y,
                         const UniformityOptions& options, double* value, Scratch scratch,
-                        cudaStream_t stream = nullptr) {
-  return cross_uniformity_with_gradient<T>(x, y, options, {value, {}, {}}, scratch, stream);
+                        cudaStream_t stream = nullptr, const Products& how = {}) {
+  return cross_uniformity_with_gradient<T>(x, y, options, {value, {}, {}}, scratch, stream, how);
 }
 
 }  // namespace spheremix::gpu::metrics

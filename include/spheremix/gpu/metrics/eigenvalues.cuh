@@ -17,7 +17,7 @@
 
 #include "spheremix/gpu/core/intrinsics.cuh"
 #include "spheremix/gpu/core/launch.cuh"
-#include "spheremix/gpu/core/scratch.cuh"
+#include "spheremix/gpu/core/work.cuh"
 
 namespace spheremix::gpu::metrics::detail {
 
@@ -130,33 +130,18 @@ __global__ void __launch_bounds__(kEigenThreads) bisect(Tridiagonal t, double* v
   values[k] = low + (high - low) / 2;
 }
 
-/// Scratch that eigenvalues needs.
-inline std::size_t eigenvalues_bytes(Index d) {
-  return 4 * scratch_bytes<double>(std::size_t(d)) + scratch_bytes<double>(1);
-}
-
 /// Enqueues values[0] <= ... <= values[d - 1] of the d x d matrix `a`, d >= 1, which is overwritten.
-inline Status eigenvalues(double* a, Index d, double* values, Scratch scratch,
-                          cudaStream_t stream) {
-  ScratchFrame frame(scratch);
-  Tridiagonal t{a,
-                d,
-                frame.take<double>(std::size_t(d)),
-                frame.take<double>(std::size_t(d)),
-                frame.take<double>(std::size_t(d)),
-                frame.take<double>(std::size_t(d)),
-                frame.take<double>(1)};
-  if (!t.tau) return scratch_refused(scratch, "eigenvalues: the scratch is too small");
+inline void eigenvalues(Work& work, double* a, Index d, double* values) {
+  const Work::Part part(work);
+  const auto vector = [&] { return work.take<double>(d); };
+  const Tridiagonal t{a, d, vector(), vector(), vector(), vector(), work.take<double>(1)};
   for (Index k = 0; k < d; ++k) {
-    Status status = launch(find_reflection<0>, 1, kEigenThreads, kEigenShared, stream, t, k);
+    work.launch(find_reflection<0>, 1, kEigenThreads, kEigenShared, t, k);
     const unsigned blocks = blocks_for(d - k - 1, kEigenWarps);
-    if (status.ok() && k + 2 < d)
-      status = launch(times_reflection<0>, blocks, kEigenThreads, 0, stream, t, k);
-    if (status.ok() && k + 2 < d)
-      status = launch(apply_reflection<0>, blocks, kEigenThreads, kEigenShared, stream, t, k);
-    if (!status.ok()) return status;
+    if (k + 2 < d) work.launch(times_reflection<0>, blocks, kEigenThreads, 0, t, k);
+    if (k + 2 < d) work.launch(apply_reflection<0>, blocks, kEigenThreads, kEigenShared, t, k);
   }
-  return launch(bisect<0>, blocks_for(d, kEigenThreads), kEigenThreads, 0, stream, t, values);
+  work.launch(bisect<0>, blocks_for(d, kEigenThreads), kEigenThreads, 0, t, values);
 }
 
 }  // namespace spheremix::gpu::metrics::detail

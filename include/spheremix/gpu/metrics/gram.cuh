@@ -12,8 +12,8 @@
 
 #include "spheremix/gpu/core/intrinsics.cuh"
 #include "spheremix/gpu/core/launch.cuh"
-#include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/core/view.cuh"
+#include "spheremix/gpu/core/work.cuh"
 #include "spheremix/gpu/metrics/outer_tile.cuh"
 
 namespace spheremix::gpu::metrics::detail {
@@ -83,27 +83,16 @@ __global__ void __launch_bounds__(Threads)
   }
 }
 
-/// Scratch that second_moments needs besides the result.
-inline std::size_t second_moments_bytes(Index rows, Index cols) {
-  const Index stretches = gram_stretches(rows, cols);
-  return stretches > 1 ? scratch_bytes<double>(std::size_t(stretches * cols * cols)) : 0;
-}
-
 /// Enqueues the matrix. X has rows and columns; mean null, or `cols` doubles in device memory.
 template <class T>
-Status second_moments(View<const T> x, const double* mean, double* gram, Scratch scratch,
-                      cudaStream_t stream) {
+void second_moments(Work& work, View<const T> x, const double* mean, double* gram) {
+  const Work::Part part(work);
   const Index stretches = gram_stretches(x.rows, x.cols), tiles = blocks_for(x.cols, kGramEdge);
-  double* const partials =
-      stretches > 1 ? ScratchFrame(scratch).take<double>(std::size_t(stretches * x.cols * x.cols))
-                    : gram;
-  if (!partials) return scratch_refused(scratch, "second moments: the scratch is too small");
-  const Status status =
-      launch(gram_partials<T>, dim3(unsigned(tiles * tiles), unsigned(stretches)), kGramThreads,
-             kGramShared, stream, x, mean, tiles, (x.rows + stretches - 1) / stretches, partials);
-  if (!status.ok()) return status;
-  return launch(gram_total<256>, blocks_for(x.cols * x.cols, 256), 256, 0, stream, partials,
-                stretches, x.cols, gram);
+  double* const partials = stretches > 1 ? work.take<double>(stretches * x.cols * x.cols) : gram;
+  work.launch(gram_partials<T>, dim3(unsigned(tiles * tiles), unsigned(stretches)), kGramThreads,
+              kGramShared, x, mean, tiles, (x.rows + stretches - 1) / stretches, partials);
+  work.launch(gram_total<256>, blocks_for(x.cols * x.cols, 256), 256, 0, partials, stretches,
+              x.cols, gram);
 }
 
 }  // namespace spheremix::gpu::metrics::detail

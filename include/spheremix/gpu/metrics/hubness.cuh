@@ -1,9 +1,5 @@
-// Hubs on the device: rows that are among the k nearest of far more rows than others.
-//
-//   O_j = #{ i : y_j is among the k rows of Y with the largest x_i . y_j }
-//   skewness = mean (O - mean O)^3 / (mean (O - mean O)^2)^(3/2)        0 where all O are equal
-//
-// hubness within one batch leaves i = j out. Of equal products the lower row comes first.
+// hubness on the device: formula and options in formula/hubness.hpp. Of equal products the lower row
+// comes first.
 //
 // Shapes   X: N x d, Y: M x d of one storage type, 1 <= k <= M (k < N within one batch). Results in
 //          device memory: O as M integers, skewness one double.
@@ -11,19 +7,17 @@
 // Accuracy products run in the arithmetic type: rows closer than its rounding may change places.
 // Cost     2 N M d operations on the ordinary units, and 6 (double: 10) reads of each product.
 // Memory   strips of products: 64 MiB, or 64 rows of them where that is more.
-// [Radovanovic et al. 2010, "Hubs in Space", JMLR 11, equation 1]
 #pragma once
 
+#include "spheremix/formula/hubness.hpp"
 #include "spheremix/gpu/core/rows.cuh"
-#include "spheremix/gpu/core/scratch.cuh"
+#include "spheremix/gpu/core/work.cuh"
 #include "spheremix/gpu/metrics/ranks.cuh"
 #include "spheremix/gpu/metrics/top_k.cuh"
 
 namespace spheremix::gpu::metrics {
 
-struct HubnessOptions {
-  Index k = 10;
-};
+using spheremix::metrics::HubnessOptions;
 
 /// Where hubness writes.
 struct HubnessResult {
@@ -116,36 +110,29 @@ Status hubness(View<const T> x, View<const T> y, Index k, bool within, Index str
   const Index candidates = y.rows - (within ? 1 : 0);
   if (k < 1 || k > candidates || y.rows > 0x7FFFFFFF)
     return invalid("hubness: k must lie between 1 and the number of candidates");
-  ScratchFrame frame(scratch);
-  int* const bad = frame.take<int>(1);
-  A* const products = frame.take<A>(std::size_t(strip * y.rows));
-  if (!bad || !products) return scratch_refused(scratch, "hubness: the scratch is too small");
-  Status status = launch(clear_hubs<256>, blocks_for(y.rows, 256), 256, 0, stream, out.occurrences,
-                         y.rows, bad);
-  const unsigned tiles = blocks_for(y.rows, kTile);
-  for (Index first = 0; status.ok() && first < x.rows; first += strip) {
-    const Index rows = first + strip < x.rows ? strip : x.rows - first;
-    status = launch(strip_products<T>, dim3(blocks_for(rows, kTile), tiles < 65535 ? tiles : 65535),
-                    kRankThreads, rank_shared_bytes<A>, stream, x.middle_rows(first, rows), y,
-                    within ? first : Index(-1), products, bad);
-    if (status.ok())
-      status = launch(visit_top<A, CountVisit>, blocks_for(rows, 1), kTopThreads, sizeof(TopShared),
-                      stream, products, rows, y.rows, unsigned(k), CountVisit{out.occurrences});
-  }
-  if (!status.ok()) return status;
-  return launch(hub_skewness<256>, 1, 256, 16 * sizeof(double), stream, out.occurrences, y.rows,
-                double(x.rows) * double(k) / double(y.rows), bad, out.skewness);
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        int* const bad = work.take<int>(1);
+        A* const products = work.take<A>(strip * y.rows);
+        work.launch(clear_hubs<256>, blocks_for(y.rows, 256), 256, 0, out.occurrences, y.rows, bad);
+        const unsigned tiles = blocks_for(y.rows, kTile);
+        for (Index first = 0; first < x.rows; first += strip) {
+          const Index rows = first + strip < x.rows ? strip : x.rows - first;
+          work.launch(strip_products<T>,
+                      dim3(blocks_for(rows, kTile), tiles < 65535 ? tiles : 65535), kRankThreads,
+                      rank_shared_bytes<A>, x.middle_rows(first, rows), y,
+                      within ? first : Index(-1), products, bad);
+          work.launch(visit_top<A, CountVisit>, blocks_for(rows, 1), kTopThreads, sizeof(TopShared),
+                      products, rows, y.rows, unsigned(k), CountVisit{out.occurrences});
+        }
+        work.launch(hub_skewness<256>, 1, 256, 16 * sizeof(double), out.occurrences, y.rows,
+                    double(x.rows) * double(k) / double(y.rows), bad, out.skewness);
+      },
+      "hubness: the scratch is too small");
 }
 
 }  // namespace detail
-
-/// Scratch that hubness needs for N queries among M candidates stored as T.
-template <class T>
-std::size_t hubness_bytes(Index queries, Index candidates) {
-  using A = Arithmetic<T>;
-  return scratch_bytes<int>(1) +
-         scratch_bytes<A>(std::size_t(detail::hub_strip<A>(queries, candidates) * candidates));
-}
 
 /// Enqueues hubness within one batch.
 template <class E>

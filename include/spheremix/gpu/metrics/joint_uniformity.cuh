@@ -28,84 +28,53 @@ struct CopyRowsKernel {
   }
 };
 template <class From, class To>
-Status copy_rows(const core::MatrixView<const From>& from, const core::MatrixView<To>& to,
-                 cudaStream_t stream) {
+void copy_rows(Work& work, const core::MatrixView<const From>& from,
+               const core::MatrixView<To>& to) {
   using Kernel = CopyRowsKernel<From, To>;
-  return pairwise::start(Kernel{from, to}, pairwise::ceil_div(to.rows * to.cols, Kernel::kThreads),
-                         stream);
-}
-
-template <class Tile>
-std::size_t joint_bytes(Index rows, Index cols, bool gradient, Index block) {
-  using Operand = typename Tile::Input;
-  const Index wide = pairwise::round_up(cols, Tile::kAlign);
-  const core::MatrixView<const Operand> z{nullptr, rows, wide, wide};
-  return pairwise::operand_bytes<Tile>(rows, cols) + uniformity_bytes<Tile>(z, block) +
-         (gradient ? scratch_bytes<typename Tile::Sum>(std::size_t(rows * wide)) : 0);
+  pairwise::start(work, Kernel{from, to}, pairwise::ceil_div(to.rows * to.cols, Kernel::kThreads));
 }
 
 template <class Tile, class T, class Products>
-Status joint_uniformity(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                        const UniformityOptions& options, const PairUniformityGradient<T>& out,
-                        Scratch scratch, cudaStream_t stream, const Products& products) {
+void joint_uniformity(Work& work, const core::MatrixView<const T>& x,
+                      const core::MatrixView<const T>& y, const UniformityOptions& options,
+                      Index block, const PairUniformityGradient<T>& out, const Products& how) {
   using Sum = typename Tile::Sum;
   using Operand = typename Tile::Input;
   const bool gradient = out.x.data != nullptr;
-  const Index n = x.rows, m = y.rows, wide = pairwise::round_up(x.cols, Tile::kAlign);
-  if (const Status held =
-          scratch_status(scratch, joint_bytes<Tile>(n + m, x.cols, gradient, options.block));
-      !held)
-    return held;
-  ScratchFrame frame(scratch);
-  const core::MatrixView<Operand> z{frame.take<Operand>(std::size_t((n + m) * wide)), n + m, wide,
-                                    wide};
+  const Index n = x.rows, m = y.rows;
+  const core::MatrixView<Operand> z = pairwise::take_operand<Tile>(work, n + m, x.cols);
   core::MatrixView<Sum> dz{};
-  if (gradient) dz = {frame.take<Sum>(std::size_t((n + m) * wide)), n + m, wide, wide};
-  Status status = copy_rows(x, z.middle_rows(0, n), stream);
-  if (status) status = copy_rows(y, z.middle_rows(n, m), stream);
-  if (status)
-    status = uniformity<Tile, Operand>(z, options, UniformityGradient<Operand>{out.value, dz},
-                                       frame.rest(), stream, products);
-  if (!status || !gradient) return status;
-  core::MatrixView<const Sum> of_x = dz.middle_rows(0, n), of_y = dz.middle_rows(n, m);
-  status = copy_rows(of_x, out.x, stream);
-  return status ? copy_rows(of_y, out.y, stream) : status;
+  if (gradient) dz = {work.take<Sum>((n + m) * z.cols), n + m, z.cols, z.cols};
+  copy_rows(work, x, z.middle_rows(0, n));
+  copy_rows(work, y, z.middle_rows(n, m));
+  uniformity<Tile, Operand>(work, z, options, block, UniformityGradient<Operand>{out.value, dz},
+                            how);
+  if (!gradient) return;
+  const core::MatrixView<const Sum> of_x = dz.middle_rows(0, n), of_y = dz.middle_rows(n, m);
+  copy_rows(work, of_x, out.x);
+  copy_rows(work, of_y, out.y);
 }
 
 }  // namespace detail
 
-/// Scratch of joint_uniformity_with_gradient in bytes.
-template <class T, class Products = pairwise::KernelProducts>
-std::size_t joint_uniformity_bytes(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                   const UniformityOptions& asked = {},
-                                   const Products& products = {}) {
-  const UniformityOptions options = pairwise::with_block<T>(asked, products);
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return detail::joint_bytes<Tile>(x.rows + y.rows, x.cols, true, options.block);
-  });
-}
-
 /// Value and, where out.x has data, both gradients; all overwritten.
 template <class T, class Products = pairwise::KernelProducts>
 Status joint_uniformity_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                                      const UniformityOptions& asked,
+                                      const UniformityOptions& options,
                                       const PairUniformityGradient<T>& out, Scratch scratch,
-                                      cudaStream_t stream = nullptr,
-                                      const Products& products = {}) {
-  const UniformityOptions options = pairwise::with_block<T>(asked, products);
-  const Status status = detail::pair_uniformity_error(x, y, options, out);
-  if (!status) return status;
-  return pairwise::with_tile<T, Products>(options.precision, [&]<class Tile>() {
-    return detail::joint_uniformity<Tile>(x, y, options, out, scratch, stream, products);
+                                      cudaStream_t stream = nullptr, const Products& how = {}) {
+  if (const Status wrong = detail::pair_uniformity_error(x, y, options, out); !wrong) return wrong;
+  return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
+    detail::joint_uniformity<Tile>(work, x, y, options, block, out, how);
   });
 }
 
 /// *value (device memory).
-template <class T>
+template <class T, class Products = pairwise::KernelProducts>
 Status joint_uniformity(core::MatrixView<const T> x, core::MatrixView<const T> y,
                         const UniformityOptions& options, double* value, Scratch scratch,
-                        cudaStream_t stream = nullptr) {
-  return joint_uniformity_with_gradient<T>(x, y, options, {value, {}, {}}, scratch, stream);
+                        cudaStream_t stream = nullptr, const Products& how = {}) {
+  return joint_uniformity_with_gradient<T>(x, y, options, {value, {}, {}}, scratch, stream, how);
 }
 
 }  // namespace spheremix::gpu::metrics

@@ -18,24 +18,26 @@
 
 namespace spheremix::gpu::metrics {
 
-/// Scratch that column_means needs.
-inline std::size_t column_means_bytes(Index rows, Index cols) {
-  return column_sums_bytes(rows, cols);
+namespace detail {
+
+/// mean[j] = the mean of column j; x has rows.
+template <class E>
+void column_means(Work& work, const View<E>& x, bool wide, double* mean) {
+  using T = std::remove_const_t<E>;
+  column_sums<T>(work, RowsThemselves<T>{x}, x.rows, x.cols, wide, 1 / double(x.rows), mean);
 }
+
+}  // namespace detail
 
 /// Enqueues mean[j] = the mean of column j.
 template <class E>
 Status column_means(View<E> x, double* mean, Scratch scratch, cudaStream_t stream = nullptr) {
-  using T = std::remove_const_t<E>;
   if (x.rows <= 0) return invalid("column_means: the mean over no rows is undefined");
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("column_means"), x.rows, x.cols);
   if (const Status bad = check.input(x).vector(mean).status(); !bad.ok()) return bad;
-  double* const partials =
-      ScratchFrame(scratch).take<double>(std::size_t(column_sum_groups(x.rows) * x.cols));
-  if (!partials && x.cols > 0)
-    return scratch_refused(scratch, "column_means: the scratch is too small");
-  return column_sums<T>(RowsThemselves<T>{x}, x.rows, x.cols, check.wide(), 1 / double(x.rows),
-                        partials, mean, stream);
+  return enqueue(
+      scratch, stream, [&](Work& work) { detail::column_means(work, x, check.wide(), mean); },
+      "column_means: the scratch is too small");
 }
 
 namespace detail {
@@ -91,27 +93,33 @@ Status center_rows(Input<T> x, const double* mean, View<T> out, cudaStream_t str
       .template run<T>(detail::CenterRow<T>{x, mean, out}, stream);
 }
 
-/// Scratch that modality_gap needs.
-inline std::size_t modality_gap_bytes(Index x_rows, Index y_rows, Index cols) {
-  return column_means_bytes(x_rows > y_rows ? x_rows : y_rows, cols) +
-         2 * scratch_bytes<double>(std::size_t(cols));
-}
-
 /// Enqueues *gap = |mean x - mean y| and, unless null, vector = mean x - mean y.
 template <class E>
 Status modality_gap(View<E> x, Input<std::remove_const_t<E>> y, double* gap, double* vector,
                     Scratch scratch, cudaStream_t stream = nullptr) {
+  using T = std::remove_const_t<E>;
   if (x.cols != y.cols) return invalid("modality_gap: the matrices differ in columns");
   if (!gap) return invalid("modality_gap: a null pointer");
-  ScratchFrame frame(scratch);
-  double* const mean_x = frame.take<double>(std::size_t(x.cols));
-  double* const mean_y = frame.take<double>(std::size_t(x.cols));
-  if (x.cols > 0 && (!mean_x || !mean_y))
-    return scratch_refused(scratch, "modality_gap: the scratch is too small");
-  if (const Status bad = column_means(x, mean_x, frame.rest(), stream); !bad.ok()) return bad;
-  if (const Status bad = column_means(y, mean_y, frame.rest(), stream); !bad.ok()) return bad;
-  return launch(detail::difference_and_length<256>, 1, 256, 8 * sizeof(double), stream, mean_x,
-                mean_y, x.cols, vector, gap);
+  if (x.rows <= 0 || y.rows <= 0)
+    return invalid("column_means: the mean over no rows is undefined");
+  const View<const T> rows[] = {x, y};
+  bool wide[2];
+  for (int k = 0; k < 2; ++k) {
+    gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("modality_gap"), rows[k].rows, x.cols);
+    if (const Status bad = check.input(rows[k]).status(); !bad) return bad;
+    wide[k] = check.wide();
+  }
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        double* const mean_x = work.take<double>(x.cols);
+        double* const mean_y = work.take<double>(x.cols);
+        detail::column_means(work, rows[0], wide[0], mean_x);
+        detail::column_means(work, rows[1], wide[1], mean_y);
+        work.launch(detail::difference_and_length<256>, 1, 256, 8 * sizeof(double), mean_x, mean_y,
+                    x.cols, vector, gap);
+      },
+      "modality_gap: the scratch is too small");
 }
 
 }  // namespace spheremix::gpu::metrics

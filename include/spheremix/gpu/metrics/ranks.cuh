@@ -15,8 +15,8 @@
 #include <cstdint>
 
 #include "spheremix/gpu/core/intrinsics.cuh"
-#include "spheremix/gpu/core/launch.cuh"
 #include "spheremix/gpu/core/view.cuh"
+#include "spheremix/gpu/core/work.cuh"
 #include "spheremix/gpu/metrics/outer_tile.cuh"
 
 namespace spheremix::gpu::metrics::detail {
@@ -151,16 +151,15 @@ __global__ void __launch_bounds__(kRankThreads)
 
 /// Enqueues both passes. X: n x d, Y: m x d, n <= m; the answer of query i is candidate i.
 template <class T>
-Status find_ranks(View<const T> x, View<const T> y, const Arithmetic<T>* bias,
-                  Ranks<Arithmetic<T>> out, cudaStream_t stream) {
+void find_ranks(Work& work, View<const T> x, View<const T> y, const Arithmetic<T>* bias,
+                Ranks<Arithmetic<T>> out) {
   const unsigned tiles = blocks_for(x.rows, kTile);
   const Index candidates = blocks_for(y.rows, kTile);
   const Index wanted = (1024 + Index(tiles) - 1) / Index(tiles);  // blocks enough to fill a device
   const unsigned splits = unsigned(wanted < candidates ? wanted : candidates);
   const std::size_t shared = rank_shared_bytes<Arithmetic<T>>;
-  const Status status = launch(own_scores<T>, tiles, kRankThreads, shared, stream, x, y, bias, out);
-  if (!status.ok()) return status;
-  return launch(count_ranks<T>, dim3(tiles, splits), kRankThreads, shared, stream, x, y, bias, out);
+  work.launch(own_scores<T>, tiles, kRankThreads, shared, x, y, bias, out);
+  work.launch(count_ranks<T>, dim3(tiles, splits), kRankThreads, shared, x, y, bias, out);
 }
 
 }  // namespace spheremix::gpu::metrics::detail

@@ -41,14 +41,6 @@ struct Retrieval {
 
 namespace detail {
 
-inline std::size_t rank_sort_bytes(Index n) {
-  std::size_t bytes = 0;
-  const int* in = nullptr;
-  int* out = nullptr;
-  if (cub::DeviceRadixSort::SortKeys(nullptr, bytes, in, out, n) != cudaSuccess) return 0;
-  return scratch_bytes<char>(bytes);
-}
-
 /// One block: everything from sorted ranks.
 template <int Threads>
 __global__ void __launch_bounds__(Threads)
@@ -100,46 +92,41 @@ struct HalfSquare {
 };
 
 template <class A>
-std::size_t ranks_bytes(Index n) {
-  return scratch_bytes<A>(std::size_t(n)) + scratch_bytes<unsigned long long>(std::size_t(n)) +
-         scratch_bytes<int>(std::size_t(n));
-}
-
-template <class A>
-Ranks<A> take_ranks(ScratchFrame& frame, Index n) {
+Ranks<A> take_ranks(Work& work, Index n) {
   Ranks<A> ranks{};
-  ranks.own = frame.take<A>(std::size_t(n));
-  ranks.best = frame.take<unsigned long long>(std::size_t(n));
-  ranks.rank = frame.take<int>(std::size_t(n));
+  ranks.own = work.take<A>(n);
+  ranks.best = work.take<unsigned long long>(n);
+  ranks.rank = work.take<int>(n);
   return ranks;
 }
 
-}  // namespace detail
-
-/// Scratch for retrieval_ranks and retrieval of n queries stored as T.
-template <class T>
-std::size_t retrieval_bytes(Index n) {
-  return detail::ranks_bytes<Arithmetic<T>>(n) + scratch_bytes<int>(std::size_t(n)) +
-         detail::rank_sort_bytes(n);
+/// What is wrong with queries, candidates and ranks.
+template <class E>
+Status ranks_error(const View<E>& x, const Input<std::remove_const_t<E>>& y, const void* to) {
+  if (x.rows <= 0) return invalid("retrieval: there are no queries");
+  if (x.cols != y.cols || x.rows > y.rows)
+    return invalid("retrieval: the matrices differ in columns, or Y lacks answers");
+  if (!gpu::detail::sound(x) || !gpu::detail::sound(y) || !to)
+    return invalid("retrieval: a null pointer or a leading dimension below the columns");
+  return {};
 }
+
+}  // namespace detail
 
 /// Enqueues ranks[i] for every query.
 template <class E>
 Status retrieval_ranks(View<E> x, Input<std::remove_const_t<E>> y, int* ranks, Scratch scratch,
                        cudaStream_t stream = nullptr) {
   using T = std::remove_const_t<E>;
-  using A = Arithmetic<T>;
-  if (x.rows <= 0) return invalid("retrieval: there are no queries");
-  if (x.cols != y.cols || x.rows > y.rows)
-    return invalid("retrieval: the matrices differ in columns, or Y lacks answers");
-  if (!gpu::detail::sound(x) || !gpu::detail::sound(y) || !ranks)
-    return invalid("retrieval: a null pointer or a leading dimension below the columns");
-  ScratchFrame frame(scratch);
-  detail::Ranks<A> found = detail::take_ranks<A>(frame, x.rows);
-  if (!found.own || !found.best || !found.rank)
-    return scratch_refused(scratch, "retrieval: the scratch is too small");
-  found.rank = ranks;
-  return detail::find_ranks<T>(x, y, nullptr, found, stream);
+  if (const Status wrong = detail::ranks_error(x, y, ranks); !wrong) return wrong;
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        detail::Ranks<Arithmetic<T>> found = detail::take_ranks<Arithmetic<T>>(work, x.rows);
+        found.rank = ranks;
+        detail::find_ranks<T>(work, x, y, nullptr, found);
+      },
+      "retrieval: the scratch is too small");
 }
 
 /// Enqueues recall at every k, the median rank and the mean reciprocal rank.
@@ -152,29 +139,21 @@ Status retrieval(View<E> x, Input<std::remove_const_t<E>> y, RetrievalOptions op
     return invalid("retrieval: at most 8 values of k");
   for (int c = 0; c < options.count; ++c)
     if (options.k[c] < 1) return invalid("retrieval: k must be at least 1");
-  if (!out) return invalid("retrieval: a null pointer");
-  ScratchFrame frame(scratch);
-  const detail::Ranks<A> found = detail::take_ranks<A>(frame, x.rows > 0 ? x.rows : 0);
-  int* const sorted = frame.take<int>(std::size_t(x.rows > 0 ? x.rows : 0));
-  Scratch rest = frame.rest();
-  if (!found.rank || !sorted || rest.bytes < detail::rank_sort_bytes(x.rows))
-    return scratch_refused(scratch, "retrieval: the scratch is too small");
-  Status status = retrieval_ranks(x, y, found.rank, scratch, stream);
-  const int* const ranks = found.rank;
-  if (status.ok())
-    status = status_of(cub::DeviceRadixSort::SortKeys(rest.data, rest.bytes, ranks, sorted, x.rows,
-                                                      0, 32, stream));
-  if (!status.ok()) return status;
-  return launch(detail::summarise_ranks<256>, 1, 256, (kMostRecalls + 1) * 8 * sizeof(double),
-                stream, sorted, x.rows, options, out);
-}
-
-/// Scratch that relative_alignment needs for n rows stored as T.
-template <class T>
-std::size_t relative_alignment_bytes(Index n) {
-  using A = Arithmetic<T>;
-  return detail::ranks_bytes<A>(n) + scratch_bytes<A>(std::size_t(n)) +
-         scratch_bytes<double>(std::size_t(n)) + device_sum_bytes(n);
+  if (const Status wrong = detail::ranks_error(x, y, out); !wrong) return wrong;
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        const detail::Ranks<A> found = detail::take_ranks<A>(work, x.rows);
+        const int* const ranks = found.rank;
+        int* const sorted = work.take<int>(x.rows);
+        detail::find_ranks<T>(work, x, y, nullptr, found);
+        work.library([&](void* storage, std::size_t& bytes, cudaStream_t on) {
+          return cub::DeviceRadixSort::SortKeys(storage, bytes, ranks, sorted, x.rows, 0, 32, on);
+        });
+        work.launch(detail::summarise_ranks<256>, 1, 256, (kMostRecalls + 1) * 8 * sizeof(double),
+                    sorted, x.rows, options, out);
+      },
+      "retrieval: the scratch is too small");
 }
 
 /// Enqueues *value = relative_alignment(X, Y).
@@ -186,19 +165,22 @@ Status relative_alignment(View<E> x, Input<std::remove_const_t<E>> y, double* va
   if (x.rows < 2) return invalid("relative_alignment: needs at least two rows");
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("relative_alignment"), x.rows, x.cols);
   if (const Status bad = check.input(x).input(y).vector(value).status(); !bad.ok()) return bad;
-  ScratchFrame frame(scratch);
-  const detail::Ranks<A> found = detail::take_ranks<A>(frame, x.rows);
-  A* const half = frame.take<A>(std::size_t(x.rows));
-  double* const shares = frame.take<double>(std::size_t(x.rows));
-  if (!shares || frame.rest().bytes < device_sum_bytes(x.rows))
-    return scratch_refused(scratch, "relative_alignment: the scratch is too small");
-  Status status = for_each_row<T>(detail::HalfSquare<T>{y, half}, y.rows, y.cols,
-                                  gpu::detail::rows_on_16_bytes(View<const T>(y)), stream);
-  if (status.ok()) status = detail::find_ranks<T>(x, y, half, found, stream);
-  if (status.ok())
-    status = launch(detail::relative_shares<A>, blocks_for(x.rows, 128), 128, 0, stream, found,
-                    x.rows, shares);
-  return status.ok() ? device_sum(shares, x.rows, value, frame.rest(), stream) : status;
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        const detail::Ranks<A> found = detail::take_ranks<A>(work, x.rows);
+        A* const half = work.take<A>(x.rows);
+        double* const shares = work.take<double>(x.rows);
+        work.then([&](cudaStream_t on) {
+          return for_each_row<T>(detail::HalfSquare<T>{y, half}, y.rows, y.cols,
+                                 gpu::detail::rows_on_16_bytes(View<const T>(y)), on);
+        });
+        detail::find_ranks<T>(work, x, y, half, found);
+        work.launch(detail::relative_shares<A>, blocks_for(x.rows, 128), 128, 0, found, x.rows,
+                    shares);
+        device_sum(work, shares, x.rows, value);
+      },
+      "relative_alignment: the scratch is too small");
 }
 
 }  // namespace spheremix::gpu::metrics

@@ -1,10 +1,5 @@
-// How many dimensions a batch uses, and how evenly, on the device.
-//
-//   sigma            singular values of X, or of X - 1 mean^T (centred), largest first
-//   effective_rank   exp H(p), H = -sum p log p, p = sigma / sum sigma (+ epsilon)
-//   isotropy         IsoScore: ((d - e^2 (d - sqrt d))^2 / d - 1) / (d - 1), with v the variances of
-//                    the principal axes, w = sqrt(d) v / |v|, e^2 = |w - 1|^2 / (2 (d - sqrt d))
-//   anisotropy       mean cosine of pairs i < j: (|sum u_i|^2 - N) / (N (N - 1)), u_i = x_i / |x_i|
+// singular_values, effective_rank, isotropy and anisotropy on the device: formulas and options in
+// formula/spectrum.hpp.
 //
 // Shapes   X: N x D of one storage type, D <= 8192. sigma: min(N, D) doubles, a value: one double,
 //          in device memory. isotropy: N, D >= 2; anisotropy: N >= 2.
@@ -14,10 +9,9 @@
 //          anisotropy also where a row is zero.
 // Cost     N D^2 + (4/3) D^3 flops in double, 3 D launches; memory 8 D^2 bytes (gram.cuh) and
 //          columns sums.
-// Source   Roy and Vetterli 2007; Garrido et al. 2023, arXiv 2210.02885; Rudman et al. 2022, arXiv
-//          2108.07344; Ethayarajh 2019, arXiv 1909.00512.
 #pragma once
 
+#include "spheremix/formula/spectrum.hpp"
 #include "spheremix/gpu/metrics/eigenvalues.cuh"
 #include "spheremix/gpu/metrics/gram.cuh"
 #include "spheremix/gpu/metrics/modality_gap.cuh"
@@ -25,14 +19,8 @@
 
 namespace spheremix::gpu::metrics {
 
-struct SpectrumOptions {
-  bool centred = false;
-};
-
-struct EffectiveRankOptions {
-  double epsilon = 0;  ///< added to every share
-  bool centred = false;
-};
+using spheremix::metrics::EffectiveRankOptions;
+using spheremix::metrics::SpectrumOptions;
 
 namespace detail {
 
@@ -86,21 +74,20 @@ Status spectrum(gpu::detail::RowTexts texts, View<const T> x, bool centred, doub
   if (!check.status().ok()) return check.status();
   if (x.cols > kMostColumns) return invalid("spheremix::gpu: rows of more than 8192 columns");
   const Index d = x.cols, count = x.rows < d ? x.rows : d;
-  ScratchFrame frame(scratch);
-  double* const gram = frame.take<double>(std::size_t(d * d));
-  double* const mean = frame.take<double>(std::size_t(d));
-  double* const values = frame.take<double>(std::size_t(d));
-  double* const kept = frame.take<double>(std::size_t(d));
-  const Scratch rest = frame.rest();
-  if (!kept || rest.bytes < eigenvalues_bytes(d))
-    return scratch_refused(scratch, "spectrum: the scratch is too small");
-  Status status;
-  if (centred) status = column_means(x, mean, rest, stream);
-  if (status.ok()) status = second_moments<T>(x, centred ? mean : nullptr, gram, rest, stream);
-  if (status.ok()) status = eigenvalues(gram, d, values, rest, stream);
-  if (!status.ok()) return status;
-  return launch(summarise_spectrum<0>, 1, kEigenThreads, kEigenShared, stream, values, d, count,
-                what == SpectrumValue::none ? sigma : kept, what, epsilon, value);
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        double* const gram = work.take<double>(d * d);
+        double* const mean = work.take<double>(d);
+        double* const values = work.take<double>(d);
+        double* const kept = work.take<double>(d);
+        if (centred) column_means(work, x, check.wide(), mean);
+        second_moments<T>(work, x, centred ? mean : nullptr, gram);
+        eigenvalues(work, gram, d, values);
+        work.launch(summarise_spectrum<0>, 1, kEigenThreads, kEigenShared, values, d, count,
+                    what == SpectrumValue::none ? sigma : kept, what, epsilon, value);
+      },
+      "spectrum: the scratch is too small");
 }
 
 /// The rows made unit.
@@ -128,17 +115,6 @@ __global__ void __launch_bounds__(kEigenThreads)
 }
 
 }  // namespace detail
-
-/// Scratch that singular_values, effective_rank and isotropy need.
-inline std::size_t spectrum_bytes(Index rows, Index cols) {
-  const std::size_t steps[] = {column_means_bytes(rows, cols),
-                               detail::second_moments_bytes(rows, cols),
-                               detail::eigenvalues_bytes(cols)};
-  std::size_t most = 0;
-  for (const std::size_t step : steps) most = step > most ? step : most;
-  return scratch_bytes<double>(std::size_t(cols * cols)) +
-         3 * scratch_bytes<double>(std::size_t(cols)) + most;
-}
 
 /// Enqueues sigma[0] >= ... >= sigma[min(N, D) - 1].
 template <class E>
@@ -172,11 +148,6 @@ Status isotropy(View<E> x, double* value, Scratch scratch, cudaStream_t stream =
                                                   scratch, stream);
 }
 
-/// Scratch that anisotropy needs.
-inline std::size_t anisotropy_bytes(Index rows, Index cols) {
-  return column_sums_bytes(rows, cols) + scratch_bytes<double>(std::size_t(cols));
-}
-
 /// Enqueues *value, the mean cosine of pairs, in [-1/(N - 1), 1].
 template <class E>
 Status anisotropy(View<E> x, double* value, Scratch scratch, cudaStream_t stream = nullptr) {
@@ -184,15 +155,15 @@ Status anisotropy(View<E> x, double* value, Scratch scratch, cudaStream_t stream
   if (x.rows < 2 || x.cols < 1) return invalid("anisotropy: there is no pair of rows");
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("anisotropy"), x.rows, x.cols);
   if (const Status bad = check.input(x).vector(value).status(); !bad.ok()) return bad;
-  ScratchFrame frame(scratch);
-  double* const sum = frame.take<double>(std::size_t(x.cols));
-  double* const partials = frame.take<double>(std::size_t(column_sum_groups(x.rows) * x.cols));
-  if (!sum || !partials) return scratch_refused(scratch, "anisotropy: the scratch is too small");
-  const Status status = column_sums<T>(detail::UnitRows<T>{x}, x.rows, x.cols, check.wide(), 1.0,
-                                       partials, sum, stream);
-  if (!status.ok()) return status;
-  return launch(detail::mean_cosine<0>, 1, detail::kEigenThreads, detail::kEigenShared, stream, sum,
-                x.cols, double(x.rows), value);
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        double* const sum = work.take<double>(x.cols);
+        column_sums<T>(work, detail::UnitRows<T>{x}, x.rows, x.cols, check.wide(), 1.0, sum);
+        work.launch(detail::mean_cosine<0>, 1, detail::kEigenThreads, detail::kEigenShared, sum,
+                    x.cols, double(x.rows), value);
+      },
+      "anisotropy: the scratch is too small");
 }
 
 }  // namespace spheremix::gpu::metrics

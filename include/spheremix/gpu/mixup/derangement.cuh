@@ -87,33 +87,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// CUB's segmented sort of the attempts; with a null storage the size only.
-inline cudaError_t sort_attempts(void* storage, std::size_t& bytes, const std::uint64_t* keys,
-                                 std::uint64_t* sorted, const Index* items, Index* orders, Index n,
-                                 const DerangementState* state, cudaStream_t stream) {
-  const Index* const first = state ? state->first : nullptr;
-  const Index* const last = state ? state->last : nullptr;
-  return cub::DeviceSegmentedRadixSort::SortPairs(storage, bytes, keys, sorted, items, orders,
-                                                  int(kAttempts * n), kAttempts, first, last, 0, 64,
-                                                  stream);
-}
-
-inline std::size_t attempts_sort_bytes(Index n) {
-  std::size_t bytes = 0;
-  if (sort_attempts(nullptr, bytes, nullptr, nullptr, nullptr, nullptr, n, nullptr, nullptr) !=
-      cudaSuccess)
-    return 0;
-  return scratch_bytes<char>(bytes);
-}
-
 }  // namespace detail
-
-/// Scratch that derangement needs.
-inline std::size_t derangement_bytes(Index n) {
-  const auto all = std::size_t(detail::kAttempts * n);
-  return scratch_bytes<detail::DerangementState>(1) + 2 * scratch_bytes<std::uint64_t>(all) +
-         2 * scratch_bytes<Index>(all) + detail::attempts_sort_bytes(n);
-}
 
 /// Enqueues a uniform permutation of 0 .. n - 1 with partners[i] != i. n < 2^28.
 inline Status derangement(core::Philox& rng, Index* partners, Index n, Scratch scratch,
@@ -121,36 +95,37 @@ inline Status derangement(core::Philox& rng, Index* partners, Index n, Scratch s
   if (n < 0 || n == 1 || n >= Index(1) << 28)
     return invalid("derangement: n is 1, negative or above 2^28");
   if (n > 0 && !partners) return invalid("derangement: a null pointer");
-  const std::uint32_t step = rng.take_step();
+  const std::uint32_t step = scratch.needed ? 0 : rng.take_step();  // counting draws nothing
   if (n == 0) return {};
-  const auto all = std::size_t(detail::kAttempts * n);
-  ScratchFrame frame(scratch);
-  auto* const state = frame.take<detail::DerangementState>(1);
-  auto* const keys = frame.take<std::uint64_t>(all);
-  auto* const sorted = frame.take<std::uint64_t>(all);
-  auto* const items = frame.take<Index>(all);
-  auto* const orders = frame.take<Index>(all);
-  Scratch rest = frame.rest();
-  if (!orders || rest.bytes < detail::attempts_sort_bytes(n))
-    return scratch_refused(scratch, "derangement: the scratch is too small");
-  const unsigned each = blocks_for(n, detail::kThreads),
-                 every = blocks_for(detail::kAttempts * n, detail::kThreads);
-  for (int round = 0; round < detail::kRounds; ++round) {
-    Status status = launch(detail::begin_round<0>, 1, 1, 0, stream, state, round == 0, n);
-    if (status.ok())
-      status = launch(detail::attempt_keys<0>, every, detail::kThreads, 0, stream, state,
-                      rng.seed(), step, std::uint32_t(round * detail::kAttempts), keys, items, n);
-    if (status.ok())
-      status = status_of(detail::sort_attempts(rest.data, rest.bytes, keys, sorted, items, orders,
-                                               n, state, stream));
-    if (status.ok())
-      status = launch(detail::find_fixed<0>, every, detail::kThreads, 0, stream, state, orders, n);
-    if (status.ok())
-      status = launch(detail::keep_order<0>, each, detail::kThreads, 0, stream, state,
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        const Index all = detail::kAttempts * n;
+        auto* const state = work.take<detail::DerangementState>(1);
+        auto* const keys = work.take<std::uint64_t>(all);
+        auto* const sorted = work.take<std::uint64_t>(all);
+        auto* const items = work.take<Index>(all);
+        auto* const orders = work.take<Index>(all);
+        const std::uint64_t* const from_keys = keys;
+        const Index* const from_items = items;
+        const Index *const first = state->first, *const last = state->last;
+        const unsigned each = blocks_for(n, detail::kThreads),
+                       every = blocks_for(all, detail::kThreads);
+        for (int round = 0; round < detail::kRounds; ++round) {
+          work.launch(detail::begin_round<0>, 1, 1, 0, state, round == 0, n);
+          work.launch(detail::attempt_keys<0>, every, detail::kThreads, 0, state, rng.seed(), step,
+                      std::uint32_t(round * detail::kAttempts), keys, items, n);
+          work.library([&](void* storage, std::size_t& bytes, cudaStream_t on) {
+            return cub::DeviceSegmentedRadixSort::SortPairs(
+                storage, bytes, from_keys, sorted, from_items, orders, int(all), detail::kAttempts,
+                first, last, 0, 64, on);
+          });
+          work.launch(detail::find_fixed<0>, every, detail::kThreads, 0, state, orders, n);
+          work.launch(detail::keep_order<0>, each, detail::kThreads, 0, state,
                       round + 1 == detail::kRounds, orders, partners, n);
-    if (!status.ok()) return status;
-  }
-  return {};
+        }
+      },
+      "derangement: the scratch is too small");
 }
 
 }  // namespace spheremix::gpu::mixup

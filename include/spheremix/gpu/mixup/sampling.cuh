@@ -19,7 +19,7 @@
 
 #include "spheremix/core/philox.hpp"
 #include "spheremix/gpu/core/rows.cuh"
-#include "spheremix/gpu/core/scratch.cuh"
+#include "spheremix/gpu/core/work.cuh"
 #include "spheremix/math/beta.hpp"
 #include "spheremix/math/permutation.hpp"
 #if !defined(SPHEREMIX_EMULATOR)
@@ -73,18 +73,6 @@ struct GatherRow {
   }
 };
 
-inline std::size_t sort_bytes(Index n) {
-  std::size_t bytes = 0;
-  const std::uint64_t* keys = nullptr;
-  const Index* items = nullptr;
-  std::uint64_t* sorted = nullptr;
-  Index* partners = nullptr;
-  if (cub::DeviceRadixSort::SortPairs(nullptr, bytes, keys, sorted, items, partners, n) !=
-      cudaSuccess)
-    return 0;
-  return scratch_bytes<char>(bytes);
-}
-
 }  // namespace detail
 
 /// Enqueues n draws of Beta(a, b), a float or double each.
@@ -109,33 +97,29 @@ inline Status flip_partners(Index* partners, Index n, cudaStream_t stream = null
                 stream, partners, n);
 }
 
-/// Scratch that random_partners needs.
-inline std::size_t random_partners_bytes(Index n) {
-  return 2 * scratch_bytes<std::uint64_t>(std::size_t(n)) + scratch_bytes<Index>(std::size_t(n)) +
-         detail::sort_bytes(n);
-}
-
 /// Enqueues a uniform random permutation of 0 .. n - 1.
 inline Status random_partners(core::Philox& rng, Index* partners, Index n, Scratch scratch,
                               cudaStream_t stream = nullptr) {
   if (n < 0 || (n > 0 && !partners))
     return invalid("random_partners: n is negative or the pointer null");
-  const std::uint32_t step = rng.take_step();
+  const std::uint32_t step = scratch.needed ? 0 : rng.take_step();  // counting draws nothing
   if (n == 0) return {};
-  ScratchFrame frame(scratch);
-  auto* const keys = frame.take<std::uint64_t>(std::size_t(n));
-  auto* const sorted = frame.take<std::uint64_t>(std::size_t(n));
-  auto* const items = frame.take<Index>(std::size_t(n));
-  Scratch rest = frame.rest();
-  if (!keys || !sorted || !items || rest.bytes < detail::sort_bytes(n))
-    return scratch_refused(scratch, "random_partners: the scratch is too small");
-  const Status status = launch(detail::key_kernel<0>, blocks_for(n, detail::kThreads),
-                               detail::kThreads, 0, stream, rng.seed(), step, keys, items, n);
-  if (!status.ok()) return status;
-  const std::uint64_t* const from_keys = keys;
-  const Index* const from_items = items;
-  return status_of(cub::DeviceRadixSort::SortPairs(rest.data, rest.bytes, from_keys, sorted,
-                                                   from_items, partners, n, 0, 64, stream));
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        auto* const keys = work.take<std::uint64_t>(n);
+        auto* const sorted = work.take<std::uint64_t>(n);
+        auto* const items = work.take<Index>(n);
+        const std::uint64_t* const from_keys = keys;
+        const Index* const from_items = items;
+        work.launch(detail::key_kernel<0>, blocks_for(n, detail::kThreads), detail::kThreads, 0,
+                    rng.seed(), step, keys, items, n);
+        work.library([&](void* storage, std::size_t& bytes, cudaStream_t on) {
+          return cub::DeviceRadixSort::SortPairs(storage, bytes, from_keys, sorted, from_items,
+                                                 partners, n, 0, 64, on);
+        });
+      },
+      "random_partners: the scratch is too small");
 }
 
 /// Enqueues out_i = x_{partners[i]}. partners: out.rows indices of rows of X, in device memory. Not

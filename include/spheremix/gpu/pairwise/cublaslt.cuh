@@ -1,13 +1,13 @@
 // The second sweep's products by cuBLASLt, with the caller's handle and workspace. Pass an
-// LtProducts as the last argument of a _with_gradient function and of its _bytes; the exact path
-// and statistics stay with the kernels. stored_cosines.cuh has the cosines by cuBLASLt too.
+// LtProducts as the last argument of a loss or metric; the exact path and statistics stay with the
+// kernels. stored_cosines.cuh has the cosines by cuBLASLt too.
 //
 // Algorithms come from cuBLASLt's heuristic, once a device and shape, and are remembered in the
 // object: give every stream its own LtProducts and keep it. The first call with a shape asks on the
 // host; nothing is allocated on the device and nothing synchronises, so calls can be captured.
 //
 // Ranges are larger than the kernels': gemm_edge(chip()) of core/chip.cuh, up to 2 edge^2 bytes of
-// scratch (128 MiB on 132 SMs) for large N; options.block overrides it.
+// scratch (128 MiB on 132 SMs) for large N; `block` overrides it.
 #pragma once
 
 #include <cublasLt.h>
@@ -63,10 +63,12 @@ class LtProducts {
   /// `workspace`: device memory that cuBLASLt may use, on a 256-byte boundary; 32 MiB serves sm_90
   /// best. Both outlive the object's calls. The current device is the one of its calls.
   LtProducts(cublasLtHandle_t handle, Scratch workspace)
-      : handle_(handle), workspace_(workspace), block_(gemm_edge(chip())) {}
+      : handle_(handle), workspace_(workspace), edge_(gemm_edge(chip())) {}
 
-  /// Edge of the ranges where options ask for none.
-  Index block() const { return block_; }
+  Precision precision = Precision::fast;
+  Index block = 0;  ///< edge of the ranges of a table that are kept at a time; 0: edge()
+
+  Index edge() const { return edge_; }
 
   template <class Tile>
   Status operator()(const ProductSide<Tile>& first, const ProductSide<Tile>& second,
@@ -139,7 +141,7 @@ class LtProducts {
 
   cublasLtHandle_t handle_;
   Scratch workspace_;
-  Index block_;
+  Index edge_;
   mutable std::array<Found, 64> memory_{};
   mutable std::size_t count_ = 0, next_ = 0;
 };

@@ -14,7 +14,6 @@
 // merges is fixed; nothing depends on timing.
 #pragma once
 
-#include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/pairwise/merge.cuh"
 #include "spheremix/gpu/pairwise/pair_dot.cuh"
 #include "spheremix/gpu/pairwise/products.cuh"
@@ -43,22 +42,6 @@ RangeLimits range_limits(Index rows, Index cols, Index block) {
   return {limit(rows, 8192), limit(cols, 16384), weights_rows, weights_cols};
 }
 
-/// Scratch that both sweeps use, one after the other.
-template <class Tile>
-std::size_t sweep_bytes(const RangeLimits& r, bool rows, bool cols, bool gradient,
-                        bool row_sums = false) {
-  using Pair = RowPair<typename Tile::Sum>;
-  const std::size_t kEdge = Tile::kEdge,
-                    size = std::size_t(r.statistics_rows) * std::size_t(r.statistics_cols) / kEdge;
-  const std::size_t statistics =
-      (rows ? scratch_bytes<Pair>(size) : 0) + (cols ? scratch_bytes<Pair>(size) : 0) +
-      (row_sums ? scratch_bytes<typename Tile::Sum>(size) : 0) + kScratchAlignment +
-      (kReadsCosines<Tile> && (rows || cols || row_sums) ? scratch_bytes<Half>(size * kEdge) : 0);
-  const std::size_t weights = scratch_bytes<typename Tile::Weight>(std::size_t(r.weights_rows) *
-                                                                   std::size_t(r.weights_cols));
-  return gradient && weights > statistics ? weights : statistics;
-}
-
 /// One table: x's rows against y's rows, what counts, and where its statistics are.
 template <class Tile, class Policy>
 struct Table {
@@ -76,89 +59,78 @@ struct Table {
   T* row_sums = nullptr;  ///< where Policy::kRowSums: those of a row's pairs are added here
 };
 
-/// Calls f(range) for the ranges of rows x [col_first, col_first + cols), columns outermost, until
-/// one fails.
+/// Calls f(range) for the ranges of rows x [col_first, col_first + cols), columns outermost.
 template <class F>
-Status for_ranges(Index rows, Index col_first, Index cols, Index most_rows, Index most_cols, F f) {
+void for_ranges(Index rows, Index col_first, Index cols, Index most_rows, Index most_cols,
+                const F& f) {
   for (Index j = 0; j < cols; j += most_cols)
-    for (Index i = 0; i < rows; i += most_rows) {
-      const Status status = f(Range{i, rows - i < most_rows ? rows - i : most_rows, col_first + j,
-                                    cols - j < most_cols ? cols - j : most_cols});
-      if (!status) return status;
-    }
-  return {};
+    for (Index i = 0; i < rows; i += most_rows)
+      f(Range{i, rows - i < most_rows ? rows - i : most_rows, col_first + j,
+              cols - j < most_cols ? cols - j : most_cols});
 }
 
 /// What a range's tiles multiply, in *a and *b: x and y, or their cosines, which are enqueued into
 /// `strip` (rows of `stride`).
 template <class Tile, class Products>
-Status operands(const core::MatrixView<const typename Tile::Input>& x,
-                const core::MatrixView<const typename Tile::Input>& y, Index y_first,
-                const Range& r, typename Tile::Weight* strip, Index stride,
-                const Products& products, cudaStream_t stream, typename OperandOf<Tile>::Type* a,
-                typename OperandOf<Tile>::Type* b) {
+void operands(Work& work, const core::MatrixView<const typename Tile::Input>& x,
+              const core::MatrixView<const typename Tile::Input>& y, Index y_first, const Range& r,
+              typename Tile::Weight* strip, Index stride, const Products& how,
+              typename OperandOf<Tile>::Type* a, typename OperandOf<Tile>::Type* b) {
   if constexpr (kReadsCosines<Tile>) {
     const Index j = r.j0 - y_first;
     *a = *b = {strip, stride, r.i0, r.i0 + r.rows, j, j + r.cols};
-    return products.cosines(x.middle_rows(r.i0, r.rows), y.middle_rows(j, r.cols), strip, stride,
-                            stream);
+    work.then([&](cudaStream_t stream) {
+      return how.cosines(x.middle_rows(r.i0, r.rows), y.middle_rows(j, r.cols), strip, stride,
+                         stream);
+    });
   } else {
     *a = x;
     *b = y;
-    return {};
   }
 }
 
 /// Sweep 1 over y's columns. Row statistics go on from what is there unless y_first is 0.
 template <class Tile, class Policy, class Products>
-Status sweep_statistics(const Table<Tile, Policy>& t, const RangeLimits& limits, Scratch scratch,
-                        cudaStream_t stream, const Products& products) {
+void sweep_statistics(Work& work, const Table<Tile, Policy>& t, const RangeLimits& limits,
+                      const Products& how) {
   using T = typename Tile::Sum;
   constexpr Index kEdge = Tile::kEdge;
-  ScratchFrame frame(scratch);
-  const std::size_t size =
-      std::size_t(limits.statistics_rows) * std::size_t(limits.statistics_cols) / Tile::kEdge;
-  RowPair<T>* const by_row = Policy::kRows ? frame.take<RowPair<T>>(size) : nullptr;
-  RowPair<T>* const by_col = Policy::kCols ? frame.take<RowPair<T>>(size) : nullptr;
-  T* const sums = kWantsRowSums<Policy> ? frame.take<T>(size) : nullptr;
+  const Work::Part part(work);
+  const Index size = limits.statistics_rows * limits.statistics_cols / kEdge;
+  RowPair<T>* const by_row = Policy::kRows ? work.take<RowPair<T>>(size) : nullptr;
+  RowPair<T>* const by_col = Policy::kCols ? work.take<RowPair<T>>(size) : nullptr;
+  T* const sums = kWantsRowSums<Policy> ? work.take<T>(size) : nullptr;
   typename Tile::Weight* strip = nullptr;
   T* positives = t.positives;
   if constexpr (kReadsCosines<Tile>) {
-    strip = frame.take<typename Tile::Weight>(size * Tile::kEdge);
+    strip = work.take<typename Tile::Weight>(size * kEdge);
     positives = nullptr;  // a loss near 0 shows their rounding: f32, not the strip's fp16
     using Dot = PairDotKernel<typename Tile::Input>;
-    if (t.positives) {
-      const Status status =
-          start(Dot{t.x, t.y.middle_rows(t.positive - t.y_first, t.x.rows), t.positives},
-                ceil_div(t.x.rows, Dot::kRowsEach), stream);
-      if (!status) return status;
-    }
+    if (t.positives)
+      start(work, Dot{t.x, t.y.middle_rows(t.positive - t.y_first, t.x.rows), t.positives},
+            ceil_div(t.x.rows, Dot::kRowsEach));
   }
-  return for_ranges(
-      t.x.rows, t.y_first, t.y.rows, limits.statistics_rows, limits.statistics_cols,
-      [&](const Range& r) -> Status {
-        const Index tile_rows = ceil_div(r.rows, kEdge), tile_cols = ceil_div(r.cols, kEdge);
-        typename OperandOf<Tile>::Type x, y;
-        Status status = operands<Tile>(t.x, t.y, t.y_first, r, strip, limits.statistics_cols,
-                                       products, stream, &x, &y);
-        if (status)
-          status =
-              start(StatisticsKernel<Tile, Policy>{x, y, t.y_first, r, t.policy, t.excluded,
-                                                   t.positive, positives, by_row, by_col, sums},
-                    tile_rows * tile_cols, stream);
-        if (!status) return status;
-        if (sums) {
-          const MergeSumsKernel<T, 1> add{{{sums, r.rows, tile_cols, t.row_sums + r.i0}}};
-          const Status merged = start(add, add.blocks(), stream);
-          if (!merged) return merged;
-        }
-        MergeKernel<T> merge{};
-        if (Policy::kRows)
-          merge.side[0] = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};
-        if (Policy::kCols)
-          merge.side[1] = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0 && !t.go_on};
-        return start(merge, merge.blocks(), stream);
-      });
+  for_ranges(t.x.rows, t.y_first, t.y.rows, limits.statistics_rows, limits.statistics_cols,
+             [&](const Range& r) {
+               const Index tile_rows = ceil_div(r.rows, kEdge), tile_cols = ceil_div(r.cols, kEdge);
+               typename OperandOf<Tile>::Type x, y;
+               operands<Tile>(work, t.x, t.y, t.y_first, r, strip, limits.statistics_cols, how, &x,
+                              &y);
+               start(work,
+                     StatisticsKernel<Tile, Policy>{x, y, t.y_first, r, t.policy, t.excluded,
+                                                    t.positive, positives, by_row, by_col, sums},
+                     tile_rows * tile_cols);
+               if (sums) {
+                 const MergeSumsKernel<T, 1> add{{{sums, r.rows, tile_cols, t.row_sums + r.i0}}};
+                 start(work, add, add.blocks());
+               }
+               MergeKernel<T> merge{};
+               if (Policy::kRows)
+                 merge.side[0] = {by_row, r.rows, tile_cols, t.rows + r.i0, r.j0 == 0 && !t.go_on};
+               if (Policy::kCols)
+                 merge.side[1] = {by_col, r.cols, tile_rows, t.cols + r.j0, r.i0 == 0 && !t.go_on};
+               start(work, merge, merge.blocks());
+             });
 }
 
 /// Where sweep 2 adds: dx (rows of x), dy (rows of y, none without data), f32 or f64. The first
@@ -171,25 +143,21 @@ struct Gradients {
 
 /// Sweep 2 over y's columns: dx += alpha G y, dy += alpha G^T x.
 template <class Tile, class Policy, class Products>
-Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Tile::Sum>& out,
-                       typename Tile::Sum alpha, const RangeLimits& limits, Scratch scratch,
-                       cudaStream_t stream, const Products& products) {
+void sweep_gradients(Work& work, const Table<Tile, Policy>& t,
+                     const Gradients<typename Tile::Sum>& out, typename Tile::Sum alpha,
+                     const RangeLimits& limits, const Products& how) {
   constexpr Index kEdge = Tile::kEdge;
-  ScratchFrame frame(scratch);
+  const Work::Part part(work);
   const Index stride = limits.weights_cols;
-  auto* const weights = frame.take<typename Tile::Weight>(std::size_t(limits.weights_rows) *
-                                                          std::size_t(limits.weights_cols));
-  return for_ranges(
-      t.x.rows, t.y_first, t.y.rows, limits.weights_rows, limits.weights_cols,
-      [&](const Range& r) -> Status {
+  auto* const weights = work.take<typename Tile::Weight>(limits.weights_rows * stride);
+  for_ranges(
+      t.x.rows, t.y_first, t.y.rows, limits.weights_rows, limits.weights_cols, [&](const Range& r) {
         typename OperandOf<Tile>::Type x, y;
-        Status status =
-            operands<Tile>(t.x, t.y, t.y_first, r, weights, stride, products, stream, &x, &y);
-        if (status)
-          status = start(WeightsKernel<Tile, Policy>{x, y, t.y_first, r, t.policy, t.excluded,
-                                                     t.rows, t.cols, weights, stride},
-                         ceil_div(r.rows, kEdge) * ceil_div(r.cols, kEdge), stream);
-        if (!status) return status;
+        operands<Tile>(work, t.x, t.y, t.y_first, r, weights, stride, how, &x, &y);
+        start(work,
+              WeightsKernel<Tile, Policy>{x, y, t.y_first, r, t.policy, t.excluded, t.rows, t.cols,
+                                          weights, stride},
+              ceil_div(r.rows, kEdge) * ceil_div(r.cols, kEdge));
         const Index j = r.j0 - t.y_first;
         const ProductSide<Tile> to_x{weights,
                                      stride,
@@ -206,7 +174,7 @@ Status sweep_gradients(const Table<Tile, Policy>& t, const Gradients<typename Ti
             out.dy.data ? out.dy.middle_rows(j, r.cols) : core::MatrixView<typename Tile::Sum>{},
             alpha,
             out.add_dy || r.i0 > 0};
-        return products(to_x, to_y, stream);
+        multiply(work, how, to_x, to_y);
       });
 }
 

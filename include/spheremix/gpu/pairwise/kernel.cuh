@@ -9,7 +9,7 @@
 
 #include "spheremix/core/view.hpp"
 #include "spheremix/gpu/core/intrinsics.cuh"
-#include "spheremix/gpu/core/launch.cuh"
+#include "spheremix/gpu/core/work.cuh"
 
 namespace spheremix::gpu::pairwise {
 
@@ -25,6 +25,12 @@ Status start(const Kernel& kernel, Index blocks, cudaStream_t stream) {
   if (blocks <= 0) return {};
   return launch(run<Kernel>, dim3(unsigned(blocks)), dim3(Kernel::kThreads), Kernel::kShared,
                 stream, kernel);
+}
+template <class Kernel>
+void start(Work& work, const Kernel& kernel, Index blocks) {
+  if (blocks > 0)
+    work.launch(run<Kernel>, dim3(unsigned(blocks)), dim3(Kernel::kThreads), Kernel::kShared,
+                kernel);
 }
 
 __host__ __device__ constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }

@@ -30,18 +30,6 @@ MixLimits mix_limits(Index n, Index block) {
   return {limit(2 * kMost), limit(kMost)};
 }
 
-/// Scratch that the sweeps use, one after the other.
-template <class Tile>
-std::size_t mix_sweep_bytes(const MixLimits& limits, bool gradient) {
-  using T = typename Tile::Sum;
-  const auto squared = [](Index v) { return std::size_t(v) * std::size_t(v); };
-  const std::size_t statistics =
-      2 * scratch_bytes<RowPair<T>>(2 * kMixLines * squared(limits.statistics) / Tile::kEdge);
-  const std::size_t weights = scratch_bytes<typename Tile::Weight>(4 * squared(limits.weights)) +
-                              2 * scratch_bytes<T>(4 * squared(limits.weights) / Tile::kEdge);
-  return gradient && weights > statistics ? weights : statistics;
-}
-
 /// Everything about the pairs that both sweeps know.
 template <class Tile>
 struct MixTables {
@@ -52,31 +40,28 @@ struct MixTables {
   RowPair<T>* lines[kMixLines];  ///< by pair: (maximum, sum), between the sweeps (log-sum-exp, ...)
 };
 
-/// Calls f(range) for the ranges on and above the diagonal of n pairs, until one fails.
+/// Calls f(range) for the ranges on and above the diagonal of n pairs.
 template <class F>
-Status for_upper_ranges(Index n, Index edge, F f) {
-  return for_ranges(n, 0, n, edge, edge,
-                    [&](const Range& r) -> Status { return r.i0 > r.j0 ? Status{} : f(r); });
+void for_upper_ranges(Index n, Index edge, const F& f) {
+  for_ranges(n, 0, n, edge, edge, [&](const Range& r) {
+    if (r.i0 <= r.j0) f(r);
+  });
 }
 
 template <class Tile>
-Status mix_statistics(const MixTables<Tile>& t, const MixLimits& limits, Scratch scratch,
-                      cudaStream_t stream) {
+void mix_statistics(Work& work, const MixTables<Tile>& t, const MixLimits& limits) {
   using T = typename Tile::Sum;
   using Kernel = MixStatisticsKernel<Tile>;
   constexpr Index kPairs = Kernel::kPairs;
-  ScratchFrame frame(scratch);
-  const std::size_t size =
-      2 * kMixLines * std::size_t(limits.statistics) * std::size_t(limits.statistics) / Tile::kEdge;
-  auto* const by_row = frame.take<RowPair<T>>(size);
-  auto* const by_col = frame.take<RowPair<T>>(size);
-  return for_upper_ranges(t.x.rows, limits.statistics, [&](const Range& r) -> Status {
+  const Work::Part part(work);
+  const Index size = 2 * kMixLines * limits.statistics * limits.statistics / Tile::kEdge;
+  auto* const by_row = work.take<RowPair<T>>(size);
+  auto* const by_col = work.take<RowPair<T>>(size);
+  for_upper_ranges(t.x.rows, limits.statistics, [&](const Range& r) {
     const bool diagonal = r.i0 == r.j0;
     const Index tile_rows = ceil_div(r.rows, kPairs), tile_cols = ceil_div(r.cols, kPairs);
-    const Status status =
-        start(Kernel{{t.x, t.y}, r, t.scale, t.weights, by_row, diagonal ? by_row : by_col},
-              tile_rows * tile_cols, stream);
-    if (!status) return status;
+    start(work, Kernel{{t.x, t.y}, r, t.scale, t.weights, by_row, diagonal ? by_row : by_col},
+          tile_rows * tile_cols);
     MergeKernel<T, 2 * kMixLines> merge{};
     for (int l = 0; l < kMixLines; ++l) {
       merge.side[2 * l] = {by_row + l * tile_cols * r.rows, r.rows, tile_cols, t.lines[l] + r.i0,
@@ -85,7 +70,7 @@ Status mix_statistics(const MixTables<Tile>& t, const MixLimits& limits, Scratch
         merge.side[2 * l + 1] = {by_col + l * tile_rows * r.cols, r.cols, tile_rows,
                                  t.lines[l] + r.j0, r.i0 == 0};
     }
-    return start(merge, merge.blocks(), stream);
+    start(work, merge, merge.blocks());
   });
 }
 
@@ -100,37 +85,35 @@ struct MixOutputs {
 
 /// `unit` as in mix_weights.cuh; dx = alpha H ...
 template <class Tile, class Products>
-Status mix_gradients(const MixTables<Tile>& t, const MixScales<typename Tile::Sum>& unit,
-                     typename Tile::Sum alpha, const MixOutputs<typename Tile::Sum>& out,
-                     const MixLimits& limits, Scratch scratch, cudaStream_t stream,
-                     const Products& products) {
+void mix_gradients(Work& work, const MixTables<Tile>& t, const MixScales<typename Tile::Sum>& unit,
+                   typename Tile::Sum alpha, const MixOutputs<typename Tile::Sum>& out,
+                   const MixLimits& limits, const Products& how) {
   using T = typename Tile::Sum;
   using Kernel = MixWeightsKernel<Tile>;
-  ScratchFrame frame(scratch);
-  const Index stride = limits.weights, size = stride * stride;
-  auto* const h = frame.take<typename Tile::Weight>(std::size_t(4 * size));
-  const std::size_t partials = 4 * std::size_t(size) / Tile::kEdge;
-  T* const by_row = frame.take<T>(partials);
-  T* const by_col = frame.take<T>(partials);
-  return for_upper_ranges(t.x.rows, limits.weights, [&](const Range& r) -> Status {
+  const Work::Part part(work);
+  const Index stride = limits.weights, size = stride * stride, partials = 4 * size / Tile::kEdge;
+  auto* const h = work.take<typename Tile::Weight>(4 * size);
+  T* const by_row = work.take<T>(partials);
+  T* const by_col = work.take<T>(partials);
+  for_upper_ranges(t.x.rows, limits.weights, [&](const Range& r) {
     const bool diagonal = r.i0 == r.j0;
     const Index tile_rows = Kernel::tiles(r.rows), tile_cols = Kernel::tiles(r.cols);
-    Status status = start(Kernel{{t.x, t.y},
-                                 r,
-                                 t.scale,
-                                 unit,
-                                 t.weights,
-                                 {t.lines[0], t.lines[1], t.lines[2], t.lines[3]},
-                                 h,
-                                 stride,
-                                 size,
-                                 by_row,
-                                 diagonal ? by_row : by_col,
-                                 out.moments,
-                                 r.j0 == 0,
-                                 double(alpha)},
-                          tile_rows * tile_cols, stream);
-    if (!status) return status;
+    start(work,
+          Kernel{{t.x, t.y},
+                 r,
+                 t.scale,
+                 unit,
+                 t.weights,
+                 {t.lines[0], t.lines[1], t.lines[2], t.lines[3]},
+                 h,
+                 stride,
+                 size,
+                 by_row,
+                 diagonal ? by_row : by_col,
+                 out.moments,
+                 r.j0 == 0,
+                 double(alpha)},
+          tile_rows * tile_cols);
     MergeSumsKernel<T, 4> merge{};
     T* const sums[2] = {out.da, out.db};
     for (int k = 0; k < 2; ++k) {
@@ -140,10 +123,10 @@ Status mix_gradients(const MixTables<Tile>& t, const MixScales<typename Tile::Su
         merge.side[2 * k + 1] = {by_col + k * tile_rows * r.cols, r.cols, tile_rows, sums[k] + r.j0,
                                  r.i0 == 0};
     }
-    status = start(merge, merge.blocks(), stream);
+    start(work, merge, merge.blocks());
     // Two launches a direction: what X's rows weigh, then what Y's rows weigh.
     const auto add = [&](bool transposed, const Range& to) {
-      for (int key = 0; key < 2 && status; ++key) {
+      for (int key = 0; key < 2; ++key) {
         const auto b = (key ? t.y : t.x).middle_rows(to.j0, to.cols);
         const auto side = [&](int anchor, const core::MatrixView<T>& d) {
           const int which = transposed ? 2 * key + anchor : 2 * anchor + key;
@@ -151,12 +134,11 @@ Status mix_gradients(const MixTables<Tile>& t, const MixScales<typename Tile::Su
               h + which * size,    stride, transposed, b, d.middle_rows(to.i0, to.rows), alpha,
               key > 0 || to.j0 > 0};
         };
-        status = products(side(0, out.dx), side(1, out.dy), stream);
+        multiply(work, how, side(0, out.dx), side(1, out.dy));
       }
     };
     add(false, r);
     if (!diagonal) add(true, {r.j0, r.cols, r.i0, r.rows});
-    return status;
   });
 }
 

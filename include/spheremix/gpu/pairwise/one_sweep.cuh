@@ -213,9 +213,9 @@ struct FillKernel {
   }
 };
 template <class T>
-Status fill(const core::MatrixView<T>& to, T value, cudaStream_t stream) {
+void fill(Work& work, const core::MatrixView<T>& to, T value) {
   using Kernel = FillKernel<T>;
-  return start(Kernel{to, value}, ceil_div(to.rows * to.cols, Kernel::kThreads), stream);
+  start(work, Kernel{to, value}, ceil_div(to.rows * to.cols, Kernel::kThreads));
 }
 
 }  // namespace spheremix::gpu::pairwise

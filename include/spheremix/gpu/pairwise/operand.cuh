@@ -2,7 +2,6 @@
 // scratch.
 #pragma once
 
-#include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/pairwise/half_tile.cuh"
 #include "spheremix/gpu/pairwise/rows.cuh"
 
@@ -18,37 +17,27 @@ bool is_operand(const core::MatrixView<const T>& m) {
            (Tile::kAlign == 1 || reinterpret_cast<std::uintptr_t>(m.data) % 16 == 0);
 }
 
+/// Memory for an operand of rows x cols, with the columns that the tiles want.
 template <class Tile>
-std::size_t operand_bytes(Index rows, Index cols) {
-  return scratch_bytes<typename Tile::Input>(std::size_t(rows * round_up(cols, Tile::kAlign)));
+core::MatrixView<typename Tile::Input> take_operand(Work& work, Index rows, Index cols) {
+  const Index wide = round_up(cols, Tile::kAlign);
+  return {work.take<typename Tile::Input>(rows * wide), rows, wide, wide};
 }
 
-/// Bytes of scratch that `m` needs as an operand: 0 where it lies right.
+/// m as an operand; enqueues the copy where one is needed.
 template <class Tile, class T>
-std::size_t operand_bytes(const core::MatrixView<const T>& m) {
-  return is_operand<Tile>(m) ? 0 : operand_bytes<Tile>(m.rows, m.cols);
-}
-
-/// m's operand in *to; enqueues the copy where one is needed.
-template <class Tile, class T>
-Status make_operand(const core::MatrixView<const T>& m, ScratchFrame& frame, cudaStream_t stream,
-                    core::MatrixView<const typename Tile::Input>* to) {
-  if constexpr (std::is_same_v<typename Tile::Input, T>) {
-    if (is_operand<Tile>(m)) {
-      *to = m;
-      return {};
-    }
-  }
+core::MatrixView<const typename Tile::Input> make_operand(Work& work,
+                                                          const core::MatrixView<const T>& m) {
+  if constexpr (std::is_same_v<typename Tile::Input, T>)
+    if (is_operand<Tile>(m)) return m;
   if constexpr (std::is_same_v<typename Tile::Input, Half>) {
-    const Index cols = round_up(m.cols, Tile::kAlign);
-    Half* const data = frame.take<Half>(std::size_t(m.rows * cols));
-    if (!data) return invalid("the scratch is too small");
-    *to = {data, m.rows, cols, cols};
+    const core::MatrixView<Half> to = take_operand<Tile>(work, m.rows, m.cols);
     using Kernel = ToHalfKernel<T>;
-    return start(Kernel{m, {data, m.rows, cols, cols}}, ceil_div(m.rows * cols, Kernel::kEach),
-                 stream);
+    start(work, Kernel{m, to}, ceil_div(m.rows * to.cols, Kernel::kEach));
+    return to;
   } else {
-    return invalid("rows of this type cannot be operands of this precision");
+    work.fail(invalid("rows of this type cannot be operands of this precision"));
+    return {};
   }
 }
 

@@ -1,23 +1,14 @@
-// How the N x N losses and metrics calculate on the device.
+// From how a call is to calculate (Precision, products, edge of the ranges) to the tiles that do.
 //
-//   fast    fp16 rows on the tensor cores, cosines, statistics and sums in f32, dL/dS in fp16 times
-//           2^14. Rows are meant to be unit: entries below 2^-14 lose digits and products above
-//           65504 are infinite in fp16.
-//   exact   every product and sum in f32, without tensor cores.
-//
-// double rows are always calculated in f64. TF32 and bf16 products are never used; bf16 rows become
-// fp16.
+// The last argument of every N x N loss and metric says it: KernelProducts{.precision, .block} by
+// default, a library's products (cublaslt.cuh), or either inside StoredCosines or WgmmaCosines.
 #pragma once
 
 #include "spheremix/gpu/pairwise/exact_tile.cuh"
 #include "spheremix/gpu/pairwise/half_tile.cuh"
 #include "spheremix/gpu/pairwise/products.cuh"
 
-namespace spheremix::gpu {
-
-enum class Precision { fast, exact };
-
-namespace pairwise {
+namespace spheremix::gpu::pairwise {
 
 /// The tile of Precision::fast: HalfTile, unless the products name another as their FastTile
 /// (wgmma_cosines.cuh).
@@ -35,29 +26,29 @@ struct FastTileOf<Products> {
 template <class Tile>
 using FormingTile = std::conditional_t<kReadsCosines<Tile>, HalfTile, Tile>;
 
-/// Options with that edge where they ask for none and rows of T go through the library (not with
-/// Precision::exact). A call and its _bytes take the same products.
-template <class T, class Options, class Products>
-Options with_block(Options options, const Products& products) {
-  if (options.block <= 0 && options.precision == Precision::fast && !std::is_same_v<T, double>)
-    options.block = block_of(products);
-  return options;
-}
-
-/// Calls f.template operator()<Tile>() with the tile type for rows of T and these products, unless
-/// f gives a Status and the products cannot be used here. All fast tiles take the same operands.
+/// Calls f.template operator()<Tile>(), which gives a Status, with the tile type for rows of T and
+/// these products, unless they cannot be used here. All fast tiles take the same operands.
 template <class T, class Products, class F>
-auto with_tile(Precision precision, F f) {
+Status with_tile(const Products& how, const F& f) {
   if constexpr (std::is_same_v<T, double>) {
     return f.template operator()<ExactTile<double>>();
   } else {
-    using Result = decltype(f.template operator()<ExactTile<T>>());
-    if (precision == Precision::exact) return f.template operator()<ExactTile<T>>();
-    if constexpr (std::is_same_v<Result, Status> && requires { Products::usable(); })
+    if (precision_of(how) == Precision::exact) return f.template operator()<ExactTile<T>>();
+    if constexpr (requires { Products::usable(); })
       if (const Status status = Products::usable(); !status) return status;
     return f.template operator()<typename FastTileOf<Products>::Type>();
   }
 }
 
-}  // namespace pairwise
-}  // namespace spheremix::gpu
+/// enqueue() of steps.template operator()<Tile>(work, block).
+template <class T, class Products, class Steps>
+Status enqueue_tiles(const Products& how, Scratch scratch, cudaStream_t stream,
+                     const Steps& steps) {
+  const Index block = block_of<T>(how);
+  return with_tile<T>(how, [&]<class Tile>() {
+    return enqueue(scratch, stream,
+                   [&](Work& work) { steps.template operator()<Tile>(work, block); });
+  });
+}
+
+}  // namespace spheremix::gpu::pairwise

@@ -1,10 +1,8 @@
-// Cosines by a library's GEMM: pass StoredCosines as the last argument of a _with_gradient function,
-// around the library's products, and to its _bytes function. All four GEMMs of CLIP are then the
-// library's.
+// Cosines by a library's GEMM: pass StoredCosines as the last argument of a loss or metric, around
+// the library's products. All four GEMMs of CLIP are then the library's.
 //
-//   const StoredCosines<LtProducts> products{LtProducts(handle, workspace)};
-//   clip_bytes(x, y, options, products)
-//   clip_with_gradient(x, y, options, out, scratch, stream, products)
+//   const StoredCosines<LtProducts> how{LtProducts(handle, workspace)};
+//   clip_with_gradient(x, y, options, out, scratch, stream, how)
 //
 // S goes through memory in fp16, a range at a time: 2 R C bytes for a range of R x C, in sweep 2 in
 // the place that the weights take (they overwrite the cosines). Precision::fast only; exact is as
@@ -24,9 +22,6 @@ template <class Library>
 struct StoredCosines {
   using FastTile = StoredTile;
   Library products;
-
-  /// Edge of the ranges where options ask for none.
-  Index block() const { return block_of(products); }
 
   /// Enqueues to = x y^T in fp16.
   Status cosines(const core::MatrixView<const Half>& x, const core::MatrixView<const Half>& y,

@@ -1,5 +1,5 @@
-// Cosines by Hopper's wgmma: pass WgmmaCosines as the last argument of a _with_gradient function,
-// around the products that follow them.
+// Cosines by Hopper's wgmma: pass WgmmaCosines as the last argument of a loss or metric, around the
+// products that follow them.
 //
 //   clip_with_gradient(x, y, options, out, scratch, stream, WgmmaCosines<>{})
 //   clip_with_gradient(..., WgmmaCosines<LtProducts>{LtProducts(handle, workspace)})
@@ -32,9 +32,6 @@ struct WgmmaCosines {
 
   /// Whether the kernels can run here.
   static Status usable() { return wgmma_usable(); }
-
-  /// Edge of the ranges where options ask for none.
-  Index block() const { return block_of(products); }
 };
 
 }  // namespace spheremix::gpu::pairwise

@@ -141,11 +141,6 @@ __global__ void __launch_bounds__(Threads)
 
 }  // namespace detail
 
-/// Scratch that frechet_mean needs.
-inline std::size_t frechet_mean_bytes(Index rows, Index cols) {
-  return column_sums_bytes(rows, cols) + scratch_bytes<double>(std::size_t(cols + 1));
-}
-
 /// Enqueues the mean of the rows of X and what the iteration did.
 template <class E>
 Status frechet_mean(View<E> x, const double* weights, FrechetMeanOptions options,
@@ -159,30 +154,27 @@ Status frechet_mean(View<E> x, const double* weights, FrechetMeanOptions options
     return invalid("frechet_mean: the tolerance or the number of iterations is negative");
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("frechet_mean"), x.rows, x.cols);
   if (const Status bad = check.input(x).vector(mean).vector(report).status(); !bad.ok()) return bad;
-  ScratchFrame frame(scratch);
-  double* const partials = frame.take<double>(std::size_t(column_sum_groups(x.rows) * x.cols));
-  double* const sum = frame.take<double>(std::size_t(x.cols + 1));
-  if (!partials || !sum) return scratch_refused(scratch, "frechet_mean: the scratch is too small");
   constexpr int threads = 256;
   const std::size_t shared = 2 * (threads / 32) * sizeof(double);
   const double tolerance = options.tolerance > 0 ? options.tolerance : 4 * double(core::epsilon<A>);
-  const detail::FrechetState<A> state{sum, mean, report};
-  Status status = launch(detail::weight_sum<threads>, 1, threads, shared, stream, weights, x.rows,
-                         sum + x.cols);
-  if (status.ok())
-    status = column_sums<T>(detail::FrechetRow<T, true>{x, weights, mean, report}, x.rows, x.cols,
-                            check.wide(), 1.0, partials, sum, stream);
-  if (status.ok())
-    status = launch(detail::frechet_step<threads, true, A>, 1, threads, shared, stream, state,
-                    x.cols, tolerance);
-  for (int i = 0; status.ok() && i < options.max_iterations; ++i) {
-    status = column_sums<T>(detail::FrechetRow<T, false>{x, weights, mean, report}, x.rows, x.cols,
-                            check.wide(), 1.0, partials, sum, stream);
-    if (status.ok())
-      status = launch(detail::frechet_step<threads, false, A>, 1, threads, shared, stream, state,
-                      x.cols, tolerance);
-  }
-  return status;
+  return enqueue(
+      scratch, stream,
+      [&](Work& work) {
+        double* const sum = work.take<double>(x.cols + 1);
+        const detail::FrechetState<A> state{sum, mean, report};
+        work.launch(detail::weight_sum<threads>, 1, threads, shared, weights, x.rows, sum + x.cols);
+        column_sums<T>(work, detail::FrechetRow<T, true>{x, weights, mean, report}, x.rows, x.cols,
+                       check.wide(), 1.0, sum);
+        work.launch(detail::frechet_step<threads, true, A>, 1, threads, shared, state, x.cols,
+                    tolerance);
+        for (int i = 0; i < options.max_iterations; ++i) {
+          column_sums<T>(work, detail::FrechetRow<T, false>{x, weights, mean, report}, x.rows,
+                         x.cols, check.wide(), 1.0, sum);
+          work.launch(detail::frechet_step<threads, false, A>, 1, threads, shared, state, x.cols,
+                      tolerance);
+        }
+      },
+      "frechet_mean: the scratch is too small");
 }
 
 }  // namespace spheremix::gpu::sphere
