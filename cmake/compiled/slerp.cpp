@@ -1,4 +1,4 @@
-#include "spheremix/sphere/slerp_passes.hpp"
+#include "spheremix/sphere/detail/slerp_passes.hpp"
 
 namespace spheremix::sphere::detail {
 SPHEREMIX_HERE(SPHEREMIX_SLERP_ROWS)

@@ -7,7 +7,7 @@
 #include "archive.hpp"
 #include "arrow_table.hpp"
 #include "safetensors.hpp"
-#include "spheremix/io/npy_dictionary.hpp"
+#include "spheremix/io/detail/npy_dictionary.hpp"
 
 namespace analyze {
 

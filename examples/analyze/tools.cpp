@@ -10,7 +10,7 @@
 #include "input.hpp"
 #include "output.hpp"
 #include "repairs.hpp"
-#include "spheremix/io/npy_write.hpp"
+#include "spheremix/io/detail/npy_write.hpp"
 #include "spheremix/metrics/spectrum.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 #include "spheremix/sphere/distance.hpp"

@@ -1,4 +1,4 @@
-#include "spheremix/metrics/sums.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
 
 #include <doctest/doctest.h>
 

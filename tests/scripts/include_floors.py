@@ -66,6 +66,9 @@ def faults(root):
             for target in sorted(reach(root, name)):
                 if target.startswith("Eigen/") or target == "spheremix/core/eigen.hpp":
                     yield "device-clean", f"{name} reaches {target}"
+    for _, target in includes(root / "spheremix/spheremix.hpp"):
+        if "/detail/" in target or target.startswith("spheremix/pairwise/"):
+            yield "private", f"spheremix.hpp names {target}"
     everything = reach(root, "spheremix/spheremix.hpp")
     for path in headers(root):
         name = path.relative_to(root).as_posix()
@@ -82,6 +85,7 @@ CHECKS = {"floor": "every folder has a floor",
           "upward": "no header includes an upper floor",
           "device-clean": "math/, formula/ and gpu/*.cuh reach no Eigen",
           "complete": "spheremix.hpp reaches every CPU header but those to be named",
+          "private": "spheremix.hpp names no header that is nobody's to include",
           "opt-in": "spheremix.hpp reaches no header to be named"}
 
 
@@ -106,6 +110,7 @@ def self_test():
               "angle brackets": ("sphere/planted.hpp", "#include <spheremix/core/view.hpp>", "form"),
               "a header that is not there": ("sphere/planted.hpp", '#include "spheremix/core/absent.hpp"', "exists"),
               "a header left out": ("sphere/planted.hpp", "", "complete"),
+              "a private header named": ("spheremix.hpp", '#include "spheremix/losses/detail/planted.hpp"', "private"),
               "bf16 for everybody": ("spheremix.hpp", '#include "spheremix/losses/planted_bf16.hpp"', "opt-in")}
     status = 0
     for title, (name, line, kind) in plants.items():

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "spheremix/core/constants.hpp"
-#include "spheremix/io/posix_file.hpp"
-#include "spheremix/io/windows_file.hpp"
+#include "spheremix/io/detail/posix_file.hpp"
+#include "spheremix/io/detail/windows_file.hpp"
 
 namespace spheremix::io {
 

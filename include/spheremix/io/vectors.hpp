@@ -17,7 +17,7 @@
 #include <cstring>
 #include <string>
 
-#include "spheremix/io/npy_read.hpp"
+#include "spheremix/io/detail/npy_read.hpp"
 
 namespace spheremix::io {
 

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "spheremix/formula/brownian_bridge.hpp"
-#include "spheremix/losses/row_outputs.hpp"
-#include "spheremix/metrics/sums.hpp"
+#include "spheremix/losses/detail/row_outputs.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::losses {
 

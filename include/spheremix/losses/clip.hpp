@@ -9,7 +9,7 @@
 #pragma once
 
 #include "spheremix/formula/clip.hpp"
-#include "spheremix/losses/pairs.hpp"
+#include "spheremix/losses/detail/pairs.hpp"
 
 namespace spheremix::losses {
 

@@ -7,9 +7,9 @@
 #pragma once
 
 #include "spheremix/formula/clip_m2_mix.hpp"
+#include "spheremix/losses/detail/m2_shared.hpp"
+#include "spheremix/losses/detail/pairs.hpp"
 #include "spheremix/losses/m2_mix.hpp"
-#include "spheremix/losses/m2_shared.hpp"
-#include "spheremix/losses/pairs.hpp"
 
 namespace spheremix::losses {
 

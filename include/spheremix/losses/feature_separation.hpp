@@ -6,9 +6,9 @@
 #pragma once
 
 #include "spheremix/formula/feature_separation.hpp"
+#include "spheremix/losses/detail/mixing.hpp"
+#include "spheremix/losses/detail/pairs.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
-#include "spheremix/losses/mixing.hpp"
-#include "spheremix/losses/pairs.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "spheremix/formula/geometric_consistency.hpp"
-#include "spheremix/losses/consistency_products.hpp"
-#include "spheremix/metrics/sums.hpp"
+#include "spheremix/losses/detail/consistency_products.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::losses {
 

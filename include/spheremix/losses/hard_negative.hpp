@@ -7,7 +7,7 @@
 #pragma once
 
 #include "spheremix/formula/hard_negative.hpp"
-#include "spheremix/losses/stacked.hpp"
+#include "spheremix/losses/detail/stacked.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
 namespace spheremix::losses {

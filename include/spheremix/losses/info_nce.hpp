@@ -10,7 +10,7 @@
 #pragma once
 
 #include "spheremix/formula/info_nce.hpp"
-#include "spheremix/losses/pairs.hpp"
+#include "spheremix/losses/detail/pairs.hpp"
 
 namespace spheremix::losses {
 

@@ -7,7 +7,7 @@
 //            NaN throughout.
 #pragma once
 
-#include "spheremix/losses/side_entry.hpp"
+#include "spheremix/losses/detail/side_entry.hpp"
 
 namespace spheremix::losses {
 

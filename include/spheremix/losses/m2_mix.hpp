@@ -8,8 +8,8 @@
 #pragma once
 
 #include "spheremix/formula/m2_mix.hpp"
-#include "spheremix/losses/m2_tables.hpp"
-#include "spheremix/losses/mix_entry.hpp"
+#include "spheremix/losses/detail/m2_tables.hpp"
+#include "spheremix/losses/detail/mix_entry.hpp"
 
 namespace spheremix::losses {
 

@@ -5,7 +5,7 @@
 
 #include "spheremix/formula/m3_mix.hpp"
 #include "spheremix/losses/clip_m2_mix.hpp"
-#include "spheremix/losses/side_entry.hpp"
+#include "spheremix/losses/detail/side_entry.hpp"
 
 namespace spheremix::losses {
 

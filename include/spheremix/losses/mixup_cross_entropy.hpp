@@ -9,7 +9,7 @@
 #pragma once
 
 #include "spheremix/formula/mixup_cross_entropy.hpp"
-#include "spheremix/losses/mixed_labels.hpp"
+#include "spheremix/losses/detail/mixed_labels.hpp"
 
 namespace spheremix::losses {
 

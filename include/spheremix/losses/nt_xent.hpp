@@ -6,7 +6,7 @@
 #pragma once
 
 #include "spheremix/formula/nt_xent.hpp"
-#include "spheremix/losses/stacked.hpp"
+#include "spheremix/losses/detail/stacked.hpp"
 
 namespace spheremix::losses {
 

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "spheremix/formula/sup_con.hpp"
-#include "spheremix/losses/supervised.hpp"
+#include "spheremix/losses/detail/supervised.hpp"
 
 namespace spheremix::losses {
 

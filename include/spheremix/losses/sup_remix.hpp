@@ -7,7 +7,7 @@
 #pragma once
 
 #include "spheremix/formula/sup_remix.hpp"
-#include "spheremix/losses/remix_dense.hpp"
+#include "spheremix/losses/detail/remix_dense.hpp"
 
 namespace spheremix::losses {
 

@@ -18,8 +18,8 @@
 //            Schroff et al. 2015, "FaceNet", arXiv 1503.03832, section 3.2.
 #pragma once
 
-#include "spheremix/losses/supervised.hpp"
-#include "spheremix/metrics/sums.hpp"
+#include "spheremix/losses/detail/supervised.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::losses {
 

@@ -9,7 +9,7 @@
 
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/formula/alignment.hpp"
-#include "spheremix/metrics/sums.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
 #include "spheremix/sphere/row_kernels.hpp"
 
 namespace spheremix::metrics {

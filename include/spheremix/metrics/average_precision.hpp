@@ -12,7 +12,7 @@
 // Cost     2 N M d flops and a sort a row.
 #pragma once
 
-#include "spheremix/metrics/whole_rows.hpp"
+#include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
 

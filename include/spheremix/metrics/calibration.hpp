@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
-#include "spheremix/metrics/sums.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::metrics {
 

@@ -13,8 +13,8 @@
 // Cost     2 N M d flops; memory O(N + M).
 #pragma once
 
+#include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
-#include "spheremix/metrics/whole_rows.hpp"
 
 namespace spheremix::metrics {
 

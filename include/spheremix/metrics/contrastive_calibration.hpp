@@ -18,7 +18,7 @@
 
 #include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/metrics/calibration.hpp"
-#include "spheremix/metrics/gaussian_pairs.hpp"
+#include "spheremix/metrics/detail/gaussian_pairs.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 
 namespace spheremix::metrics {

@@ -15,7 +15,7 @@
 //          (SIMAT), arXiv 2112.03162, section 3.
 #pragma once
 
-#include "spheremix/metrics/whole_rows.hpp"
+#include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
 

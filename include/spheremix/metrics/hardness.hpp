@@ -17,7 +17,7 @@
 
 #include <atomic>
 
-#include "spheremix/metrics/tiles.hpp"
+#include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/mixup/geodesic.hpp"
 
 namespace spheremix::metrics {

@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "spheremix/formula/hubness.hpp"
-#include "spheremix/metrics/whole_rows.hpp"
+#include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
 

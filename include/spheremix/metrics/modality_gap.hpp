@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
-#include "spheremix/metrics/sums.hpp"
-#include "spheremix/sphere/arguments.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
 
 namespace spheremix::metrics {
 

@@ -14,7 +14,7 @@
 
 #include <vector>
 
-#include "spheremix/metrics/tiles.hpp"
+#include "spheremix/metrics/detail/tiles.hpp"
 
 namespace spheremix::metrics {
 

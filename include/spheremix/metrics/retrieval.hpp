@@ -18,7 +18,7 @@
 #include <atomic>
 #include <vector>
 
-#include "spheremix/metrics/tiles.hpp"
+#include "spheremix/metrics/detail/tiles.hpp"
 
 namespace spheremix::metrics {
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "spheremix/formula/spectrum.hpp"
+#include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
-#include "spheremix/metrics/tiles.hpp"
 #include "spheremix/pairwise/dense_products.hpp"
 
 namespace spheremix::metrics {

@@ -13,7 +13,7 @@
 
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/formula/uniformity.hpp"
-#include "spheremix/metrics/gaussian_gradient.hpp"
+#include "spheremix/metrics/detail/gaussian_gradient.hpp"
 
 namespace spheremix::metrics {
 

@@ -12,8 +12,8 @@
 // Source   Radford et al. 2021, arXiv 2103.00020, section 3.1 (prompt ensembles: 3.1.4).
 #pragma once
 
+#include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
-#include "spheremix/metrics/whole_rows.hpp"
 
 namespace spheremix::metrics {
 

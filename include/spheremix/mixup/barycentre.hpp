@@ -19,8 +19,8 @@
 
 #include <vector>
 
-#include "spheremix/sphere/arc_rows.hpp"
-#include "spheremix/sphere/arguments.hpp"
+#include "spheremix/sphere/detail/arc_rows.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
 #include "spheremix/sphere/exp_log.hpp"
 
 namespace spheremix::mixup {

@@ -8,7 +8,7 @@
 
 #include "spheremix/core/philox.hpp"
 #include "spheremix/math/beta.hpp"
-#include "spheremix/sphere/arguments.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
 #include "spheremix/sphere/row_kernels.hpp"
 
 namespace spheremix::mixup {

@@ -14,8 +14,8 @@
 // [Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897]
 #pragma once
 
-#include "spheremix/mixup/mix_gradient.hpp"
-#include "spheremix/sphere/slerp_passes.hpp"
+#include "spheremix/mixup/detail/mix_gradient.hpp"
+#include "spheremix/sphere/detail/slerp_passes.hpp"
 
 namespace spheremix::mixup {
 

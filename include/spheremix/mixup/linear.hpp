@@ -13,7 +13,7 @@
 
 #include <initializer_list>
 
-#include "spheremix/mixup/mix_gradient.hpp"
+#include "spheremix/mixup/detail/mix_gradient.hpp"
 #include "spheremix/sphere/row_kernels.hpp"
 
 namespace spheremix::mixup {

@@ -17,8 +17,8 @@
 
 #include <initializer_list>
 
-#include "spheremix/sphere/arc_rows.hpp"
-#include "spheremix/sphere/arguments.hpp"
+#include "spheremix/sphere/detail/arc_rows.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
 
 namespace spheremix::sphere {
 

@@ -18,8 +18,8 @@
 #include <limits>
 #include <vector>
 
-#include "spheremix/sphere/arc_rows.hpp"
-#include "spheremix/sphere/arguments.hpp"
+#include "spheremix/sphere/detail/arc_rows.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
 #include "spheremix/sphere/exp_log.hpp"
 #include "spheremix/sphere/normalize.hpp"
 

@@ -16,7 +16,7 @@
 #include <cmath>
 #include <limits>
 
-#include "spheremix/sphere/arguments.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
 #include "spheremix/sphere/row_kernels.hpp"
 
 namespace spheremix::sphere {

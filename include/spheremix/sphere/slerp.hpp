@@ -20,8 +20,8 @@
 
 #include <initializer_list>
 
-#include "spheremix/sphere/arguments.hpp"
-#include "spheremix/sphere/slerp_passes.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
+#include "spheremix/sphere/detail/slerp_passes.hpp"
 
 namespace spheremix::sphere {
 

@@ -4,7 +4,7 @@
 #include "support/gpu.hpp"
 
 #include "row_reference.hpp"
-#include "spheremix/gpu/losses/supervised.cuh"
+#include "spheremix/gpu/losses/detail/supervised.cuh"
 
 namespace spheremix::gpu_test {
 

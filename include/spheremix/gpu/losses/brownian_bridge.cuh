@@ -7,7 +7,7 @@
 
 #include "spheremix/formula/brownian_bridge.hpp"
 #include "spheremix/gpu/core/view.cuh"
-#include "spheremix/gpu/losses/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "spheremix/formula/clip.hpp"
-#include "spheremix/gpu/losses/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "spheremix/formula/clip_m2_mix.hpp"
-#include "spheremix/gpu/losses/clip_m2_shared.cuh"
+#include "spheremix/gpu/losses/detail/clip_m2_shared.cuh"
 #include "spheremix/gpu/losses/m2_mix.cuh"
 
 namespace spheremix::gpu::losses {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "spheremix/formula/decoupled_contrastive.hpp"
-#include "spheremix/gpu/losses/stacked.cuh"
+#include "spheremix/gpu/losses/detail/stacked.cuh"
 
 namespace spheremix::gpu::losses {
 

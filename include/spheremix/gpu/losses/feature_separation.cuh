@@ -12,8 +12,8 @@
 #pragma once
 
 #include "spheremix/formula/feature_separation.hpp"
+#include "spheremix/gpu/losses/detail/separation_rows.cuh"
 #include "spheremix/gpu/losses/geometric_consistency.cuh"
-#include "spheremix/gpu/losses/separation_rows.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
 
 namespace spheremix::gpu::losses {

@@ -9,8 +9,8 @@
 #pragma once
 
 #include "spheremix/formula/geometric_consistency.hpp"
-#include "spheremix/gpu/losses/consistency_products.cuh"
-#include "spheremix/gpu/losses/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/consistency_products.cuh"
+#include "spheremix/gpu/losses/detail/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -11,8 +11,8 @@
 #pragma once
 
 #include "spheremix/formula/hard_negative.hpp"
-#include "spheremix/gpu/losses/hard_negative_anchors.cuh"
-#include "spheremix/gpu/losses/stacked.cuh"
+#include "spheremix/gpu/losses/detail/hard_negative_anchors.cuh"
+#include "spheremix/gpu/losses/detail/stacked.cuh"
 
 namespace spheremix::gpu::losses {
 

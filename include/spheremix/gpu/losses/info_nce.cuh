@@ -4,7 +4,7 @@
 #pragma once
 
 #include "spheremix/formula/info_nce.hpp"
-#include "spheremix/gpu/losses/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -6,7 +6,7 @@
 // Errors   as in m2_mix.cuh; partners that are no permutation, and antipodal partners, give NaN.
 #pragma once
 
-#include "spheremix/gpu/losses/side_tables.cuh"
+#include "spheremix/gpu/losses/detail/side_tables.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -8,7 +8,7 @@
 //          as does an antipodal pair.
 #pragma once
 
-#include "spheremix/gpu/losses/m2_tables.cuh"
+#include "spheremix/gpu/losses/detail/m2_tables.cuh"
 
 namespace spheremix::gpu::losses {
 

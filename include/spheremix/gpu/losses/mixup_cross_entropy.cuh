@@ -12,7 +12,7 @@
 #pragma once
 
 #include "spheremix/formula/mixup_cross_entropy.hpp"
-#include "spheremix/gpu/losses/mixed_labels.cuh"
+#include "spheremix/gpu/losses/detail/mixed_labels.cuh"
 
 namespace spheremix::gpu::losses {
 

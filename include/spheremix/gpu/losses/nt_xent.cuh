@@ -3,7 +3,7 @@
 #pragma once
 
 #include "spheremix/formula/nt_xent.hpp"
-#include "spheremix/gpu/losses/stacked.cuh"
+#include "spheremix/gpu/losses/detail/stacked.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "spheremix/formula/siglip.hpp"
-#include "spheremix/gpu/losses/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/contrastive.cuh"
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
 
 namespace spheremix::gpu::losses {

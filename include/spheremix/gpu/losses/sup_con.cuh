@@ -12,7 +12,7 @@
 #pragma once
 
 #include "spheremix/formula/sup_con.hpp"
-#include "spheremix/gpu/losses/supervised.cuh"
+#include "spheremix/gpu/losses/detail/supervised.cuh"
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
 
 namespace spheremix::gpu::losses {

@@ -13,7 +13,7 @@
 //          renormalise is not on the device: refused. NaN, as sup_con.cuh.
 #pragma once
 
-#include "spheremix/gpu/losses/remix_anchor.cuh"
+#include "spheremix/gpu/losses/detail/remix_anchor.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -12,8 +12,8 @@
 #include "spheremix/formula/hubness.hpp"
 #include "spheremix/gpu/core/rows.cuh"
 #include "spheremix/gpu/core/work.cuh"
-#include "spheremix/gpu/metrics/ranks.cuh"
-#include "spheremix/gpu/metrics/top_k.cuh"
+#include "spheremix/gpu/metrics/detail/ranks.cuh"
+#include "spheremix/gpu/metrics/detail/top_k.cuh"
 
 namespace spheremix::gpu::metrics {
 

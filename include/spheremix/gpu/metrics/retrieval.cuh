@@ -18,7 +18,7 @@
 
 #include "spheremix/gpu/core/device_sum.cuh"
 #include "spheremix/gpu/core/rows.cuh"
-#include "spheremix/gpu/metrics/ranks.cuh"
+#include "spheremix/gpu/metrics/detail/ranks.cuh"
 #if !defined(SPHEREMIX_EMULATOR)
 #include <cub/device/device_radix_sort.cuh>
 #endif

@@ -12,8 +12,8 @@
 #pragma once
 
 #include "spheremix/formula/spectrum.hpp"
-#include "spheremix/gpu/metrics/eigenvalues.cuh"
-#include "spheremix/gpu/metrics/gram.cuh"
+#include "spheremix/gpu/metrics/detail/eigenvalues.cuh"
+#include "spheremix/gpu/metrics/detail/gram.cuh"
 #include "spheremix/gpu/metrics/modality_gap.cuh"
 #include "spheremix/gpu/sphere/normalize.cuh"
 

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "spheremix/formula/uniformity.hpp"
-#include "spheremix/gpu/metrics/gaussian_pairs.cuh"
+#include "spheremix/gpu/metrics/detail/gaussian_pairs.cuh"
 
 namespace spheremix::gpu::metrics {
 

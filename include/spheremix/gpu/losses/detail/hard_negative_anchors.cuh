@@ -1,0 +1,114 @@
+// HCL's anchors on the device: what a pair weighs, what an anchor's two statistics come to, and the
+// power of two that brings all weights into fp16.
+#pragma once
+
+#include "spheremix/formula/hard_negative.hpp"
+#include "spheremix/gpu/pairwise/rows.cuh"
+
+namespace spheremix::gpu::losses::detail {
+
+/// Pairs of both views: logits (1 + beta) s / tau in base 2, weights of both softmaxes and of both
+/// ends of the pair.
+template <class T>
+struct HardNegativePair {
+  static constexpr bool kRows = true, kCols = true;
+  T scale, soft;                     ///< of the two logits
+  T hard_weight, soft_weight;        ///< 1 + beta, beta
+  const pairwise::RowPair<T>* rows;  ///< of `soft`, by row; nullptr for beta = 0
+  const pairwise::RowPair<T>* cols;
+  const T* unit;  ///< what the Weight type wants
+
+  struct Row {
+    T lse, weight;  ///< of the softmax of `soft`
+  };
+  struct Col {
+    T lse;
+  };
+  // Without them (beta = 0) 2^(z - infinity) = 0.
+  __device__ __forceinline__ Row row(Index i) const {
+    return rows ? Row{rows[i].a, *unit * soft_weight} : Row{core::infinity<T>, T(0)};
+  }
+  __device__ __forceinline__ Col col(Index j) const {
+    return {rows ? cols[j].a : core::infinity<T>};
+  }
+  __device__ T row_unit() const { return *unit * hard_weight; }
+  __device__ T col_unit() const { return *unit * hard_weight; }
+
+  __device__ __forceinline__ T gradient(T s, T p, T q, Row row, Col col) const {
+    const T z = soft * s;
+    return (p + q) -
+           row.weight * (pairwise::pair_exp2(z - row.lse) + pairwise::pair_exp2(z - col.lse));
+  }
+};
+
+/// Statistics of an anchor -> its loss, its positive's weight and log-sum-exps less log2(pull), and
+/// a bound of its weights.
+template <class T>
+struct HardNegativeFinishKernel {
+  static constexpr unsigned kThreads = 128, kResident = 4, kWarps = kThreads / kWarp;
+  static constexpr std::size_t kShared = 2 * kWarps * sizeof(double);
+
+  Index anchors;
+  const T* positives;  ///< cosines
+  double temperature, beta, tau_plus;
+  pairwise::RowPair<T>* hard;
+  pairwise::RowPair<T>* soft;  ///< nullptr for beta = 0
+  T* bound;
+  double* losses;  ///< a block's share of L
+  double* floors;  ///< of dL/d ln(tau) through the floors
+
+  __device__ void operator()() const {
+    const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
+    double sums[2] = {0, 0};  // of losses, and of dL/d ln(tau) at the floors
+    if (i < anchors) {
+      constexpr double kLn2 = 0.693147180559945309417;
+      const double count = double(anchors - 2), a = double(positives[i]) / temperature;
+      const double top = double(hard[i].a) + std::log2(double(hard[i].b));
+      const double weights = soft ? double(soft[i].a) + std::log2(double(soft[i].b)) : 0;
+      const double u = kLn2 * (top - weights) + (soft ? std::log(count) : 0) - a;
+      formula::HardNegativeTerm term{core::nan<double>, core::nan<double>, 0};
+      if (count == 0 && a - a == 0)
+        term = {0, 0, 0};
+      else if (count > 0 && u - u == 0 && a - a == 0)
+        term = formula::hard_negative_term(u, a, count, temperature, tau_plus);
+      const double pull = std::log2(term.pull);
+      const auto largest = [](T sum) { return sum > 1 ? 1 / double(sum) : 1; };
+      double most = term.pull * (1 + beta) * largest(hard[i].b);
+      hard[i] = {T(top - pull), T(-(term.pull + term.at_floor))};
+      if (soft) {
+        most = pairwise::larger(most, term.pull * beta * largest(soft[i].b));
+        soft[i].a = T(weights - pull);
+      }
+      bound[i] = T(most);
+      sums[0] = term.loss / double(anchors);
+      sums[1] = term.at_floor / double(anchors) / temperature;
+    }
+    pairwise::block_sums<kThreads>(sums, 2, reinterpret_cast<double*>(shared_memory()));
+    if (threadIdx.x > 0) return;
+    losses[blockIdx.x] = sums[0];
+    floors[blockIdx.x] = sums[1];
+  }
+};
+
+/// unit[0] = scale 2^-e, unit[1] = 2^e with the least e >= 0 that brings every bound to at most 1.
+/// One block.
+template <class T>
+struct HardNegativeUnitKernel {
+  static constexpr unsigned kThreads = 256, kResident = 4;
+  static constexpr std::size_t kShared = kThreads / kWarp * sizeof(T);
+  const T* bound;
+  Index count;
+  T scale;
+  T* unit;
+  __device__ void operator()() const {
+    T most = 1;
+    for (Index k = threadIdx.x; k < count; k += kThreads) most = pairwise::larger(most, bound[k]);
+    most = pairwise::block_max<kThreads>(most, reinterpret_cast<T*>(shared_memory()));
+    if (threadIdx.x > 0) return;
+    const T factor = std::exp2(std::ceil(std::log2(most)));
+    unit[0] = scale / factor;
+    unit[1] = factor;
+  }
+};
+
+}  // namespace spheremix::gpu::losses::detail

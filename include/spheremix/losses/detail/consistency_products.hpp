@@ -1,0 +1,122 @@
+// Sums over all pairs of squared differences of inner products, without the pairs.
+//
+//   A_jk = x_j.y_k - x_k.y_j     B_jk = x_j.x_k - y_j.y_k     F = a sum A^2 + b sum B^2
+//
+// With S = X + Y and D = X - Y (n x d): K = D S^T = B + A, A antisymmetric, B symmetric, so
+//
+//   F = alpha |K|^2 + beta <K, K^T>,     alpha = (a + b) / 2, beta = (b - a) / 2
+//   d < n    |K|^2 = tr(P Q), <K, K^T> = tr(R R),  P = S^T S, Q = D^T D, R = S^T D   (d x d)
+//            dS = 2 (alpha S Q + beta D R), dD = 2 (alpha D P + beta S R^T): time linear in n
+//   d >= n   K itself (n x n):  M = 2 (alpha K + beta K^T), dD = M S, dS = M^T D
+//
+// and dX = dS + dD, dY = dS - dD. D is formed before any product, so nothing cancels where X is
+// close to Y: the expanded form tr(X^T X X^T X) - ... loses everything there. Computed in double.
+#pragma once
+
+#include "spheremix/losses/detail/row_outputs.hpp"
+#include "spheremix/pairwise/dense_products.hpp"
+
+namespace spheremix::losses::detail {
+
+/// sum a(i) b(i) over two matrices of one shape, b transposed on demand.
+inline double inner_product(MatrixView<const double> a, MatrixView<const double> b,
+                            bool transposed) {
+  double sum = 0;
+  for (Index i = 0; i < a.rows; ++i) {
+    double row = 0;
+    for (Index k = 0; k < a.cols; ++k) row += a(i, k) * (transposed ? b(k, i) : b(i, k));
+    sum += row;
+  }
+  return sum;
+}
+
+struct ConsistencyArrays {
+  pairwise::DenseProducts<double> products;
+  MatrixView<double> s, e;           ///< S, D: n x d
+  MatrixView<double> ds{}, de{};     ///< their gradients
+  MatrixView<double> p{}, q{}, r{};  ///< d < n: d x d
+  MatrixView<double> k{}, m{};       ///< else: n x n
+
+  ConsistencyArrays(Index n, Index d, bool gradients, Workspace::Frame& frame)
+      : products(pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) *
+                                                              double((std::min)(n, d))),
+                 frame),
+        s(take_rows<double>(frame, n, d)),
+        e(take_rows<double>(frame, n, d)) {
+    if (gradients) {
+      ds = take_rows<double>(frame, n, d);
+      de = take_rows<double>(frame, n, d);
+    }
+    if (d < n) {
+      for (MatrixView<double>* const square : {&p, &q, &r})
+        *square = take_rows<double>(frame, d, d);
+    } else {
+      for (MatrixView<double>* const square : {&k, &m}) *square = take_rows<double>(frame, n, n);
+    }
+  }
+};
+
+/// weight (a sum A^2 + b sum B^2); its gradients are put into dx, dy or, with `add`, added, unless
+/// dx.data is null.
+template <class T>
+double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double a, double b,
+                            double weight, Workspace& workspace, MatrixView<T> dx, MatrixView<T> dy,
+                            bool add) {
+  const Index n = x.rows, d = x.cols;
+  const bool gradients = dx.data != nullptr, linear = d < n;
+  const double alpha = (a + b) / 2, beta = (b - a) / 2;
+  Workspace::Frame frame = workspace.frame(core::bytes_of<ConsistencyArrays>(n, d, gradients));
+  ConsistencyArrays arrays(n, d, gradients, frame);
+  auto& [products, s, e, ds, de, p, q, r, square, m] = arrays;
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) {
+      s(i, k) = double(x(i, k)) + double(y(i, k));
+      e(i, k) = double(x(i, k)) - double(y(i, k));
+    }
+  const auto scaled = [](MatrixView<double> block, double factor) {
+    for (Index i = 0; i < block.rows; ++i)
+      for (Index k = 0; k < block.cols; ++k) block(i, k) *= factor;
+  };
+  double value = 0;
+  if (linear) {
+    products.transposed_times(p, s, s, false);
+    products.transposed_times(q, e, e, false);
+    value = alpha * inner_product(p, q, false);
+    if (beta != 0) {
+      products.transposed_times(r, s, e, false);
+      value += beta * inner_product(r, r, true);
+    }
+    if (gradients) {
+      scaled(p, 2 * alpha * weight);
+      scaled(q, 2 * alpha * weight);
+      products.times(ds, s, q, false);
+      products.times(de, e, p, false);
+      if (beta != 0) {
+        scaled(r, 2 * beta * weight);
+        products.times(ds, e, r, true);
+        products.times_transposed(de, s, r, true);
+      }
+    }
+  } else {
+    products.times_transposed(square, e, s, false);
+    value =
+        alpha * inner_product(square, square, false) + beta * inner_product(square, square, true);
+    if (gradients) {
+      for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < n; ++j)
+          m(i, j) = 2 * weight * (alpha * square(i, j) + beta * square(j, i));
+      products.times(de, m, s, false);
+      products.transposed_times(ds, m, e, false);
+    }
+  }
+  if (gradients)
+    for (Index i = 0; i < n; ++i)
+      for (Index k = 0; k < d; ++k) {
+        const double gx = ds(i, k) + de(i, k), gy = ds(i, k) - de(i, k);
+        dx(i, k) = T(add ? double(dx(i, k)) + gx : gx);
+        dy(i, k) = T(add ? double(dy(i, k)) + gy : gy);
+      }
+  return weight * (value < 0 ? 0 : value);  // a sum of squares: below 0 by rounding alone
+}
+
+}  // namespace spheremix::losses::detail

@@ -1,0 +1,149 @@
+// What the contrastive losses share: the result, the checks, and one run of both sweeps with soft
+// targets.
+#pragma once
+
+#include <cstddef>
+
+#include "spheremix/core/lanes.hpp"
+#include "spheremix/formula/softmax_pair.hpp"
+#include "spheremix/losses/detail/entry.hpp"
+#include "spheremix/losses/detail/soft_targets.hpp"
+#include "spheremix/losses/temperature.hpp"
+#include "spheremix/pairwise/norms.hpp"
+#include "spheremix/pairwise/softmax_sweeps.hpp"
+
+namespace spheremix::losses {
+
+/// Loss and gradients of info_nce and clip. Matrix: RowMatrix<T>, or Eigen::Map of the caller's
+/// buffers.
+template <class Matrix>
+struct ContrastiveGradient {
+  double loss;             ///< in nats
+  Matrix x;                ///< dL/dX, n x d
+  Matrix y;                ///< dL/dY, n x d
+  double log_temperature;  ///< dL/d ln(tau) = -dL/d logit_scale
+};
+
+namespace detail {
+
+using core::row_product;
+
+/// One table of pairs with its targets.
+template <class T>
+struct Contrast {
+  MatrixView<const T> x, y;
+  double temperature;
+  double weight;  ///< of the mean over lines: 1 for info_nce, 1/2 for each direction of clip
+  Index slot_count = 1;
+  const Index* special = nullptr;   ///< n x slot_count
+  const double* targets = nullptr;  ///< n x slot_count, or null: 1 in every slot that takes part
+  Index masked = -1;
+  const T* outside = nullptr;         ///< n cosines of the pairs in slot_count marked kOutside
+  double* target_gradient = nullptr;  ///< n x slot_count, or null: dL/d(target) is added here
+};
+
+/// What comes back besides the gradients.
+struct ContrastResult {
+  double loss = 0;
+  double log_temperature = 0;  ///< of this table
+  const double* special =
+      nullptr;  ///< n x slot_count: dL/dS of the special pairs, while the frame lives
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+    out.log_temperature = log_temperature;
+  }
+};
+
+/// The arrays of one run besides the sweeps' own.
+template <class T>
+struct ContrastArrays {
+  pairwise::SoftmaxStatistics<T> stats{};
+  pairwise::SoftmaxWeights<T> weights{};
+  ColumnLine<T>* lines = nullptr;
+
+  ContrastArrays(Index n, Index m, Index slot_count, bool cols, bool gradients,
+                 Workspace::Frame& frame) {
+    const auto take = [&]<class U>(U*& array, Index count) {
+      array = frame.take<U>(std::size_t(count));
+    };
+    take(stats.row_max, n);
+    take(stats.row_sum, n);
+    take(stats.special, n * slot_count);
+    if (gradients) {
+      take(weights.row_shift, n);
+      take(weights.row_scale, n);
+      take(weights.special, n * slot_count);
+    }
+    if (!cols) return;
+    take(stats.col_max, m);
+    take(stats.col_sum, m);
+    take(lines, m);
+    if (gradients) {
+      take(weights.col_shift, m);
+      take(weights.col_scale, m);
+    }
+  }
+};
+
+/// Can the table be computed? False when a component is not finite or a logit would overflow: the
+/// loss and its gradients are NaN then.
+template <class T>
+bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
+  const double bound = pairwise::largest_norm(x) * pairwise::largest_norm(y);
+  return bound * (std::max)(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
+}
+
+template <class T>
+void fill_nan(MatrixView<T> x) {
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = 0; k < x.cols; ++k) x(i, k) = core::nan<T>;
+}
+
+/// Runs the table through both sweeps (the first alone when out.dx is null). arrays: for the shape of
+/// the table, with columns if Cols and with gradients if out.dx is not null.
+template <class T, bool Cols, class Products = pairwise::PlainProducts>
+ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>& arrays,
+                            const pairwise::Plan<T>& plan, Workspace::Frame& frame,
+                            const pairwise::PairGradients<T>& out) {
+  const Index n = contrast.x.rows, slot_count = contrast.slot_count;
+  const bool gradients = out.dx.data != nullptr;
+  const auto& [stats, weights, lines] = arrays;
+  const pairwise::PairTable<T> table{contrast.x, contrast.y, slot_count, contrast.special};
+  if (contrast.outside)
+    for (Index i = 0; i < n * slot_count; ++i)
+      if (contrast.special[i] == pairwise::kOutside)
+        stats.special[i] = contrast.outside[i / slot_count];
+  const T scale = T(1 / contrast.temperature);
+  const Targets<T> targets{table, contrast.targets, contrast.masked, scale,
+                           contrast.target_gradient};
+  const double line_weight = contrast.weight / double(n);
+  const formula::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight),
+                                                   Cols ? T(line_weight) : T(0)};
+
+  ContrastResult result;
+  double moment = 0;
+  if constexpr (Cols) {
+    SoftTargetLines<T> finish(targets, line_weight, stats, weights, lines);
+    moment =
+        pairwise::softmax_sweeps<Products>(table, policy, plan, frame, stats, weights, finish, out);
+    result.loss = finish.loss();
+  } else {
+    SoftTargetRows<T> finish(targets, line_weight, stats, weights);
+    moment =
+        pairwise::softmax_sweeps<Products>(table, policy, plan, frame, stats, weights, finish, out);
+    result.loss = finish.loss();
+  }
+  if (gradients) {
+    result.special = weights.special;
+    for (Index i = 0; i < n * slot_count; ++i)
+      if (contrast.special[i] != pairwise::kAbsent && i % slot_count != contrast.masked)
+        moment += weights.special[i] * double(stats.special[i]);
+    result.log_temperature = -moment;
+  }
+  return result;
+}
+
+}  // namespace detail
+}  // namespace spheremix::losses

@@ -1,0 +1,271 @@
+// What the losses of logits with mixed labels share: rows with their labels and weights, a softmax
+// that keeps its digits, and the doors.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "spheremix/losses/detail/mix_entry.hpp"
+#include "spheremix/metrics/detail/sums.hpp"
+
+namespace spheremix::losses {
+
+/// n x k labels.
+using LabelMatrix = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// Loss and gradients of a loss of logits and two labels a row.
+template <class Matrix, class Lambda = double>
+struct MixedLabelGradient {
+  double loss;
+  Matrix logits;
+  Lambda lambda;  ///< a number for one lambda, else one a row
+};
+
+/// Loss and gradient of a loss of logits.
+template <class Matrix>
+struct LogitGradient {
+  double loss;
+  Matrix logits;
+};
+
+namespace detail {
+
+/// One row's labels: `label` are distinct, weights of equal ones have been added up. `gradient`
+/// takes dL/dweight, n-th part included, unless null.
+template <class T>
+struct MixedRow {
+  const Index* label;
+  const double* weight;
+  Index count;
+  double* gradient;
+
+  double weight_of(Index j) const {
+    double w = 0;
+    for (Index c = 0; c < count; ++c)
+      if (label[c] == j) w += weight[c];
+    return w;
+  }
+  bool holds(Index j) const {
+    for (Index c = 0; c < count; ++c)
+      if (label[c] == j) return true;
+    return false;
+  }
+};
+
+/// log sum e^z over a row, or the part of it outside a set, in double.
+struct LogSoftmax {
+  double top;     ///< largest logit
+  Index best;     ///< its class
+  double others;  ///< sum of e^(z - top) over the other classes
+
+  double total() const { return 1 + others; }
+  template <class T>
+  double probability(const T* z, Index j) const {
+    return j == best ? 1 / total() : std::exp(double(z[j]) - top) / total();
+  }
+  /// 1 - p_j.
+  template <class T>
+  double rest(const T* z, Index j) const {
+    return j == best ? others / total() : 1 - probability(z, j);
+  }
+  /// -log p_j.
+  template <class T>
+  double surprise(const T* z, Index j) const {
+    return top - double(z[j]) + std::log1p(others);
+  }
+};
+
+/// Over the classes that `skip` does not hold; top is -infinity where none is left.
+template <class T, class Skip>
+LogSoftmax log_softmax_without(const T* z, Index classes, const Skip& skip) {
+  LogSoftmax s{-core::infinity<double>, -1, 0};
+  for (Index j = 0; j < classes; ++j)
+    if (!skip(j) && (double(z[j]) > s.top || std::isnan(z[j]))) s.top = double(z[j]), s.best = j;
+  for (Index j = 0; j < classes; ++j)
+    if (j != s.best && !skip(j)) s.others += std::exp(double(z[j]) - s.top);
+  return s;
+}
+
+template <class T>
+LogSoftmax log_softmax_of(const T* z, Index classes) {
+  return log_softmax_without(z, classes, [](Index) { return false; });
+}
+
+template <class T>
+bool finite_row(const T* z, Index classes) {
+  for (Index j = 0; j < classes; ++j)
+    if (!std::isfinite(z[j])) return false;
+  return true;
+}
+
+inline void expects_label(const char* function, const char* name, Index i, Index label,
+                          Index classes) {
+  core::expects(label >= 0 && label < classes, function, name, "[", i, "] is ", label,
+                ", outside [0, ", classes, ")");
+}
+
+template <class T>
+void expects_logits(const char* function, MatrixView<const T> z) {
+  static_assert(core::is_real<T>, "spheremix: logits are float or double");
+  core::expects(z.rows >= 1 && z.cols >= 1, function, "the logits are ", z.rows, " x ", z.cols);
+}
+
+/// Mean of row(MixedRow, z, classes, 1/n, dz) over rows; labels_of(i, labels, weights, gradient)
+/// fills k of each and returns how many. dlambda_of(i, gradient) hears the weights' gradients.
+template <class T, class Labels, class Row, class Heard>
+double mean_over_mixed(MatrixView<const T> z, Index k, const Labels& labels_of, const Row& row,
+                       MatrixView<T> dz, const Heard& heard) {
+  const double each = 1 / double(z.rows);
+  return each * metrics::detail::sum_over_rows(z.rows, [&](Index i) {
+           Index small_labels[8];
+           double few[16];
+           std::vector<Index> more_labels(std::size_t(k > 8 ? k : 0));
+           std::vector<double> more(std::size_t(k > 8 ? 2 * k : 0));
+           Index* const label = k > 8 ? more_labels.data() : small_labels;
+           double* const weight = k > 8 ? more.data() : few;
+           double* const gradient = weight + k;
+           T* const to = dz.data ? dz.row(i) : nullptr;
+           for (Index c = 0; c < k; ++c) gradient[c] = 0;
+           const Index count = labels_of(i, label, weight);
+           if (!finite_row(z.row(i), z.cols)) {
+             if (to) std::fill(to, to + z.cols, core::nan<T>);
+             for (Index c = 0; c < k; ++c) gradient[c] = core::nan<double>;
+             heard(i, count, gradient);
+             return core::nan<double>;
+           }
+           const MixedRow<T> mixed{label, weight, count, dz.data ? gradient : nullptr};
+           const double loss = row(mixed, z.row(i), z.cols, each, to);
+           heard(i, count, gradient);
+           return loss;
+         });
+}
+
+/// Two labels a row as MixedRow: {a, b} with {lambda, 1 - lambda}, or {a} with {1}.
+template <class T>
+auto two_labels(const std::vector<Index>& a, const std::vector<Index>& b, RowParameter<T> lambda) {
+  return [&a, &b, lambda](Index i, Index* label, double* weight) -> Index {
+    label[0] = a[std::size_t(i)];
+    label[1] = b[std::size_t(i)];
+    weight[0] = double(lambda[i]);
+    weight[1] = 1 - weight[0];
+    if (label[0] != label[1]) return 2;
+    weight[0] = 1;
+    return 1;
+  };
+}
+
+template <class T>
+void expects_two_labels(const char* function, MatrixView<const T> z, const std::vector<Index>& a,
+                        const std::vector<Index>& b) {
+  expects_logits(function, z);
+  core::expects_size(function, "a", Index(a.size()), z.rows);
+  core::expects_size(function, "b", Index(b.size()), z.rows);
+  for (Index i = 0; i < z.rows; ++i) {
+    expects_label(function, "a", i, a[std::size_t(i)], z.cols);
+    expects_label(function, "b", i, b[std::size_t(i)], z.cols);
+  }
+}
+
+template <class Z, class L, class Row>
+double two_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits,
+                        const std::vector<Index>& a, const std::vector<Index>& b, const L& lambda,
+                        const Row& row) {
+  using T = typename Z::Scalar;
+  const core::InputRows<T> z(logits);
+  expects_two_labels(function, z.view(), a, b);
+  const LambdaArgument<T, L> weights(function, "lambda", lambda, logits.rows());
+  return mean_over_mixed<T>(z.view(), 2, two_labels<T>(a, b, weights.value()), row, {},
+                            [](Index, Index, const double*) {});
+}
+
+template <class Z, class L, class Row, class Out>
+void two_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logits,
+                         const std::vector<Index>& a, const std::vector<Index>& b, const L& lambda,
+                         const Row& row, Workspace& workspace, Out& out) {
+  using T = typename Z::Scalar;
+  const core::InputRows<T> z(logits);
+  expects_two_labels(function, z.view(), a, b);
+  const LambdaArgument<T, L> weights(function, "lambda", lambda, logits.rows());
+  core::OutputRows dz(function, "out.logits", out.logits, logits.rows(), logits.cols());
+  core::expects_apart(function, dz.view(), z.view());
+  Workspace::Frame frame = workspace.frame(core::bytes_of<LambdaSlopes>(logits.rows()));
+  double* const each = LambdaSlopes(logits.rows(), frame).each;
+  out.loss = mean_over_mixed<T>(z.view(), 2, two_labels<T>(a, b, weights.value()), row, dz.view(),
+                                [each](Index i, Index count, const double* g) {
+                                  each[i] =
+                                      count == 2 ? g[0] - g[1] : (std::isnan(g[0]) ? g[0] : 0);
+                                });
+  dz.commit();
+  put_lambda_gradient(function, each, logits.rows(), out.lambda);
+}
+
+/// k labels a row: equal labels of one row are added up.
+template <class T>
+class KLabels {
+ public:
+  template <class W>
+  KLabels(const char* function, MatrixView<const T> z, const LabelMatrix& labels,
+          const Eigen::MatrixBase<W>& weights)
+      : labels_(labels), weights_(weights) {
+    static_assert(std::is_same_v<typename W::Scalar, T>,
+                  "spheremix: arguments need one scalar type");
+    expects_logits(function, z);
+    core::expects_same_shape(function, "labels", labels.rows(), labels.cols(), "weights",
+                             weights.rows(), weights.cols());
+    core::expects(labels.rows() == z.rows && labels.cols() >= 1, function, "labels are ",
+                  labels.rows(), " x ", labels.cols(), " for ", z.rows, " rows of logits");
+    for (Index i = 0; i < z.rows; ++i)
+      for (Index c = 0; c < labels.cols(); ++c) {
+        expects_label(function, "labels", i, labels(i, c), z.cols);
+        const T w = weights_.view()(i, c);
+        core::expects(w >= 0 && std::isfinite(w), function, "weights(", i, ", ", c, ") is ", w,
+                      ", not a finite number >= 0");
+      }
+  }
+  Index k() const { return labels_.cols(); }
+  Index operator()(Index i, Index* label, double* weight) const {
+    Index count = 0;
+    for (Index c = 0; c < k(); ++c) {
+      Index at = 0;
+      while (at < count && label[at] != labels_(i, c)) ++at;
+      if (at == count) {
+        label[count] = labels_(i, c);
+        weight[count++] = 0;
+      }
+      weight[at] += double(weights_.view()(i, c));
+    }
+    return count;
+  }
+
+ private:
+  const LabelMatrix& labels_;
+  core::InputRows<T> weights_;
+};
+
+template <class Z, class W, class Row>
+double k_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits,
+                      const LabelMatrix& labels, const Eigen::MatrixBase<W>& weights,
+                      const Row& row) {
+  using T = typename Z::Scalar;
+  const core::InputRows<T> z(logits);
+  const KLabels<T> mixed(function, z.view(), labels, weights);
+  return mean_over_mixed<T>(z.view(), mixed.k(), mixed, row, {},
+                            [](Index, Index, const double*) {});
+}
+
+template <class Z, class W, class Row, class Out>
+void k_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logits,
+                       const LabelMatrix& labels, const Eigen::MatrixBase<W>& weights,
+                       const Row& row, Workspace&, Out& out) {
+  using T = typename Z::Scalar;
+  const core::InputRows<T> z(logits);
+  const KLabels<T> mixed(function, z.view(), labels, weights);
+  core::OutputRows dz(function, "out.logits", out.logits, logits.rows(), logits.cols());
+  core::expects_apart(function, dz.view(), z.view());
+  out.loss = mean_over_mixed<T>(z.view(), mixed.k(), mixed, row, dz.view(),
+                                [](Index, Index, const double*) {});
+  dz.commit();
+}
+
+}  // namespace detail
+}  // namespace spheremix::losses

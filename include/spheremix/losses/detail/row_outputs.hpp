@@ -1,0 +1,47 @@
+// What the losses of several batches of rows share: results and temporaries.
+#pragma once
+
+#include "spheremix/losses/detail/contrastive.hpp"
+
+namespace spheremix::losses {
+
+/// Loss and gradients of a loss of two batches without a temperature.
+template <class Matrix>
+struct PairGradient {
+  double loss;
+  Matrix x;  ///< dL/dX
+  Matrix y;  ///< dL/dY
+};
+
+namespace detail {
+
+/// Of a loss without a temperature.
+struct LossResult {
+  double loss;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+  }
+};
+
+}  // namespace detail
+
+namespace detail {
+
+/// rows x cols values of a frame.
+template <class T>
+MatrixView<T> take_rows(Workspace::Frame& frame, Index rows, Index cols) {
+  return {frame.take<T>(std::size_t(rows * cols)), rows, cols, cols};
+}
+
+/// A loss and its part of dL/d ln(tau) for each of n lines.
+struct LineResults {
+  double *loss, *moment;
+
+  LineResults(Index n, Workspace::Frame& frame)
+      : loss(frame.take<double>(std::size_t(n))), moment(frame.take<double>(std::size_t(n))) {}
+};
+
+}  // namespace detail
+}  // namespace spheremix::losses

@@ -1,0 +1,144 @@
+// V-Mix, L-Mix and VL-Mix from views: rows mixed with their partners inside a modality, against
+// soft targets.
+#pragma once
+
+#include "spheremix/formula/partner_mix.hpp"
+#include "spheremix/losses/detail/mixing.hpp"
+#include "spheremix/losses/detail/row_outputs.hpp"
+
+namespace spheremix::losses {
+
+namespace detail {
+
+/// One loss with mixed sides as part of a larger one; gradients are added to what is there.
+template <class T>
+struct SideCall {
+  const char* function;
+  MatrixView<const T> x, y;
+  RowParameter<T> lambda;
+  const std::vector<Index>& partners;
+  double temperature;
+  double weight = 1;
+  bool mix_x = true, mix_y = false;
+  VlTargets targets = VlTargets::identity;  ///< when both sides are mixed
+};
+
+/// A side of the table: the rows themselves, or mixed with their partners'.
+template <class T>
+struct Side {
+  MatrixView<const T> rows;          ///< as given
+  MatrixView<T> mixed{}, partner{};  ///< partner's rows as b, own rows as a
+  MatrixView<T> gradient{};          ///< dL/d(mixed)
+  bool is_mixed = false;
+
+  MatrixView<const T> table() const { return is_mixed ? MatrixView<const T>(mixed) : rows; }
+};
+
+template <class T>
+Side<T> take_side(MatrixView<const T> rows, bool is_mixed, bool gradients,
+                  Workspace::Frame& frame) {
+  Side<T> side{rows};
+  side.is_mixed = is_mixed;
+  if (!is_mixed) return side;
+  side.mixed = take_rows<T>(frame, rows.rows, rows.cols);
+  side.partner = take_rows<T>(frame, rows.rows, rows.cols);
+  if (gradients) side.gradient = take_rows<T>(frame, rows.rows, rows.cols);
+  return side;
+}
+
+/// The arrays of one call besides the sweeps' own.
+template <class T>
+struct SideArrays {
+  Side<T> x, y;
+  Index* special;                    ///< two a row: itself and its partner
+  double *target, *target_gradient;  ///< of each of them
+  T* scratch;
+  ContrastArrays<T> contrast;
+
+  SideArrays(const SideCall<T>& call, bool gradients, Workspace::Frame& frame)
+      : x(take_side(call.x, call.mix_x, gradients, frame)),
+        y(take_side(call.y, call.mix_y, gradients, frame)),
+        special(frame.take<Index>(std::size_t(2 * call.x.rows))),
+        target(frame.take<double>(std::size_t(2 * call.x.rows))),
+        target_gradient(frame.take<double>(std::size_t(2 * call.x.rows))),
+        scratch(frame.take<T>(std::size_t(call.x.rows))),
+        contrast(call.x.rows, call.x.rows, 2, true, gradients, frame) {}
+};
+
+/// other_bytes: of the budget, what the caller needs itself.
+template <class T>
+pairwise::Plan<T> side_plan(const SideCall<T>& call, bool gradients, std::size_t budget,
+                            std::size_t other_bytes) {
+  using Policy = formula::SoftmaxPair<T, true, true>;
+  return pairwise::make_plan<T>(call.function, call.x.rows, call.x.rows, call.x.cols,
+                                pairwise::keep_for<Policy>(gradients), budget,
+                                other_bytes + core::bytes_of<SideArrays<T>>(call, gradients));
+}
+
+/// The mixtures of a mixed side.
+template <class T>
+void mix_side(const SideCall<T>& call, const Side<T>& side) {
+  if (!side.is_mixed) return;
+  const Index n = side.rows.rows, d = side.rows.cols;
+  for (Index i = 0; i < n; ++i)
+    std::copy_n(side.rows.row(partner_of(call.partners, n, i)), d, side.partner.row(i));
+  mix_rows<T>(call.function, side.rows, side.partner, call.lambda, side.mixed);
+}
+
+/// dL/d(rows) from dL/d(mixed): rows' own part in place, the partners' parts added in the order of
+/// the rows.
+template <class T>
+void pull_side_back(const SideCall<T>& call, const Side<T>& side, MatrixView<T> to, bool add,
+                    T* scratch, double* out_lambda) {
+  if (!side.is_mixed) return;
+  const Index n = to.rows, d = to.cols;
+  mix_rows_vjp<T>(side.rows, side.partner, call.lambda, side.gradient, side.gradient, side.partner,
+                  scratch, out_lambda);
+  put_rows<T>(to, side.gradient, add);
+  for (Index i = 0; i < n; ++i) {
+    T* row = to.row(partner_of(call.partners, n, i));
+    const T* part = side.partner.row(i);
+    for (Index k = 0; k < d; ++k) row[k] += part[k];
+  }
+}
+
+/// Value, and with out.dx gradients. Both directions, each half of the mean over its lines.
+template <class T>
+ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
+                        Workspace::Frame frame, const pairwise::PairGradients<T>& out,
+                        double* out_lambda) {
+  const Index n = call.x.rows;
+  const bool gradients = out.dx.data != nullptr, both = call.mix_x && call.mix_y;
+  const SideArrays<T> arrays(call, gradients, frame);
+  const auto& [x, y, special, target, target_gradient, scratch, memory] = arrays;
+  mix_side(call, x);
+  mix_side(call, y);
+  std::fill(target_gradient, target_gradient + 2 * n, 0.0);
+  for (Index i = 0; i < n; ++i) {
+    const Index j = partner_of(call.partners, n, i);
+    const bool one_target = both && call.targets == VlTargets::identity;
+    const double lambda = double(call.lambda[i]);
+    special[2 * i] = i;
+    special[2 * i + 1] = one_target || j == i ? pairwise::kAbsent : j;
+    target[2 * i] = one_target ? 1 : both ? (j == i ? 2 : 1) : (j == i ? 1 : lambda);
+    target[2 * i + 1] = both ? 1 : 1 - lambda;
+  }
+  const Contrast<T> contrast{x.table(), y.table(), call.temperature, 0.5 * call.weight, 2, special,
+                             target,    -1,        nullptr,          target_gradient};
+  pairwise::PairGradients<T> to{};
+  if (gradients)
+    to = {call.mix_x ? x.gradient : out.dx, call.mix_y ? y.gradient : out.dy,
+          !call.mix_x && out.add_x, !call.mix_y && out.add_y};
+  const ContrastResult result = run_contrast<T, true>(contrast, memory, plan, frame, to);
+  if (!gradients) return result;
+  pull_side_back(call, x, out.dx, out.add_x, scratch, out_lambda);
+  pull_side_back(call, y, out.dy, out.add_y, scratch, out_lambda);
+  if (!both)  // the targets lambda and 1 - lambda move with lambda too
+    for (Index i = 0; i < n; ++i)
+      if (special[2 * i + 1] != pairwise::kAbsent)
+        out_lambda[i] += target_gradient[2 * i] - target_gradient[2 * i + 1];
+  return result;
+}
+
+}  // namespace detail
+}  // namespace spheremix::losses

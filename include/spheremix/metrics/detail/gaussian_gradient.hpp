@@ -1,0 +1,163 @@
+// Value and gradient of log mean_{i<j} K_ij, K_ij = e^(-t |x_i - x_j|^2), in one sweep over the
+// upper triangle.
+//
+//   dx_i = -(2 t / Z) sum_j K_ij (x_i - x_j),  Z = sum_{i<j} K_ij
+//        = -(2 t / Z) (r_i x_i - (K X)_i),     r_i = sum_j K_ij
+//
+// Strips of 252 columns of the lower triangle: tiles of K below one another in memory, their sums by
+// row and by column, then K X for the rows and K^T X for the strip's own, while the next strip is
+// filled. The strip is the packed operand of nearly all products. Every number is added up in an
+// order that the threads have no part in.
+#pragma once
+
+#include "spheremix/metrics/detail/gaussian_pairs.hpp"
+
+namespace spheremix::metrics::detail {
+
+/// K in place of the products of rows [i, ...) with the strip's rows [j, ...), pairs i > j alone;
+/// sums by row are added to `line`, those by column set.
+template <class T>
+void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Index j,
+                      core::MatrixView<T> tile, Take take, double* line, double* col_sums) {
+  std::vector<ClosePair> close;
+  table.take_out(i, j, tile, take, close, true);
+  T shifts[kTileCols], ones[kTileCols];
+  std::fill_n(shifts, tile.rows, T(shift));
+  std::fill_n(ones, tile.rows, T(1));
+  if (take == Take::all) {
+    for (Index r = 0; r < tile.rows; ++r) std::fill_n(tile.row(r), tile.cols, T(0));
+  } else {
+    SPHEREMIX_DISPATCH(softmax_gradient<T, formula::GaussianPair<T>>)
+    (table.policy(), tile, i, j, shifts, ones, nullptr, nullptr);
+  }
+  for (const ClosePair& pair : close) tile(pair.row, pair.col) = T(std::exp(pair.logit - shift));
+  std::fill_n(col_sums, tile.cols, 0.0);
+  constexpr Index chunk = 126;  // rows whose sums in T are exact enough
+  for (Index first = 0; first < tile.rows; first += chunk) {
+    T sums[kTileRows] = {};
+    for (Index r = first; r < (std::min)(tile.rows, first + chunk); ++r) {
+      const T* k = tile.row(r);
+      for (Index c = 0; c < tile.cols; ++c) sums[c] += k[c];
+      line[i + r] += core::sum_in_lanes(tile.cols, [k](Index c) { return double(k[c]); });
+    }
+    for (Index c = 0; c < tile.cols; ++c) col_sums[c] += double(sums[c]);
+  }
+}
+
+/// The block on the diagonal, of pairs i > j, becomes that of all pairs: K^T X of the strip gives its
+/// own rows everything then.
+template <class T>
+void mirror_diagonal(core::MatrixView<T> block) {
+  constexpr Index side = 16;
+  for (Index r0 = 0; r0 < block.cols; r0 += side)
+    for (Index c0 = 0; c0 <= r0; c0 += side)
+      for (Index r = r0; r < (std::min)(r0 + side, block.cols); ++r)
+        for (Index c = c0; c < (std::min)(c0 + side, r); ++c) block(c, r) = block(r, c);
+}
+
+/// What one strip of K gives to dx, in tasks that may run side by side: K^T X for the strip's own
+/// rows, cut by columns of X so that each packs its own part of X, and K X for the rows after it.
+template <class T>
+class StripProducts {
+ public:
+  /// weights: K of rows [first, n) and columns [first, first + weights.cols), its diagonal mirrored.
+  StripProducts(core::MatrixView<const T> x, core::MatrixView<const T> weights, Index first,
+                core::MatrixView<T> dx, int threads)
+      : x_(x), dx_(dx), weights_(weights), first_(first), after_(first + weights.cols) {
+    width_ = (parts(x.cols, threads) + 63) / 64 * 64;
+    own_ = parts(x.cols, width_);
+  }
+  StripProducts() = default;
+
+  Index tasks() const { return own_ + parts(x_.rows - after_, kTileCols); }
+
+  void run(Index task, pairwise::PackBuffers<T>& pack) const {
+    if (task < own_) {
+      const Index k = task * width_, width = (std::min)(width_, x_.cols - k);
+      const auto dx = columns(dx_.middle_rows(first_, weights_.cols), k, width);
+      pairwise::transposed_times<T>(
+          dx, weights_, columns<const T>(x_.middle_rows(first_, weights_.rows), k, width), true,
+          pack);
+    } else {
+      const Index begin = after_ + (task - own_) * kTileCols;
+      const Index count = (std::min)(kTileCols, x_.rows - begin);
+      pairwise::times<T>(dx_.middle_rows(begin, count), weights_.middle_rows(begin - first_, count),
+                         x_.middle_rows(first_, weights_.cols), true, pack);
+    }
+  }
+
+ private:
+  template <class U>
+  static core::MatrixView<U> columns(core::MatrixView<U> m, Index first, Index count) {
+    return {m.data + first, m.rows, count, m.stride};
+  }
+
+  core::MatrixView<const T> x_{};
+  core::MatrixView<T> dx_{};
+  core::MatrixView<const T> weights_{};
+  Index first_ = 0, after_ = 0, width_ = 1, own_ = 0;
+};
+
+/// The value; the gradient goes to dx, apart from X.
+template <class T>
+double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) {
+  const auto x = table.x.view();
+  const Index n = x.rows, d = x.cols;
+  if (std::isnan(table.x.largest_square)) {
+    for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, core::nan<T>);
+    return core::nan<double>;
+  }
+  // K as it is where none can vanish, else relative to the largest.
+  const double shift = table.bound() < (sizeof(T) == 4 ? 60 : 600) ? 0 : gaussian_sum(table).top;
+  const Take take = table.taken_from_sums();
+  const int threads = threads_for(n, n, d);
+  TileMemory<T> memory(threads, false);
+  for (int k = 0; k < threads; ++k) memory.pack(k).keep_rows = true;
+  // Two strips: the products of one and the tiles of the next are a single loop of tasks.
+  const auto size = std::size_t((std::min)(kTileRows, n) * n);
+  std::vector<T> strips(2 * size);
+  std::vector<double> line(static_cast<std::size_t>(n));  // r_i
+  std::vector<double> col_sums(std::size_t(kTileRows * parts(n, kTileCols)));
+  for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, T(0));
+
+  StripProducts<T> before;
+  for (Index s = 0; s <= parts(n, kTileRows); ++s) {
+    const Index first = (std::min)(n, s * kTileRows), cols = (std::min)(kTileRows, n - first);
+    const core::MatrixView<T> weights{strips.data() + std::size_t(s % 2) * size, n - first, cols,
+                                      cols};
+    const Index ready = before.tasks(), tiles = parts(weights.rows, kTileCols);
+    core::parallel_for(ready + tiles, threads, [&](Index task, int thread) {
+      auto& pack = memory.pack(thread);
+      if (task < ready) return before.run(task, pack);
+      const Index place = task - ready, r = place * kTileCols;
+      const auto tile = weights.middle_rows(r, (std::min)(kTileCols, weights.rows - r));
+      pairwise::times_transposed<T>(tile, x.middle_rows(first + r, tile.rows),
+                                    x.middle_rows(first, cols), false, pack);
+      gaussian_weights(table, shift, first + r, first, tile, take, line.data(),
+                       col_sums.data() + place * kTileRows);
+      if (place == 0) mirror_diagonal(tile);
+    });
+    for (Index c = 0; c < cols; ++c)
+      for (Index k = 0; k < tiles; ++k)
+        line[std::size_t(first + c)] += col_sums[std::size_t(k * kTileRows + c)];
+    before = cols > 0 ? StripProducts<T>(x, weights, first, dx, threads) : StripProducts<T>();
+  }
+
+  CompensatedSum twice;
+  for (const double r : line) twice.add(r);
+  const double z = twice.value() / 2;
+  const double factor = -2 * table.t / z;
+  core::parallel_chunks(n, 64, [&](Index first, Index count) {
+    for (Index i = first; i < first + count; ++i) {
+      const T* from = x.row(i);
+      T* to = dx.row(i);
+      const double r = line[std::size_t(i)];
+      core::map_in_lanes(
+          d, to, [=](Index k) { return T(factor * (r * double(from[k]) - double(to[k]))); });
+    }
+  });
+  const double value = shift + std::log(z) - std::log(table.pairs());
+  return gaussian_log_mean(table, &value);
+}
+
+}  // namespace spheremix::metrics::detail

@@ -1,0 +1,50 @@
+// Whole rows of X Y^T, a block at a time: for metrics that sort or select within a row.
+#pragma once
+
+#include "spheremix/metrics/detail/tiles.hpp"
+
+namespace spheremix::metrics::detail {
+
+/// Runs body(i, s) over the rows of X Y^T, s the M products of row i, in any order; s may be
+/// written to. Memory: 28 x M numbers a thread.
+template <class T, class Body>
+void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, const Body& body) {
+  constexpr Index block = 28;
+  const int threads = threads_for(x.rows, y.rows, x.cols);
+  TileMemory<T> memory(threads, false);
+  std::vector<std::vector<T>> buffer(static_cast<std::size_t>(threads));
+  for (auto& b : buffer) b.resize(std::size_t((std::min)(block, x.rows) * y.rows));
+  core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
+    const Index i = task * block, rows = (std::min)(block, x.rows - i);
+    const core::MatrixView<T> s{buffer[std::size_t(thread)].data(), rows, y.rows, y.rows};
+    for (Index j = 0; j < y.rows; j += kTileCols) {
+      const Index cols = (std::min)(kTileCols, y.rows - j);
+      auto& pack = memory.pack(thread);
+      pack.packed = nullptr;
+      pairwise::times_transposed<T>({s.data + j, rows, cols, s.stride}, x.middle_rows(i, rows),
+                                    y.middle_rows(j, cols), false, pack);
+    }
+    for (Index r = 0; r < rows; ++r) body(i + r, s.row(r));
+  });
+}
+
+/// Throws unless widths agree, rows are finite and products do not overflow.
+template <class T>
+void check_query(const char* function, core::MatrixView<const T> x, core::MatrixView<const T> y) {
+  core::expects(x.cols == y.cols, function, "X is ", x.rows, " x ", x.cols, " but Y is ", y.rows,
+                " x ", y.cols, ": one width is needed");
+  core::expects(x.rows >= 1 && y.rows >= 1, function, "X has ", x.rows, " rows and Y ", y.rows);
+  const double a = finite_norm(function, "X", x), b = finite_norm(function, "Y", y);
+  core::expects(a * b < 0.25 * double(core::largest<T>), function,
+                "products of rows of lengths up to ", a, " and ", b, " overflow");
+}
+
+inline void check_indices(const char* function, const char* name, const std::vector<Index>& index,
+                          Index size, Index limit) {
+  core::expects_size(function, name, Index(index.size()), size);
+  for (Index i = 0; i < size; ++i)
+    core::expects(index[std::size_t(i)] >= 0 && index[std::size_t(i)] < limit, function, name, "[",
+                  i, "] is ", index[std::size_t(i)], ", outside [0, ", limit, ")");
+}
+
+}  // namespace spheremix::metrics::detail
