@@ -19,7 +19,7 @@ struct CyclipOptions {
   double temperature = 0.07;
   double cross_weight = 0.25;
   double in_modal_weight = 0.25;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory of the CLIP part
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };
 
 namespace detail {
@@ -31,12 +31,17 @@ struct CyclipLoss : OfTwoBatches {
   ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                             const Outputs<T, 2>& out) const {
     expects_consistency(function, {options.cross_weight, options.in_modal_weight});
+    const Index n = in[0].rows, d = in[0].cols;
+    const std::size_t least = core::bytes_of<ConsistencyArrays>(n, d, out[0].data != nullptr, 1);
+    core::expects(least <= options.memory_budget, function, "memory_budget is ",
+                  options.memory_budget, " bytes, but at least ", least,
+                  " are needed for the consistency of ", n, " pairs of rows of length ", d);
     ContrastResult result =
         pair_loss_on_views<true, T>(function, in[0], in[1], options.temperature,
                                     options.memory_budget, workspace, {out[0], out[1]});
-    result.loss +=
-        consistency_on_views<T>(in[0], in[1], options.cross_weight, options.in_modal_weight,
-                                1 / double(in[0].rows), workspace, out[0], out[1], true);
+    result.loss += consistency_on_views<T>(in[0], in[1], options.cross_weight,
+                                           options.in_modal_weight, 1 / double(n), workspace,
+                                           out[0], out[1], true, options.memory_budget);
     return result;
   }
 };
