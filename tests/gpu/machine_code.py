@@ -43,7 +43,7 @@ def engine(loss, kind, policy, header, most, **more):
     return kernel(f"{loss}: {kind}", f"pairwise::{kind}Kernel<pairwise::HalfTile, {policy}>", header, most, **more)
 
 
-ONE, BOTH = "math::SoftmaxPair<float, true, false>", "math::SoftmaxPair<float, true, true>"
+ONE, BOTH = "formula::SoftmaxPair<float, true, false>", "formula::SoftmaxPair<float, true, true>"
 KERNELS = [
     engine("clip", "Statistics", BOTH, "losses/clip.cuh", 7),
     engine("clip", "Weights", BOTH, "losses/clip.cuh", 6),

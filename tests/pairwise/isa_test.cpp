@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "spheremix/math/pair_policy.hpp"
+#include "spheremix/formula/softmax_pair.hpp"
 #include "support/differences.hpp"
 #include "support/each_isa.hpp"
 #include "support/sphere_points.hpp"
@@ -170,7 +170,7 @@ TEST_CASE_TEMPLATE("softmax statistics and weights of ragged tiles", T, float, d
         CAPTURE(n);
         RowMatrix<T> s = gaussian_rows<T>(m, n, 4) / T(3);
         if (n > 2) s(m / 2, n / 2) = -core::infinity<T>;  // a special pair
-        const math::SoftmaxPair<T, true, true> policy{scale, T(0.5), T(0.25)};
+        const formula::SoftmaxPair<T, true, true> policy{scale, T(0.5), T(0.25)};
         const Index padded = (n + 63) / 64 * 64;
         Vector<T> rm(m), rs(m), cm(padded), cs(padded);
         K::template statistics<T>(policy, input(s), rm.data(), rs.data(), cm.data(), cs.data());
@@ -222,7 +222,7 @@ TEST_CASE_TEMPLATE("the exponential: a few eps from its largest to its smallest 
   each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
     constexpr Index n = 64;
-    const math::SoftmaxPair<T, true, false> policy{T(1), T(1), T(0)};
+    const formula::SoftmaxPair<T, true, false> policy{T(1), T(1), T(0)};
     double worst = 0;
     for (int step = 0; step < 2000; ++step) {
       RowMatrix<T> x(1, n);

@@ -1,28 +1,15 @@
-// The Brownian bridge between the two embeddings of a pair: the augmented image lies near the point
-// of the bridge from the text to the image.
-//
-//   m_i = r x_i + (1 - r) y_i      mu_i = m_i / |m_i|      L = (1/n) sum_i |a_i - mu_i|^2
-//
-// r is small: the point lies nearer to the text. |m_i| >= |1 - 2 r| for unit rows. (The
-// inner-product form printed beside it in the paper is another function; this is the squared
-// distance.)
+// brownian_bridge on the CPU: formula, gradient and options in formula/brownian_bridge.hpp.
 //
 // Shapes     A (augmented), X, Y: n x d, n >= 1; rows as they are.
-// Gradient   g = 2 (mu - a) / n: dA = -g, h = (g - (g.mu) mu) / |m|, dX = r h, dY = (1 - r) h.
 // Errors     shapes, no rows, r outside [0, 1], a row with m = 0 (antipodal rows at r = 1/2).
 //            NaN gives NaN.
-// Source     Jiang et al. 2023, "Understanding and constructing latent modality structures in
-//            multi-modal representation learning", arXiv 2303.05952, section 4.2.
 #pragma once
 
+#include "spheremix/formula/brownian_bridge.hpp"
 #include "spheremix/losses/row_outputs.hpp"
 #include "spheremix/metrics/sums.hpp"
 
 namespace spheremix::losses {
-
-struct BrownianBridgeOptions {
-  double ratio = 0.25;  ///< r, the weight of X
-};
 
 template <class Matrix>
 struct BrownianBridgeGradient {

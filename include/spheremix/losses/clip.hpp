@@ -1,27 +1,17 @@
-// The CLIP loss: InfoNCE in both directions, X finding Y and Y finding X.
-//
-//   L = ( info_nce(X, Y) + info_nce(Y, X) ) / 2
+// clip on the CPU: formula, gradient and options in formula/clip.hpp.
 //
 // Shapes     X, Y: n x d, n >= 1; rows are used as they are (normalise with
 //            sphere::normalize_rows).
-// Units      nats. L = 0 exactly for n = 1.
-// Gradient   with P the softmax over rows and Q over columns, G = (P - I + Q - I) / (2 n tau):
-//            dX = G Y, dY = G^T X, dL/d ln(tau) = -sum_i x_i . dX_i.
 // Accuracy   as info_nce: exact maxima over rows and columns, saturated losses keep their digits.
 // Memory     4 n^2 bytes (float) for 6 n^2 d flops where memory_budget allows, down to one strip of
 //            504 x n for 8 n^2 d.
 // Errors     as info_nce.
-// Source     Radford et al. 2021, arXiv 2103.00020, figure 3.
 #pragma once
 
+#include "spheremix/formula/clip.hpp"
 #include "spheremix/losses/pairs.hpp"
 
 namespace spheremix::losses {
-
-struct ClipOptions {
-  double temperature = 0.07;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 /// The loss, in nats.
 template <class X, class Y>

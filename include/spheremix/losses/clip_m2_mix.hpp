@@ -1,29 +1,17 @@
-// CLIP and m2-Mix in one call.
-//
-//   L = clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix)
+// clip_m2_mix on the CPU: formula, gradient and options in formula/clip_m2_mix.hpp.
 //
 // Shapes, units, errors: as clip and m2_mix.
-// Gradient   the sums; log_temperature and log_mix_temperature belong to the two temperatures.
 // Cost       with gradients and Negatives::replace 12 n^2 d flops in 2 n^2 numbers of memory, up to 16 in
 //            any less down to 1792 n of them (m2_shared.hpp), as memory_budget has them; else 18 where clip's
 //            table fits, 20 otherwise.
-// Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
 #pragma once
 
+#include "spheremix/formula/clip_m2_mix.hpp"
 #include "spheremix/losses/m2_mix.hpp"
 #include "spheremix/losses/m2_shared.hpp"
 #include "spheremix/losses/pairs.hpp"
 
 namespace spheremix::losses {
-
-struct ClipM2MixOptions {
-  double temperature = 0.01;
-  double mix_temperature = 0.07;
-  double weight = 1;  ///< of m2_mix
-  Reduction reduction = Reduction::sum;
-  Negatives negatives = Negatives::replace;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 /// Loss and gradients of clip_m2_mix and m3_mix.
 template <class Matrix, class Lambda = double>

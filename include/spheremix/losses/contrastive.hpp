@@ -5,10 +5,10 @@
 #include <cstddef>
 
 #include "spheremix/core/lanes.hpp"
+#include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/losses/entry.hpp"
 #include "spheremix/losses/soft_targets.hpp"
 #include "spheremix/losses/temperature.hpp"
-#include "spheremix/math/pair_policy.hpp"
 #include "spheremix/pairwise/norms.hpp"
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 
@@ -119,8 +119,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
   const Targets<T> targets{table, contrast.targets, contrast.masked, scale,
                            contrast.target_gradient};
   const double line_weight = contrast.weight / double(n);
-  const math::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight),
-                                                Cols ? T(line_weight) : T(0)};
+  const formula::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight),
+                                                   Cols ? T(line_weight) : T(0)};
 
   ContrastResult result;
   double moment = 0;

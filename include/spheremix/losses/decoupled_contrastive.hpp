@@ -1,34 +1,15 @@
-// DCL: NT-Xent without the positive in the denominator, which takes away the factor that makes
-// gradients small in small batches. DCLW weights the positives.
-//
-//   Z = [X; Y],  L = (1/2n) sum_i ( -w_i z_i.z_p(i)/tau + log sum_{j != i, p(i)} e^(z_i.z_j/tau) )
-//   w = 1 (DclWeighting::none), or
-//       2 - n softmax over the pairs of (x_i.y_i / sigma) (DclWeighting::von_mises_fisher; the
-//       weights are differentiated, as released)
+// decoupled_contrastive on the CPU: formula, gradient and options in formula/decoupled_contrastive.hpp.
 //
 // Shapes     X, Y: n x d, n >= 2: one pair alone has no negatives.
-// Units      nats; may be negative.
-// Gradient   P / (2 n tau) over the negatives; with c_i = x_i.y_i, q the softmax of c / sigma and
-//            m = sum q c:  dL/dc_i = -w_i/(n tau) + q_i (c_i - m)/(sigma tau).
 // Cost       24 n^2 d flops in O(strip x n) memory.
 // Errors     shapes, n < 2, tau, sigma, memory_budget too small. NaN gives NaN.
-// Source     Yeh et al. 2022, "Decoupled Contrastive Learning", arXiv 2110.06848, equations 3
-//            and 6.
 #pragma once
 
+#include "spheremix/formula/decoupled_contrastive.hpp"
 #include "spheremix/losses/stacked.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
 namespace spheremix::losses {
-
-enum class DclWeighting { none, von_mises_fisher };
-
-struct DecoupledContrastiveOptions {
-  double temperature = 0.1;
-  double sigma = 0.5;  ///< of the weights
-  DclWeighting weighting = DclWeighting::none;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 namespace detail {
 

@@ -1,34 +1,15 @@
-// Geometric consistency: the similarities within one modality, and across, look the same from both
-// sides.
-//
-//   geometric_consistency
-//     L = (1/n) sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
-//   augmented_geometric_consistency
-//     L = (1/n) sum_jk  w (x_j.x_k - xa_j.xa_k)^2 + w (y_j.y_k - ya_j.ya_k)^2
-//         + (1/n) sum_j  c (x_j.y_j - xa_j.ya_j)^2
-//
-// c is cross_weight, w in_modal_weight. The sum over pairs over n, not n^2, grows with n (as
-// published). Zero for Y = X R with R orthogonal and symmetric: a large gap and zero loss can go
-// together.
+// geometric_consistency on the CPU: formula, gradient and options in formula/geometric_consistency.hpp.
 //
 // Shapes     n x d each, n >= 1; rows as they are.
-// Gradient   with A, B the two differences above:
-//            dX = (4/n) (c A Y + w B X), dY = -(4/n) (c A X + w B Y).
 // Cost       n d min(n, d): linear in n for d < n, see consistency_products.hpp. In double.
 // Errors     shapes, no rows, weights negative or not finite. NaN gives NaN throughout.
-// Source     Jiang et al. 2023, arXiv 2303.05952, section 4.3; Goel et al. 2022, "CyCLIP", arXiv
-//            2205.14459.
 #pragma once
 
+#include "spheremix/formula/geometric_consistency.hpp"
 #include "spheremix/losses/consistency_products.hpp"
 #include "spheremix/metrics/sums.hpp"
 
 namespace spheremix::losses {
-
-struct GeometricConsistencyOptions {
-  double cross_weight = 1;
-  double in_modal_weight = 1;
-};
 
 template <class Matrix>
 struct AugmentedConsistencyGradient {

@@ -1,40 +1,16 @@
-// HCL, contrast with hard negatives: negatives are weighted by e^(beta s / tau), and the share of
-// false ones, tau_plus, is taken off.
-//
-//   Z = [X; Y], anchor i with positive a = z_i.z_p(i)/tau and the N = 2 n - 2 other logits b_j:
-//   R = N sum_j e^((1 + beta) b_j) / sum_j e^(beta b_j)
-//   V = max( (R - tau_plus N e^a) / (1 - tau_plus),  N e^(-1/tau) )
-//   L = (1/2n) sum_i log(1 + V_i e^-a_i)
-//
-// beta = tau_plus = 0 is NT-Xent. The floor is the least that N negatives of unit rows can add up
-// to.
+// hard_negative on the CPU: formula, gradient and options in formula/hard_negative.hpp.
 //
 // Shapes     X, Y: n x d, n >= 1; n = 1 has no negatives and loss 0.
-// Units      nats.
-// Gradient   where V is above its floor, with p, q the two softmaxes and
-//            k = (V (1 - tau_plus) + tau_plus N e^a) / ((1 - tau_plus) (V + e^a)):
-//            dL/db_j = k ((1 + beta) p_j - beta q_j) / 2n, dL/da = -k / 2n.
-//            At the floor: dL/da = -V / (V + e^a) / 2n alone.
 // Cost       24 n^2 d flops in O(strip x n) memory.
 // Errors     shapes, tau, beta < 0, tau_plus outside [0, 1), memory_budget too small. NaN gives
 //            NaN.
-// Source     Robinson et al. 2021, "Contrastive Learning with Hard Negative Samples", arXiv
-//            2010.04592, equation 4, with its code's importance weights; tau_plus: Chuang et al.
-//            2020, arXiv 2007.00224.
 #pragma once
 
+#include "spheremix/formula/hard_negative.hpp"
 #include "spheremix/losses/stacked.hpp"
-#include "spheremix/math/hard_negative.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
 namespace spheremix::losses {
-
-struct HardNegativeOptions {
-  double temperature = 0.5;
-  double beta = 1;                                   ///< concentration on hard negatives
-  double tau_plus = 0.1;                             ///< probability of a false negative
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 namespace detail {
 
@@ -100,8 +76,8 @@ struct HardNegativeLoss : OfTwoBatches {
           const double a = double(scale) * double(positive);
           const double u =
               std::log(count) + double(scale) * double(top) + std::log(sum / weights) - a;
-          const math::HardNegativeTerm term =
-              math::hard_negative_term(u, a, count, o.temperature, o.tau_plus);
+          const formula::HardNegativeTerm term =
+              formula::hard_negative_term(u, a, count, o.temperature, o.tau_plus);
           loss[i] = line * term.loss;
           if (!gradients) return;
           const double own = -line * (term.pull + term.at_floor) / o.temperature;

@@ -1,28 +1,18 @@
-// InfoNCE: each row of X must find its own row of Y among all rows of Y.
-//
-//   L = (1/n) sum_i ( log sum_j e^(x_i . y_j / tau) - x_i . y_i / tau )
+// info_nce on the CPU: formula, gradient and options in formula/info_nce.hpp.
 //
 // Shapes     X, Y: n x d, n >= 1; rows are used as they are (normalise with
 //            sphere::normalize_rows).
-// Units      nats. L = 0 exactly for n = 1.
-// Gradient   with P = softmax over each row, G = (P - I) / (n tau): dX = G Y, dY = G^T X, and
-//            dL/d ln(tau) = -sum_ij G_ij x_i . y_j = -sum_i x_i . dX_i.
 // Accuracy   exact maxima; the positive is never subtracted from a sum that it dominates, so
 //            saturated losses and gradients keep their digits (down to tau = .001 and below).
 // Memory     O(strip x n): 6 n^2 d flops without an n x n matrix.
 // Errors     throws for different shapes, no rows, tau not positive, memory_budget too small. A NaN
 //            or infinite component gives NaN throughout.
-// Source     van den Oord, Li, Vinyals 2018, arXiv 1807.03748, equation 4.
 #pragma once
 
+#include "spheremix/formula/info_nce.hpp"
 #include "spheremix/losses/pairs.hpp"
 
 namespace spheremix::losses {
-
-struct InfoNceOptions {
-  double temperature = 0.07;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 /// The loss, in nats.
 template <class X, class Y>

@@ -1,35 +1,17 @@
-// L-Mix: the rows of Y mixed with their partners' rows, against soft targets; X as it is.
+// l_mix on the CPU: formula, gradient and options in formula/partner_mix.hpp.
 //
-//   t_i = geodesic mix of y_i and y_J(i) with weight lambda on y_i;   logits z_ij = x_j . t_i / tau
-//   targets W = lambda I + (1 - lambda) J:  w_ii = lambda, w_iJ(i) = 1 - lambda
-//   L = (1/2n) [ sum_i sum_j w_ij (lse_j' z_ij' - z_ij) + sum_j sum_i w_ij (lse_i' z_i'j - z_ij) ]
-//
-// that is v_mix(Y, X, lambda).
-//
-// Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row. partners: J, n
-//            indices; empty is the flip J(i) = n - 1 - i (an odd n has a row that is its own
-//            partner: it stays as it is).
-// Units      nats.
-// Gradient   G = ((W 1) P - W + Q (1^T W) - W) / (2 n tau) over rows and columns, then through the
-//            mixing (slerp's pullback); dL/dlambda includes the targets, -log p_ii + log p_iJ(i)
-//            per line. A map J that is no involution, or lambda per row, makes W's columns sum to
-//            other than 1: the column direction takes them as they are.
+// Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row. partners: n indices,
+//            empty: flip.
 // Errors     throws for different shapes, no rows, lambda outside [0, 1], partners out of range,
 //            antipodal partners, tau not positive, memory_budget too small. A NaN component gives
 //            NaN throughout.
-// Source     Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897,
-//            section 3.3.
 #pragma once
 
 #include "spheremix/losses/side_entry.hpp"
 
 namespace spheremix::losses {
 
-struct LMixOptions {
-  double temperature = 0.01;
-  std::vector<Index> partners = {};                  ///< empty: flip
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
+using LMixOptions = PartnerMixOptions<std::vector<Index>>;
 
 /// The loss, in nats.
 template <class X, class Y, class L>

@@ -1,39 +1,17 @@
-// m2-Mix: hard negatives made by mixing each image-text pair along the great circle between them.
-//
-//   m_j = geodesic mix of x_j and y_j with weight lambda on x_j (lambda = 1 gives x_j)
-//   x finds y:  -(1/n) sum_i log e^(x_i.y_i/tau) / ( e^(x_i.y_i/tau)
-//                                                    + sum_{j != i} e^(x_i.m_j/tau) )
-//   y finds x:  the same with anchors y_i and the same m_j
-//   L = their sum (Reduction::sum) or half of it
-//
-// Negatives::append keeps the ordinary negatives sum_{j != i} e^(x_i.y_j/tau) in the denominator
-// too.
+// m2_mix on the CPU: formula, gradient and options in formula/m2_mix.hpp.
 //
 // Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row.
-// Units      nats. L = 0 exactly for n = 1.
-// Gradient   per direction, with P the softmax weights of the negatives and E = weight / (n tau) P:
-//            dA += E M, dM += E^T A, and the positive's part, minus the sum of its row of E; then
-//            dM goes back through the mixing (slerp's pullback). Ambient through the dot products,
-//            tangent through the mixing.
 // Cost       12 n^2 d flops in O(strip x n) memory, and the mixed rows with their gradient.
 // Errors     throws for different shapes, no rows, lambda outside [0, 1], an antipodal pair (the
 //            mix is undefined), tau not positive, memory_budget too small. A NaN component gives
 //            NaN throughout.
-// Source     Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897,
-//            equation 4.
 #pragma once
 
+#include "spheremix/formula/m2_mix.hpp"
 #include "spheremix/losses/m2_tables.hpp"
 #include "spheremix/losses/mix_entry.hpp"
 
 namespace spheremix::losses {
-
-struct M2MixOptions {
-  double temperature = 0.07;
-  Reduction reduction = Reduction::sum;
-  Negatives negatives = Negatives::replace;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 namespace detail {
 

@@ -2,22 +2,11 @@
 // mixing.
 #pragma once
 
+#include "spheremix/formula/m2_mix.hpp"
 #include "spheremix/losses/mixing.hpp"
 #include "spheremix/losses/row_outputs.hpp"
 
 namespace spheremix::losses {
-
-/// What the two directions of m2-Mix are added up to.
-enum class Reduction {
-  sum,   ///< mean over image rows + mean over text rows, as the authors' code trains
-  mean,  ///< half of it
-};
-
-/// What the mixed rows are to the ordinary negatives.
-enum class Negatives {
-  replace,  ///< the denominator holds the positive and the n - 1 mixed negatives
-  append,   ///< the n - 1 ordinary negatives stay beside them
-};
 
 namespace detail {
 
@@ -61,7 +50,7 @@ struct M2Arrays {
 template <class T>
 pairwise::Plan<T> m2_plan(const M2Call<T>& call, bool gradients, std::size_t budget,
                           std::size_t other_bytes) {
-  using Policy = math::SoftmaxPair<T, true, false>;
+  using Policy = formula::SoftmaxPair<T, true, false>;
   return pairwise::make_plan<T>(call.function, call.x.rows, m2_keys(call), call.x.cols,
                                 pairwise::keep_for<Policy>(gradients), budget,
                                 other_bytes + core::bytes_of<M2Arrays<T>>(call, gradients));

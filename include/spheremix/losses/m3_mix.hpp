@@ -1,31 +1,15 @@
-// m3-Mix: m2-Mix and the mixes inside each modality, to be added to the CLIP loss.
-//
-//   L = w_m2 m2_mix(X, Y, lambda.m2; tau_mix) + w_v v_mix(X, Y, lambda.v; tau)
-//       + w_l l_mix(X, Y, lambda.l; tau) + w_vl vl_mix(X, Y, lambda.vl; tau)
-//
-// with m2_mix as Reduction::sum, Negatives::replace and vl_mix with identity targets. Each lambda
-// is one number or one a row. A weight of 0 leaves its loss out.
+// m3_mix on the CPU: formula, gradient and options in formula/m3_mix.hpp.
 //
 // Shapes, units, errors: as the four losses.
-// Gradient   the weighted sums; lambda's has the same four fields; log_temperature gathers V, L
-//            and VL, log_mix_temperature m2.
-// Source     Oh et al. 2023, arXiv 2203.03897, section 3.3; weights and settings: docs/formulas.md.
 #pragma once
 
+#include "spheremix/formula/m3_mix.hpp"
 #include "spheremix/losses/clip_m2_mix.hpp"
 #include "spheremix/losses/side_entry.hpp"
 
 namespace spheremix::losses {
 
-/// The four mixing weights of m3_mix, and their gradients. Each is a number or a vector with one a
-/// row.
-template <class M2 = double, class V = double, class L = double, class Vl = double>
-struct MixLambdas {
-  M2 m2{};
-  V v{};
-  L l{};
-  Vl vl{};
-};
+using M3MixOptions = M3MixOptionsOf<std::vector<Index>>;
 
 namespace detail {
 template <class L, bool Number = std::is_arithmetic_v<L>>
@@ -42,17 +26,6 @@ template <class M2, class V, class L, class Vl>
 MixLambdas(M2, V, L, Vl)
     -> MixLambdas<typename detail::StoredLambda<M2>::type, typename detail::StoredLambda<V>::type,
                   typename detail::StoredLambda<L>::type, typename detail::StoredLambda<Vl>::type>;
-
-struct M3MixOptions {
-  double temperature = 0.01;
-  double mix_temperature = 0.07;
-  double weight_m2 = 1;
-  double weight_v = 1;
-  double weight_l = 1;
-  double weight_vl = 1;
-  std::vector<Index> partners = {};                  ///< of V, L and VL; empty: flip
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 namespace detail {
 

@@ -1,21 +1,14 @@
-// Cross entropy of logits against a mixture of two labels, or of several.
-//
-//   two labels   L = -(1/n) sum_i  lambda_i log p_i(a_i) + (1 - lambda_i) log p_i(b_i)
-//   k labels     L = -(1/n) sum_i sum_j w_ij log p_i(c_ij)         p_i = softmax of row i
-//
-// lambda is the weight of the first label. For CutMix, lambda is the share of what was kept.
+// mixup_cross_entropy on the CPU: formula, gradient and options in formula/mixup_cross_entropy.hpp.
 //
 // Shapes     Z (logits): n x classes, n >= 1; a, b: n labels in [0, classes); lambda: one number in
 //            [0, 1] or one a row. c, w: n x k, weights >= 0 used as they are.
-// Gradient   dZ_ij = (r_i p_ij - w_ij) / n, r_i the sum of the row's weights;
-//            dL/dlambda_i = (log p_i(b_i) - log p_i(a_i)) / n.
 // Accuracy   in double, maxima subtracted, log1p for a dominant class: finite for any finite
 //            logits.
 // Errors     shapes, labels outside, lambda outside [0, 1], weights negative or not finite.
 //            NaN or infinity in a row gives NaN.
-// Source     Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412.
 #pragma once
 
+#include "spheremix/formula/mixup_cross_entropy.hpp"
 #include "spheremix/losses/mixed_labels.hpp"
 
 namespace spheremix::losses {

@@ -1,26 +1,14 @@
-// NT-Xent, the loss of SimCLR: each of 2 n stacked views finds its other view among all but itself.
-//
-//   Z = [X; Y],  p(i) = i +- n
-//   L = -(1/2n) sum_i log e^(z_i.z_p(i)/tau) / sum_{j != i} e^(z_i.z_j/tau)
+// nt_xent on the CPU: formula, gradient and options in formula/nt_xent.hpp.
 //
 // Shapes     X, Y: n x d, n >= 1; rows as they are. L = 0 exactly for n = 1.
-// Units      nats.
-// Gradient   G = (P - J) / (2 n tau) with P the softmax without the diagonal, J the pairs:
-//            dZ = (G + G^T) Z, dL/d ln(tau) = -sum G o Z Z^T.
 // Cost       24 n^2 d flops (a 2n x 2n table) in O(strip x n) memory.
 // Accuracy, errors as info_nce.
-// Source     Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
-//            Representations", arXiv 2002.05709, equation 1.
 #pragma once
 
+#include "spheremix/formula/nt_xent.hpp"
 #include "spheremix/losses/stacked.hpp"
 
 namespace spheremix::losses {
-
-struct NtXentOptions {
-  double temperature = 0.1;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 namespace detail {
 
@@ -49,7 +37,7 @@ struct NtXentLoss : OfTwoBatches {
     const bool gradients = out.dx.data != nullptr;
     const Index n = x.rows, m = 2 * n;
     const auto plan = pairwise::make_plan<T>(
-        function, m, m, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, false>>(gradients),
+        function, m, m, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, false>>(gradients),
         options.memory_budget, core::bytes_of<NtXentArrays<T>>(x, y, gradients));
     if (!computable(x, x, options.temperature) || !computable(y, y, options.temperature))
       return nan_result(out);

@@ -24,7 +24,7 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
   const bool gradients = out.dx.data != nullptr;
   const Index n = x.rows;
   const auto plan = pairwise::make_plan<T>(
-      function, n, n, x.cols, pairwise::keep_for<math::SoftmaxPair<T, true, Both>>(gradients),
+      function, n, n, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),
       budget, core::bytes_of<PairArrays<T>>(n, Both, gradients));
   if (!computable(x, y, temperature)) {
     if (gradients) fill_nan(out.dx), fill_nan(out.dy);

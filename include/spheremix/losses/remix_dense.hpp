@@ -12,33 +12,11 @@
 // One thread and 2 or 3 n^2 doubles: for batches, not for data sets.
 #pragma once
 
+#include "spheremix/formula/sup_remix.hpp"
 #include "spheremix/losses/remix_lambda.hpp"
 #include "spheremix/losses/supervised.hpp"
 
 namespace spheremix::losses {
-
-enum class RemixWeighting { absolute, squared, none };
-
-struct SupRemixOptions {
-  double temperature = 0.1;
-  double window = 1;           ///< g: parents of Mix-pos lie this close to the anchor's label
-  double label_tolerance = 0;  ///< labels this close count as equal
-  double beta_a = 2;           ///< Mix-neg: lambda of the anchor ~ Beta(beta_a, beta_b)
-  double beta_b = 8;
-  RemixWeighting weighting = RemixWeighting::absolute;
-  bool mix_negatives = true;
-  bool mix_positives = true;
-  bool detach = true;                                ///< mixtures pass no gradient to their parents
-  bool renormalise = false;                          ///< mixtures are brought back to length 1
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-
-  /// Weight of a key whose label is d away.
-  double weigh(double d) const {
-    return weighting == RemixWeighting::absolute  ? 1 + std::abs(d)
-           : weighting == RemixWeighting::squared ? 1 + d * d
-                                                  : 1;
-  }
-};
 
 namespace detail {
 

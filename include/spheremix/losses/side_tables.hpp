@@ -2,16 +2,11 @@
 // soft targets.
 #pragma once
 
+#include "spheremix/formula/partner_mix.hpp"
 #include "spheremix/losses/mixing.hpp"
 #include "spheremix/losses/row_outputs.hpp"
 
 namespace spheremix::losses {
-
-/// What VL-Mix takes for the true pairs.
-enum class VlTargets {
-  identity,  ///< row i with row i
-  released,  ///< row i with row i and with its partner's, as the authors' code has it
-};
 
 namespace detail {
 
@@ -74,7 +69,7 @@ struct SideArrays {
 template <class T>
 pairwise::Plan<T> side_plan(const SideCall<T>& call, bool gradients, std::size_t budget,
                             std::size_t other_bytes) {
-  using Policy = math::SoftmaxPair<T, true, true>;
+  using Policy = formula::SoftmaxPair<T, true, true>;
   return pairwise::make_plan<T>(call.function, call.x.rows, call.x.rows, call.x.cols,
                                 pairwise::keep_for<Policy>(gradients), budget,
                                 other_bytes + core::bytes_of<SideArrays<T>>(call, gradients));

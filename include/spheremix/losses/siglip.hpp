@@ -1,27 +1,16 @@
-// SigLIP: every pair of the batch is a yes-or-no question of its own.
-//
-//   L = (1/n) sum_i sum_j softplus(-z_ij (x_i.y_j / tau + bias)),   z_ij = +1 for i = j, else -1
+// siglip on the CPU: formula, gradient and options in formula/siglip.hpp.
 //
 // Shapes     X, Y: n x d, n >= 1. The learned scale of the paper is e^a = 1/tau.
-// Units      nats; the sum over j is not divided by n (as published).
-// Gradient   with u = -z (s/tau + b): G = -z sigmoid(u) / (n tau), dX = G Y, dY = G^T X,
-//            dL/d ln(tau) = -sum G o S, dL/dbias = -(1/n) sum z sigmoid(u).
 // Cost       6 n^2 d flops in O(strip x n) memory, one sweep: no statistics.
 // Accuracy   softplus(u) = max(u, 0) + log1p(e^-|u|): finite and exact to a few eps everywhere.
 // Errors     shapes, no rows, tau, bias not finite, memory_budget too small. NaN gives NaN.
-// Source     Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv 2303.15343.
 #pragma once
 
+#include "spheremix/formula/siglip.hpp"
 #include "spheremix/losses/stacked.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
 namespace spheremix::losses {
-
-struct SiglipOptions {
-  double temperature = 0.1;
-  double bias = -10;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 /// Loss and gradients of siglip.
 template <class Matrix>

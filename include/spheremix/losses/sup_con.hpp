@@ -1,29 +1,16 @@
-// Supervised contrast: every row finds the rows of its own label among all others.
-//
-//   P(i) = { p != i : |y_p - y_i| <= tolerance }      n_a = anchors with a positive
-//   L = (1/n_a) sum_i -(1/|P(i)|) sum_{p in P(i)}
-//                        log e^(x_i.x_p/tau) / sum_{q != i} e^(x_i.x_q/tau)
+// sup_con on the CPU: formula, gradient and options in formula/sup_con.hpp.
 //
 // Shapes     X: n x d, n >= 1; labels: n finite numbers. Anchors without a positive are left out
 //            and counted (skipped); a batch of such anchors alone has loss 0 and no gradient.
-// Units      nats.
-// Gradient   c_iq = (p_iq - [q in P(i)]/|P(i)|) / (n_a tau), p_i the softmax without i:
-//            dX = (C + C^T) X, dL/d ln(tau) = -sum C o X X^T.
 // Accuracy   exact maxima; a row whose only positive dominates keeps its digits by log1p.
 // Cost       6 n^2 d flops in O(strip x n) memory.
 // Errors     shapes, labels not finite, tau, memory_budget too small. NaN in a row gives NaN.
-// Source     Khosla et al. 2020, "Supervised Contrastive Learning", arXiv 2004.11362, equation 2.
 #pragma once
 
+#include "spheremix/formula/sup_con.hpp"
 #include "spheremix/losses/supervised.hpp"
 
 namespace spheremix::losses {
-
-struct SupConOptions {
-  double temperature = 0.1;
-  double label_tolerance = 0;                        ///< labels this close count as equal
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
 
 namespace detail {
 

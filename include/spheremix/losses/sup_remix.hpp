@@ -1,31 +1,12 @@
-// SupReMix: supervised contrast for regression, with mixtures as harder negatives and positives.
+// sup_remix on the CPU: formula, gradient and options in formula/sup_remix.hpp.
 //
-//   real      every q != i: weight w(y_i - y_q); positives, |y_q - y_i| <= tolerance: weight 1
-//   Mix-neg   every k of another label: m = lambda x_i + (1 - lambda) x_k,
-//             weight w((1 - lambda)(y_i - y_k))
-//   Mix-pos   every (j, k), y_i - g < y_j < y_i < y_k < y_i + g:
-//             m = l x_j + (1 - l) x_k, l = (y_k - y_i)/(y_k - y_j): its label is y_i, weight 1
-//   P_i = real positives and Mix-pos of i,  n_a = anchors that have any
-//   L = (1/n_a) sum_i -(1/|P_i|) sum_{p in P_i} log e^(s_p) / sum_q w_q e^(s_q),   s = x_i.m / tau
-//
-// w(d) is 1 + |d|, 1 + d^2 or 1 (RemixWeighting). lambda (weight of the ANCHOR): a number, an n x n
-// matrix, or a core::Philox, which gives each (i, k) its own draw of Beta(beta_a, beta_b).
-// Mixtures are detached (gradients reach the anchor alone) and not renormalised, unless told so.
-//
-// How        only S = X X^T is needed: a mixture's logit is the mixture of logits. Rows are put in
-//            the order of their labels, so that Mix-pos are two ranges of a row. No n^3 d tensor.
-// Gradient   c_q = (w_q e^(s_q) / sum - [q in P_i]/|P_i|) / (n_a tau): dx_i += sum c_q m_q, and to
-//            a real key c_q x_i; attached mixtures pass their weights' share of c x_i to their
-//            parents.
 // Cost       6 n^2 d flops and sum_i |L_i| |R_i| exponentials; memory O(strip x n) and 3 n d.
 //            renormalise: the whole of S and of dL/dS in double, and one thread (remix_dense.hpp).
 // Shapes     X: n x d; labels: n numbers. Anchors without a positive are left out and counted.
 // Errors     as sup_con; lambda outside [0, 1]; window not positive. NaN in a row gives NaN.
-// Source     Wu et al. 2023, "Mixup Your Own Pairs", arXiv 2309.16633. Not copied from the released
-//            code: labels of mixtures sorted apart from the mixtures, the first entry overwritten,
-//            two maxima subtracted from one softmax.
 #pragma once
 
+#include "spheremix/formula/sup_remix.hpp"
 #include "spheremix/losses/remix_dense.hpp"
 
 namespace spheremix::losses {

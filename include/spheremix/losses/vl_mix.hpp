@@ -1,35 +1,17 @@
-// VL-Mix: the rows of X and of Y both mixed with their partners' rows, with one lambda.
+// vl_mix on the CPU: formula, gradient and options in formula/partner_mix.hpp.
 //
-//   v_i, t_i = geodesic mixes of x_i and x_J(i), y_i and y_J(i), weight lambda on the first
-//   logits z_ij = v_i . t_j / tau
-//   targets W = I (VlTargets::identity) or I + J (VlTargets::released)
-//   L = (1/2n) [ sum_ij w_ij (lse_j' z_ij' - z_ij) + sum_ij w_ij (lse_i' z_i'j - z_ij) ]
-//
-// Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row. partners: J, n
-//            indices; empty is the flip J(i) = n - 1 - i (an odd n has a row that is its own
-//            partner: it stays as it is).
-// Units      nats.
-// Gradient   G = ((W 1) P - W + Q (1^T W) - W) / (2 n tau) over rows and columns, then through the
-//            mixing (slerp's pullback); the targets do not move with lambda. A map J that is no
-//            involution, or lambda per row, makes W's columns sum to other than 1: the column
-//            direction takes them as they are.
+// Shapes     X, Y: n x d, n >= 1. lambda: one number in [0, 1], or one a row. partners: n indices,
+//            empty: flip.
 // Errors     throws for different shapes, no rows, lambda outside [0, 1], partners out of range,
 //            antipodal partners, tau not positive, memory_budget too small. A NaN component gives
 //            NaN throughout.
-// Source     Oh et al. 2023, "Geodesic Multi-Modal Mixup for Robust Fine-Tuning", arXiv 2203.03897,
-//            section 3.3.
 #pragma once
 
 #include "spheremix/losses/side_entry.hpp"
 
 namespace spheremix::losses {
 
-struct VlMixOptions {
-  double temperature = 0.01;
-  VlTargets targets = VlTargets::identity;
-  std::vector<Index> partners = {};                  ///< empty: flip
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-};
+using VlMixOptions = TargetMixOptions<std::vector<Index>>;
 
 /// The loss, in nats.
 template <class X, class Y, class L>

@@ -1,29 +1,18 @@
-// How close the two halves of each pair lie.
-//
-//   alignment(X, Y) = mean_i |x_i - y_i|^alpha
-//   dx_i = (alpha / N) |x_i - y_i|^(alpha - 2) (x_i - y_i) = -dy_i, and 0 where x_i = y_i
-//
-// 0 is perfect. alpha = 2: the mean of 2 - 2 cos for unit rows. The difference form is right to a
-// few eps also for near-duplicates, where 2 - 2 x.y has no digits left.
+// alignment on the CPU: formula, gradient and options in formula/alignment.hpp.
 //
 // Shapes  X, Y: N x d, row i of one belongs to row i of the other.
 // Errors  shapes that differ, N = 0, alpha not positive and finite: std::invalid_argument.
 //         NaN or infinity in a row gives NaN or infinity.
-// [Wang, Isola 2020, "Understanding contrastive representation learning through alignment and
-// uniformity on the hypersphere", arXiv 2005.10242, equation 1]
 #pragma once
 
 #include <cmath>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/formula/alignment.hpp"
 #include "spheremix/metrics/sums.hpp"
 #include "spheremix/sphere/row_kernels.hpp"
 
 namespace spheremix::metrics {
-
-struct AlignmentOptions {
-  double alpha = 2;  ///< exponent of the distance, > 0
-};
 
 /// Value and ambient gradients. Matrix members may be Eigen::Map over the caller's buffers.
 template <class Matrix>

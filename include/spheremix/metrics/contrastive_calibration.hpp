@@ -16,7 +16,7 @@
 #include <cmath>
 #include <vector>
 
-#include "spheremix/math/pair_policy.hpp"
+#include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/metrics/calibration.hpp"
 #include "spheremix/metrics/gaussian_pairs.hpp"
 #include "spheremix/metrics/retrieval.hpp"
@@ -40,7 +40,7 @@ template <class T>
 std::vector<double> softmax_confidence(core::MatrixView<const T> x, core::MatrixView<const T> y,
                                        double temperature) {
   std::vector<LogSum> sums(std::size_t(x.rows));
-  using Policy = math::SoftmaxPair<T, true, false>;
+  using Policy = formula::SoftmaxPair<T, true, false>;
   const Policy policy{T(1 / temperature), T(1), T(0)};
   for_product_strips(x, y, [&](Index i, Index j, core::MatrixView<T> tile) {
     T row_max[kTileRows], row_sum[kTileRows];

@@ -27,7 +27,7 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
   if (take == Take::all) {
     for (Index r = 0; r < tile.rows; ++r) std::fill_n(tile.row(r), tile.cols, T(0));
   } else {
-    SPHEREMIX_DISPATCH(softmax_gradient<T, math::GaussianPair<T>>)
+    SPHEREMIX_DISPATCH(softmax_gradient<T, formula::GaussianPair<T>>)
     (table.policy(), tile, i, j, shifts, ones, nullptr, nullptr);
   }
   taken.for_each(

@@ -1,6 +1,6 @@
 // log sum over pairs of e^(-t |x_i - y_j|^2), tile by tile: the sweep under uniformity.
 //
-// Squared distances come from products of centred rows (math/uniformity.hpp); pairs much closer to
+// Squared distances come from products of centred rows (formula/gaussian_pair.hpp); pairs much closer to
 // each other than to the centre are taken out of the tile and their difference is taken in double.
 // Sums that end near the number of pairs, where log(mean) cancels, are done again as sums of expm1
 // in double. So the value keeps a few eps of its own size from near-duplicates to points all over
@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "spheremix/math/uniformity.hpp"
+#include "spheremix/formula/gaussian_pair.hpp"
 #include "spheremix/metrics/tiles.hpp"
 
 namespace spheremix::metrics::detail {
@@ -63,7 +63,7 @@ struct GaussianTable {
     const double n = double(x.original().rows()), m = double(y.original().rows());
     return upper ? n * (n - 1) / 2 : n * m;
   }
-  math::GaussianPair<T> policy() const { return {T(t), x.square(), y.square()}; }
+  formula::GaussianPair<T> policy() const { return {T(t), x.square(), y.square()}; }
 
   /// No logit is below minus this.
   double bound() const { return 2 * t * (x.largest_square() + y.largest_square()); }
@@ -112,13 +112,14 @@ struct GaussianTable {
         const Index end = (std::min)(c + chunk, tile.cols);
         int found = all;
         if (end == c + chunk) {
-          for (Index l = 0; l < chunk; ++l) found |= math::gaussian_close(s[c + l], xx + yy[c + l]);
+          for (Index l = 0; l < chunk; ++l)
+            found |= formula::gaussian_close(s[c + l], xx + yy[c + l]);
         } else {
-          for (Index l = c; l < end; ++l) found |= math::gaussian_close(s[l], xx + yy[l]);
+          for (Index l = c; l < end; ++l) found |= formula::gaussian_close(s[l], xx + yy[l]);
         }
         std::uint64_t bits = 0;
         for (Index l = (std::max)(c, skip); found != 0 && l < (std::min)(end, stop); ++l) {
-          if (!all && !math::gaussian_close(s[l], xx + yy[l])) continue;
+          if (!all && !formula::gaussian_close(s[l], xx + yy[l])) continue;
           bits |= std::uint64_t(1) << (l - c);
           s[l] = -core::infinity<T>;
         }
@@ -174,7 +175,7 @@ LogSum gaussian_sum(const GaussianTable<T>& table, GaussianSums<T>& memory) {
     LogSum& sum = memory.of_tile(i, j);
     if (take != Take::all) {
       T row_max[kTileRows], row_sum[kTileRows];
-      SPHEREMIX_DISPATCH(softmax_statistics<T, math::GaussianPair<T>>)
+      SPHEREMIX_DISPATCH(softmax_statistics<T, formula::GaussianPair<T>>)
       (policy, tile, i, j, row_max, row_sum, nullptr, nullptr);
       for (Index r = 0; r < tile.rows; ++r) sum.add(double(row_max[r]), double(row_sum[r]));
     }

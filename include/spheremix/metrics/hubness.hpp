@@ -1,27 +1,17 @@
-// Hubs: rows that are among the k nearest of far more rows than others.
-//
-//   O_j = #{ i : y_j is among the k rows of Y with the largest x_i . y_j }
-//   skewness = mean (O - mean O)^3 / (mean (O - mean O)^2)^(3/2)        0 where all O are equal
-//
-// hubness(X) asks within one batch and leaves i = j out; hubness(X, Y) asks Y for every row of X.
-// Of equal products the lower row comes first.
+// hubness on the CPU: formula, gradient and options in formula/hubness.hpp.
 //
 // Shapes   X: N x d, Y: M x d. 1 <= k <= M (k < N within one batch).
 // Errors   widths, k, a row with NaN or infinity (named): std::invalid_argument.
 // Cost     2 N M d flops and a selection a row; memory O(M) a thread.
-// Source   Radovanovic et al. 2010, "Hubs in Space", JMLR 11, equation 1.
 #pragma once
 
 #include <atomic>
 #include <numeric>
 
+#include "spheremix/formula/hubness.hpp"
 #include "spheremix/metrics/whole_rows.hpp"
 
 namespace spheremix::metrics {
-
-struct HubnessOptions {
-  Index k = 10;
-};
 
 struct HubnessResult {
   double skewness = 0;

@@ -1,13 +1,4 @@
-// How evenly points cover the sphere: the logarithm of the mean Gaussian potential of pairs.
-//
-//   uniformity(X)          = log mean_{i<j} e^(-t |x_i - x_j|^2)
-//   cross_uniformity(X, Y) = log mean_{i,j} e^(-t |x_i - y_j|^2)
-//   joint_uniformity(X, Y) = uniformity of the rows of X and Y together
-//   dx_i = -4 t sum_j w_ij (x_i - x_j),   w_ij = K_ij / sum_{k != l} K_kl,
-//                                         K_ij = e^(-t |x_i - x_j|^2)
-//
-// 0: all points equal; lower is more even. Known values, unit rows: points drawn evenly on the
-// sphere tend to -2 t + log 0F1(; d/2; t^2); the simplex of d + 1 points has -2 t (1 + 1/d).
+// uniformity on the CPU: formula, gradient and options in formula/uniformity.hpp.
 //
 // Shapes    X: N x d, Y: M x d, used as they are (normalise with sphere::normalize_rows).
 // Errors    N < 2 (cross: no rows), widths that differ, t not positive and finite:
@@ -16,19 +7,15 @@
 //           exactly 0.
 // Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and two strips of
 //           252 rows.
-// [Wang, Isola 2020, arXiv 2005.10242, equation 2]
 #pragma once
 
 #include <cmath>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/formula/uniformity.hpp"
 #include "spheremix/metrics/gaussian_gradient.hpp"
 
 namespace spheremix::metrics {
-
-struct UniformityOptions {
-  double t = 2;  ///< steepness of the potential, > 0
-};
 
 /// Value and ambient gradient. Matrix may be an Eigen::Map over the caller's buffer.
 template <class Matrix>

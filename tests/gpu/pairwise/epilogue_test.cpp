@@ -12,7 +12,7 @@
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/losses/sup_con.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
-#include "spheremix/math/pair_policy.hpp"
+#include "spheremix/formula/softmax_pair.hpp"
 
 namespace {
 
@@ -37,7 +37,7 @@ TableResult run(const std::vector<double>& x, const std::vector<double>& y, Inde
   const Rows<Input> dx(n, kDepth, x), dy(m, kDepth, y);
   Buffer<pairwise::RowPair<T>> rows((std::size_t(n))), cols((std::size_t(m)));
   Buffer<T> positives((std::size_t(n)));
-  pairwise::Table<Tile, math::SoftmaxPair<T, true, Cols>> table;
+  pairwise::Table<Tile, formula::SoftmaxPair<T, true, Cols>> table;
   table.x = dx.input();
   table.y = dy.input();
   table.policy = {T(scale), T(Tile::kWeightScale), T(Cols ? 0.5 * Tile::kWeightScale : 0)};

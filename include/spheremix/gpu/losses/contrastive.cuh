@@ -14,7 +14,7 @@
 #include "spheremix/gpu/pairwise/engine.cuh"
 #include "spheremix/gpu/pairwise/operand.cuh"
 #include "spheremix/gpu/pairwise/precision.cuh"
-#include "spheremix/math/pair_policy.hpp"
+#include "spheremix/formula/softmax_pair.hpp"
 
 namespace spheremix::gpu::losses {
 
@@ -88,7 +88,7 @@ Status contrastive(const core::MatrixView<const T>& x, const core::MatrixView<co
   const double scale = 1 / (weights.temperature * 0.693147180559945309417);  // logits in base 2
   const double largest = std::fmax(weights.row, weights.col);
   const double unit = double(Tile::kWeightScale) / scale / largest;
-  pairwise::Table<Tile, math::SoftmaxPair<Sum, Rows, Cols>> table;
+  pairwise::Table<Tile, formula::SoftmaxPair<Sum, Rows, Cols>> table;
   table.policy = {Sum(scale), Sum(weights.row * unit), Sum(weights.col * unit)};
   table.excluded = {{0, 0, 0}, 1};
   Status status = pairwise::make_operand<Tile>(x, frame, stream, &table.x);

@@ -77,7 +77,7 @@ Status printed_contrast(const core::MatrixView<const T>& x, const typename Tile:
   const Index n = x.rows;
   const std::size_t size = std::size_t(n);
   ScratchFrame frame(scratch);
-  pairwise::Table<Tile, math::SoftmaxPair<Sum, true, false>> values;
+  pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> values;
   Status status = pairwise::make_operand<Tile>(x, frame, stream, &values.x);
   if (!status) return status;
   const double scale = 1 / (o.temperature * 0.693147180559945309417);  // logits in base 2
@@ -100,7 +100,7 @@ Status printed_contrast(const core::MatrixView<const T>& x, const typename Tile:
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, blocks, 1, loss};
   if (!dx.data) return pairwise::start(reduce, 1, stream);
-  pairwise::Table<Tile, math::SoftmaxPair<Sum, true, true>> weights;
+  pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, true>> weights;
   weights.x = weights.y = values.x;
   weights.policy = {Sum(scale), unit, unit};
   weights.rows = weights.cols = values.rows;

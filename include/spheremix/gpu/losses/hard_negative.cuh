@@ -6,7 +6,7 @@
 //   V = max( (R - tau_plus M e^a) / (1 - tau_plus),  M e^(-1/tau) )
 //   L = (1/2N) sum_i log(1 + V_i e^-a_i)                                              (nats)
 //
-// Gradient, with k_i the pull of math/hard_negative.hpp and p, q the two softmaxes:
+// Gradient, with k_i the pull of formula/hard_negative.hpp and p, q the two softmaxes:
 //   dL/db_ij = k_i ((1 + beta) p_ij - beta q_ij) / 2N,   dL/da_i = -(k_i, or V / (V + e^a)) / 2N
 // log2 k_i is folded into the two log-sum-exps that the weights are formed with. k_i is unbounded
 // just above the false negatives' share, so G's power of two is chosen on the device.
@@ -78,7 +78,7 @@ Status hard_negative(const core::MatrixView<const T>& x, const core::MatrixView<
   const pairwise::Excluded excluded{{0, n, 0}, 2};
   for (int side = 0; side < 2; ++side)
     for (int which = 0; which < (weighted ? 2 : 1) && status; ++which) {
-      pairwise::Table<Tile, math::SoftmaxPair<Sum, true, false>> t;
+      pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
       t.x = z.middle_rows(side * n, n);
       t.y = z;
       t.policy = {which == 0 ? hard_scale : soft_scale, 0, 0};

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "spheremix/gpu/pairwise/rows.cuh"
-#include "spheremix/math/hard_negative.hpp"
+#include "spheremix/formula/hard_negative.hpp"
 
 namespace spheremix::gpu::losses::detail {
 
@@ -66,11 +66,11 @@ struct HardNegativeFinishKernel {
       const double top = double(hard[i].a) + std::log2(double(hard[i].b));
       const double weights = soft ? double(soft[i].a) + std::log2(double(soft[i].b)) : 0;
       const double u = kLn2 * (top - weights) + (soft ? std::log(count) : 0) - a;
-      math::HardNegativeTerm term{core::nan<double>, core::nan<double>, 0};
+      formula::HardNegativeTerm term{core::nan<double>, core::nan<double>, 0};
       if (count == 0 && a - a == 0)
         term = {0, 0, 0};
       else if (count > 0 && u - u == 0 && a - a == 0)
-        term = math::hard_negative_term(u, a, count, temperature, tau_plus);
+        term = formula::hard_negative_term(u, a, count, temperature, tau_plus);
       const double pull = std::log2(term.pull);
       const auto largest = [](T sum) { return sum > 1 ? 1 / double(sum) : 1; };
       double most = term.pull * (1 + beta) * largest(hard[i].b);

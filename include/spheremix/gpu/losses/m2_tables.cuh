@@ -107,7 +107,7 @@ Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<cons
                            pairwise::ceil_div(to.rows, Kernel::kRowsEach), stream);
   };
   const auto table = [&](int side, Index first) {
-    pairwise::Table<Tile, math::SoftmaxPair<Sum, true, false>> t;
+    pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
     t.x = anchors[side];
     t.y = keys(first);
     t.y_first = first;
@@ -116,7 +116,7 @@ Status m2_tables(const core::MatrixView<const T>& x, const core::MatrixView<cons
     t.rows = statistics[side];
     return t;
   };
-  pairwise::Table<Tile, math::SoftmaxPair<Sum, true, true>> ordinary;
+  pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, true>> ordinary;
   ordinary.x = anchors[0];
   ordinary.y = anchors[1];
   ordinary.policy = {Sum(scale), unit, unit};

@@ -99,7 +99,7 @@ Status side_tables(const core::MatrixView<const T>& x, const core::MatrixView<co
   const double scale = 1 / (call.temperature * 0.693147180559945309417),
                each = 0.5 * call.weight / double(n);
   const Sum unit = Sum(double(Tile::kWeightScale) / 2 / scale);  // r is at most 2
-  pairwise::Table<Tile, math::SoftmaxPair<Sum, true, true>> table;
+  pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, true>> table;
   table.x = sides[0];
   table.y = sides[1];
   table.policy = {Sum(scale), unit, unit};

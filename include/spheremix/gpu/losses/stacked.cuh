@@ -132,7 +132,7 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, 2 * n, call.block);
   const pairwise::Excluded excluded{{0, n, 0}, 2};
   for (int side = 0; side < 2 && status; ++side) {
-    pairwise::Table<Tile, math::SoftmaxPair<Sum, true, false>> t;
+    pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
     t.x = z.middle_rows(side * n, n);
     t.y = z;
     t.policy = {Sum(scale), unit, 0};
@@ -163,7 +163,7 @@ Status stacked(const core::MatrixView<const T>& x, const core::MatrixView<const 
 
   const double slope = each / call.temperature;
   for (int side = 0; side < 2 && status; ++side) {
-    pairwise::Table<Tile, math::SoftmaxPair<Sum, true, true>> t;
+    pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, true>> t;
     t.x = z.middle_rows(side * n, n);
     t.y = z;
     t.policy = {Sum(scale), unit, unit};

@@ -12,9 +12,9 @@
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/host_device.hpp"
 
-namespace spheremix::math {
+namespace spheremix::formula {
 
-/// Policy for the statistics and weights of all pairs, in the sense of pair_policy.hpp.
+/// Policy for the statistics and weights of all pairs, in the sense of softmax_pair.hpp.
 template <class T>
 struct GaussianPair {
   static constexpr bool kRows = true;
@@ -39,4 +39,4 @@ SPHEREMIX_HD SPHEREMIX_INLINE bool gaussian_close(T s, T squares) {
   return s > T(15.0 / 32) * squares;
 }
 
-}  // namespace spheremix::math
+}  // namespace spheremix::formula

@@ -18,7 +18,7 @@
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/host_device.hpp"
 
-namespace spheremix::math {
+namespace spheremix::formula {
 
 /// z = s / tau with softmax statistics over rows, columns or both (InfoNCE, CLIP, m2-Mix and its
 /// family). Loss sum_i row_weight lse_row_i + sum_j col_weight lse_col_j, so
@@ -47,16 +47,4 @@ struct SoftmaxPair {
   SPHEREMIX_HD SPHEREMIX_INLINE T col_unit() const { return scale * col_weight; }
 };
 
-/// Symmetric InfoNCE: the CLIP loss of n pairs.
-template <class T>
-SPHEREMIX_HD inline SoftmaxPair<T, true, true> clip_pair(double temperature, Index n) {
-  return {T(1 / temperature), T(0.5 / double(n)), T(0.5 / double(n))};
-}
-
-/// One direction: rows are queries.
-template <class T>
-SPHEREMIX_HD inline SoftmaxPair<T, true, false> info_nce_pair(double temperature, Index n, double weight = 1) {
-  return {T(1 / temperature), T(weight / double(n)), T(0)};
-}
-
-}  // namespace spheremix::math
+}  // namespace spheremix::formula

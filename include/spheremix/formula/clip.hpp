@@ -1,0 +1,20 @@
+// The CLIP loss: InfoNCE in both directions, X finding Y and Y finding X.
+//
+//   L = ( info_nce(X, Y) + info_nce(Y, X) ) / 2
+//
+// Units      nats. L = 0 exactly for n = 1.
+// Gradient   with P the softmax over rows and Q over columns, G = (P - I + Q - I) / (2 n tau):
+//            dX = G Y, dY = G^T X, dL/d ln(tau) = -sum_i x_i . dX_i.
+// Source     Radford et al. 2021, arXiv 2103.00020, figure 3.
+#pragma once
+
+#include <cstddef>
+
+namespace spheremix::losses {
+
+struct ClipOptions {
+  double temperature = 0.07;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+}  // namespace spheremix::losses

@@ -1,0 +1,24 @@
+// CLIP and m2-Mix in one call.
+//
+//   L = clip(X, Y; tau) + weight m2_mix(X, Y, lambda; tau_mix)
+//
+// Gradient   the sums; log_temperature and log_mix_temperature belong to the two temperatures.
+// Source     Oh et al. 2023, arXiv 2203.03897, equation 5.
+#pragma once
+
+#include <cstddef>
+
+#include "spheremix/formula/m2_mix.hpp"
+
+namespace spheremix::losses {
+
+struct ClipM2MixOptions {
+  double temperature = 0.01;
+  double mix_temperature = 0.07;
+  double weight = 1;  ///< of m2_mix
+  Reduction reduction = Reduction::sum;
+  Negatives negatives = Negatives::replace;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+}  // namespace spheremix::losses

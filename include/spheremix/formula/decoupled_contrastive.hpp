@@ -1,0 +1,29 @@
+// DCL: NT-Xent without the positive in the denominator, which takes away the factor that makes
+// gradients small in small batches. DCLW weights the positives.
+//
+//   Z = [X; Y],  L = (1/2n) sum_i ( -w_i z_i.z_p(i)/tau + log sum_{j != i, p(i)} e^(z_i.z_j/tau) )
+//   w = 1 (DclWeighting::none), or
+//       2 - n softmax over the pairs of (x_i.y_i / sigma) (DclWeighting::von_mises_fisher; the
+//       weights are differentiated, as released)
+//
+// Units      nats; may be negative.
+// Gradient   P / (2 n tau) over the negatives; with c_i = x_i.y_i, q the softmax of c / sigma and
+//            m = sum q c:  dL/dc_i = -w_i/(n tau) + q_i (c_i - m)/(sigma tau).
+// Source     Yeh et al. 2022, "Decoupled Contrastive Learning", arXiv 2110.06848, equations 3
+//            and 6.
+#pragma once
+
+#include <cstddef>
+
+namespace spheremix::losses {
+
+enum class DclWeighting { none, von_mises_fisher };
+
+struct DecoupledContrastiveOptions {
+  double temperature = 0.1;
+  double sigma = 0.5;  ///< of the weights
+  DclWeighting weighting = DclWeighting::none;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+}  // namespace spheremix::losses

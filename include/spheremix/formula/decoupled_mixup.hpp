@@ -1,0 +1,46 @@
+// Decoupled mixup: cross entropy of mixed labels plus a regulariser in which the other mixed class
+// leaves the denominator, so that each is told from the rest with confidence whatever lambda is.
+//
+//   R     = log sum over classes c outside {a, b} of e^z_c
+//   CE    L = mixup_cross_entropy + eta (1/n) sum_i  wa softplus(R - z_a) + wb softplus(R - z_b)
+//           (softplus(R - z_a) = -log e^z_a / sum_{c != b} e^z_c)
+//   BCE   L = (1/n) sum_i sum_c softplus(z_c) - t_c z_c,   t = wa e_a + wb e_b
+//
+// wa, wb   by DecoupledWeighting: 1 | lambda of the class |
+//          h(lambda) = min(1, (lambda / threshold)^power).
+//          DecoupledDirection keeps both, the class of the smaller lambda (minority), of the larger
+//          one (majority; of equal ones the majority is the first, the minority the last), or a's
+//          alone (labelled: a is the labelled sample's class, the asymmetric strategy of
+//          semi-supervised training). What is dropped has weight 0.
+//
+// k labels: the set S in place of {a, b}, sum over S of w_c softplus(R_S - z_c); the minority then
+// is the least weight, the majority the largest. One label alone (a = b, or k equal ones): nothing
+// is mixed, plain cross entropy (BCE: target h(1)). As many classes as labels: the regulariser is
+// exactly 0.
+//
+// Gradient   dz_a = -wa sigmoid(R - z_a),
+//            dz_c = softmax_rest(c) (wa sigmoid(R - z_a) + wb sigmoid(R - z_b)):
+//            no z_a, z_b cross term. Weights are differentiated in lambda, the choice of direction
+//            is not.
+// Source     Liu et al. 2022, "Harnessing Hard Mixed Samples with Decoupled Regularizer", arXiv
+//            2203.10761, equations 5 to 8; the rescaling is openmixup's.
+#pragma once
+
+namespace spheremix::losses {
+
+enum class DecoupledForm { cross_entropy, binary };
+
+enum class DecoupledWeighting { constant, lambda, rescaled };
+
+enum class DecoupledDirection { both, minority, majority, labelled };
+
+struct DecoupledMixupOptions {
+  double weight = 0.1;   ///< eta of the regulariser; not used by the binary form
+  double threshold = 1;  ///< xi: from here on h is 1
+  double power = 1;      ///< t of h
+  DecoupledForm form = DecoupledForm::cross_entropy;
+  DecoupledWeighting weighting = DecoupledWeighting::constant;
+  DecoupledDirection direction = DecoupledDirection::both;
+};
+
+}  // namespace spheremix::losses

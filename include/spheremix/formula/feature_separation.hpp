@@ -1,0 +1,36 @@
+// Deep feature separation: each modality has a second, independent feature, orthogonal to the
+// shared one, told apart by contrast and spread over the sphere.
+//
+//   ortho       (1/n) sum_j (x_j.xi_j)^2 + (y_j.yi_j)^2
+//   contrast    -(1/n) sum_j log e^(xi_j.xa_j/tau) / sum_k e^(xi_j.key_k/tau), and the same for y:
+//               Denominator::printed    keys are xi itself, k = j included (the text's formula)
+//               Denominator::augmented  keys are xa: InfoNCE of xi against xa
+//   uniformity  joint:    log (1/n) sum_jk ( e^(-2 |xi_j - xi_k|^2) + e^(-2 |yi_j - yi_k|^2) )
+//               separate: the sum of two logarithms; k = j is included, and 1/n is not 1/n^2
+//   L = ortho_weight ortho + contrast_weight contrast + uniformity_weight uniformity
+//
+// Gradient   the sum of the parts'. ortho: 2 (x.xi) xi / n. printed contrast: P / (n tau) over all
+//            pairs less 1 / (n tau) of each positive. uniformity from metrics::uniformity u:
+//            sum_jk = n + n (n - 1) e^u.
+// Source     Jiang et al. 2023, arXiv 2303.05952, section 4.1.
+#pragma once
+
+#include <cstddef>
+
+namespace spheremix::losses {
+
+enum class Denominator { printed, augmented };
+
+enum class UniformityReading { joint, separate };
+
+struct FeatureSeparationOptions {
+  double temperature = 0.07;
+  double ortho_weight = 1;
+  double contrast_weight = 1;
+  double uniformity_weight = 1;
+  Denominator denominator = Denominator::printed;
+  UniformityReading uniformity = UniformityReading::joint;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+}  // namespace spheremix::losses

@@ -1,0 +1,21 @@
+// SigLIP: every pair of the batch is a yes-or-no question of its own.
+//
+//   L = (1/n) sum_i sum_j softplus(-z_ij (x_i.y_j / tau + bias)),   z_ij = +1 for i = j, else -1
+//
+// Units      nats; the sum over j is not divided by n (as published).
+// Gradient   with u = -z (s/tau + b): G = -z sigmoid(u) / (n tau), dX = G Y, dY = G^T X,
+//            dL/d ln(tau) = -sum G o S, dL/dbias = -(1/n) sum z sigmoid(u).
+// Source     Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv 2303.15343.
+#pragma once
+
+#include <cstddef>
+
+namespace spheremix::losses {
+
+struct SiglipOptions {
+  double temperature = 0.1;
+  double bias = -10;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+}  // namespace spheremix::losses
