@@ -8,6 +8,7 @@
 //   reversal     the order of the pairs does not matter
 //   threads      the same bits for any number
 //   budget       the same loss in the least memory; one byte less is an error that names it
+//   memory       a second call allocates nothing, whatever the budget; no workspace grows above it
 //   layout       the same bits for blocks, maps, column-major and transposed batches
 //   shapes       a batch with another number of rows or columns, no rows: an error that begins with
 //                the name
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -49,6 +51,13 @@ struct LossCall {
     }
   }
 
+  /// Lambdas of m3_mix, two of them one a row, without a copy.
+  auto four() const {
+    using View = Eigen::Map<const Vector<T>>;
+    const View each(lambda.data(), lambda.size());
+    return losses::MixLambdas<double, View, double, View>{0.3, each, 0.7, each};
+  }
+
   /// The same pairs in the reverse order: the one that leaves the flip of the mixing losses alone.
   LossCall reversed() const {
     LossCall r = *this;
@@ -78,6 +87,13 @@ struct LossOutcome {
   std::vector<Vector<double>> per_row;  ///< dL/dlambda where lambda is one a row
 };
 
+/// Calls of one loss with a workspace and outputs of their own.
+template <class T>
+struct RepeatedLoss {
+  std::function<void(const LossCall<T>&)> call;
+  std::function<std::size_t()> held;  ///< bytes of the workspace
+};
+
 template <class T>
 struct LossCase {
   std::string name;
@@ -85,6 +101,7 @@ struct LossCase {
   bool has_budget = true;
   std::function<double(const LossCall<T>&)> value;
   std::function<LossOutcome<T>(const LossCall<T>&)> gradient;
+  std::function<RepeatedLoss<T>()> repeated;
   /// The gradients again from batches that are no row-major matrices: blocks of a wider one (0),
   /// column-major (1), transposed (2).
   std::function<LossOutcome<T>(const LossCall<T>&, int layout)> elsewhere;
@@ -146,6 +163,20 @@ LossCase<T> loss_case() {
   };
   c.gradient = [run](const LossCall<T>& call) {
     return run(call, [&](std::size_t k) -> const RowMatrix<T>& { return call.batches[k]; });
+  };
+  c.repeated = [] {
+    struct State {
+      core::Workspace workspace;
+      typename Call::template Gradient<T> out;
+    };
+    const auto state = std::make_shared<State>();
+    return RepeatedLoss<T>{
+        [state](const LossCall<T>& call) {
+          spread<K>(
+              [&](std::size_t k) -> const RowMatrix<T>& { return call.batches[k]; },
+              [&](const auto&... x) { Call::into(call, state->workspace, state->out, x...); });
+        },
+        [state] { return state->workspace.capacity(); }};
   };
   c.elsewhere = [run](const LossCall<T>& call, int layout) {
     using Columns = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
@@ -241,7 +272,7 @@ SPHEREMIX_LOSS(VlMix, vl_mix, SPHEREMIX_MIX, SPHEREMIX_XY, (x..., c.lambda),
 SPHEREMIX_LOSS(
     M3Mix, m3_mix,
     (TwoTemperatureGradient<RowMatrix<T>, MixLambdas<double, Vector<T>, double, Vector<T>>>),
-    SPHEREMIX_XY, (x..., MixLambdas{0.3, c.lambda, 0.7, c.lambda}),
+    SPHEREMIX_XY, (x..., c.four()),
     M3MixOptions{.temperature = 0.3, .mix_temperature = 0.4, .memory_budget = c.budget})
 SPHEREMIX_LOSS(SupCon, sup_con, (SupervisedGradient<RowMatrix<T>>), (o.x), (x..., c.label),
                SupConOptions{.temperature = 0.3, .memory_budget = c.budget})

@@ -102,6 +102,24 @@ std::size_t bytes_of(const Arguments&... arguments) {
   return counting.taken();
 }
 
+/// Arrays with memory of their own.
+template <class Arrays>
+class Owned {
+ public:
+  template <class... Arguments>
+  explicit Owned(const Arguments&... arguments)
+      : frame_(workspace_, bytes_of<Arrays>(arguments...)), arrays_(arguments..., frame_) {}
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+
+  Arrays& operator*() { return arrays_; }
+
+ private:
+  Workspace workspace_;
+  Workspace::Frame frame_;
+  Arrays arrays_;
+};
+
 /// A budget after `bytes` of it are given away; 0 where that is all of it.
 inline std::size_t budget_left(std::size_t budget, std::size_t bytes) {
   return budget > bytes ? budget - bytes : 0;

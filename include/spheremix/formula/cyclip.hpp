@@ -16,7 +16,7 @@ struct CyclipOptions {
   double temperature = 0.07;
   double cross_weight = 0.25;
   double in_modal_weight = 0.25;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory of the CLIP part
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };
 
 }  // namespace spheremix::losses

@@ -30,7 +30,7 @@ struct FeatureSeparationOptions {
   double uniformity_weight = 1;
   Denominator denominator = Denominator::printed;
   UniformityReading uniformity = UniformityReading::joint;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory of the contrast
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };
 
 }  // namespace spheremix::losses

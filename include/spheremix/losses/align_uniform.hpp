@@ -24,6 +24,17 @@ struct AlignUniformOptions {
 
 namespace detail {
 
+template <class T>
+struct AlignUniformArrays {
+  metrics::detail::UniformityArrays<T> pairs;
+  MatrixView<T> even{};  ///< dL/d of one uniformity
+
+  AlignUniformArrays(Index n, Index d, bool gradients, int threads, Workspace::Frame& frame)
+      : pairs(n, d, gradients, threads, frame) {
+    if (gradients) even = take_rows<T>(frame, n, d);
+  }
+};
+
 struct AlignUniformLoss : OfTwoBatches {
   const AlignUniformOptions& options;
 
@@ -32,25 +43,31 @@ struct AlignUniformLoss : OfTwoBatches {
     core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
   }
   template <class T>
-  LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace&,
+  LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                         const Outputs<T, 2>& out) const {
     const AlignUniformOptions& o = options;
     expects_weight(function, "align_weight", o.align_weight);
     expects_weight(function, "uniform_weight", o.uniform_weight);
     metrics::detail::check_alignment(function, in[0], in[1], {.alpha = o.alpha});
-    if (!out[0].data)
+    metrics::detail::check_uniformity(function, in[0].rows, o.t);
+    const Index n = in[0].rows, d = in[0].cols;
+    const bool gradients = out[0].data != nullptr;
+    const int threads = metrics::detail::threads_for(n, n, d);
+    Workspace::Frame frame =
+        workspace.frame(core::bytes_of<AlignUniformArrays<T>>(n, d, gradients, threads));
+    AlignUniformArrays<T> arrays(n, d, gradients, threads, frame);
+    if (!gradients)
       return {o.align_weight * metrics::detail::alignment(in[0], in[1], o.alpha) +
               o.uniform_weight / 2 *
-                  (metrics::detail::uniformity<T>(function, {in[0]}, o.t) +
-                   metrics::detail::uniformity<T>(function, {in[1]}, o.t))};
+                  (metrics::detail::uniformity<T>({in[0]}, o.t, arrays.pairs, nullptr) +
+                   metrics::detail::uniformity<T>({in[1]}, o.t, arrays.pairs, nullptr))};
     const double aligned =
         metrics::detail::alignment_with_gradient(in[0], in[1], o.alpha, out[0], out[1]);
-    RowMatrix<T> even(in[0].rows, in[0].cols);  // dL/d of one uniformity
-    const MatrixView<T> to{even.data(), in[0].rows, in[0].cols, in[0].cols};
+    const MatrixView<T> to = arrays.even;
     const T a = T(o.align_weight), u = T(o.uniform_weight / 2);
     double uniform = 0;
     for (const std::size_t k : {std::size_t(0), std::size_t(1)}) {
-      uniform += metrics::detail::uniformity<T>(function, {in[k]}, o.t, &to);
+      uniform += metrics::detail::uniformity<T>({in[k]}, o.t, arrays.pairs, &to);
       for (Index i = 0; i < to.rows; ++i)
         for (Index c = 0; c < to.cols; ++c) out[k](i, c) = a * out[k](i, c) + u * to(i, c);
     }
@@ -67,8 +84,7 @@ template <class X, class Y>
   return detail::value("align_uniform", detail::AlignUniformLoss{{}, options}, x, y).loss;
 }
 
-/// Loss and gradients into `out` (any struct with the fields of PairGradient). The
-/// uniformities have memory of their own, made in each call.
+/// Loss and gradients into `out` (any struct with the fields of PairGradient).
 template <class X, class Y, class Out>
 void align_uniform_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const AlignUniformOptions& options, core::Workspace& workspace,

@@ -19,12 +19,17 @@ struct CyclipLoss : OfTwoBatches {
   ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                             const Outputs<T, 2>& out) const {
     expects_consistency(function, {options.cross_weight, options.in_modal_weight});
+    const Index n = in[0].rows, d = in[0].cols;
+    const std::size_t least = core::bytes_of<ConsistencyArrays>(n, d, out[0].data != nullptr, 1);
+    core::expects(least <= options.memory_budget, function, "memory_budget is ",
+                  options.memory_budget, " bytes, but at least ", least,
+                  " are needed for the consistency of ", n, " pairs of rows of length ", d);
     ContrastResult result =
         pair_loss_on_views<true, T>(function, in[0], in[1], options.temperature,
                                     options.memory_budget, workspace, {out[0], out[1]});
-    result.loss +=
-        consistency_on_views<T>(in[0], in[1], options.cross_weight, options.in_modal_weight,
-                                1 / double(in[0].rows), workspace, out[0], out[1], true);
+    result.loss += consistency_on_views<T>(in[0], in[1], options.cross_weight,
+                                           options.in_modal_weight, 1 / double(n), workspace,
+                                           out[0], out[1], true, options.memory_budget);
     return result;
   }
 };

@@ -87,36 +87,61 @@ ContrastResult printed_contrast(const char* function, MatrixView<const T> x, Mat
 
 /// to += factor * from.
 template <class T>
-void add_scaled(MatrixView<T> to, const RowMatrix<T>& from, double factor) {
+void add_scaled(MatrixView<T> to, MatrixView<const T> from, double factor) {
   for (Index i = 0; i < to.rows; ++i)
     for (Index k = 0; k < to.cols; ++k)
       to(i, k) = T(double(to(i, k)) + factor * double(from(i, k)));
 }
 
+template <class T>
+struct SeparationArrays {
+  MatrixView<T> sides[2] = {};  ///< gradients of the two uniformities
+  metrics::detail::UniformityArrays<T> pairs;
+
+  SeparationArrays(Index n, Index d, bool gradients, int threads, Workspace::Frame& frame)
+      : pairs(n, d, gradients, threads, frame) {
+    for (MatrixView<T>& side : sides)
+      if (gradients) side = take_rows<T>(frame, n, d);
+  }
+};
+
+/// Threads of the two uniformities: as many as the budget has memory for.
+template <class T>
+int separation_threads(const char* function, Index n, Index d, bool gradients, std::size_t budget) {
+  const auto bytes = [&](int threads) {
+    return core::bytes_of<SeparationArrays<T>>(n, d, gradients, threads);
+  };
+  core::expects(bytes(1) <= budget, function, "memory_budget is ", budget, " bytes, but at least ",
+                bytes(1), " are needed for the uniformity of ", n, " rows of length ", d);
+  int threads = metrics::detail::threads_for(n, n, d);
+  while (bytes(threads) > budget) --threads;
+  return threads;
+}
+
 /// Uniformity of the two independent batches with its gradient added, diagonal included.
 template <class T>
 double separation_uniformity(MatrixView<const T> x, MatrixView<const T> y, double weight,
-                             UniformityReading reading, MatrixView<T> dx, MatrixView<T> dy) {
-  if (x.rows == 1)  // the diagonal alone
+                             UniformityReading reading, int threads, Workspace& workspace,
+                             MatrixView<T> dx, MatrixView<T> dy) {
+  const Index n = x.rows, d = x.cols;
+  if (n == 1)  // the diagonal alone
     return weight * (reading == UniformityReading::joint ? std::log(2.0) : 0.0);
-  using Rows = Eigen::Map<const RowMatrix<T>, 0, Eigen::OuterStride<>>;
-  const double others = double(x.rows) - 1;
+  const bool gradients = dx.data != nullptr;
+  Workspace::Frame frame =
+      workspace.frame(core::bytes_of<SeparationArrays<T>>(n, d, gradients, threads));
+  SeparationArrays<T> arrays(n, d, gradients, threads, frame);
   double sum[2];
-  metrics::UniformityGradient<RowMatrix<T>> side[2];
   for (const int s : {0, 1}) {
-    const auto& in = s ? y : x;
-    const Rows rows(in.data, in.rows, in.cols, Eigen::OuterStride<>(in.stride));
-    if (dx.data)
-      metrics::uniformity_with_gradient(rows, {}, side[s]);
-    else
-      side[s].value = metrics::uniformity(rows);
-    sum[s] = others * std::exp(side[s].value);  // (1/n) sum over j != k
+    const MatrixView<T>* const gradient = gradients ? &arrays.sides[s] : nullptr;
+    const double value = metrics::detail::uniformity<T>({s ? y : x}, metrics::UniformityOptions{}.t,
+                                                        arrays.pairs, gradient);
+    sum[s] = (double(n) - 1) * std::exp(value);  // (1/n) sum over j != k
   }
   const bool joint = reading == UniformityReading::joint;
-  if (dx.data)
+  if (gradients)
     for (const int s : {0, 1})
-      add_scaled(s ? dy : dx, side[s].x,
-                 weight * sum[s] / (joint ? 2 + sum[0] + sum[1] : 1 + sum[s]));
+      add_scaled<T>(s ? dy : dx, arrays.sides[s],
+                    weight * sum[s] / (joint ? 2 + sum[0] + sum[1] : 1 + sum[s]));
   return weight * (joint ? std::log(2 + sum[0] + sum[1]) : std::log1p(sum[0]) + std::log1p(sum[1]));
 }
 
@@ -140,9 +165,11 @@ struct FeatureSeparationLoss {
     core::expects(in[0].rows >= 1, function, "X has no rows");
   }
 
-  /// weight of the squares of x . xi; the gradients are set, those of the augmented rows to 0.
+  /// weight of the squares of x . xi; its gradients are set, to which `before` times what stands
+  /// there is added.
   template <class T>
-  double orthogonality(const Inputs<T, 6>& in, const Outputs<T, 6>& d, std::size_t side) const {
+  double orthogonality(const Inputs<T, 6>& in, const Outputs<T, 6>& d, std::size_t side,
+                       double before) const {
     const MatrixView<const T> x = in[side], xi = in[side + 2];
     const double factor = options.ortho_weight / double(x.rows);
     return factor * metrics::detail::sum_over_rows(x.rows, [&](Index j) {
@@ -150,35 +177,38 @@ struct FeatureSeparationLoss {
              if (d[side].data)
                for (Index k = 0; k < x.cols; ++k) {
                  d[side](j, k) = T(2 * factor * c * double(xi(j, k)));
-                 d[side + 2](j, k) = T(2 * factor * c * double(x(j, k)));
-                 d[side + 4](j, k) = 0;
+                 T &to = d[side + 2](j, k), &augmented = d[side + 4](j, k);
+                 const T own = T(2 * factor * c * double(x(j, k)));
+                 to = before == 0 ? own : T(double(own) + before * double(to));
+                 augmented = before == 0 ? T(0) : T(0 + before * double(augmented));
                }
              return c * c;
            });
   }
 
-  /// Contrast of the independent rows with the augmented ones; gradients are added.
+  /// Adds orthogonality and contrast of one side.
   template <class T>
-  ContrastResult contrast(const char* function, MatrixView<const T> xi, MatrixView<const T> xa,
-                          Workspace& workspace, MatrixView<T> dxi, MatrixView<T> dxa) const {
-    const FeatureSeparationOptions& o = options;
-    if (o.denominator == Denominator::printed)
-      return printed_contrast<T>(function, xi, xa, o.temperature, o.contrast_weight,
-                                 o.memory_budget, workspace, dxi, dxa);
-    // info_nce puts its gradients: into temporaries, then scaled and added.
-    const Index n = dxi.data ? xi.rows : 0, width = xi.cols;
-    RowMatrix<T> gx(n, width), gy(n, width);
-    pairwise::PairGradients<T> to{};
-    if (dxi.data) to = {{gx.data(), n, width, width}, {gy.data(), n, width, width}};
-    ContrastResult part = pair_loss_on_views<false, T>(function, xi, xa, o.temperature,
-                                                       o.memory_budget, workspace, to);
-    part.loss *= o.contrast_weight;
-    part.log_temperature *= o.contrast_weight;
-    if (dxi.data) {
-      add_scaled(dxi, gx, o.contrast_weight);
-      add_scaled(dxa, gy, o.contrast_weight);
+  void add_side(const char* function, const Inputs<T, 6>& in, Workspace& workspace,
+                const Outputs<T, 6>& d, std::size_t side, ContrastResult& result) const {
+    const double tau = options.temperature, weight = options.contrast_weight;
+    const MatrixView<const T> xi = in[side + 2], xa = in[side + 4];
+    const MatrixView<T> dxi = d[side + 2], dxa = d[side + 4];
+    ContrastResult part;
+    if (weight != 0 && options.denominator == Denominator::augmented) {
+      // info_nce puts its gradients: to their places, before the others.
+      part = pair_loss_on_views<false, T>(function, xi, xa, tau, options.memory_budget, workspace,
+                                          {dxi, dxa});
+      part.loss *= weight;
+      part.log_temperature *= weight;
+      result.loss += orthogonality(in, d, side, weight);
+    } else {
+      result.loss += orthogonality(in, d, side, 0);
+      if (weight != 0)
+        part = printed_contrast<T>(function, xi, xa, tau, weight, options.memory_budget, workspace,
+                                   dxi, dxa);
     }
-    return part;
+    result.loss += part.loss;
+    result.log_temperature += part.log_temperature;
   }
 
   template <class T>
@@ -188,18 +218,17 @@ struct FeatureSeparationLoss {
     expects_weight(function, "ortho_weight", options.ortho_weight);
     expects_weight(function, "contrast_weight", options.contrast_weight);
     expects_weight(function, "uniformity_weight", options.uniformity_weight);
+    const bool spreads = options.uniformity_weight != 0;
+    const int threads = spreads && in[0].rows > 1
+                            ? separation_threads<T>(function, in[0].rows, in[0].cols,
+                                                    d[0].data != nullptr, options.memory_budget)
+                            : 1;
     ContrastResult result;
-    for (const std::size_t side : {std::size_t(0), std::size_t(1)}) {
-      result.loss += orthogonality(in, d, side);
-      if (options.contrast_weight == 0) continue;
-      const ContrastResult part =
-          contrast(function, in[side + 2], in[side + 4], workspace, d[side + 2], d[side + 4]);
-      result.loss += part.loss;
-      result.log_temperature += part.log_temperature;
-    }
-    if (options.uniformity_weight != 0)
+    for (const std::size_t side : {std::size_t(0), std::size_t(1)})
+      add_side(function, in, workspace, d, side, result);
+    if (spreads)
       result.loss += separation_uniformity<T>(in[2], in[3], options.uniformity_weight,
-                                              options.uniformity, d[2], d[3]);
+                                              options.uniformity, threads, workspace, d[2], d[3]);
     return result;
   }
 };

@@ -23,11 +23,11 @@ namespace detail {
 /// For each row of X the nearest row of Y but its own, the first of equals.
 template <class T>
 std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>& y) {
-  const Index n = x.original.rows();
+  const Index n = x.original().rows();
   std::vector<Index> nearest(std::size_t(n), -1);
   std::vector<T> best(std::size_t(n), -core::infinity<T>);  // of 2 x.y - |y|^2 = |x|^2 - |x - y|^2
   for_product_strips(x.view(), y.view(), [&](Index i, Index j, core::MatrixView<T> tile) {
-    const T* const square = y.square.data() + j;
+    const T* const square = y.square() + j;
     for (Index r = 0; r < tile.rows; ++r) {
       T* const s = tile.row(r);
       if (i + r >= j && i + r < j + tile.cols) s[i + r - j] = -core::infinity<T>;
@@ -56,11 +56,12 @@ std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>&
 template <class T>
 double relative_alignment(core::MatrixView<const T> x, core::MatrixView<const T> y) {
   const StackedRows<T> xs{x}, ys{y};
-  const std::vector<double> centre = centre_of(xs, ys);
-  const CentredRows<T> a = centred(xs, centre), b = centred(ys, centre);
-  core::expects(a.largest_square + b.largest_square < 0.25 * double(core::largest<T>),
+  core::Owned<CentredPair<T>> memory(x.rows, y.rows, x.cols);
+  CentredPair<T>& rows = *memory;
+  rows.fill(xs, ys);
+  core::expects(rows.x.largest_square() + rows.y.largest_square() < 0.25 * double(core::largest<T>),
                 "relative_alignment", "squared distances of the rows overflow");
-  const std::vector<Index> nearest = nearest_others(a, b);
+  const std::vector<Index> nearest = nearest_others(rows.x, rows.y);
   return sum_over_rows(x.rows,
                        [&](Index i) {
                          return squared_distance(x.row(i), y.row(i), x.cols) -

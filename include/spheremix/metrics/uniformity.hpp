@@ -31,15 +31,46 @@ inline void check_steepness(const char* function, double t) {
                 ", which must be positive and finite");
 }
 
+/// The memory of one uniformity after another, of n rows of length d, with gradients or without.
+template <class T>
+struct UniformityArrays {
+  double* centre;
+  CentredRows<T> rows;
+  GaussianSums<T> sums;
+  GaussianStrips<T> strips;
+
+  UniformityArrays(Index n, Index d, bool gradient, int threads, core::Workspace::Frame& frame)
+      : centre(frame.take<double>(std::size_t(d))),
+        rows(n, d, frame),
+        sums(n, n, threads, frame),
+        strips(gradient ? n : 0, frame) {}
+};
+
+inline void check_uniformity(const char* function, Index rows, double t) {
+  check_steepness(function, t);
+  core::expects(rows >= 2, function, "there are ", rows, " rows, and no pair of them");
+}
+
+/// The value; the gradient goes to dx where that is not null.
+template <class T>
+double uniformity(const StackedRows<T>& x, double t, UniformityArrays<T>& memory,
+                  const core::MatrixView<T>* dx) {
+  const StackedRows<T> none{core::MatrixView<const T>{nullptr, 0, x.cols(), x.cols()}};
+  centre_of(x, none, memory.centre);
+  memory.rows.fill(x, memory.centre);
+  const GaussianTable<T> table{memory.rows, memory.rows, true, t};
+  return dx ? gaussian_gradient(table, memory.sums, memory.strips, *dx)
+            : gaussian_log_mean(table, memory.sums);
+}
+
+/// The same with memory of its own.
 template <class T>
 double uniformity(const char* function, const StackedRows<T>& x, double t,
                   const core::MatrixView<T>* dx = nullptr) {
-  check_steepness(function, t);
-  core::expects(x.rows() >= 2, function, "there are ", x.rows(), " rows, and no pair of them");
-  const StackedRows<T> none{core::MatrixView<const T>{nullptr, 0, x.cols(), x.cols()}};
-  const CentredRows<T> rows = centred(x, centre_of(x, none));
-  const GaussianTable<T> table{rows, rows, true, t};
-  return dx ? gaussian_gradient(table, *dx) : gaussian_log_mean(table);
+  check_uniformity(function, x.rows(), t);
+  core::Owned<UniformityArrays<T>> memory(x.rows(), x.cols(), dx != nullptr,
+                                          threads_for(x.rows(), x.rows(), x.cols()));
+  return uniformity<T>(x, t, *memory, dx);
 }
 
 template <class T>
@@ -71,9 +102,11 @@ template <class X, class Y>
   core::expects(x.rows() > 0 && y.rows() > 0, function, "X has ", x.rows(), " rows and Y ",
                 y.rows(), ", and no pair of them");
   const detail::StackedRows<T> first{xs.view()}, second{ys.view()};
-  const std::vector<double> centre = detail::centre_of(first, second);
-  const auto a = detail::centred(first, centre), b = detail::centred(second, centre);
-  return detail::gaussian_log_mean<T>({a, b, false, options.t});
+  core::Owned<detail::CentredPair<T>> rows(x.rows(), y.rows(), x.cols());
+  (*rows).fill(first, second);
+  core::Owned<detail::GaussianSums<T>> sums(x.rows(), y.rows(),
+                                            detail::threads_for(x.rows(), y.rows(), x.cols()));
+  return detail::gaussian_log_mean<T>({(*rows).x, (*rows).y, false, options.t}, *sums);
 }
 
 /// The uniformity of the rows of X and Y together.
@@ -115,6 +148,6 @@ template <class X>
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::metrics::detail {
 #define SPHEREMIX_UNIFORMITY(T) \
-  double uniformity(const char*, const StackedRows<T>&, double, const core::MatrixView<T>*)
+  double uniformity(const StackedRows<T>&, double, UniformityArrays<T>&, const core::MatrixView<T>*)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_UNIFORMITY)
 }  // namespace spheremix::metrics::detail

@@ -37,10 +37,8 @@ struct ConsistencyArrays {
   MatrixView<double> p{}, q{}, r{};  ///< d < n: d x d
   MatrixView<double> k{}, m{};       ///< else: n x n
 
-  ConsistencyArrays(Index n, Index d, bool gradients, Workspace::Frame& frame)
-      : products(pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) *
-                                                              double((std::min)(n, d))),
-                 frame),
+  ConsistencyArrays(Index n, Index d, bool gradients, int threads, Workspace::Frame& frame)
+      : products(threads, frame),
         s(take_rows<double>(frame, n, d)),
         e(take_rows<double>(frame, n, d)) {
     if (gradients) {
@@ -56,17 +54,28 @@ struct ConsistencyArrays {
   }
 };
 
+/// Threads of the products: as many as the budget has memory for, and at least one.
+inline int consistency_threads(Index n, Index d, bool gradients, std::size_t budget) {
+  int threads = pairwise::DenseProducts<double>::threads_for(2.0 * double(n) * double(d) *
+                                                             double((std::min)(n, d)));
+  while (threads > 1 && core::bytes_of<ConsistencyArrays>(n, d, gradients, threads) > budget)
+    --threads;
+  return threads;
+}
+
 /// weight (a sum A^2 + b sum B^2); its gradients are put into dx, dy or, with `add`, added, unless
 /// dx.data is null.
 template <class T>
 double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double a, double b,
                             double weight, Workspace& workspace, MatrixView<T> dx, MatrixView<T> dy,
-                            bool add) {
+                            bool add, std::size_t budget = std::size_t(-1)) {
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr, linear = d < n;
   const double alpha = (a + b) / 2, beta = (b - a) / 2;
-  Workspace::Frame frame = workspace.frame(core::bytes_of<ConsistencyArrays>(n, d, gradients));
-  ConsistencyArrays arrays(n, d, gradients, frame);
+  const int threads = consistency_threads(n, d, gradients, budget);
+  Workspace::Frame frame =
+      workspace.frame(core::bytes_of<ConsistencyArrays>(n, d, gradients, threads));
+  ConsistencyArrays arrays(n, d, gradients, threads, frame);
   auto& [products, s, e, ds, de, p, q, r, square, m] = arrays;
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) {

@@ -19,8 +19,8 @@ namespace spheremix::metrics::detail {
 template <class T>
 void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Index j,
                       core::MatrixView<T> tile, Take take, double* line, double* col_sums) {
-  std::vector<ClosePair> close;
-  table.take_out(i, j, tile, take, close, true);
+  TakenPairs taken;
+  table.take_out(i, j, tile, take, taken, true);
   T shifts[kTileCols], ones[kTileCols];
   std::fill_n(shifts, tile.rows, T(shift));
   std::fill_n(ones, tile.rows, T(1));
@@ -30,7 +30,8 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
     SPHEREMIX_DISPATCH(softmax_gradient<T, formula::GaussianPair<T>>)
     (table.policy(), tile, i, j, shifts, ones, nullptr, nullptr);
   }
-  for (const ClosePair& pair : close) tile(pair.row, pair.col) = T(std::exp(pair.logit - shift));
+  taken.for_each(
+      [&](Index r, Index c) { tile(r, c) = T(std::exp(table.exact_logit(i + r, j + c) - shift)); });
   std::fill_n(col_sums, tile.cols, 0.0);
   constexpr Index chunk = 126;  // rows whose sums in T are exact enough
   for (Index first = 0; first < tile.rows; first += chunk) {
@@ -98,33 +99,46 @@ class StripProducts {
   Index first_ = 0, after_ = 0, width_ = 1, own_ = 0;
 };
 
+/// What the gradient for n rows works on besides GaussianSums.
+template <class T>
+struct GaussianStrips {
+  std::size_t size;
+  T* strips;  ///< two: the products of one and the tiles of the next are a single loop
+  double *line, *col_sums;  ///< r_i; partial sums of a strip's columns, tile after tile
+
+  GaussianStrips(Index n, core::Workspace::Frame& frame)
+      : size(std::size_t((std::min)(kTileRows, n) * n)),
+        strips(frame.take<T>(2 * size)),
+        line(frame.take<double>(std::size_t(n))),
+        col_sums(frame.take<double>(std::size_t(kTileRows * parts(n, kTileCols)))) {}
+};
+
 /// The value; the gradient goes to dx, apart from X.
 template <class T>
-double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) {
+double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
+                         const GaussianStrips<T>& strips, core::MatrixView<T> dx) {
   const auto x = table.x.view();
   const Index n = x.rows, d = x.cols;
-  if (std::isnan(table.x.largest_square)) {
+  if (std::isnan(table.x.largest_square())) {
     for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, core::nan<T>);
     return core::nan<double>;
   }
   // K as it is where none can vanish, else relative to the largest.
-  const double shift = table.bound() < (sizeof(T) == 4 ? 60 : 600) ? 0 : gaussian_sum(table).top;
+  const double shift =
+      table.bound() < (sizeof(T) == 4 ? 60 : 600) ? 0 : gaussian_sum(table, sums).top;
   const Take take = table.taken_from_sums();
-  const int threads = threads_for(n, n, d);
-  TileMemory<T> memory(threads, false);
-  for (int k = 0; k < threads; ++k) memory.pack(k).keep_rows = true;
-  // Two strips: the products of one and the tiles of the next are a single loop of tasks.
-  const auto size = std::size_t((std::min)(kTileRows, n) * n);
-  std::vector<T> strips(2 * size);
-  std::vector<double> line(static_cast<std::size_t>(n));  // r_i
-  std::vector<double> col_sums(std::size_t(kTileRows * parts(n, kTileCols)));
+  TileMemory<T>& memory = sums.tiles;
+  const int threads = memory.threads();
+  memory.start(true);
+  double *const line = strips.line, *const col_sums = strips.col_sums;
+  std::fill_n(line, n, 0.0);
   for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, T(0));
 
   StripProducts<T> before;
   for (Index s = 0; s <= parts(n, kTileRows); ++s) {
     const Index first = (std::min)(n, s * kTileRows), cols = (std::min)(kTileRows, n - first);
-    const core::MatrixView<T> weights{strips.data() + std::size_t(s % 2) * size, n - first, cols,
-                                      cols};
+    const core::MatrixView<T> weights{strips.strips + std::size_t(s % 2) * strips.size, n - first,
+                                      cols, cols};
     const Index ready = before.tasks(), tiles = parts(weights.rows, kTileCols);
     core::parallel_for(ready + tiles, threads, [&](Index task, int thread) {
       auto& pack = memory.pack(thread);
@@ -133,31 +147,30 @@ double gaussian_gradient(const GaussianTable<T>& table, core::MatrixView<T> dx) 
       const auto tile = weights.middle_rows(r, (std::min)(kTileCols, weights.rows - r));
       pairwise::times_transposed<T>(tile, x.middle_rows(first + r, tile.rows),
                                     x.middle_rows(first, cols), false, pack);
-      gaussian_weights(table, shift, first + r, first, tile, take, line.data(),
-                       col_sums.data() + place * kTileRows);
+      gaussian_weights(table, shift, first + r, first, tile, take, line,
+                       col_sums + place * kTileRows);
       if (place == 0) mirror_diagonal(tile);
     });
     for (Index c = 0; c < cols; ++c)
-      for (Index k = 0; k < tiles; ++k)
-        line[std::size_t(first + c)] += col_sums[std::size_t(k * kTileRows + c)];
+      for (Index k = 0; k < tiles; ++k) line[first + c] += col_sums[k * kTileRows + c];
     before = cols > 0 ? StripProducts<T>(x, weights, first, dx, threads) : StripProducts<T>();
   }
 
   CompensatedSum twice;
-  for (const double r : line) twice.add(r);
+  for (Index i = 0; i < n; ++i) twice.add(line[i]);
   const double z = twice.value() / 2;
   const double factor = -2 * table.t / z;
   core::parallel_chunks(n, 64, [&](Index first, Index count) {
     for (Index i = first; i < first + count; ++i) {
       const T* from = x.row(i);
       T* to = dx.row(i);
-      const double r = line[std::size_t(i)];
+      const double r = line[i];
       core::map_in_lanes(
           d, to, [=](Index k) { return T(factor * (r * double(from[k]) - double(to[k]))); });
     }
   });
   const double value = shift + std::log(z) - std::log(table.pairs());
-  return gaussian_log_mean(table, &value);
+  return gaussian_log_mean(table, sums, &value);
 }
 
 }  // namespace spheremix::metrics::detail

@@ -40,30 +40,41 @@ class TileMemory {
   };
 
  public:
-  TileMemory(int threads, bool with_tiles) {
-    auto frame = workspace_.frame(std::size_t(threads) * core::bytes_of<Mine>(with_tiles));
-    for (int thread = 0; thread < threads; ++thread) threads_.emplace_back(with_tiles, frame);
+  TileMemory(int threads, bool with_tiles, core::Workspace::Frame& frame)
+      : threads_(threads), mine_(frame.take<Mine>(std::size_t(threads))) {
+    for (int thread = 0; thread < threads; ++thread) {
+      const Mine mine(with_tiles, frame);
+      if (!frame.counts()) new (mine_ + thread) Mine(mine);
+    }
   }
 
-  pairwise::PackBuffers<T>& pack(int thread) { return threads_[std::size_t(thread)].pack; }
+  /// Before other rows are multiplied than the last: nothing is packed.
+  void start(bool keep_rows = false) {
+    for (int thread = 0; thread < threads_; ++thread) {
+      pack(thread).packed = nullptr;
+      pack(thread).keep_rows = keep_rows;
+    }
+  }
+
+  int threads() const { return threads_; }
+  pairwise::PackBuffers<T>& pack(int thread) { return mine_[thread].pack; }
   core::MatrixView<T> tile(int thread, Index rows, Index cols) {
-    return {threads_[std::size_t(thread)].tile, rows, cols, kTileCols};
+    return {mine_[thread].tile, rows, cols, kTileCols};
   }
 
  private:
-  core::Workspace workspace_;
-  std::vector<Mine> threads_;
+  int threads_;
+  Mine* mine_;
 };
 
 /// Runs body(i, j, tile, thread) over the tiles of X Y^T, in any order: element (r, c) of a tile is
 /// x_(i+r) . y_(j+c). With `upper`, only over tiles with pairs i < j.
 template <class T, class Body>
 void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y, bool upper,
-                       const Body& body) {
+                       TileMemory<T>& memory, const Body& body) {
   const Index row_tiles = parts(x.rows, kTileRows), col_tiles = parts(y.rows, kTileCols);
-  const int threads = threads_for(x.rows, y.rows, x.cols);
-  TileMemory<T> memory(threads, true);
-  core::parallel_for(row_tiles * col_tiles, threads, [&](Index task, int thread) {
+  memory.start();
+  core::parallel_for(row_tiles * col_tiles, memory.threads(), [&](Index task, int thread) {
     const Index i = task % row_tiles * kTileRows, j = task / row_tiles * kTileCols;
     const Index rows = (std::min)(kTileRows, x.rows - i), cols = (std::min)(kTileCols, y.rows - j);
     if (upper && j + cols - 1 <= i) return;
@@ -74,14 +85,22 @@ void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y,
   });
 }
 
+/// The same with memory of its own.
+template <class T, class Body>
+void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y, bool upper,
+                       const Body& body) {
+  core::Owned<TileMemory<T>> memory(threads_for(x.rows, y.rows, x.cols), true);
+  for_product_tiles(x, y, upper, *memory, body);
+}
+
 /// Runs body(i, j, tile) over the tiles of X Y^T: all tiles of one row of tiles by one thread, from
 /// left to right.
 template <class T, class Body>
 void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y,
                         const Body& body) {
-  const int threads = threads_for(x.rows, y.rows, x.cols);
-  TileMemory<T> memory(threads, true);
-  core::parallel_for(parts(x.rows, kTileRows), threads, [&](Index task, int thread) {
+  core::Owned<TileMemory<T>> own(threads_for(x.rows, y.rows, x.cols), true);
+  TileMemory<T>& memory = *own;
+  core::parallel_for(parts(x.rows, kTileRows), memory.threads(), [&](Index task, int thread) {
     const Index i = task * kTileRows, rows = (std::min)(kTileRows, x.rows - i);
     for (Index j = 0; j < y.rows; j += kTileCols) {
       const auto tile = memory.tile(thread, rows, (std::min)(kTileCols, y.rows - j));
@@ -97,9 +116,9 @@ template <class T>
 std::vector<T> paired_products(core::MatrixView<const T> x, core::MatrixView<const T> y) {
   constexpr Index block = 84;
   std::vector<T> products(std::size_t(x.rows));
-  const int threads = threads_for(x.rows, block, x.cols);
-  TileMemory<T> memory(threads, true);
-  core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
+  core::Owned<TileMemory<T>> own(threads_for(x.rows, block, x.cols), true);
+  TileMemory<T>& memory = *own;
+  core::parallel_for(parts(x.rows, block), memory.threads(), [&](Index task, int thread) {
     const Index i = task * block, rows = (std::min)(block, x.rows - i);
     const auto tile = memory.tile(thread, rows, rows);
     pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(i, rows), false,
@@ -139,31 +158,16 @@ double check_pairs(const char* function, core::MatrixView<const T> x, core::Matr
 /// One batch or two stacked ones, as the rows of a single table.
 template <class T>
 struct StackedRows {
-  core::MatrixView<const T> first, second{};
+  core::MatrixView<const T> first{}, second{};
 
   Index rows() const { return first.rows + second.rows; }
   Index cols() const { return first.cols; }
   const T* row(Index i) const { return i < first.rows ? first.row(i) : second.row(i - first.rows); }
 };
 
-/// Rows minus a common centre, rounded to T, with their squared lengths.
+/// The mean of all rows to `centre`, but any vector near them would do.
 template <class T>
-struct CentredRows {
-  StackedRows<T> original;
-  std::vector<T> rows;    ///< of original's shape; std::vector: Eigen's allocator depends on -march
-  std::vector<T> square;  ///< |row|^2, from double
-  double mean_square = 0;
-  double largest_square = 0;  ///< NaN when some component is not finite
-
-  core::MatrixView<const T> view() const {
-    return {rows.data(), original.rows(), original.cols(), original.cols()};
-  }
-};
-
-/// The mean of all rows, but any vector near them would do.
-template <class T>
-std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) {
-  std::vector<double> centre(std::size_t(x.cols()));
+void centre_of(const StackedRows<T>& x, const StackedRows<T>& y, double* centre) {
   core::parallel_chunks(x.cols(), 64, [&](Index first, Index count) {
     double sums[64] = {}, *sum = sums;
     for (const StackedRows<T>* rows : {&x, &y})
@@ -171,33 +175,67 @@ std::vector<double> centre_of(const StackedRows<T>& x, const StackedRows<T>& y) 
         const T* row = rows->row(i) + first;
         core::map_in_lanes(count, sum, [=](Index k) { return sum[k] + double(row[k]); });
       }
-    for (Index k = 0; k < count; ++k)
-      centre[std::size_t(first + k)] = sum[k] / double(x.rows() + y.rows());
+    for (Index k = 0; k < count; ++k) centre[first + k] = sum[k] / double(x.rows() + y.rows());
   });
-  return centre;
 }
 
+/// Rows minus a common centre, rounded to T, with their squared lengths.
 template <class T>
-CentredRows<T> centred(const StackedRows<T>& x, const std::vector<double>& centre) {
-  CentredRows<T> c{x, std::vector<T>(std::size_t(x.rows() * x.cols())),
-                   std::vector<T>(std::size_t(x.rows())), 0, 0};
-  std::vector<double> square(static_cast<std::size_t>(x.rows()));
-  core::parallel_chunks(x.rows(), 64, [&](Index first, Index count) {
-    for (Index i = first; i < first + count; ++i) {
-      const T* from = x.row(i);
-      T* to = c.rows.data() + i * x.cols();
-      const double* middle = centre.data();
-      core::map_in_lanes(x.cols(), to, [=](Index k) { return T(double(from[k]) - middle[k]); });
-      square[std::size_t(i)] = core::row_product(to, to, x.cols());
-      c.square[std::size_t(i)] = T(square[std::size_t(i)]);
+class CentredRows {
+ public:
+  CentredRows(Index n, Index d, core::Workspace::Frame& frame)
+      : rows_(frame.take<T>(std::size_t(n * d))),
+        square_(frame.take<T>(std::size_t(n))),
+        exact_(frame.take<double>(std::size_t(n))) {}
+
+  void fill(const StackedRows<T>& x, const double* centre) {
+    original_ = x;
+    mean_square_ = largest_square_ = 0;
+    core::parallel_chunks(x.rows(), 64, [&](Index first, Index count) {
+      for (Index i = first; i < first + count; ++i) {
+        const T* from = x.row(i);
+        T* to = rows_ + i * x.cols();
+        core::map_in_lanes(x.cols(), to, [=](Index k) { return T(double(from[k]) - centre[k]); });
+        exact_[i] = core::row_product(to, to, x.cols());
+        square_[i] = T(exact_[i]);
+      }
+    });
+    for (Index i = 0; i < x.rows(); ++i) {
+      const double s = exact_[i];
+      if (!(s <= largest_square_)) largest_square_ = std::isfinite(s) ? s : core::nan<double>;
+      if (std::isnan(largest_square_)) break;
+      mean_square_ += s / double(x.rows());
     }
-  });
-  for (const double s : square) {
-    if (!(s <= c.largest_square)) c.largest_square = std::isfinite(s) ? s : core::nan<double>;
-    if (std::isnan(c.largest_square)) break;
-    c.mean_square += s / double(x.rows());
   }
-  return c;
-}
+
+  const StackedRows<T>& original() const { return original_; }
+  core::MatrixView<const T> view() const {
+    return {rows_, original_.rows(), original_.cols(), original_.cols()};
+  }
+  const T* square() const { return square_; }  ///< |row|^2, from double
+  double mean_square() const { return mean_square_; }
+  double largest_square() const { return largest_square_; }  ///< NaN: some component is not finite
+
+ private:
+  StackedRows<T> original_{};
+  T *rows_, *square_;
+  double* exact_;  ///< |row|^2
+  double mean_square_ = 0, largest_square_ = 0;
+};
+
+/// Two batches moved to their common centre.
+template <class T>
+struct CentredPair {
+  double* centre;
+  CentredRows<T> x, y;
+
+  CentredPair(Index n, Index m, Index d, core::Workspace::Frame& frame)
+      : centre(frame.take<double>(std::size_t(d))), x(n, d, frame), y(m, d, frame) {}
+  void fill(const StackedRows<T>& xs, const StackedRows<T>& ys) {
+    centre_of(xs, ys, centre);
+    x.fill(xs, centre);
+    y.fill(ys, centre);
+  }
+};
 
 }  // namespace spheremix::metrics::detail

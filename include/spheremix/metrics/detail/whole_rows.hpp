@@ -11,7 +11,7 @@ template <class T, class Body>
 void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, const Body& body) {
   constexpr Index block = 28;
   const int threads = threads_for(x.rows, y.rows, x.cols);
-  TileMemory<T> memory(threads, false);
+  core::Owned<TileMemory<T>> memory(threads, false);
   std::vector<std::vector<T>> buffer(static_cast<std::size_t>(threads));
   for (auto& b : buffer) b.resize(std::size_t((std::min)(block, x.rows) * y.rows));
   core::parallel_for(parts(x.rows, block), threads, [&](Index task, int thread) {
@@ -19,7 +19,7 @@ void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, co
     const core::MatrixView<T> s{buffer[std::size_t(thread)].data(), rows, y.rows, y.rows};
     for (Index j = 0; j < y.rows; j += kTileCols) {
       const Index cols = (std::min)(kTileCols, y.rows - j);
-      auto& pack = memory.pack(thread);
+      auto& pack = (*memory).pack(thread);
       pack.packed = nullptr;
       pairwise::times_transposed<T>({s.data + j, rows, cols, s.stride}, x.middle_rows(i, rows),
                                     y.middle_rows(j, cols), false, pack);

@@ -1,0 +1,76 @@
+// malloc and its kin are replaced in a program whose one file includes this: they count, and fail at
+// a chosen call. Not under a sanitizer, which replaces them itself, and not without glibc: there
+// SPHEREMIX_COUNTS_ALLOCATIONS is not defined.
+#pragma once
+
+#include <cstdlib>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SPHEREMIX_SANITIZED
+#endif
+#endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !defined(SPHEREMIX_SANITIZED)
+#define SPHEREMIX_COUNTS_ALLOCATIONS
+
+#include <atomic>
+
+namespace {
+
+std::atomic<long> allocations{0};
+std::atomic<long> fail_at{-1};  // number of the allocation that fails, counted from now; -1: none
+std::atomic<long> alive{0};
+
+/// True when the allocation at hand is the one chosen to fail.
+bool fails() {
+  ++allocations;
+  return fail_at >= 0 && fail_at-- == 0;
+}
+void* counted(void* p) {
+  if (p) ++alive;
+  return p;
+}
+
+}  // namespace
+
+// glibc's own names of the functions that stand behind malloc and operator new.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void __libc_free(void*);
+
+void* malloc(std::size_t n) noexcept { return fails() ? nullptr : counted(__libc_malloc(n)); }
+void* calloc(std::size_t n, std::size_t size) noexcept {
+  return fails() ? nullptr : counted(__libc_calloc(n, size));
+}
+void* realloc(void* p, std::size_t n) noexcept { return p ? __libc_realloc(p, n) : malloc(n); }
+void* memalign(std::size_t a, std::size_t n) noexcept {
+  return fails() ? nullptr : counted(__libc_memalign(a, n));
+}
+void* aligned_alloc(std::size_t a, std::size_t n) noexcept { return memalign(a, n); }
+int posix_memalign(void** p, std::size_t a, std::size_t n) noexcept {
+  return (*p = memalign(a, n)) ? 0 : 12;
+}
+void free(void* p) noexcept {
+  if (p) --alive;
+  __libc_free(p);
+}
+}
+
+namespace {
+
+/// Runs `body` `times` + 1 times and returns what the last allocated.
+template <class Body>
+long allocations_after(int times, const Body& body) {
+  for (int k = 0; k < times; ++k) body();
+  const long before = allocations;
+  body();
+  return allocations - before;
+}
+
+}  // namespace
+
+#endif
