@@ -60,7 +60,7 @@ struct Engine {
   template <bool TransposedA, bool TransposedB>
   void operator()(Out c, Index depth, In x, In y, bool add = false) {
     pack.packed = nullptr;
-    pairwise::detail::product_bf16<TransposedA, TransposedB>(c, depth, x, y, add, pack, pairs);
+    pairwise::detail::product_bf16<TransposedA>(TransposedB, c, depth, x, y, add, pack, pairs);
   }
 };
 
@@ -223,7 +223,7 @@ TEST_CASE("bf16: a B deeper than its buffer is packed again") {
       Engine memory(pairs);
       Rows c(20, 40);
       for (int turn = 0; turn < 2; ++turn) {
-        pairwise::detail::product_bf16<false, true>(out(c), d, in(a), in(b), false, memory.pack,
+        pairwise::detail::product_bf16<false>(true, out(c), d, in(a), in(b), false, memory.pack,
                                                     pairs);
         CHECK((c - want).norm() <= 1e-5f * want.norm());
       }
