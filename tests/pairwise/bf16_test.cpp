@@ -58,9 +58,9 @@ struct Engine {
 
   explicit Engine(bool by_pairs) : pairs(by_pairs) {}
   template <bool TransposedA, bool TransposedB>
-  void operator()(Out c, Index depth, In x, In y, bool add = false) {
+  void operator()(Out c, In x, In y, bool add = false) {
     pack.packed = nullptr;
-    pairwise::detail::product_bf16<TransposedA, TransposedB>(c, depth, x, y, add, pack, pairs);
+    pairwise::detail::product_bf16(c, x, TransposedA, y, TransposedB, add, pack, pairs);
   }
 };
 
@@ -110,13 +110,13 @@ TEST_CASE("bf16: each packing rounds so, for floats of every kind") {
               !(got.data()[i] == want || (got.data()[i] != got.data()[i] && want != want));
         }
       };
-      product.operator()<false, false>(out(c), 1, {x, n, 1, 1}, {&one, 1, 1, 1});
+      product.operator()<false, false>(out(c), {x, n, 1, 1}, {&one, 1, 1, 1});
       count(0, c);
-      product.operator()<true, false>(out(c), 1, {x, 1, n, n}, {&one, 1, 1, 1});
+      product.operator()<true, false>(out(c), {x, 1, n, n}, {&one, 1, 1, 1});
       count(1, c);
-      product.operator()<false, false>(out(r), 1, {&one, 1, 1, 1}, {x, 1, n, n});
+      product.operator()<false, false>(out(r), {&one, 1, 1, 1}, {x, 1, n, n});
       count(2, r);
-      product.operator()<false, true>(out(r), 1, {&one, 1, 1, 1}, {x, n, 1, 1});
+      product.operator()<false, true>(out(r), {&one, 1, 1, 1}, {x, n, 1, 1});
       count(3, r);
     }
     CHECK(wrong == std::array<int, 4>{});
@@ -141,20 +141,20 @@ TEST_CASE("bf16: products of every shape against long double, transposed or not,
       const LongMatrix ra = rounded(a).cast<long double>(), rb = rounded(b).cast<long double>();
       const LongMatrix want = ra * rb.transpose(), size = ra.cwiseAbs() * rb.cwiseAbs().transpose();
       Rows c = before;
-      product.operator()<false, true>(out(c), d, in(a), in(b));
+      product.operator()<false, true>(out(c), in(a), in(b));
       CHECK(error_in_bounds(c, want, size, d) <= 1);
       const Rows first = c;
-      product.operator()<false, false>(out(c), d, in(a), in(bt));
+      product.operator()<false, false>(out(c), in(a), in(bt));
       CHECK(same_bits(c, first));  // one chain of multiply-adds, however the operands lie
-      product.operator()<true, false>(out(c), d, in(at), in(bt));
+      product.operator()<true, false>(out(c), in(at), in(bt));
       CHECK(same_bits(c, first));
       c = before;
-      product.operator()<true, false>(out(c), d, in(at), in(bt), true);
+      product.operator()<true, false>(out(c), in(at), in(bt), true);
       const LongMatrix old = before.cast<long double>();
       CHECK(error_in_bounds(c, want + old, size + old.cwiseAbs(), d) <= 1);
       if (m > 3 && n > 5) {  // a block of the result has the bits that it has in the whole
         Rows wide = Rows::Constant(m, n + 9, 7.0f);
-        product.operator()<false, true>({wide.data() + 2, m - 3, n - 5, n + 9}, d,
+        product.operator()<false, true>({wide.data() + 2, m - 3, n - 5, n + 9},
                                         {a.row(3).data(), m - 3, d, d},
                                         {b.row(5).data(), n - 5, d, d});
         CHECK(same_bits(wide.block(0, 2, m - 3, n - 5), first.bottomRightCorner(m - 3, n - 5)));
@@ -173,7 +173,7 @@ TEST_CASE("bf16: small whole numbers are exact, by pairs and by f32 tiles alike"
     const Rows want = (a.cast<double>() * b.cast<double>().transpose()).cast<float>();
     for (const bool pairs : ways()) {
       Rows c(19, 37);
-      Engine(pairs).operator()<false, true>(out(c), d, in(a), in(b));
+      Engine(pairs).operator()<false, true>(out(c), in(a), in(b));
       CHECK(same_bits(c, want));
     }
   }
@@ -184,11 +184,11 @@ TEST_CASE("bf16: no rows, no columns, no depth") {
   for (const bool pairs : ways()) {
     Engine product(pairs);
     float c = 5;
-    product.operator()<false, true>({&c, 0, 1, 1}, 1, {&x, 0, 1, 1}, {&x, 1, 1, 1});
-    product.operator()<false, true>({&c, 1, 0, 1}, 1, {&x, 1, 1, 1}, {&x, 0, 1, 1});
-    product.operator()<true, false>({&c, 1, 1, 1}, 0, {&x, 0, 1, 1}, {&x, 0, 1, 1}, true);
+    product.operator()<false, true>({&c, 0, 1, 1}, {&x, 0, 1, 1}, {&x, 1, 1, 1});
+    product.operator()<false, true>({&c, 1, 0, 1}, {&x, 1, 1, 1}, {&x, 0, 1, 1});
+    product.operator()<true, false>({&c, 1, 1, 1}, {&x, 0, 1, 1}, {&x, 0, 1, 1}, true);
     CHECK(c == 5);
-    product.operator()<false, false>({&c, 1, 1, 1}, 0, {&x, 1, 0, 1}, {&x, 0, 1, 1});
+    product.operator()<false, false>({&c, 1, 1, 1}, {&x, 1, 0, 1}, {&x, 0, 1, 1});
     CHECK(c == 0);
   }
 }
@@ -203,7 +203,7 @@ TEST_CASE("bf16: NaN and infinity reach the row or column that they belong to an
     b(33, 4) = -core::infinity<float>;
     b(2, 0) = 3.4e38f;  // rounds to infinity
     Rows c(m, n);
-    Engine(pairs).operator()<false, true>(out(c), d, in(a), in(b));
+    Engine(pairs).operator()<false, true>(out(c), in(a), in(b));
     const LongMatrix want =
         rounded(a).cast<long double>() * rounded(b).cast<long double>().transpose();
     for (Index i = 0; i < m; ++i)
@@ -223,8 +223,8 @@ TEST_CASE("bf16: a B deeper than its buffer is packed again") {
       Engine memory(pairs);
       Rows c(20, 40);
       for (int turn = 0; turn < 2; ++turn) {
-        pairwise::detail::product_bf16<false, true>(out(c), d, in(a), in(b), false, memory.pack,
-                                                    pairs);
+        pairwise::detail::product_bf16(out(c), in(a), false, in(b), true, false, memory.pack,
+                                       pairs);
         CHECK((c - want).norm() <= 1e-5f * want.norm());
       }
     }

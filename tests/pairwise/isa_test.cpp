@@ -36,8 +36,8 @@ struct Kernels;
     static void product(core::MatrixView<T> c, Index k, core::MatrixView<const T> a,              \
                         core::MatrixView<const T> b, bool add) {                                  \
       std::vector<T> pa(std::size_t(pairwise::kPackA<T>)), pb(std::size_t(pairwise::kPackB<T>));  \
-      pairwise::ISA::product<T, TA, TB>(c, k, a.data, a.stride, b.data, b.stride, add, pa.data(), \
-                                        pb.data(), false);                                        \
+      pairwise::ISA::product<T>(c, k, a.data, a.stride, TA, b.data, b.stride, TB, add, pa.data(), \
+                                pb.data(), false);                                                \
     }                                                                                             \
     template <class T>                                                                            \
     static std::uint32_t angles(T* x, Index n, T limit) {                                         \

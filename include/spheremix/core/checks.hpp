@@ -5,9 +5,11 @@
 //   "slerp_rows: U is 3 x 4 but V is 3 x 5"
 #pragma once
 
+#include <cstddef>
+#include <initializer_list>
 #include <sstream>
 #include <stdexcept>
-#include <string>
+#include <type_traits>
 
 #include "spheremix/core/constants.hpp"
 
@@ -18,13 +20,80 @@
 
 namespace spheremix::core {
 
+namespace detail {
+
+/// A piece of a message: text, a number, or anything else that has a <<.
+class Part {
+ public:
+  template <class P>
+  explicit Part(const P& part) {
+    if constexpr (std::is_convertible_v<const P&, const char*>)
+      kind_ = Kind::text, text_ = part;
+    else if constexpr (std::is_same_v<P, char>)
+      kind_ = Kind::letter, letter_ = part;
+    else if constexpr (std::is_integral_v<P> && std::is_signed_v<P>)
+      kind_ = Kind::integer, integer_ = part;
+    else if constexpr (std::is_integral_v<P>)
+      kind_ = Kind::count, count_ = part;
+    else if constexpr (std::is_floating_point_v<P>)
+      kind_ = Kind::real, real_ = double(part);
+    else
+      kind_ = Kind::other,
+      other_ = {&part, [](std::ostream& to, const void* of) { to << *static_cast<const P*>(of); }};
+  }
+
+  void put(std::ostream& to) const {
+    switch (kind_) {
+      case Kind::text:
+        to << text_;
+        break;
+      case Kind::letter:
+        to << letter_;
+        break;
+      case Kind::integer:
+        to << integer_;
+        break;
+      case Kind::count:
+        to << count_;
+        break;
+      case Kind::real:
+        to << real_;
+        break;
+      case Kind::other:
+        other_.put(to, other_.value);
+        break;
+    }
+  }
+
+ private:
+  enum class Kind { text, letter, integer, count, real, other } kind_;
+  union {
+    const char* text_;
+    char letter_;
+    Index integer_;
+    std::size_t count_;
+    double real_;
+    struct {
+      const void* value;
+      void (*put)(std::ostream& to, const void* value);
+    } other_;
+  };
+};
+
+/// One function for all messages: what differs from check to check is an array of parts.
+[[noreturn]] inline void fail(std::initializer_list<Part> parts) {
+  std::ostringstream message;
+  message.precision(17);
+  for (const Part& part : parts) part.put(message);
+  throw std::invalid_argument(message.str());
+}
+
+}  // namespace detail
+
 /// Throws std::invalid_argument: the parts, streamed one after another.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-  std::ostringstream message;
-  message.precision(17);
-  (message << ... << parts);
-  throw std::invalid_argument(message.str());
+  detail::fail({detail::Part(parts)...});
 }
 
 /// Throws std::invalid_argument("function: parts...") unless `holds`. The text is built only on

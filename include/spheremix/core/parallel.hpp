@@ -48,11 +48,19 @@ inline int max_threads() {
 #endif
 }
 
-/// Calls body(task, thread) for every task in [0, tasks), thread in [0, threads). Tasks start in
-/// order and go to whichever thread is free. The first exception thrown stops the loop and is
-/// thrown again here.
-template <class Body>
-void parallel_for(Index tasks, int threads, const Body& body) {
+namespace detail {
+
+#if defined(_OPENMP)
+inline constexpr bool kOpenMP = true;
+#else
+inline constexpr bool kOpenMP = false;
+#endif
+
+/// parallel_for of a body whose type is put away, compiled once for all loops. OpenMP is an argument
+/// so that units compiled with it and without it do not share this function.
+template <bool OpenMP>
+void run_tasks(Index tasks, int threads, const void* body,
+               void (*call)(const void* body, Index task, int thread)) {
 #if defined(_OPENMP)
   if (threads > 1 && tasks > 1 && !Orphaned::yes()) {
     Orphaned::watch();
@@ -66,7 +74,7 @@ void parallel_for(Index tasks, int threads, const Body& body) {
       for (Index task;
            !stopped.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < tasks;) {
         try {
-          body(task, thread);
+          call(body, task, thread);
         } catch (...) {
           if (!stopped.exchange(true)) error = std::current_exception();
         }
@@ -77,7 +85,20 @@ void parallel_for(Index tasks, int threads, const Body& body) {
   }
 #endif
   (void)threads;
-  for (Index task = 0; task < tasks; ++task) body(task, 0);
+  for (Index task = 0; task < tasks; ++task) call(body, task, 0);
+}
+
+}  // namespace detail
+
+/// Calls body(task, thread) for every task in [0, tasks), thread in [0, threads). Tasks start in
+/// order and go to whichever thread is free. The first exception thrown stops the loop and is
+/// thrown again here.
+template <class Body>
+void parallel_for(Index tasks, int threads, const Body& body) {
+  detail::run_tasks<detail::kOpenMP>(tasks, threads, &body,
+                                     [](const void* of, Index task, int thread) {
+                                       (*static_cast<const Body*>(of))(task, thread);
+                                     });
 }
 
 /// Calls body(first, count) over [0, n) in chunks of `chunk`.

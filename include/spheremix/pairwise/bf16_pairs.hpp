@@ -123,8 +123,8 @@ struct Bf16Pairs {
 
   /// C (Rows x kCols) = or += A B over `pairs`, all of C in registers.
   template <bool ByRows, int Rows = kRows>
-  SPHEREMIX_BF16 static void tile(Index pairs, const float* a, const float* b, float* c,
-                                  Index stride, bool add) {
+  SPHEREMIX_BF16 static void multiply(Index pairs, const float* a, const float* b, float* c,
+                                      Index stride, bool add) {
     constexpr Index width = kCols<float>;
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -160,9 +160,9 @@ struct Bf16Pairs {
 
   /// The lower of the two tiles that hold `rows` rows.
   template <bool ByRows>
-  SPHEREMIX_BF16 static void lower(Index rows, Index pairs, const float* a, const float* b,
-                                   float* c, Index stride, bool add) {
-    const auto lower = rows <= kLowRows ? tile<ByRows, kLowRows> : tile<ByRows>;
+  SPHEREMIX_BF16 static void tile(Index rows, Index pairs, const float* a, const float* b, float* c,
+                                  Index stride, bool add) {
+    const auto lower = rows <= kLowRows ? multiply<ByRows, kLowRows> : multiply<ByRows>;
     lower(pairs, a, b, c, stride, add);
   }
 };

@@ -39,31 +39,38 @@ PackBuffers<T> take_pack(core::Workspace::Frame& frame) {
 
 namespace detail {
 
-/// Runs kernel(c, depth, a, a_stride, b, b_stride, add, a_pack, b_pack, b_is_packed), which packs up
-/// to most_depth values of a row at a time, rounded or not.
-template <class T, bool TransposedB, class Kernel>
-void run_product(Kernel kernel, Index most_depth, bool rounded, core::MatrixView<T> c, Index depth,
-                 core::MatrixView<const T> a, core::MatrixView<const T> b, bool add,
-                 PackBuffers<T>& pack) {
-  const Index wide = TransposedB ? b.rows : c.cols;
+/// A kernel of isa_product.inc.
+template <class T>
+using ProductKernel = void (*)(core::MatrixView<T> c, Index depth, const T* a, Index a_stride,
+                               bool a_transposed, const T* b, Index b_stride, bool b_transposed,
+                               bool add, T* a_pack, T* b_pack, bool b_is_packed);
+
+/// Runs the kernel, which packs up to most_depth values of a row at a time, rounded or not.
+template <class T>
+void run_product(ProductKernel<T> kernel, Index most_depth, bool rounded, core::MatrixView<T> c,
+                 core::MatrixView<const T> a, bool a_transposed, core::MatrixView<const T> b,
+                 bool b_transposed, bool add, PackBuffers<T>& pack) {
+  const Index depth = a_transposed ? a.rows : a.cols;
+  const Index wide = b_transposed ? b.rows : c.cols;
   const bool one_block =
-      (TransposedB || pack.keep_rows) && depth <= most_depth && wide <= kPackCols;
+      (b_transposed || pack.keep_rows) && depth <= most_depth && wide <= kPackCols;
   const bool packed = one_block && pack.packed == b.data && pack.packed_rows == b.rows &&
                       pack.packed_cols == wide && pack.packed_rounded == rounded &&
-                      pack.packed_transposed == TransposedB;
-  kernel(c, depth, a.data, a.stride, b.data, b.stride, add, pack.a, pack.b, packed);
+                      pack.packed_transposed == b_transposed;
+  kernel(c, depth, a.data, a.stride, a_transposed, b.data, b.stride, b_transposed, add, pack.a,
+         pack.b, packed);
   pack.packed = one_block ? b.data : nullptr;
   pack.packed_rows = b.rows;
   pack.packed_cols = wide;
-  pack.packed_transposed = TransposedB;
+  pack.packed_transposed = b_transposed;
   pack.packed_rounded = rounded;
 }
 
-template <class T, bool TransposedA, bool TransposedB>
-void product(core::MatrixView<T> c, Index depth, core::MatrixView<const T> a,
-             core::MatrixView<const T> b, bool add, PackBuffers<T>& pack) {
-  run_product<T, TransposedB>(SPHEREMIX_DISPATCH(product<T, TransposedA, TransposedB>), kDepth<T>,
-                              false, c, depth, a, b, add, pack);
+template <class T>
+void product(core::MatrixView<T> c, core::MatrixView<const T> a, bool a_transposed,
+             core::MatrixView<const T> b, bool b_transposed, bool add, PackBuffers<T>& pack) {
+  run_product<T>(SPHEREMIX_DISPATCH(product<T>), kDepth<T>, false, c, a, a_transposed, b,
+                 b_transposed, add, pack);
 }
 
 }  // namespace detail
@@ -72,21 +79,21 @@ void product(core::MatrixView<T> c, Index depth, core::MatrixView<const T> a,
 template <class T>
 void times_transposed(core::MatrixView<T> c, core::MatrixView<const T> a,
                       core::MatrixView<const T> b, bool add, PackBuffers<T>& pack) {
-  detail::product<T, false, true>(c, a.cols, a, b, add, pack);
+  detail::product<T>(c, a, false, b, true, add, pack);
 }
 
 /// C (m x d) = A (m x n) B (n x d).
 template <class T>
 void times(core::MatrixView<T> c, core::MatrixView<const T> a, core::MatrixView<const T> b,
            bool add, PackBuffers<T>& pack) {
-  detail::product<T, false, false>(c, a.cols, a, b, add, pack);
+  detail::product<T>(c, a, false, b, false, add, pack);
 }
 
 /// C (n x d) = A^T (m x n) B (m x d).
 template <class T>
 void transposed_times(core::MatrixView<T> c, core::MatrixView<const T> a,
                       core::MatrixView<const T> b, bool add, PackBuffers<T>& pack) {
-  detail::product<T, true, false>(c, a.rows, a, b, add, pack);
+  detail::product<T>(c, a, true, b, false, add, pack);
 }
 
 /// The three as a type, for sweeps whose products may be others (product_bf16.hpp).

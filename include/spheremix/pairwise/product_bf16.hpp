@@ -25,19 +25,19 @@ inline bool has_bf16_pairs() {
 
 namespace detail {
 
-template <bool TransposedA, bool TransposedB>
-void product_bf16(core::MatrixView<float> c, Index depth, core::MatrixView<const float> a,
-                  core::MatrixView<const float> b, bool add, PackBuffers<float>& pack, bool pairs) {
-  auto kernel = SPHEREMIX_DISPATCH(product<float, TransposedA, TransposedB, RoundedToBf16>);
+inline void product_bf16(core::MatrixView<float> c, core::MatrixView<const float> a,
+                         bool a_transposed, core::MatrixView<const float> b, bool b_transposed,
+                         bool add, PackBuffers<float>& pack, bool pairs) {
+  ProductKernel<float> kernel = SPHEREMIX_DISPATCH(product<float, RoundedToBf16>);
   Index most_depth = kDepth<float>;
 #if SPHEREMIX_X86_COPIES
   if (pairs) {
-    kernel = avx512::product<float, TransposedA, TransposedB, avx512::Bf16Pairs>;
+    kernel = avx512::product<float, avx512::Bf16Pairs>;
     most_depth = avx512::Bf16Pairs<avx512::Plain<float>>::kPackDepth;
   }
 #endif
   (void)pairs;
-  run_product<float, TransposedB>(kernel, most_depth, true, c, depth, a, b, add, pack);
+  run_product<float>(kernel, most_depth, true, c, a, a_transposed, b, b_transposed, add, pack);
 }
 
 }  // namespace detail
@@ -50,17 +50,17 @@ struct Bf16Products {
   /// C (m x n) = A (m x d) B^T (n x d).
   template <class T>
   static void times_transposed(Out c, In a, In b, bool add, PackBuffers<T>& pack) {
-    detail::product_bf16<false, true>(c, a.cols, a, b, add, pack, has_bf16_pairs());
+    detail::product_bf16(c, a, false, b, true, add, pack, has_bf16_pairs());
   }
   /// C (m x d) = A (m x n) B (n x d).
   template <class T>
   static void times(Out c, In a, In b, bool add, PackBuffers<T>& pack) {
-    detail::product_bf16<false, false>(c, a.cols, a, b, add, pack, has_bf16_pairs());
+    detail::product_bf16(c, a, false, b, false, add, pack, has_bf16_pairs());
   }
   /// C (n x d) = A^T (m x n) B (m x d).
   template <class T>
   static void transposed_times(Out c, In a, In b, bool add, PackBuffers<T>& pack) {
-    detail::product_bf16<true, false>(c, a.rows, a, b, add, pack, has_bf16_pairs());
+    detail::product_bf16(c, a, true, b, false, add, pack, has_bf16_pairs());
   }
 };
 
