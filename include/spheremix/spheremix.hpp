@@ -83,6 +83,7 @@
 #include "spheremix/metrics/gaussian_pairs.hpp"
 #include "spheremix/metrics/hardness.hpp"
 #include "spheremix/metrics/hubness.hpp"
+#include "spheremix/metrics/judged_retrieval.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
 #include "spheremix/metrics/relative_alignment.hpp"
 #include "spheremix/metrics/retrieval.hpp"
