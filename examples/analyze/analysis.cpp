@@ -45,17 +45,20 @@ std::vector<Source> open_sources(const Request& r) {
 
 /// Date, command and files.
 Json provenance_of(const Request& r, const std::vector<Source>& sources) {
-  Json json{{"date", now_utc()}, {"command", shared_command(r.command)}, {"files", Json::array()}};
   std::set<std::string> seen;
+  std::vector<std::string> paths;
   const auto add = [&](const std::string& path) {
-    if (seen.insert(path).second) json["files"].push_back(described_file(path));
+    if (seen.insert(path).second) paths.push_back(path);
   };
   for (const Source& s : sources)
     for (std::size_t p = 0; p < s.files().size(); ++p)
       if (!s.parts()[p].bytes().in_memory() || s.files()[p] != s.name()) add(s.files()[p]);
   for (const std::string& spec : {r.labels, r.names, r.pictures, r.index})
     if (!spec.empty()) add(column_file(spec));
-  return json;
+  std::vector<Json> files(paths.size());
+  spheremix::core::parallel_for(Index(paths.size()), spheremix::core::max_threads(),
+                                [&](Index i, int) { files[at(i)] = described_file(paths[at(i)]); });
+  return {{"date", now_utc()}, {"command", shared_command(r.command)}, {"files", files}};
 }
 
 /// Fewer rows than numbers in each: a sentence that asks whether the embeddings are the columns.

@@ -58,7 +58,12 @@ class Array {
       }
       return;
     }
-    const Index step = layout_.row_bytes();
+    const Index step = layout_.row_bytes(), most = std::max<Index>(1, (Index(1) << 20) / step);
+    if (count > most) {
+      for (Index begin = 0; begin < count; begin += most)
+        read(first + begin, std::min(most, count - begin), out + begin * layout_.cols);
+      return;
+    }
     buffer.resize(at(count * step));
     bytes_.read(layout_.start + first * step, count * step, buffer.data());
     for (Index i = 0; i < count; ++i) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <mutex>
 #include <numeric>
 #include <optional>
 
@@ -71,15 +73,77 @@ std::vector<Interval> bootstrap(Index n, const std::vector<double>& centres, con
   return all;
 }
 
+/// How often each of n rows is drawn, resample by resample, with the draws of `bootstrap`. Every
+/// figure of n rows asks for the same numbers, so the last n is kept where it takes 32 MB or less.
+class Resamples {
+ public:
+  explicit Resamples(Index n) : n_(n), count_(n > 50000 ? 200 : 400) {
+    if (n * count_ > Index(32) << 20) return;
+    static std::mutex mutex;
+    static std::shared_ptr<const std::vector<std::uint8_t>> last;
+    static Index of = 0;
+    const std::lock_guard lock(mutex);
+    if (of != n) {
+      auto all = std::make_shared<std::vector<std::uint8_t>>(at(n * count_));
+      spheremix::core::parallel_for(count_, spheremix::core::max_threads(),
+                                    [&](Index b, int) { draw(b, all->data() + b * n); });
+      last = std::move(all), of = n;
+    }
+    kept_ = last;
+  }
+  Index count() const { return count_; }
+
+  void take(Index b, Eigen::ArrayXd& times) const {
+    std::vector<std::uint8_t> drawn(kept_ == nullptr ? at(n_) : 0);
+    const std::uint8_t* from = drawn.data();
+    if (kept_ == nullptr)
+      draw(b, drawn.data());
+    else
+      from = kept_->data() + b * n_;
+    times.resize(n_);
+    for (Index i = 0; i < n_; ++i) times[i] = double(from[i]);
+  }
+
+ private:
+  void draw(Index b, std::uint8_t* times) const {
+    spheremix::core::PhiloxStream random(kBootstrapSeed, 0, std::uint64_t(b));
+    for (Index i = 0; i < n_; ++i) ++times[std::uint64_t(random.next()) * std::uint64_t(n_) >> 32];
+  }
+
+  const Index n_, count_;
+  std::shared_ptr<const std::vector<std::uint8_t>> kept_;
+};
+
+/// `bootstrap` for statistics that only ask how often a row was drawn: f(times, out).
+template <class Statistics>
+std::vector<Interval> bootstrap_weighted(Index n, const std::vector<double>& centres,
+                                         const Statistics& f) {
+  const Resamples resamples(n);
+  const int threads = spheremix::core::max_threads();
+  std::vector<std::vector<double>> values(centres.size(),
+                                          std::vector<double>(at(resamples.count())));
+  std::vector<Eigen::ArrayXd> times{std::size_t(threads)};
+  spheremix::core::parallel_for(resamples.count(), threads, [&](Index b, int thread) {
+    stop_if_asked();
+    resamples.take(b, times[std::size_t(thread)]);
+    std::vector<double> out(centres.size());
+    f(times[std::size_t(thread)], out);
+    for (std::size_t s = 0; s < out.size(); ++s) values[s][at(b)] = out[s];
+  });
+  std::vector<Interval> all;
+  for (std::size_t s = 0; s < values.size(); ++s)
+    all.push_back(middle_95(std::move(values[s]), centres[s]));
+  return all;
+}
+
 inline constexpr double kAsDrawn = spheremix::core::nan<double>;  ///< no centre
 
 inline Interval bootstrap_mean(const std::vector<double>& x) {
-  return bootstrap(Index(x.size()), {kAsDrawn},
-                   [&](const std::vector<Index>& draw, std::vector<double>& out) {
-                     double sum = 0;
-                     for (const Index i : draw) sum += x[at(i)];
-                     out[0] = sum / double(x.size());
-                   })[0];
+  const Eigen::Map<const Eigen::ArrayXd> all(x.data(), Index(x.size()));
+  return bootstrap_weighted(Index(x.size()), {kAsDrawn},
+                            [&](const Eigen::ArrayXd& times, std::vector<double>& out) {
+                              out[0] = (times * all).sum() / double(x.size());
+                            })[0];
 }
 
 inline double mean_of(const std::vector<double>& x) {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "bootstrap.hpp"
+#include "sweep.hpp"
 
 namespace analyze {
 
@@ -26,12 +27,20 @@ struct Similarity {
   std::vector<double> parts;                      ///< of rows in the value
 };
 
+/// In double, row by row.
+template <class T>
+Eigen::RowVectorXd sum_of_rows(const RowMatrix<T>& x) {
+  Eigen::RowVectorXd sum = Eigen::RowVectorXd::Zero(x.cols());
+  for (Index i = 0; i < x.rows(); ++i) sum += x.row(i).template cast<double>();
+  return sum;
+}
+
 template <class T>
 class LinearCka {
  public:
   LinearCka(const RowMatrix<T>& x, const RowMatrix<T>& y) : x_(x), y_(y) {
-    mean_x_ = x.template cast<double>().colwise().mean();
-    mean_y_ = y.template cast<double>().colwise().mean();
+    mean_x_ = sum_of_rows(x) / double(x.rows());
+    mean_y_ = sum_of_rows(y) / double(y.rows());
     const Eigen::MatrixXd xx = products(x, x, mean_x_, mean_x_, nullptr),
                           yy = products(y, y, mean_y_, mean_y_, nullptr);
     constexpr double rounding = 4 * double(std::numeric_limits<T>::epsilon());
@@ -97,45 +106,64 @@ class LinearCka {
   }
 
  private:
-  static constexpr Index kBlock = 4096;
+  static constexpr Index kBlock = 4 * spheremix::pairwise::kPackRows;  ///< rows at a time
+  static constexpr Index kTile = 128;  ///< rows and columns of C that a thread sums
 
   /// |u_i|^2.
   static std::vector<double> squares(const RowMatrix<T>& x, const Eigen::RowVectorXd& mean) {
     std::vector<double> all(at(x.rows()));
-    for (Index i = 0; i < x.rows(); ++i)
-      all[at(i)] = (x.row(i).template cast<double>() - mean).squaredNorm();
+    const Index blocks = (x.rows() + kBlock - 1) / kBlock;
+    spheremix::core::parallel_for(blocks, spheremix::core::max_threads(), [&](Index p, int) {
+      for (Index i = p * kBlock; i < std::min(x.rows(), (p + 1) * kBlock); ++i)
+        all[at(i)] = (x.row(i).template cast<double>() - mean).squaredNorm();
+    });
     return all;
   }
 
-  /// Centred rows [first, first + count) of x, in the given order.
-  static RowMatrix<T> centred(const RowMatrix<T>& x, const Eigen::RowVectorXd& mean,
-                              const std::vector<Index>* order, Index first, Index count) {
-    RowMatrix<T> u(count, x.cols());
+  /// Columns [column, column + cols) of the centred rows [first, first + count) of x, in the given
+  /// order.
+  static void centred(const RowMatrix<T>& x, const Eigen::RowVectorXd& mean,
+                      const std::vector<Index>* order, Index first, Index count, Index column,
+                      Index cols, RowMatrix<T>& u) {
+    u.resize(count, cols);
+    const Eigen::Matrix<T, 1, Eigen::Dynamic> shift = mean.segment(column, cols).template cast<T>();
     for (Index i = 0; i < count; ++i)
-      u.row(i) = x.row(order != nullptr ? (*order)[at(first + i)] : first + i);
-    u.rowwise() -= mean.template cast<T>();
-    return u;
+      u.row(i) =
+          x.row(order != nullptr ? (*order)[at(first + i)] : first + i).segment(column, cols) -
+          shift;
   }
 
   static Eigen::MatrixXd products(const RowMatrix<T>& a, const RowMatrix<T>& b,
                                   const Eigen::RowVectorXd& mean_a,
                                   const Eigen::RowVectorXd& mean_b,
                                   const std::vector<Index>* order) {
-    const Index n = a.rows(), blocks = (n + kBlock - 1) / kBlock;
-    std::vector<Eigen::MatrixXd> sums(std::size_t(std::min<Index>(blocks, 8)),
-                                      Eigen::MatrixXd::Zero(a.cols(), b.cols()));
-    const Index slices = Index(sums.size());
-    spheremix::core::parallel_for(slices, spheremix::core::max_threads(), [&](Index slice, int) {
-      for (Index p = slice; p < blocks; p += slices) {
-        const Index first = p * kBlock, count = std::min(kBlock, n - first);
-        const RowMatrix<T> u = centred(a, mean_a, nullptr, first, count),
-                           v = centred(b, mean_b, order, first, count);
-        sums[at(slice)] += (u.transpose() * v).template cast<double>();
+    const Index n = a.rows(), down = (a.cols() + kTile - 1) / kTile,
+                across = (b.cols() + kTile - 1) / kTile;
+    const bool same = &a == &b && order == nullptr;
+    const int threads = spheremix::core::max_threads();
+    detail::SweepMemory<T> memory(threads);
+    Eigen::MatrixXd c(a.cols(), b.cols());
+    spheremix::core::parallel_for(down * across, threads, [&](Index task, int thread) {
+      const Index p = task / across * kTile, q = task % across * kTile;
+      if (same && q < p) return;
+      const Index rows = std::min(kTile, a.cols() - p), cols = std::min(kTile, b.cols() - q);
+      RowMatrix<T> u, v, part(rows, cols);
+      Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(rows, cols);
+      for (Index first = 0; first < n; first += kBlock) {
+        const Index count = std::min(kBlock, n - first);
+        centred(a, mean_a, nullptr, first, count, p, rows, u);
+        centred(b, mean_b, order, first, count, q, cols, v);
+        memory.pack(thread).packed = nullptr;
+        spheremix::pairwise::transposed_times<T>(
+            {part.data(), rows, cols, cols}, detail::rows_of(u, 0, count),
+            detail::rows_of(v, 0, count), false, memory.pack(thread));
+        sum += part.template cast<double>();
         stop_if_asked();
       }
+      c.block(p, q, rows, cols) = sum;
+      if (same && q > p) c.block(q, p, cols, rows) = sum.transpose();
     });
-    for (std::size_t s = 1; s < sums.size(); ++s) sums[0] += sums[s];
-    return sums[0];
+    return c;
   }
 
   /// u_i . C v_i / |C|^2 for every row.
@@ -145,13 +173,26 @@ class LinearCka {
                                    const std::vector<Index>* order, const Eigen::MatrixXd& c) {
     const Index n = a.rows(), blocks = (n + kBlock - 1) / kBlock;
     const RowMatrix<T> scaled = (c / c.squaredNorm()).template cast<T>();
+    const int threads = spheremix::core::max_threads();
+    detail::SweepMemory<T> memory(threads);
+    struct Rows {
+      RowMatrix<T> u, v, turned;
+    };
+    std::vector<Rows> held{std::size_t(threads)};
+    for (int t = 0; t < threads; ++t) memory.pack(t).keep_rows = true;
     std::vector<double> all(at(n));
-    spheremix::core::parallel_for(blocks, spheremix::core::max_threads(), [&](Index p, int) {
+    spheremix::core::parallel_for(blocks, threads, [&](Index p, int thread) {
       const Index first = p * kBlock, count = std::min(kBlock, n - first);
-      const RowMatrix<T> u = centred(a, mean_a, nullptr, first, count),
-                         v = centred(b, mean_b, order, first, count);
-      const RowMatrix<T> turned = u * scaled;
-      for (Index i = 0; i < count; ++i) all[at(first + i)] = double(turned.row(i).dot(v.row(i)));
+      auto& [u, v, turned] = held[std::size_t(thread)];
+      centred(a, mean_a, nullptr, first, count, 0, a.cols(), u);
+      centred(b, mean_b, order, first, count, 0, b.cols(), v);
+      turned.resize(count, b.cols());
+      spheremix::pairwise::times<T>(
+          {turned.data(), count, b.cols(), b.cols()}, detail::rows_of(u, 0, count),
+          detail::rows_of(scaled, 0, a.cols()), false, memory.pack(thread));
+      for (Index i = 0; i < count; ++i)
+        all[at(first + i)] =
+            double(spheremix::core::row_product(turned.row(i).data(), v.row(i).data(), b.cols()));
       stop_if_asked();
     });
     return all;

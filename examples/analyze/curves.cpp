@@ -64,10 +64,12 @@ Softmax softmax_rows(const RowMatrix<double>& s, double tau) {
   const Index n = s.rows();
   Softmax result{std::vector<double>(at(n)), std::vector<double>(at(n)), {}};
   std::vector<char> right(at(n));
+  const auto exponentials = SPHEREMIX_DISPATCH(row_exponential<double>);
   spheremix::core::parallel_for(n, spheremix::core::max_threads(), [&](Index i, int) {
     const auto row = s.row(i).array();
     const double top = row.maxCoeff();
-    const double sum = ((row - top) / tau).exp().sum();
+    Eigen::ArrayXd below = row - top;
+    const double sum = exponentials(below.data(), 1 / tau, 0, nullptr, n);
     result.confidence[at(i)] = std::min(1.0, 1 / sum);
     result.own[at(i)] = std::exp((s(i, i) - top) / tau) / sum;
     right[at(i)] = (row >= s(i, i) - kEqual).count() == 1;
@@ -155,7 +157,7 @@ void measure_curves(const RowMatrix<double>& x, const RowMatrix<double>& y,
   plots["how"] = how;
   plots["pairs"] = n;
 
-  const RowMatrix<double> s = cosine_table(x, y), back = s.transpose();
+  RowMatrix<double> s = cosine_table(x, y);
   const Eigen::ArrayXd angle = spheremix::sphere::geodesic_distance_rows(x, y);
   // The ends are left out: there one side's mixture is the real negative itself, and ties count.
   constexpr std::array<double, 11> lambdas = {0.05, 0.1, 0.2, 0.3, 0.4, 0.5,
@@ -164,11 +166,12 @@ void measure_curves(const RowMatrix<double>& x, const RowMatrix<double>& y,
   plots["lambda"] = lambdas;
   std::vector<double> hard(at(n));
   for (const bool forward : {true, false}) {
+    if (!forward) s.transposeInPlace();
     const RowMatrix<double> within = forward ? cosine_table(x, x) : cosine_table(y, y);
     for (std::size_t k = 0; k < lambdas.size(); ++k) {
       const Weights w(angle, lambdas[k]);
       const std::vector<double> rows =
-          forward ? harder_by_row(within, s, w.a, w.b) : harder_by_row(within, back, w.b, w.a);
+          forward ? harder_by_row(within, s, w.a, w.b) : harder_by_row(within, s, w.b, w.a);
       plots["hardness"][forward ? "forward" : "back"].push_back(mean_of(rows));
       for (std::size_t i = 0; k == half_way && i < rows.size(); ++i) hard[i] += rows[i] / 2;
       progress.add(0.5);
@@ -176,18 +179,22 @@ void measure_curves(const RowMatrix<double>& x, const RowMatrix<double>& y,
   }
   list.push_back(metric("hardness", scope, mean_of(hard), how, bootstrap_mean(hard)));
 
-  std::vector<Both> at_grid;
-  std::vector<double> eces, pushes;
-  for (const double tau : kTemperatures) {
-    at_grid.push_back({softmax_rows(s, tau), softmax_rows(back, tau)});
-    eces.push_back(at_grid.back().ece());
-    pushes.push_back(at_grid.back().push());
-    progress.add(1);
+  std::vector<double> temperatures(kTemperatures.begin(), kTemperatures.end()), eces, pushes;
+  temperatures.push_back(temperature);
+  std::vector<Both> at_grid(temperatures.size());
+  for (const bool forward : {false, true}) {
+    if (forward) s.transposeInPlace();
+    for (std::size_t k = 0; k < temperatures.size(); ++k) {
+      (forward ? at_grid[k].forward : at_grid[k].back) = softmax_rows(s, temperatures[k]);
+      if (k < kTemperatures.size()) progress.add(0.5);
+    }
   }
+  const Both given = std::move(at_grid.back());
+  at_grid.pop_back();
+  for (const Both& one : at_grid) eces.push_back(one.ece()), pushes.push_back(one.push());
   plots["temperature"] = kTemperatures;
   plots["ece"] = eces;
   plots["push"] = pushes;
-  const Both given{softmax_rows(s, temperature), softmax_rows(back, temperature)};
   const double ece = given.ece();
   auto intervals = bootstrap(n, {ece, kAsDrawn, kAsDrawn, kAsDrawn},
                              [&](const std::vector<Index>& draw, std::vector<double>& out) {

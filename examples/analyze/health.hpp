@@ -109,9 +109,9 @@ struct Cut {
   Index block, slices, slice_rows;
 
   Cut(Index n, Index d, Index most_slices)
-      : block(std::max<Index>(1, std::min<Index>(2048, (Index(1) << 21) / d))),
+      : block(std::max<Index>(1, std::min<Index>(2048, (Index(1) << 18) / d))),
         slices(
-            std::min<Index>({Index(16), std::max<Index>(1, most_slices), (n + block - 1) / block})),
+            std::min<Index>({Index(8), std::max<Index>(1, most_slices), (n + block - 1) / block})),
         slice_rows((n + slices - 1) / slices) {}
 };
 
@@ -140,7 +140,7 @@ inline Health inspect(const Source& source, Progress& progress) {
     Eigen::VectorXd mean;
     std::vector<double> low, high, unit;
   };
-  const detail::Cut cut(n, d, 16);
+  const detail::Cut cut(n, d, 8);
   std::vector<Sums> sums;
   for (Index s = 0; s < cut.slices; ++s)
     sums.push_back({Eigen::VectorXd::Zero(d),
@@ -220,7 +220,7 @@ inline Moments moments_of(const Source& source, const Health& health,
     Eigen::VectorXd away;
     Eigen::MatrixXd second;
   };
-  const detail::Cut cut(source.rows(), d, held ? 1 : (Index(1) << 28) / (16 * d * d));
+  const detail::Cut cut(source.rows(), d, held ? 1 : (Index(1) << 26) / (16 * d * d));
   std::vector<Sums> sums;
   for (Index s = 0; s < cut.slices; ++s)
     sums.push_back({Eigen::VectorXd::Zero(d), Eigen::MatrixXd::Zero(held ? 0 : d, held ? 0 : d)});

@@ -11,6 +11,9 @@
 // Exit status: 0 done, 1 failed on the way (nothing written), 2 wrong input (one sentence, nothing
 // written), 3 a --fail-if condition is met. Ctrl-C ends the program by its signal, 130 in a shell.
 #include <CLI/CLI.hpp>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "analysis.hpp"
 #include "compare.hpp"
@@ -387,6 +390,9 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);  // large blocks go back when they are freed
+#endif
   take_signals();
   try {
     return run(argc, argv);

@@ -37,26 +37,28 @@ inline Json occurrence_buckets(const std::vector<double>& count) {
   return {{"upto", top}, {"count", rows}};
 }
 
-/// Third central moment over the power 3/2 of the second; 0 where all are equal.
-template <class Get>
-double skewness(Index n, const Get& get) {
+/// Third central moment over the power 3/2 of the second; 0 where all are equal. Row i counts
+/// `times(i)` times, n times all rows together.
+template <class Times>
+double skewness(const std::vector<double>& x, const Times& times) {
+  const double n = double(x.size());
   double mean = 0, second = 0, third = 0;
-  for (Index i = 0; i < n; ++i) mean += get(i) / double(n);
-  for (Index i = 0; i < n; ++i) {
-    const double e = get(i) - mean;
-    second += e * e / double(n);
-    third += e * e * e / double(n);
+  for (std::size_t i = 0; i < x.size(); ++i) mean += times(i) * x[i] / n;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double e = x[i] - mean, square = times(i) * e * e / n;
+    second += square;
+    third += square * e;
   }
   return second > 0 ? third / std::pow(second, 1.5) : 0;
 }
 inline double skewness(const std::vector<double>& x) {
-  return skewness(Index(x.size()), [&](Index i) { return x[at(i)]; });
+  return skewness(x, [](std::size_t) { return 1.0; });
 }
 inline Interval bootstrap_skewness(const std::vector<double>& x) {
-  const Index n = Index(x.size());
-  return bootstrap(n, {skewness(x)}, [&](const std::vector<Index>& draw, std::vector<double>& out) {
-    out[0] = skewness(n, [&](Index i) { return x[at(draw[at(i)])]; });
-  })[0];
+  return bootstrap_weighted(Index(x.size()), {skewness(x)},
+                            [&](const Eigen::ArrayXd& times, std::vector<double>& out) {
+                              out[0] = skewness(x, [&](std::size_t i) { return times[Index(i)]; });
+                            })[0];
 }
 
 /// Of the row that is there most often, over other asking rows.
@@ -130,7 +132,8 @@ void load_rows(Modality<T>& m, std::vector<Index> ids) {
 template <class T>
 std::optional<FileCosine> file_cosine(const Modality<T>& a, const Modality<T>& b) {
   std::optional<FileCosine> exact;
-  if constexpr (sizeof(T) == 4) exact.emplace(*a.source, a.ids, *b.source, b.ids);
+  if constexpr (sizeof(T) == 4)
+    exact.emplace(HeldRows{*a.source, a.ids, a.rows}, HeldRows{*b.source, b.ids, b.rows});
   return exact;
 }
 inline const FileCosine* get(const std::optional<FileCosine>& exact) {

@@ -100,10 +100,12 @@ class Neighbours {
     const int threads = spheremix::core::max_threads();
     detail::SweepMemory<T> memory(threads);
     constexpr Index cols = detail::SweepMemory<T>::kCols;
+    std::vector<RowMatrix<T>> tables{std::size_t(threads)};
     spheremix::core::parallel_for((n + block - 1) / block, threads, [&](Index task, int thread) {
       stop_if_asked();
       const Index begin = task * block, rows = std::min(block, n - begin);
-      RowMatrix<T> asked(rows, d), s(rows, m);
+      RowMatrix<T> asked(rows, d), &s = tables[std::size_t(thread)];
+      s.resize(rows, m);
       for (Index r = 0; r < rows; ++r) asked.row(r) = x_.row(again[at(begin + r)]);
       for (Index j = 0; j < m; j += cols) {
         const Index wide = std::min(cols, m - j);

@@ -146,6 +146,16 @@ class PairFigures {
   }
 
  private:
+  /// body(i) for i in [0, n), some hundred at a time on each thread.
+  template <class Body>
+  static void for_each_row(Index n, const Body& body) {
+    constexpr Index some = 256;
+    spheremix::core::parallel_for(
+        (n + some - 1) / some, spheremix::core::max_threads(), [&](Index task, int) {
+          for (Index i = task * some; i < std::min(n, (task + 1) * some); ++i) body(i);
+        });
+  }
+
   void rank() {
     forward_.gallery = m_, backward_.gallery = n_;
     const auto add = [](Direction& d, const Rivals& rivals, Index query, Index answer) {
@@ -184,8 +194,9 @@ class PairFigures {
 
   void alignment() {
     std::vector<double> squared(at(m_)), own(own_.begin(), own_.end());
-    for (Index j = 0; j < m_; ++j)
+    for_each_row(m_, [&](Index j) {
       squared[at(j)] = spheremix::metrics::alignment(a_.rows.row(owner_[at(j)]), b_.rows.row(j));
+    });
     add("alignment", scope_,
         plain_ ? spheremix::metrics::alignment(a_.rows, b_.rows) : mean_of(squared),
         bootstrap_mean(squared));
@@ -193,19 +204,20 @@ class PairFigures {
     keep(scope_, "alignment", squared, {});
     keep(scope_, "positive_cosine", own, {});
 
-    const Eigen::VectorXd sum_a = a_.rows.template cast<double>().colwise().sum(),
-                          sum_b = b_.rows.template cast<double>().colwise().sum();
+    const Eigen::VectorXd sum_a = sum_of_rows(a_.rows).transpose(),
+                          sum_b = sum_of_rows(b_.rows).transpose();
     const double count = double(n_) * double(m_) - double(m_);
     const double negative = (sum_a.dot(sum_b) - mean_of(own) * double(m_)) / count;
     const double each = count / double(n_), other = count / double(m_);
     std::vector<double> of_a(at(n_)), of_b(at(m_));
-    for (Index i = 0; i < n_; ++i) {
+    for_each_row(n_, [&](Index i) {
       double sum = a_.rows.row(i).template cast<double>().dot(sum_b);
       for (const Index j : captions_[at(i)]) sum -= own[at(j)];
       of_a[at(i)] = sum / each;
-    }
-    for (Index j = 0; j < m_; ++j)
+    });
+    for_each_row(m_, [&](Index j) {
       of_b[at(j)] = (b_.rows.row(j).template cast<double>().dot(sum_a) - own[at(j)]) / other;
+    });
     add("negative_cosine", scope_, negative, both(negative, of_a, of_b));
     keep(scope_, "negative_cosine", of_a, of_b);
 
@@ -309,8 +321,8 @@ class PairFigures {
   /// The gap of each of the largest classes, beside that of as many pairs drawn by chance.
   void class_gaps(const Classes& classes, Json& plots) {
     Json list = Json::array();
-    const Eigen::VectorXd whole = a_.rows.template cast<double>().colwise().mean() -
-                                  b_.rows.template cast<double>().colwise().mean();
+    const Eigen::VectorXd whole = sum_of_rows(a_.rows).transpose() / double(n_) -
+                                  sum_of_rows(b_.rows).transpose() / double(m_);
     double spread = 0;
     for (Index i = 0; i < n_; ++i) spread += (difference(i) - whole).squaredNorm() / double(n_ - 1);
     for (std::size_t c = 0; c < std::min(kShownClasses, classes.names.size()); ++c) {

@@ -46,14 +46,29 @@ inline void report_retrieval(const Direction& d, const std::string& scope, const
   figures([&](Index i) { return d.best_ranks[at(i)]; }, ties_for);
   double tied = 0;
   for (std::size_t i = 0; i < d.ranks.size(); ++i) tied += d.ranks[i] != d.best_ranks[i];
-  const auto intervals =
-      bootstrap(n, std::vector<double>(5, kAsDrawn),
-                [&](const std::vector<Index>& draw, std::vector<double>& out) {
-                  figures([&](Index i) { return d.ranks[at(draw[at(i)])]; }, out);
-                });
+  std::vector<Index> order(at(n));  // by rank
+  for (Index i = 0; i < n; ++i) order[at(i)] = i;
+  std::sort(order.begin(), order.end(),
+            [&](Index i, Index j) { return d.ranks[at(i)] < d.ranks[at(j)]; });
+  Eigen::ArrayXd reciprocal(n);
+  for (Index i = 0; i < n; ++i) reciprocal[i] = 1 / double(d.ranks[at(i)]);
+  const auto intervals = bootstrap_weighted(
+      n, {kAsDrawn, kAsDrawn}, [&](const Eigen::ArrayXd& times, std::vector<double>& out) {
+        double passed = 0, lower = 0;  // draws so far, the lower of the two in the middle
+        for (const Index i : order) {
+          const double before = passed, half = double((n - 1) / 2), upper = double(n / 2);
+          passed += times[i];
+          if (before <= half && half < passed) lower = double(d.ranks[at(i)]);
+          if (upper < passed) {
+            out[0] = (lower + double(d.ranks[at(i)])) / 2;
+            break;
+          }
+        }
+        out[1] = (times * reciprocal).sum() / double(n);
+      });
   const char* const keys[] = {"recall1", "recall5", "recall10", "median_rank", "mrr"};
   for (std::size_t k = 0; k < 5; ++k) {
-    const Interval interval = k < 3 ? wilson(value[k], double(n)) : intervals[k];
+    const Interval interval = k < 3 ? wilson(value[k], double(n)) : intervals[k - 3];
     list.push_back(metric(keys[k], scope, value[k], how, interval));
     if (tied > 0) list.back()["ties_for"] = ties_for[k];
     list.back()["chance"] = k < 3    ? Json(std::min(1.0, (k == 0   ? 1.0

@@ -17,8 +17,14 @@ class Sha256 {
  public:
   void add(const unsigned char* bytes, std::size_t count) {
     length_ += count;
-    for (std::size_t i = 0; i < count; ++i) {
-      block_[used_++] = bytes[i];
+    std::size_t i = 0;
+    while (i < count) {
+      if (used_ == 0 && count - i >= 64) {
+        take(bytes + i);
+        i += 64;
+        continue;
+      }
+      block_[used_++] = bytes[i++];
       if (used_ == 64) {
         take(block_.data());
         used_ = 0;
@@ -54,21 +60,24 @@ class Sha256 {
         0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
         0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
         0xc67178f2};
-    std::array<std::uint32_t, 64> w{};
+    std::array<std::uint32_t, 16> w{};  // the schedule's last 16 words
     for (std::size_t t = 0; t < 16; ++t)
       for (std::size_t b = 0; b < 4; ++b) w[t] = w[t] << 8 | from[4 * t + b];
     const auto turned = [](std::uint32_t x, int n) { return std::rotr(x, n); };
-    for (std::size_t t = 16; t < 64; ++t)
-      w[t] = w[t - 16] + (turned(w[t - 15], 7) ^ turned(w[t - 15], 18) ^ w[t - 15] >> 3) +
-             w[t - 7] + (turned(w[t - 2], 17) ^ turned(w[t - 2], 19) ^ w[t - 2] >> 10);
     auto [a, b, c, d, e, f, g, h] = h_;
-    for (std::size_t t = 0; t < 64; ++t) {
-      const std::uint32_t one =
-          h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + k[t] + w[t];
-      const std::uint32_t two =
-          (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-      h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;
-    }
+    for (std::size_t begin = 0; begin < 64; begin += 16)
+      for (std::size_t t = 0; t < 16; ++t) {
+        if (begin > 0) {
+          const std::uint32_t x = w[(t + 1) % 16], y = w[(t + 14) % 16];
+          w[t] += (turned(x, 7) ^ turned(x, 18) ^ x >> 3) + w[(t + 9) % 16] +
+                  (turned(y, 17) ^ turned(y, 19) ^ y >> 10);
+        }
+        const std::uint32_t one = h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) +
+                                  (g ^ (e & (f ^ g))) + k[begin + t] + w[t];
+        const std::uint32_t two =
+            (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) | (c & (a | b)));
+        h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;
+      }
     const std::array<std::uint32_t, 8> more = {a, b, c, d, e, f, g, h};
     for (std::size_t i = 0; i < 8; ++i) h_[i] += more[i];
   }

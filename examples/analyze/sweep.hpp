@@ -218,6 +218,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
                     std::vector<char>(at(same ? n : 0)),
                     {}});
   std::vector<double> tile_potential(at(col_tiles));
+  const auto exponentials = SPHEREMIX_DISPATCH(row_exponential<T>);
   Memory memory(threads);
 
   spheremix::core::parallel_for(col_tiles, threads, [&](Index task, int thread) {
@@ -244,12 +245,13 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
         const T* const s = tile.row(r);
         const Index from = same ? std::max<Index>(0, i + r + 1 - j) : 0;
         if (from >= cols) break;
-        const Eigen::Map<const Numbers> cosines(s + from, cols - from);
-        weight.tail(cols - from) = (T(2 * t) * (cosines - 1)).exp();
-        const double row_sum = double(weight.tail(cols - from).sum());
+        const Eigen::Map<const Numbers> cosines(s, cols);
+        weight.head(from).setZero();  // pairs that count in their other order
+        const double row_sum =
+            exponentials(s + from, T(2 * t), T(2 * t), weight.data() + from, cols - from);
         potential += row_sum;
         my.potentials[at(i + r)] += row_sum;
-        column_sum.tail(cols - from) += weight.tail(cols - from).template cast<double>();
+        column_sum += weight.template cast<double>();
         if (ranks) {
           const T mark = (*own.rows)[at(i + r)], least_mark = mark - width, most = mark + width;
           const T *const from_low = low.data(), *const from_high = high.data();
@@ -283,7 +285,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
             }
           }
         }
-        if (own.hashes != nullptr && cosines.maxCoeff() >= T(kNearCosine) - width)
+        if (own.hashes != nullptr && cosines.tail(cols - from).maxCoeff() >= T(kNearCosine) - width)
           for (Index c = from; c < cols; ++c) {
             if (s[c] < T(kNearCosine) - width) continue;
             char &one = my.near[at(i + r)], &other = my.near[at(j + c)];
@@ -295,7 +297,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
           }
         if ((i + r) % skip == 0)
           for (Index c = from; c < cols; ++c) ++my.histogram[std::size_t(bin_of(double(s[c])))];
-        constexpr Index chunk = 64;
+        constexpr Index chunk = 16;
         T row_least = my.row_top.least(i + r);
         for (Index c = from; c < cols; c += chunk) {
           const Index end = std::min(c + chunk, cols);

@@ -55,6 +55,7 @@
 #include "spheremix/metrics/embedding_arithmetic.hpp"
 #include "spheremix/metrics/hardness.hpp"
 #include "spheremix/metrics/hubness.hpp"
+#include "spheremix/metrics/judged_retrieval.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
 #include "spheremix/metrics/relative_alignment.hpp"
 #include "spheremix/metrics/retrieval.hpp"
