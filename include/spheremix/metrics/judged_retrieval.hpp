@@ -20,7 +20,7 @@
 #include <cmath>
 #include <functional>
 
-#include "spheremix/metrics/whole_rows.hpp"
+#include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
 
