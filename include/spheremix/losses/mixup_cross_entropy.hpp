@@ -26,12 +26,10 @@ double mixup_row(const MixedRow<T>& row, const T* z, Index classes, double each,
     if (row.gradient) row.gradient[c] = each * surprise;
   }
   if (dz) {
-    // (r - w) p - w (1 - p), with 1 - p summed from the others: nothing cancels at p near 1.
     for (Index j = 0; j < classes; ++j) dz[j] = T(each * weights * s.probability(z, j));
     for (Index c = 0; c < row.count; ++c) {
       const Index j = row.label[c];
-      const double w = row.weight_of(j), p = s.probability(z, j);
-      dz[j] = T(each * ((weights - w) * p - w * s.rest(z, j)));
+      dz[j] = T(each * s.slope(z, j, row.weight_of(j), weights));
     }
   }
   return loss;

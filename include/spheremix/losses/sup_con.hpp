@@ -7,6 +7,7 @@
 // Errors     shapes, labels not finite, tau, memory_budget too small. NaN in a row gives NaN.
 #pragma once
 
+#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/formula/sup_con.hpp"
 #include "spheremix/losses/detail/supervised.hpp"
 
@@ -21,8 +22,7 @@ struct SoftmaxRow {
   Index best;     ///< its column
   double others;  ///< sum of e^(z - top) over the other columns
 
-  double total() const { return 1 + others; }
-  double log_total() const { return std::log1p(others); }
+  formula::SoftmaxLine<double> line() const { return {others, true}; }
 };
 
 /// e^(scale s - top) goes to e (0 in the best column); s keeps its values.
@@ -83,12 +83,12 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
           below += double(soft.top) - double(core::rounded(scale * s[j]));
           wanted += double(s[j]);
         }
-        loss[i] = below / double(count) + soft.log_total();
+        loss[i] = below / double(count) + soft.line().log_total();
         if (!gradients) return;
-        const double unit = line / o.temperature, total = soft.total();
+        const double unit = line / o.temperature, total = soft.line().total();
         // p - 1 of a sole positive that dominates is minus the sum of the others.
         const bool sole = count == 1 && soft.best >= first && soft.best < last;
-        const double own = -unit * soft.others / total, cosine = double(s[soft.best]);
+        const double own = -unit * soft.line().rest(true, 1), cosine = double(s[soft.best]);
         e[soft.best] = sole ? T(0) : T(1);
         moment[i] = SPHEREMIX_DISPATCH(row_weights<T>)(s, e, T(unit / total), n);
         if (sole) {

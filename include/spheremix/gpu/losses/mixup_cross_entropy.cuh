@@ -12,6 +12,7 @@
 #pragma once
 
 #include "spheremix/formula/mixup_cross_entropy.hpp"
+#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/gpu/losses/detail/mixed_labels.cuh"
 
 namespace spheremix::gpu::losses {
@@ -35,12 +36,12 @@ struct LabelSoftmax {
     for (int c = 0; c < labels.count(); ++c)
       if (c != best && labels.first(c)) others += std::exp(z(c) - top);
   }
+  __device__ formula::SoftmaxLine<double> line() const { return {others, true}; }
   /// -log p of a label with logit z.
-  __device__ double surprise(double z) const { return top - z + std::log1p(others); }
-  /// (r - w) p - w (1 - p) of label c: nothing cancels at p near 1.
+  __device__ double surprise(double z) const { return line().surprise(top - z); }
+  /// dL/dz of label c of weight w, r the sum of the weights.
   __device__ double slope(int c, double z, double w, double r) const {
-    const double p = (c == best ? 1 : std::exp(z - top)) / (1 + others);
-    return (r - w) * p - w * (c == best ? others / (1 + others) : 1 - p);
+    return line().slope(c == best, c == best ? 1 : std::exp(z - top), w, r);
   }
   /// p of a class outside the labels over its e^(z - rest_top).
   __device__ double outside() const { return std::exp(rest_top - top) / (1 + others); }

@@ -19,6 +19,7 @@
 #include <cmath>
 
 #include "spheremix/core/view.hpp"
+#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/gpu/pairwise/kernel.cuh"
 
 namespace spheremix::gpu::pairwise {
@@ -98,17 +99,19 @@ struct RowOutcome {
   /// `decoupled`: the positive is no part of the denominator.
   __device__ RowOutcome(RowPair<T> others, T z, bool decoupled = false) {
     constexpr T kLn2 = T(0.693147180559945309417L);
+    const T lse = others.a + std::log2(others.b);
     // z - z: a row with an infinity must not pass, whatever sign its cosines have.
-    const T u = others.a + std::log2(others.b) - z + (z - z);
     if (decoupled) {
-      loss = u * kLn2;
-      kept = {others.a + std::log2(others.b), T(-1)};
+      loss = (lse - z + (z - z)) * kLn2;
+      kept = {lse, T(-1)};
       return;
     }
-    const T e = std::exp2(-std::abs(u));
-    const T nats = (u > 0 ? u * kLn2 : u <= 0 ? T(0) : u) + std::log1p(e);
-    loss = nats;
-    kept = {z + nats / kLn2, -(u >= 0 ? 1 / (1 + e) : e / (1 + e))};
+    const T top = larger(others.b == 0 ? z : others.a, z), e = std::exp2(z - top);
+    const T rest = others.b == 0 ? T(0) : others.b * std::exp2(others.a - top);
+    const bool best = z == top;
+    const formula::SoftmaxLine<T> line{best ? rest : rest + e, best};
+    loss = line.surprise(kLn2 * (top - z)) + (z - z);
+    kept = {z + loss / kLn2, line.slope(best, e, 1, 1)};
   }
 };
 

@@ -2,19 +2,11 @@
 // and w2_i at (i, J(i)), J a permutation; a column has what falls into it. The statistics leave
 // both special pairs out.
 //
-// With (m, s) of a line's other pairs and
-//
-//   M = max(m, z_1, z_2),   R = s 2^(m - M) + sum_c 2^(z_c - M)
-//   p_c = 2^(z_c - M) / R,  r = w_1 + w_2 :
-//
-//   loss    = -sum_c w_c log p_c
-//   dL/dz_c = (r - w_c) p_c - w_c (1 - p_c)
-//   dL/dz   = r p of every other pair
-//
-// 1 - p_c summed from the terms without c, never subtracted from a number near it. r is folded into
-// the log-sum-exp that the weights are formed with. dL/dw_c = -log p_c.
+// The softmax of a line is formula/softmax_line.hpp's, in base 2. r is folded into the log-sum-exp
+// that the weights are formed with.
 #pragma once
 
+#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/gpu/pairwise/mix_rows.cuh"
 
 namespace spheremix::gpu::pairwise {
@@ -50,18 +42,19 @@ struct SoftLine {
     T top = larger(others.a == others.a ? others.a : z1, larger(z[0], z[1]));
     const T rest = others.b == 0 ? T(0) : others.b * std::exp2(others.a - top);
     const T e[2] = {std::exp2(z[0] - top), has_second ? std::exp2(z[1] - top) : T(0)};
-    const T all = rest + e[0] + e[1], r = w[0] + w[1];
+    const int best = e[0] == 1 ? 0 : e[1] == 1 ? 1 : -1;
+    const formula::SoftmaxLine<T> line{rest + (best == 0   ? e[1]
+                                               : best == 1 ? e[0]
+                                                           : e[0] + e[1]),
+                                       best >= 0};
+    const T r = w[0] + w[1];
     loss = 0;
     for (int c = 0; c < 2; ++c) {
-      const T without = rest + e[1 - c];
-      const bool largest = e[c] == 1;
-      surprise[c] = c == 1 && !has_second ? T(0)
-                    : largest             ? std::log1p(without)
-                                          : kLn2 * (top - z[c]) + std::log(all);
-      gradient[c] = (r - w[c]) * (e[c] / all) - w[c] * (without / all);
+      surprise[c] = c == 1 && !has_second ? T(0) : line.surprise(kLn2 * (top - z[c]));
+      gradient[c] = line.slope(c == best, e[c], w[c], r);
       if (w[c] != 0) loss += w[c] * surprise[c];
     }
-    lse = top + std::log2(all) - std::log2(r);
+    lse = top + std::log2(line.total()) - std::log2(r);
   }
 };
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/losses/detail/mix_entry.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 
@@ -58,20 +59,24 @@ struct LogSoftmax {
   Index best;     ///< its class
   double others;  ///< sum of e^(z - top) over the other classes
 
-  double total() const { return 1 + others; }
+  formula::SoftmaxLine<double> line() const { return {others, true}; }
+  template <class T>
+  double exponential(const T* z, Index j) const {
+    return j == best ? 1 : std::exp(double(z[j]) - top);
+  }
   template <class T>
   double probability(const T* z, Index j) const {
-    return j == best ? 1 / total() : std::exp(double(z[j]) - top) / total();
-  }
-  /// 1 - p_j.
-  template <class T>
-  double rest(const T* z, Index j) const {
-    return j == best ? others / total() : 1 - probability(z, j);
+    return exponential(z, j) / line().total();
   }
   /// -log p_j.
   template <class T>
   double surprise(const T* z, Index j) const {
-    return top - double(z[j]) + std::log1p(others);
+    return line().surprise(top - double(z[j]));
+  }
+  /// dL/dz_j of a class of weight w, r the sum of the weights.
+  template <class T>
+  double slope(const T* z, Index j, double w, double r) const {
+    return line().slope(j == best, exponential(z, j), w, r);
   }
 };
 

@@ -1,24 +1,13 @@
 // Cross entropy of softmax rows or columns against few targets a line: the step between the two
 // sweeps.
 //
-// A line is a row (or a column) of the table of logits z. Its special pairs c carry targets
-// w_c >= 0 and their own logits z_c; (m, s) are the largest logit and the sum of e^(z - m) of all
-// its other pairs. With
-//
-//   M = max(m, z_c),  R = s e^(m - M) + sum_c e^(z_c - M),  p_c = e^(z_c - M) / R,  r = sum_c w_c :
-//
-//   loss       sum_c w_c (M + log R - z_c); where c is the largest of the line,
-//              log1p(rest / e^(z_c - M))
-//   dL/dz_c    r p_c - w_c = (r - w_c) p_c - w_c (1 - p_c),  1 - p_c = rest / R
-//   dL/dz      r e^(z - M) / R  of every other pair
-//
-// rest being R without the term of c, summed and never subtracted from a number near it: a
-// saturated loss keeps all its digits.
-// [formulas of the softmax cross entropy; every loss of CLIP's kind is a case]
+// A line is a row (or a column) of the table of logits; its special pairs are the entries set apart
+// (formula/softmax_line.hpp), (m, s) the largest logit and the sum of e^(z - m) of all its others.
 #pragma once
 
 #include <cmath>
 
+#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 
 namespace spheremix::losses::detail {
@@ -76,18 +65,13 @@ class SoftTargetRows {
       double specials = 0;  // all but the best
       for (Index c = 0; c < slot_count; ++c)
         if (c != best && targets_.present(i, c)) specials += exponential(z_cos[c], top);
-      const double rest_of_best = others + specials;
-      const double total = best >= 0 ? rest_of_best + 1 : rest_of_best;
-      for (Index c = 0; c < slot_count; ++c) {
-        if (!targets_.present(i, c)) continue;
-        const double e = c == best ? 1.0 : exponential(z_cos[c], top);
-        const double rest = c == best ? rest_of_best : total - e;
-        add(i * slot_count + c, targets_.target(i, c), r,
-            double(top) - double(targets_.logit(z_cos[c])), e, rest, total);
-      }
+      const formula::SoftmaxLine<double> line{others + specials, best >= 0};
+      for (Index c = 0; c < slot_count; ++c)
+        if (targets_.present(i, c))
+          add(i * slot_count + c, targets_.target(i, c), r, z_cos[c], top, c == best, line);
       if (g) {
         out_.row_shift[i] = top;
-        out_.row_scale[i] = T(r / total);
+        out_.row_scale[i] = T(r / line.total());
       }
     }
   }
@@ -99,15 +83,15 @@ class SoftTargetRows {
     return std::exp(double(targets_.logit(cosine)) - double(top));
   }
 
-  /// One special pair: below = M - z_c >= 0.
-  void add(Index pair, double w, double r, double below, double e, double rest, double total) {
-    const double surprise =
-        below == 0 ? std::log1p(rest) : below + std::log(total);  // below == 0: e is 1
+  /// One special pair of a line with largest logit `top`.
+  void add(Index pair, double w, double r, T cosine, T top, bool best,
+           const formula::SoftmaxLine<double>& line) {
+    const double surprise = line.surprise(double(top) - double(targets_.logit(cosine)));
     loss_ += w * surprise;
     if (targets_.gradient) targets_.gradient[pair] += weight_ * surprise;
     if (out_.special)
-      out_.special[pair] +=
-          weight_ * double(targets_.scale) * ((r - w) * (e / total) - w * (rest / total));
+      out_.special[pair] += weight_ * double(targets_.scale) *
+                            line.slope(best, best ? 1.0 : exponential(cosine, top), w, r);
   }
 
   const Targets<T>& targets_;
@@ -152,16 +136,13 @@ class SoftTargetLines : public SoftTargetRows<T> {
     });
     each_pair(n, slot_count, [&](Index pair, Index j, Index i, Index c) {
       const auto& line = lines_[j];
-      const bool best = pair == line.best;
-      const double e = best ? 1.0 : this->exponential(this->stats_.special[pair], line.top);
-      const double all = total(j), rest = best ? others(j) + line.specials : all - e;
-      this->add(pair, t.target(i, c), line.r,
-                double(line.top) - double(t.logit(this->stats_.special[pair])), e, rest, all);
+      this->add(pair, t.target(i, c), line.r, this->stats_.special[pair], line.top,
+                pair == line.best, softmax(j));
     });
     if (!this->out_.special) return;
     for (Index j = 0; j < m; ++j) {
       this->out_.col_shift[j] = lines_[j].top;
-      this->out_.col_scale[j] = T(lines_[j].r / total(j));
+      this->out_.col_scale[j] = T(lines_[j].r / softmax(j).total());
     }
   }
 
@@ -180,8 +161,8 @@ class SoftTargetLines : public SoftTargetRows<T> {
                      std::exp(double(this->stats_.col_max[j]) - double(lines_[j].top))
                : 0;
   }
-  double total(Index j) const {
-    return others(j) + lines_[j].specials + (lines_[j].best >= 0 ? 1 : 0);
+  formula::SoftmaxLine<double> softmax(Index j) const {
+    return {others(j) + lines_[j].specials, lines_[j].best >= 0};
   }
 
   ColumnLine<T>* lines_;
