@@ -159,7 +159,7 @@ preset() { # preset, cmake arguments ...
 }
 
 stage_floors() {
-  script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && python3 tests/scripts/plant_faults.py --check && exit $first'
+  script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && python3 tests/scripts/plant_faults.py --check && python3 tests/scripts/rooms.py && exit $first'
 }
 stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DSPHEREMIX_WERROR=ON -DSPHEREMIX_TEST_FLAGS=-O1; }
 stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;contract;gpu;losses;memory;metrics;mixup;sphere"; }

@@ -66,6 +66,14 @@ def faults(root):
             for target in sorted(reach(root, name)):
                 if target.startswith("Eigen/") or target == "spheremix/core/eigen.hpp":
                     yield "device-clean", f"{name} reaches {target}"
+    declared = {}
+    for path in headers(root):
+        side = "gpu" if path.suffix == ".cuh" else "cpu"
+        for name in re.findall(r"^(?:struct|enum class) (\w+Options|(?<=enum class )\w+)\b(?=[^;(]*\{)", path.read_text(), re.M):
+            declared.setdefault(name, {}).setdefault(side, path.relative_to(root).as_posix())
+    for name, sides in declared.items():
+        if len(sides) > 1:
+            yield "twice", f"{name} stands in {sides['cpu']} and in {sides['gpu']}"
     for _, target in includes(root / "spheremix/spheremix.hpp"):
         if "/detail/" in target or target.startswith("spheremix/pairwise/"):
             yield "private", f"spheremix.hpp names {target}"
@@ -86,6 +94,7 @@ CHECKS = {"floor": "every folder has a floor",
           "device-clean": "math/, formula/ and gpu/*.cuh reach no Eigen",
           "complete": "spheremix.hpp reaches every CPU header but those to be named",
           "private": "spheremix.hpp names no header that is nobody's to include",
+          "twice": "no options or enum of one name for each machine",
           "opt-in": "spheremix.hpp reaches no header to be named"}
 
 
@@ -111,6 +120,8 @@ def self_test():
               "a header that is not there": ("sphere/planted.hpp", '#include "spheremix/core/absent.hpp"', "exists"),
               "a header left out": ("sphere/planted.hpp", "", "complete"),
               "a private header named": ("spheremix.hpp", '#include "spheremix/losses/detail/planted.hpp"', "private"),
+              "options declared again": ("gpu/losses/planted.cuh", "struct ClipOptions {\n};", "twice"),
+              "an enum declared again": ("gpu/losses/planted.cuh", "enum class Reduction { sum };", "twice"),
               "bf16 for everybody": ("spheremix.hpp", '#include "spheremix/losses/planted_bf16.hpp"', "opt-in")}
     status = 0
     for title, (name, line, kind) in plants.items():

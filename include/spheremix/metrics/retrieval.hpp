@@ -1,11 +1,4 @@
-// How well each row of X finds its own row of Y among all rows of Y.
-//
-//   rank_i      = 1 + #{ j != i : x_i . y_j >= x_i . y_i }
-//   recall@k    = share of rows with rank <= k
-//   mrr         = mean of 1 / rank
-//   median_rank = their median
-//
-// Ties count against: collapsed rows score nothing.
+// retrieval on the CPU: formula and options in formula/retrieval.hpp.
 //
 // Shapes  X, Y: N x d; row i's answer is Y's row i. Rows are used as they are: unit rows rank by
 //         cosine.
@@ -18,13 +11,10 @@
 #include <atomic>
 #include <vector>
 
+#include "spheremix/formula/retrieval.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 
 namespace spheremix::metrics {
-
-struct RetrievalOptions {
-  std::vector<Index> k = {1, 5, 10};
-};
 
 struct RetrievalResult {
   std::vector<double> recall;  ///< in [0, 1], one for each k

@@ -167,7 +167,7 @@ void check_ranks() {
       return gpu::metrics::retrieval_ranks(dx.view(), dy.view(), ranks.data(), s);
     });
     with_scratch([&](gpu::Scratch s) {
-      return gpu::metrics::retrieval(dx.view(), dy.view(), {{1, 3, 20}, 3}, summary.data(), s);
+      return gpu::metrics::retrieval(dx.view(), dy.view(), {{1, 3, 20}}, summary.data(), s);
     });
     const auto got = ranks.values();
     std::vector<int> sorted = got;

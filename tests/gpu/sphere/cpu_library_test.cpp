@@ -160,7 +160,7 @@ TEST_CASE("row metrics and the Frechet mean: the CPU library's numbers in double
     CHECK(off(vector, gap) <= eps);
     const Buffer<gpu::metrics::Retrieval> found(1);
     with_scratch([&](gpu::Scratch s) {
-      return gpu::metrics::retrieval(du.view(), dv.view(), {{1, 5, 10}, 3}, found.data(), s);
+      return gpu::metrics::retrieval(du.view(), dv.view(), {{1, 5, 10}}, found.data(), s);
     });
     const auto retrieval = metrics::retrieval(hu, hv);
     const gpu::metrics::Retrieval got = found.values()[0];

@@ -1,12 +1,6 @@
-// Cross-modal retrieval and relative alignment on the device.
+// retrieval on the device (formula and options in formula/retrieval.hpp), and relative alignment:
 //
-//   rank_i      = 1 + #{ j != i : x_i . y_j >= x_i . y_i }       row i's answer is Y's row i
-//   recall@k    = share of ranks <= k
-//   mrr         = mean of 1 / rank
-//   median rank = mean of the middle two
 //   relative_alignment = mean_i ( |x_i - y_i|^2 - min_{j != i} |x_i - y_j|^2 )
-//
-// Ties count against the answer.
 //
 // Shapes   X: n x d queries, Y: m x d candidates, n <= m (relative alignment: n = m >= 2), one
 //          storage type.
@@ -16,6 +10,7 @@
 // Cost     2 n m d operations on the ordinary units; nothing n x m is stored.
 #pragma once
 
+#include "spheremix/formula/retrieval.hpp"
 #include "spheremix/gpu/core/device_sum.cuh"
 #include "spheremix/gpu/core/rows.cuh"
 #include "spheremix/gpu/metrics/detail/ranks.cuh"
@@ -27,10 +22,7 @@ namespace spheremix::gpu::metrics {
 
 inline constexpr int kMostRecalls = 8;
 
-struct RetrievalOptions {
-  int k[kMostRecalls] = {1, 5, 10};
-  int count = 3;  ///< how many of k are wanted
-};
+using spheremix::metrics::RetrievalOptions;
 
 /// One of these in device memory.
 struct Retrieval {
@@ -41,10 +33,16 @@ struct Retrieval {
 
 namespace detail {
 
+/// The values of k as a kernel takes them.
+struct Recalls {
+  Index k[kMostRecalls];
+  int count;
+};
+
 /// One block: everything from sorted ranks.
 template <int Threads>
 __global__ void __launch_bounds__(Threads)
-    summarise_ranks(const int* sorted, Index n, RetrievalOptions options, Retrieval* out) {
+    summarise_ranks(const int* sorted, Index n, Recalls options, Retrieval* out) {
   double sums[kMostRecalls + 1] = {};
   for (Index i = threadIdx.x; i < n; i += Threads) {
     for (int c = 0; c < options.count; ++c) sums[c] += sorted[i] <= options.k[c];
@@ -131,14 +129,17 @@ Status retrieval_ranks(View<E> x, Input<std::remove_const_t<E>> y, int* ranks, S
 
 /// Enqueues recall at every k, the median rank and the mean reciprocal rank.
 template <class E>
-Status retrieval(View<E> x, Input<std::remove_const_t<E>> y, RetrievalOptions options,
+Status retrieval(View<E> x, Input<std::remove_const_t<E>> y, const RetrievalOptions& options,
                  Retrieval* out, Scratch scratch, cudaStream_t stream = nullptr) {
   using T = std::remove_const_t<E>;
   using A = Arithmetic<T>;
-  if (options.count < 0 || options.count > kMostRecalls)
+  if (options.k.size() > std::size_t(kMostRecalls))
     return invalid("retrieval: at most 8 values of k");
-  for (int c = 0; c < options.count; ++c)
-    if (options.k[c] < 1) return invalid("retrieval: k must be at least 1");
+  detail::Recalls recalls{{}, int(options.k.size())};
+  for (int c = 0; c < recalls.count; ++c) {
+    recalls.k[c] = options.k[std::size_t(c)];
+    if (recalls.k[c] < 1) return invalid("retrieval: k must be at least 1");
+  }
   if (const Status wrong = detail::ranks_error(x, y, out); !wrong) return wrong;
   return enqueue(
       scratch, stream,
@@ -151,7 +152,7 @@ Status retrieval(View<E> x, Input<std::remove_const_t<E>> y, RetrievalOptions op
           return cub::DeviceRadixSort::SortKeys(storage, bytes, ranks, sorted, x.rows, 0, 32, on);
         });
         work.launch(detail::summarise_ranks<256>, 1, 256, (kMostRecalls + 1) * 8 * sizeof(double),
-                    sorted, x.rows, options, out);
+                    sorted, x.rows, recalls, out);
       },
       "retrieval: the scratch is too small");
 }

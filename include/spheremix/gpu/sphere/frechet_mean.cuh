@@ -19,9 +19,10 @@
 
 namespace spheremix::gpu::sphere {
 
-struct FrechetMeanOptions {
-  double tolerance = 0;     ///< on |step| in radians; 0: 4 eps of the arithmetic
-  int max_iterations = 64;  ///< steps that are enqueued
+/// Not sphere::FrechetMeanOptions: every step is enqueued, and does nothing once one was small.
+struct FrechetMeanSteps {
+  double tolerance = 0;  ///< on |step| in radians; 0: 4 eps of the arithmetic
+  int steps = 64;        ///< that are enqueued
 };
 
 struct FrechetMeanReport {
@@ -143,14 +144,14 @@ __global__ void __launch_bounds__(Threads)
 
 /// Enqueues the mean of the rows of X and what the iteration did.
 template <class E>
-Status frechet_mean(View<E> x, const double* weights, FrechetMeanOptions options,
+Status frechet_mean(View<E> x, const double* weights, FrechetMeanSteps options,
                     Arithmetic<std::remove_const_t<E>>* mean, FrechetMeanReport* report,
                     Scratch scratch, cudaStream_t stream = nullptr) {
   using T = std::remove_const_t<E>;
   using A = Arithmetic<T>;
   if (x.rows <= 0 || x.cols <= 0)
     return invalid("frechet_mean: the mean over no points is undefined");
-  if (!(options.tolerance >= 0) || options.max_iterations < 0)
+  if (!(options.tolerance >= 0) || options.steps < 0)
     return invalid("frechet_mean: the tolerance or the number of iterations is negative");
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("frechet_mean"), x.rows, x.cols);
   if (const Status bad = check.input(x).vector(mean).vector(report).status(); !bad.ok()) return bad;
@@ -167,7 +168,7 @@ Status frechet_mean(View<E> x, const double* weights, FrechetMeanOptions options
                        check.wide(), 1.0, sum);
         work.launch(detail::frechet_step<threads, true, A>, 1, threads, shared, state, x.cols,
                     tolerance);
-        for (int i = 0; i < options.max_iterations; ++i) {
+        for (int i = 0; i < options.steps; ++i) {
           column_sums<T>(work, detail::FrechetRow<T, false>{x, weights, mean, report}, x.rows,
                          x.cols, check.wide(), 1.0, sum);
           work.launch(detail::frechet_step<threads, false, A>, 1, threads, shared, state, x.cols,
