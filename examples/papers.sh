@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing, builds the four papers' programs and runs them one after another: tables on the screen,
-# out/NAME.json each. docs/papers.md shows what they print.
+# out/NAME.json each. docs/notes/papers.md shows what they print.
 #
 #   sh examples/papers.sh [options of the programs: --data DIR, --out DIR, --seeds N, --threads N]
 #

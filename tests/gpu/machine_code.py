@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts the machine code of the hot device kernels (sm_90, -O3, an object each) and fails where a limit is passed.
 
-  machine_code.py [--table] [part of a kernel's name ...]     all kernels by default; --table: as docs/gpu.md has them
+  machine_code.py [--table] [part of a kernel's name ...]     all kernels by default; --table: as docs/notes/gpu.md has them
 
 A kernel is a main loop on the tensor cores and an epilogue. What an epilogue does with the pairs of a whole, plain tile must stand in straight
 stretches of code: no branch inside, so that the exponentials (products: the 8-byte stores) are under way together. Looked for is the cheapest way

@@ -164,5 +164,5 @@ check("results cut anywhere make tables", True)
 raw = '==PROF== x\n"ID","Kernel Name","gpu__time_duration.sum","lts__t_sectors.avg.pct_of_peak_sustained_elapsed","sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active","sm__warps_active.avg.pct_of_peak_sustained_active","smsp__average_warps_issue_stalled_wait_per_issue_active.ratio","smsp__average_warps_issue_stalled_long_scoreboard_per_issue_active.ratio"\n"","","ms","%","%","%","",""\n"0","run","3.0005","81.5","40","12.5","1.5","4"\n'
 values = summary.percentages(raw)
 check("ncu's counters under names of their own", values == {"us": 3000.5, "l2_percent": 81.5, "tensor_percent": 40.0, "occupancy_percent": 12.5, "stall_long_scoreboard": 4.0, "stall_wait": 1.5}, values)
-check("docs/gpu.md holds what the summary makes of its results", subprocess.run([sys.executable, ROOT / "tests/gpu/summary.py", "--check"], capture_output=True).returncode == 0)
+check("docs/notes/gpu.md holds what the summary makes of its results", subprocess.run([sys.executable, ROOT / "tests/gpu/summary.py", "--check"], capture_output=True).returncode == 0)
 sys.exit(wrong > 0)

@@ -1,8 +1,8 @@
-"""What a run of tests/gpu_run.sh says, as the tables of docs/gpu.md: measured figures, "never run" where one is missing.
+"""What a run of tests/gpu_run.sh says, as the tables of docs/notes/gpu.md: measured figures, "never run" where one is missing.
 
     summary.py RESULTS             prints them
-    summary.py --write [RESULTS]   puts them between the marks in docs/gpu.md; without RESULTS: nothing was run
-    summary.py --check             fails unless docs/gpu.md holds what the file named in its mark gives
+    summary.py --write [RESULTS]   puts them between the marks in docs/notes/gpu.md; without RESULTS: nothing was run
+    summary.py --check             fails unless docs/notes/gpu.md holds what the file named in its mark gives
     summary.py --ncu WAY KERNEL LOSSES_BENCH   runs ncu on one launch and prints its JSON line
 
 RESULTS is JSON lines, cut lines included: what cannot be read is counted, not trusted."""
@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs/gpu.md"
+PAGE = ROOT / "docs/notes/gpu.md"
 NEVER = "never run"
 WAYS = {"kernels": "kernels", "cublaslt": "products by cuBLASLt", "stored": "all GEMMs by cuBLASLt", "wgmma": "wgmma",
         "wgmma_cublaslt": "wgmma, products by cuBLASLt"}
@@ -194,7 +194,7 @@ def steps(r):
 
 
 def page(r):
-    """The part that docs/gpu.md keeps."""
+    """The part that docs/notes/gpu.md keeps."""
     m = r.machine()
     where = f"{m.get('gpu')}, {m.get('date')}, commit {m.get('commit')}" if m.get("gpu") else "No GPU has run this yet."
     return "\n\n".join([where, "\n".join(targets(r)), "\n".join(decisions(r)), "\n".join(losses(r)), "\n".join(others(r))])
@@ -253,13 +253,13 @@ def main(arguments):
         name = arguments[1] if len(arguments) > 1 else "none"
         text, count = MARK.subn(lambda _: marked(name), PAGE.read_text())
         if count != 1:
-            sys.exit("docs/gpu.md has not one place for the measured figures")
+            sys.exit("docs/notes/gpu.md has not one place for the measured figures")
         return PAGE.write_text(text) and None
     if arguments[:1] == ["--check"]:
         found = MARK.search(PAGE.read_text())
         if not found or found.group(0) != marked(found.group(1)):
-            sys.exit("failed: docs/gpu.md is not what tests/gpu/summary.py --write makes of " + (found.group(1) if found else "anything"))
-        return print("passed: docs/gpu.md holds what tests/gpu/summary.py makes of its results")
+            sys.exit("failed: docs/notes/gpu.md is not what tests/gpu/summary.py --write makes of " + (found.group(1) if found else "anything"))
+        return print("passed: docs/notes/gpu.md holds what tests/gpu/summary.py makes of its results")
     if len(arguments) != 1:
         sys.exit(__doc__)
     r = Results(pathlib.Path(arguments[0]).read_text(errors="replace"))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""No upward include: a header sees lower floors or its own (docs/design.md, "Floors").
+"""No upward include: a header sees lower floors or its own (docs/design.md, "Folders").
 
   include_floors.py [include folder]   checks, one line a check, exit status 1 on a failure
   include_floors.py --self-test        plants one fault of each kind in a copy: each must be found

@@ -10,7 +10,7 @@
               <!-- not run: why -->   not run
   tables      every `name` in a first column is a function of the library; where the CUDA column says yes or
               emulated, of spheremix/gpu/ too; where the gradient column names a suffix, that function exists as well
-  links       every relative link and image exists
+  links       every relative link, image and anchor exists, those of CONTRIBUTING.md and docs/ too
 """
 import os
 import re
@@ -115,6 +115,21 @@ def check_tables(text):
         check(f"table of {rows[0][0]}: every name exists", not missing, "\n".join(missing))
 
 
+def anchors(page):
+    """The anchors of a page's headings, as GitHub forms them."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    return {re.sub(r"[^\w\- ]", "", head.strip().lower()).replace(" ", "-") for head in re.findall(r"^#+ (.*)", text, re.M)}
+
+
+def check_links(page):
+    absent = []
+    for name, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
+        target = page.parent / name if name else page
+        if "://" not in name and (not target.exists() or (anchor and anchor not in anchors(target))):
+            absent.append(name + ("#" + anchor if anchor else ""))
+    check(f"every relative link of {page.relative_to(ROOT)} exists", not absent, "\n".join(absent))
+
+
 def main():
     text = (ROOT / "README.md").read_text()
     copy_tree()
@@ -132,9 +147,8 @@ def main():
         elif language == "sh":
             check_commands(body, comment, following[2] if following[1] == "text" else None)
     check_tables(text)
-    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
-    absent = [link for link in links if not (ROOT / link).exists()]
-    check("every relative link of the README exists", not absent, "\n".join(absent))
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        check_links(page)
     return 1 if failures else 0
 
 

@@ -1,5 +1,5 @@
-// The library's matrix types, and the two doors between Eigen expressions and the views the engines
-// work on.
+// The library's matrix types, and the way from Eigen expressions to the views that the engines work
+// on (InputRows) and back (OutputRows).
 #pragma once
 
 #include <Eigen/Core>

@@ -1,4 +1,4 @@
-// The doors of the losses that mix: Eigen arguments and lambda to views, gradients back to where
+// The way in and out of the losses that mix: Eigen arguments and lambda to views, gradients back to where
 // they belong.
 #pragma once
 

@@ -1,5 +1,5 @@
 // What the losses of logits with mixed labels share: rows with their labels and weights, a softmax
-// that keeps its digits, and the doors.
+// that keeps its digits, and the way in and out (entry.hpp).
 #pragma once
 
 #include <cmath>
