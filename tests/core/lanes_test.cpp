@@ -25,11 +25,11 @@ struct LanesOf;
     static constexpr const char* name = #ISA;     \
     template <class F>                            \
     static double sum(Index d, const F& f) {      \
-      return core::ISA::sum_in_lanes(d, f);       \
+      return simd::ISA::sum_in_lanes(d, f);       \
     }                                             \
     template <class T, class F>                   \
     static void map(Index d, T* to, const F& f) { \
-      core::ISA::map_in_lanes(d, to, f);          \
+      simd::ISA::map_in_lanes(d, to, f);          \
     }                                             \
   };
 SPHEREMIX_TEST_COPIES(SPHEREMIX_TEST_LANES)

@@ -36,25 +36,25 @@ struct Kernels;
     static void product(core::MatrixView<T> c, Index k, core::MatrixView<const T> a,              \
                         core::MatrixView<const T> b, bool add) {                                  \
       std::vector<T> pa(std::size_t(pairwise::kPackA<T>)), pb(std::size_t(pairwise::kPackB<T>));  \
-      pairwise::ISA::product<T>(c, k, a.data, a.stride, TA, b.data, b.stride, TB, add, pa.data(), \
-                                pb.data(), false);                                                \
+      simd::ISA::product<T>(c, k, a.data, a.stride, TA, b.data, b.stride, TB, add, pa.data(),     \
+                            pb.data(), false);                                                    \
     }                                                                                             \
     template <class T>                                                                            \
     static std::uint32_t angles(T* x, Index n, T limit) {                                         \
-      return pairwise::ISA::acos_row<T>(x, n, limit);                                             \
+      return simd::ISA::acos_row<T>(x, n, limit);                                                 \
     }                                                                                             \
     template <class T, class Int>                                                                 \
     static Index count(const T* s, Index n, T least, const T* own, Int* in_column) {              \
-      return pairwise::ISA::count_at_least<T>(s, n, least, own, in_column);                       \
+      return simd::ISA::count_at_least<T>(s, n, least, own, in_column);                           \
     }                                                                                             \
     template <class T, class P>                                                                   \
     static void statistics(const P& p, core::MatrixView<const T> s, T* rm, T* rs, T* cm, T* cs) { \
-      pairwise::ISA::softmax_statistics<T, P>(p, s, 0, 0, rm, rs, cm, cs);                        \
+      simd::ISA::softmax_statistics<T, P>(p, s, 0, 0, rm, rs, cm, cs);                            \
     }                                                                                             \
     template <class T, class P>                                                                   \
     static double gradient(const P& p, core::MatrixView<T> s, const T* a, const T* b, const T* c, \
                            const T* d) {                                                          \
-      return pairwise::ISA::softmax_gradient<T, P>(p, s, 0, 0, a, b, c, d);                       \
+      return simd::ISA::softmax_gradient<T, P>(p, s, 0, 0, a, b, c, d);                           \
     }                                                                                             \
   };
 SPHEREMIX_TEST_COPIES(SPHEREMIX_TEST_KERNELS)
@@ -136,7 +136,7 @@ TEST_CASE_TEMPLATE("counts along a row and down the columns: ties count, NaN doe
                    double) {
   each_isa<Kernels>([]<class K>() {
     CAPTURE(std::string(K::name));
-    using Int = pairwise::LaneInt<T>;
+    using Int = simd::LaneInt<T>;
     for (Index n = 0; n < 40; ++n) {
       CAPTURE(n);
       std::vector<T> s(std::size_t(n) + 1), own(s);
@@ -270,8 +270,9 @@ TEST_CASE_TEMPLATE("angles of moderate cosines: 2 and 3 eps, NaN and their chunk
           std::vector<T> x(std::size_t(n + 1), T(0.25));
           x[std::size_t(place)] = bad;
           CHECK(K::angles(x.data(), n, limit) == std::uint32_t(1) << (place / 64));
-          for (Index j = 0; j < n; ++j) CHECK((x[std::size_t(j)] < 0) == (j == place));  // an angle is not
-          CHECK(x[std::size_t(n)] == T(0.25));  // nothing behind the row is touched
+          for (Index j = 0; j < n; ++j)
+            CHECK((x[std::size_t(j)] < 0) == (j == place));  // an angle is not
+          CHECK(x[std::size_t(n)] == T(0.25));               // nothing behind the row is touched
         }
     }
   });

@@ -19,22 +19,22 @@ namespace {
 template <core::Isa>
 struct LoopsOf;
 
-#define SPHEREMIX_TEST_LOOPS(ISA)                                         \
-  template <>                                                             \
-  struct LoopsOf<core::Isa::ISA> {                                        \
-    static constexpr const char* name = #ISA;                             \
-    template <class T>                                                    \
-    static constexpr Index lanes = sphere::detail::ISA::Cursor<T>::lanes; \
-    template <class T, class Body>                                        \
-    static void over_row(Index d, const Body& body) {                     \
-      sphere::detail::ISA::over_row<T>(d, body);                          \
-    }                                                                     \
-    template <int K, class T, class Body>                                 \
-    static std::array<T, K> row_sums(Index d, const Body& body) {         \
-      std::array<T, K> total;                                             \
-      sphere::detail::ISA::row_sums<K, T>(d, body, total.data());         \
-      return total;                                                       \
-    }                                                                     \
+#define SPHEREMIX_TEST_LOOPS(ISA)                                 \
+  template <>                                                     \
+  struct LoopsOf<core::Isa::ISA> {                                \
+    static constexpr const char* name = #ISA;                     \
+    template <class T>                                            \
+    static constexpr Index lanes = simd::ISA::Cursor<T>::lanes;   \
+    template <class T, class Body>                                \
+    static void over_row(Index d, const Body& body) {             \
+      simd::ISA::over_row<T>(d, body);                            \
+    }                                                             \
+    template <int K, class T, class Body>                         \
+    static std::array<T, K> row_sums(Index d, const Body& body) { \
+      std::array<T, K> total;                                     \
+      simd::ISA::row_sums<K, T>(d, body, total.data());           \
+      return total;                                               \
+    }                                                             \
   };
 SPHEREMIX_TEST_COPIES(SPHEREMIX_TEST_LOOPS)
 

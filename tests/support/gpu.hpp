@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "spheremix/core/view.hpp"
@@ -104,10 +105,20 @@ Products at(Products how, Precision precision, Index block) {
   return how;
 }
 
-/// Rows that nobody touches, for calls that only count.
+/// Bytes that call(scratch) counts; none are a failure, because wrong arguments count none.
+template <class Call>
+std::size_t counted(const Call& call) {
+  const std::size_t bytes = gpu::scratch_needed(call);
+  CHECK(bytes > 0);
+  return bytes;
+}
+
+/// Rows that nobody touches, for calls that only count; those of two places are apart, and results
+/// are apart from batches.
 template <class T>
-core::MatrixView<T> untouched(Index rows, Index cols) {
-  return {reinterpret_cast<T*>(std::uintptr_t(1) << 20), rows, cols, cols};
+core::MatrixView<T> untouched(Index rows, Index cols, int place = 0) {
+  const auto where = std::uintptr_t(2 * place + (std::is_const_v<T> ? 1 : 2)) << 40;
+  return {reinterpret_cast<T*>(where), rows, cols, cols};
 }
 
 /// How rows lie in memory: extra columns between rows and elements before the first.

@@ -5,6 +5,8 @@
 // where the processor has it; nobody's flags change and none are needed.
 // SPHEREMIX_ISA=baseline|avx2|avx512 in the environment holds the choice down (for measurements and
 // tests); results differ between instruction sets in the last digits, never between thread counts.
+// Any other word is a std::invalid_argument from the first function that has such a loop, and from
+// each after it; nothing is read before main.
 //
 // The processor is asked by its own instructions (cpuid, xgetbv), not through the compiler's run-time
 // library: zig's and others lack what __builtin_cpu_supports calls.
@@ -13,6 +15,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+
+#include "spheremix/core/checks.hpp"
 
 /// Are there copies for AVX2 and AVX-512? Not with g++ for Windows, which keeps vectors of 32 and 64
 /// bytes on a stack that is aligned to 16 (GCC bug 54412); clang++ does it right.
@@ -25,6 +29,9 @@
 namespace spheremix::core {
 
 enum class Isa { baseline, avx2, avx512 };
+
+/// Their names, in that order.
+inline constexpr const char* kIsaNames[] = {"baseline", "avx2", "avx512"};
 
 namespace detail {
 
@@ -90,11 +97,14 @@ inline Features features() { return {}; }
 
 }  // namespace detail
 
-/// The instruction set that `wish` names where it is not above `best`, else `best`.
+/// The instruction set that `wish` names where it is not above `best`, else `best`; that as well
+/// where nothing is wished. Throws for a word that is no name.
 inline Isa held_down(Isa best, const char* wish) {
-  if (wish && std::strcmp(wish, "baseline") == 0) return Isa::baseline;
-  if (wish && std::strcmp(wish, "avx2") == 0 && best >= Isa::avx2) return Isa::avx2;
-  return best;
+  if (!wish || !*wish) return best;
+  for (int k = 0; k < 3; ++k)
+    if (std::strcmp(wish, kIsaNames[k]) == 0) return Isa(k) < best ? Isa(k) : best;
+  fail("SPHEREMIX_ISA", " is \"", wish, "\", where ", kIsaNames[0], ", ", kIsaNames[1], " and ",
+       kIsaNames[2], " are known");
 }
 
 /// The instruction set in use: the processor's best, or the one that SPHEREMIX_ISA names if it has
@@ -104,21 +114,19 @@ inline Isa isa() {
   return chosen;
 }
 
-inline const char* isa_name() {
-  return isa() == Isa::avx512 ? "avx512" : isa() == Isa::avx2 ? "avx2" : "baseline";
-}
+inline const char* isa_name() { return kIsaNames[int(isa())]; }
 
 }  // namespace spheremix::core
 
-/// The copy in use of a function that every namespace SPACE::<instruction set> has, as a value:
-/// SPHEREMIX_PICK_ISA(pairwise, register_tile<float, true>).
+/// The copy in use of a function that every namespace simd::<instruction set> has, as a value:
+/// SPHEREMIX_DISPATCH(register_tile<float, true>).
 #if SPHEREMIX_X86_COPIES
-#define SPHEREMIX_PICK_ISA(SPACE, ...)                        \
+#define SPHEREMIX_DISPATCH(...)                               \
   (::spheremix::core::isa() == ::spheremix::core::Isa::avx512 \
-       ? ::spheremix::SPACE::avx512::__VA_ARGS__              \
+       ? ::spheremix::simd::avx512::__VA_ARGS__               \
    : ::spheremix::core::isa() == ::spheremix::core::Isa::avx2 \
-       ? ::spheremix::SPACE::avx2::__VA_ARGS__                \
-       : ::spheremix::SPACE::baseline::__VA_ARGS__)
+       ? ::spheremix::simd::avx2::__VA_ARGS__                 \
+       : ::spheremix::simd::baseline::__VA_ARGS__)
 #else
-#define SPHEREMIX_PICK_ISA(SPACE, ...) (::spheremix::SPACE::baseline::__VA_ARGS__)
+#define SPHEREMIX_DISPATCH(...) (::spheremix::simd::baseline::__VA_ARGS__)
 #endif

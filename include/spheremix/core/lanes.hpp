@@ -11,7 +11,7 @@
 #pragma once
 
 #include "spheremix/core/constants.hpp"
-#include "spheremix/core/isa.hpp"
+#include "spheremix/core/vectors.hpp"
 
 #define SPHEREMIX_ISA_COPY "spheremix/core/lanes.inc"
 #include "spheremix/core/each_isa.inc"
@@ -20,13 +20,13 @@ namespace spheremix::core {
 
 template <class F>
 double sum_in_lanes(Index d, const F& f) {
-  return SPHEREMIX_PICK_ISA(core, sum_in_lanes<F>)(d, f);
+  return SPHEREMIX_DISPATCH(sum_in_lanes<F>)(d, f);
 }
 
 /// f may read to[k].
 template <class T, class F>
 void map_in_lanes(Index d, T* to, const F& f) {
-  SPHEREMIX_PICK_ISA(core, map_in_lanes<T, F>)(d, to, f);
+  SPHEREMIX_DISPATCH(map_in_lanes<T, F>)(d, to, f);
 }
 
 template <class T>

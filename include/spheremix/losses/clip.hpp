@@ -4,7 +4,7 @@
 //            sphere::normalize_rows).
 // Accuracy   as info_nce: exact maxima over rows and columns, saturated losses keep their digits.
 // Memory     4 n^2 bytes (float) for 6 n^2 d flops where memory_budget allows, down to one strip of
-//            504 x n for 8 n^2 d.
+//            about 500 rows for 8 n^2 d.
 // Errors     as info_nce.
 #pragma once
 

@@ -41,7 +41,7 @@ Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool 
   const std::vector<T> own = paired_products(x, y);
   Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
   for_product_tiles(x, y, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
-    pairwise::LaneInt<T> in_column[kTileCols] = {};
+    simd::LaneInt<T> in_column[kTileCols] = {};
     for (Index r = 0; r < tile.rows; ++r) {
       // The pair itself is one of them.
       const Index in_row =

@@ -6,7 +6,7 @@
 // Accuracy  16 eps relative (times max(1, d / 64)), near-duplicates included; equal rows give
 //           exactly 0.
 // Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and two strips of
-//           252 rows.
+//           a few hundred rows.
 #pragma once
 
 #include <cmath>

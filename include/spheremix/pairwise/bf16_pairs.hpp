@@ -16,7 +16,7 @@
 
 #include <cstring>
 
-namespace spheremix::pairwise::avx512 {
+namespace spheremix::simd::avx512 {
 
 #define SPHEREMIX_BF16 \
   __attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
@@ -170,5 +170,5 @@ struct Bf16Pairs {
 #undef SPHEREMIX_BF16
 #undef SPHEREMIX_BF16_STEP
 
-}  // namespace spheremix::pairwise::avx512
+}  // namespace spheremix::simd::avx512
 #endif

@@ -52,7 +52,7 @@ class DenseProducts {
  private:
   template <class Body>
   void blocks(Index rows, const Body& body) {
-    constexpr Index block = 84;
+    constexpr Index block = kRowUnit;
     core::parallel_for((rows + block - 1) / block, threads_, [&](Index task, int thread) {
       body(task * block, (std::min)(block, rows - task * block), pack_[thread]);
     });

@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <numeric>
 #include <type_traits>
 
 #include "spheremix/core/constants.hpp"
-#include "spheremix/core/isa.hpp"
 #include "spheremix/core/rounded.hpp"
+#include "spheremix/core/vectors.hpp"
 #include "spheremix/core/view.hpp"
 #include "spheremix/pairwise/mix_block.hpp"
 
@@ -28,10 +29,21 @@ inline constexpr Index kDepth = 2048 / Index(sizeof(T));
 template <class T>
 inline constexpr Index kPackStride = kDepth<T> + 64 / Index(sizeof(T));
 
+/// Rows of the register tile of a processor with so many vector registers of so many bytes, each
+/// row two vectors long. Where an element of A can be multiplied from memory, two registers are
+/// enough besides the tile and B's.
+constexpr int register_rows(int registers, int bytes) {
+  return registers == 16 ? 6 : bytes == 64 ? 14 : 12;
+}
+
+/// Blocks of rows are multiples of this: a multiple of every register tile's rows, so that no tile
+/// is cut but at the lower edge of a table, and the blocks are the same on every machine.
+inline constexpr Index kRowUnit =
+    std::lcm(std::lcm(register_rows(16, 16), register_rows(32, 16)), register_rows(32, 64));
+
 /// Rows of A and columns of B packed at a time: a third of a MiB and one MiB a thread. Packed rows
-/// and the panel that they meet stay in a second cache of 1 MiB. kPackRows is a multiple of every
-/// kRows.
-inline constexpr Index kPackRows = 168;
+/// and the panel that they meet stay in a second cache of 1 MiB.
+inline constexpr Index kPackRows = 2 * kRowUnit;
 inline constexpr Index kPackCols = 512;
 
 /// Values in a thread's packing buffers.
@@ -40,23 +52,11 @@ inline constexpr Index kPackA = kPackRows* kPackStride<T>;
 template <class T>
 inline constexpr Index kPackB = kPackCols* kDepth<T>;
 
-/// The integer as wide as T, for counts and comparisons beside it in registers.
-template <class T>
-using LaneInt = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-
 /// Operands of a product as they are (bf16.hpp rounds them).
 template <class Plain>
 using Itself = Plain;
 
 }  // namespace spheremix::pairwise
-
-/// Elements of a, then of b, by number: SPHEREMIX_SHUFFLE(a, b, 0, 4, 1, 5). g++ 11 only has the
-/// older built-in.
-#if defined(__clang__) || __GNUC__ >= 12
-#define SPHEREMIX_SHUFFLE __builtin_shufflevector
-#else
-#define SPHEREMIX_SHUFFLE(A, B, ...) __builtin_shuffle(A, B, decltype((A) == (B)){__VA_ARGS__})
-#endif
 
 #define SPHEREMIX_ISA_COPY "spheremix/pairwise/isa_kernels.inc"
 #include "spheremix/core/each_isa.inc"
@@ -68,6 +68,3 @@ using core::isa;
 using core::isa_name;
 
 }  // namespace spheremix::pairwise
-
-/// The copy in use of an inner loop, as a value: SPHEREMIX_DISPATCH(register_tile<float, true>).
-#define SPHEREMIX_DISPATCH(...) SPHEREMIX_PICK_ISA(pairwise, __VA_ARGS__)

@@ -1,9 +1,9 @@
 // How a sweep over all pairs is cut up: tiles, strips, threads and memory, from the shapes and the
 // budget.
 //
-//   tile    the unit of work: at most 504 x 512 pairs
-//   strip   504 rows of the N x M table (or all of them when the whole table fits): what is in
-//           memory at once
+//   tile    the unit of work: at most kStripRows x kPackCols pairs
+//   strip   kStripRows rows of the N x M table (or all of them when the whole table fits): what is
+//           in memory at once
 //
 // Strips that fit into the budget are kept from the first sweep for the second; the others are
 // computed again. Only the number of threads depends on the machine, and no result depends on it.
@@ -31,6 +31,13 @@ inline Index tiles(Index n, Index tile) { return (n + tile - 1) / tile; }
 
 /// Distance between rows of m numbers in a strip: whole vectors, and rows apart in the cache.
 inline Index row_stride(Index m) { return (m + 15) / 16 * 16 + 16; }
+
+/// Rows of a strip: half a thousand.
+inline constexpr Index kStripRows = 6 * kRowUnit;
+
+/// Rows of a gradient that one task computes: between these, because every task packs the whole
+/// other side.
+inline constexpr Index kLeastProductRows = kRowUnit, kMostProductRows = 24 * kRowUnit;
 
 /// Which memory a sweep needs besides its inputs and outputs.
 enum class Keep {
@@ -118,11 +125,11 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   p.m = m;
   p.depth = depth;
   // Small tables are cut finer, so that every thread has work: 4 pieces are enough for what fits a
-  // cache. Even pieces: 64 rows four times, not 84 three times and 4.
+  // cache. Even pieces: 64 rows four times, not kRowUnit three times and 4.
   const bool fine = n < 1024;
-  p.row_tile = fine ? even_tile(n, std::max<Index>(84, (n + 3) / 4), n < 512 ? 32 : 28)
-                    : even_tile(n, 504, 84);
-  p.col_tile = even_tile(m, 512, kChunk);
+  p.row_tile = fine ? even_tile(n, (std::max)(kRowUnit, (n + 3) / 4), n < 512 ? 32 : kRowUnit / 3)
+                    : even_tile(n, kStripRows, kRowUnit);
+  p.col_tile = even_tile(m, kPackCols, kChunk);
   p.stride = row_stride(m);
   const auto total = [&] { return other_bytes + core::bytes_of<SweepMemory<T>>(p, keep); };
   // What is kept must not depend on the threads at hand: a nominal number of them has its memory
@@ -148,7 +155,8 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   for (p.threads = flops < 4e6 ? 1 : core::max_threads(); p.threads > 1 && total() > budget;)
     --p.threads;
   // Every product tile packs the whole other side once: few and large ones, four a thread.
-  p.product_tile = even_tile(n, std::clamp<Index>(n / (2 * p.threads), 84, 2016), 84);
+  p.product_tile = even_tile(
+      n, std::clamp<Index>(n / (2 * p.threads), kLeastProductRows, kMostProductRows), kRowUnit);
   p.bytes = total();
   return p;
 }

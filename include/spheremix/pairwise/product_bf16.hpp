@@ -32,8 +32,8 @@ inline void product_bf16(core::MatrixView<float> c, core::MatrixView<const float
   Index most_depth = kDepth<float>;
 #if SPHEREMIX_X86_COPIES
   if (pairs) {
-    kernel = avx512::product<float, avx512::Bf16Pairs>;
-    most_depth = avx512::Bf16Pairs<avx512::Plain<float>>::kPackDepth;
+    kernel = simd::avx512::product<float, simd::avx512::Bf16Pairs>;
+    most_depth = simd::avx512::Bf16Pairs<simd::avx512::Plain<float>>::kPackDepth;
   }
 #endif
   (void)pairs;

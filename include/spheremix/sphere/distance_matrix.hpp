@@ -44,13 +44,16 @@ template <class T>
 void geodesic_distance_matrix(core::MatrixView<const T> a, core::MatrixView<const T> b,
                               core::MatrixView<T> out) {
   using pairwise::even_tile, pairwise::tiles;
-  constexpr Index block = 84;
+  using pairwise::kRowUnit;
   const double flops = 2.0 * double(a.rows) * double(b.rows) * double(a.cols);
   const int threads = flops < 4e6 ? 1 : core::max_threads();
   const Index width = even_tile(b.rows, pairwise::kPackCols, pairwise::kChunk);
   const Index across = tiles(b.rows, width);
   const Index height =
-      even_tile(a.rows, std::clamp<Index>(a.rows * across / (4 * threads), block, 2016), block);
+      even_tile(a.rows,
+                std::clamp<Index>(a.rows * across / (4 * threads), pairwise::kLeastProductRows,
+                                  pairwise::kMostProductRows),
+                kRowUnit);
   const Index down = tiles(a.rows, height);
   core::parallel_for(down * across, threads, [&](Index task, int) {
     // One pair of packing buffers a thread, kept from call to call.
@@ -62,8 +65,8 @@ void geodesic_distance_matrix(core::MatrixView<const T> a, core::MatrixView<cons
     const Index first = task % down * height, end = (std::min)(a.rows, first + height);
     const Index j = task / down * width, cols = (std::min)(width, b.rows - j);
     const auto others = b.middle_rows(j, cols);
-    for (Index i = first; i < end; i += block) {
-      const Index rows = (std::min)(block, end - i);
+    for (Index i = first; i < end; i += kRowUnit) {
+      const Index rows = (std::min)(kRowUnit, end - i);
       const core::MatrixView<T> here{out.row(i) + j, rows, cols, out.stride};
       pairwise::times_transposed(here, a.middle_rows(i, rows), others, false, pack);
       for (Index r = 0; r < rows; ++r)

@@ -16,9 +16,9 @@
 #include <atomic>
 #include <cstring>
 
-#include "spheremix/core/isa.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/rounded.hpp"
+#include "spheremix/core/vectors.hpp"
 
 namespace spheremix::sphere::detail {
 
@@ -42,14 +42,14 @@ namespace spheremix::sphere::detail {
 /// is right.
 template <class T, class Body>
 void over_row(Index d, const Body& body) {
-  SPHEREMIX_PICK_ISA(sphere::detail, over_row<T, Body>)(d, body);
+  SPHEREMIX_DISPATCH(over_row<T, Body>)(d, body);
 }
 
 /// K sums over [0, d) in one pass: body(cursor, sum) adds to sum[0..K).
 template <int K, class T, class Body>
 std::array<T, std::size_t(K)> row_sums(Index d, const Body& body) {
   std::array<T, std::size_t(K)> total;
-  SPHEREMIX_PICK_ISA(sphere::detail, row_sums<K, T, Body>)(d, body, total.data());
+  SPHEREMIX_DISPATCH(row_sums<K, T, Body>)(d, body, total.data());
   return total;
 }
 

@@ -230,11 +230,11 @@ TEST_CASE(
         const std::size_t most = (std::size_t(64) << 20) + 16 * std::size_t(n);
         const auto needed = [&]<class T>(T) {
           const auto x = untouched<const T>(n, d);
-          const auto g = untouched<float>(n, d);
+          const auto gx = untouched<float>(n, d), gy = untouched<float>(n, d, 1);
           double number = 0;
-          return gpu::scratch_needed([&](gpu::Scratch s) {
+          return counted([&](gpu::Scratch s) {
             return gpu::losses::clip_m2_mix_with_gradient<T>(
-                x, x, 0.5f, {.shared = shared}, {&number, g, g, &number, &number, &number}, s);
+                x, x, 0.5f, {.shared = shared}, {&number, gx, gy, &number, &number, &number}, s);
           });
         };
         CHECK(needed(gpu::Half()) > 0);

@@ -166,38 +166,14 @@ TEST_CASE("hard_negative is its definition, above and at the floor") {
   });
 }
 
-TEST_CASE("hard_negative: the same bits in every order, and the memory promised") {
-  const Index n = 70, d = 12;
-  const auto [x, y] = pairs<float>(n, d, 0.4);
-  const Rows<float> dx(n, d, x), dy(n, d, y);
-  const device::HardNegativeOptions options;
-  const KernelProducts how{Precision::fast, 64};
-  std::vector<double> first;
-  const auto once = [&] {
-    Rows<float> gx(n, d), gy(n, d);
-    Buffer<double> loss(2);
-    with_scratch([&](gpu::Scratch s) {
-      return device::hard_negative_with_gradient<float>(
-          dx.input(), dy.input(), options, {loss.data(), gx.view(), gy.view(), loss.data() + 1}, s,
-          nullptr, how);
-    });
-    std::vector<double> all = loss.values();
-    for (const auto* more : {&gx, &gy}) {
-      const auto values = more->values();
-      all.insert(all.end(), values.begin(), values.end());
-    }
-    if (first.empty()) first = all;
-    CHECK(all == first);
-  };
-  in_every_order(once);
-  once();
+TEST_CASE("hard_negative: the memory promised") {
   for (const Index rows : {1, 1000, 65536, 1 << 20}) {
     const auto many = untouched<const float>(rows, 64);
-    const auto g = untouched<float>(rows, 64);
+    const auto gx = untouched<float>(rows, 64), gy = untouched<float>(rows, 64, 1);
     double number = 0;
-    CHECK(gpu::scratch_needed([&](gpu::Scratch s) {
+    CHECK(counted([&](gpu::Scratch s) {
             return device::hard_negative_with_gradient<float>(many, many, {},
-                                                              {&number, g, g, &number}, s);
+                                                              {&number, gx, gy, &number}, s);
           }) <= (std::size_t(33) << 20) + std::size_t(rows) * (53 + 4 * 64));
   }
 }

@@ -31,24 +31,4 @@ void compare_labelled(const std::vector<double>& x, const Case& c, const Referen
         3 * c.tolerance * std::max(least, std::abs(double(want.log_temperature))));
 }
 
-/// What run(x, out) writes has the same bits in every order of the warps and again.
-template <class Run>
-void same_bits(const std::vector<double>& x, Index n, Index d, const Run& run) {
-  const Rows<float> dx(n, d, x);
-  std::vector<double> first;
-  const auto once = [&] {
-    Rows<float> gx(n, d);
-    Buffer<double> loss(2);
-    run(dx.input(),
-        gpu::losses::SupervisedGradient<float>{loss.data(), gx.view(), loss.data() + 1, nullptr});
-    std::vector<double> all = loss.values();
-    const auto values = gx.values();
-    all.insert(all.end(), values.begin(), values.end());
-    if (first.empty()) first = all;
-    CHECK(all == first);
-  };
-  in_every_order(once);
-  once();
-}
-
 }  // namespace spheremix::gpu_test

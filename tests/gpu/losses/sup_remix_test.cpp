@@ -142,20 +142,12 @@ TEST_CASE("sup_remix is its definition, mixtures attached and detached") {
   }
 }
 
-TEST_CASE("sup_remix: the same bits in every order, and the memory promised") {
-  const Index n = 140, d = 12;
-  const Buffer<double> y(numbers(n, 20, 0.25));
+TEST_CASE("sup_remix: the memory promised") {
+  const Buffer<double> y(numbers(4, 4, 0.25));
   const device::SupRemixOptions options{.temperature = 0.3};
-  const gpu::pairwise::KernelProducts how{Precision::fast, 64};
-  same_bits(unit_rows<float>(n, d, 1), n, d, [&](auto x, const auto& out) {
-    with_scratch([&](gpu::Scratch s) {
-      return device::sup_remix_with_gradient<float>(x, y.data(), 0.25, options, out, s, nullptr,
-                                                    how);
-    });
-  });
   const Buffer<double> loss(1);
   for (const Index rows : {1, 1000, 65536, 1 << 20})
-    CHECK(gpu::scratch_needed([&](gpu::Scratch s) {
+    CHECK(counted([&](gpu::Scratch s) {
             return device::sup_remix_with_gradient<float>(
                 untouched<const float>(rows, 64), y.data(), 0.25, options,
                 {loss.data(), untouched<float>(rows, 64), loss.data(), nullptr}, s);

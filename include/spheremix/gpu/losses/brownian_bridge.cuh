@@ -74,11 +74,10 @@ Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
                                      const std::type_identity_t<BrownianBridgeGradient<T>>& out,
                                      Scratch scratch, cudaStream_t stream = nullptr) {
   const View<const T> augmented = rows;
-  if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
-  if (const char* wrong = detail::pair_error(augmented, x)) return invalid(wrong);
-  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.y))
-    return invalid(wrong);
-  if (const char* wrong = detail::place_error(x, y, 1, out.loss, out.x, out.augmented))
+  const View<const T> in[] = {rows, x, y};
+  const View<T> to[] = {out.augmented, out.x, out.y};
+  const bool gradient = out.augmented.data || out.x.data || out.y.data;
+  if (const char* wrong = detail::batches_error(in, gradient, to, out.loss))
     return invalid(wrong);
   if (!(options.ratio >= 0 && options.ratio <= 1)) return invalid("the ratio lies outside [0, 1]");
   using Kernel = detail::BridgeKernel<T>;

@@ -52,25 +52,6 @@ Status consistency_checked(const core::MatrixView<const T>& x, const core::Matri
   });
 }
 
-/// What is wrong with several batches of one shape, or with the places for their gradients (none
-/// without `gradient`).
-template <class T, std::size_t Count>
-const char* batches_error(const core::MatrixView<const T> (&in)[Count], bool gradient,
-                          const core::MatrixView<Arithmetic<T>> (&out)[Count], const double* loss) {
-  for (const auto& m : in)
-    if (const char* wrong = pair_error(in[0], m)) return wrong;
-  if (!loss) return "no place for the loss";
-  for (std::size_t a = 0; gradient && a < Count; ++a) {
-    if (!out[a].data) return "no place for the gradients";
-    if (const char* wrong = place_error(in[0], in[0], 1, loss, out[a], out[a])) return wrong;
-    for (const auto& m : in)
-      if (core::overlap(out[a], m)) return "a gradient overlaps a batch";
-    for (std::size_t b = 0; b < a; ++b)
-      if (core::overlap(out[a], out[b])) return "two gradients overlap";
-  }
-  return nullptr;
-}
-
 /// Partial sums of (x_j.y_j - xa_j.ya_j)^2, its gradients added; one warp a row.
 template <class T>
 struct PairedKernel {

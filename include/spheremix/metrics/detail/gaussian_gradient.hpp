@@ -4,7 +4,7 @@
 //   dx_i = -(2 t / Z) sum_j K_ij (x_i - x_j),  Z = sum_{i<j} K_ij
 //        = -(2 t / Z) (r_i x_i - (K X)_i),     r_i = sum_j K_ij
 //
-// Strips of 252 columns of the lower triangle: tiles of K below one another in memory, their sums by
+// Strips of kTileRows columns of the lower triangle: tiles of K below one another in memory, their sums by
 // row and by column, then K X for the rows and K^T X for the strip's own, while the next strip is
 // filled. The strip is the packed operand of nearly all products. Every number is added up in an
 // order that the threads have no part in.
@@ -33,7 +33,7 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
   taken.for_each(
       [&](Index r, Index c) { tile(r, c) = T(std::exp(table.exact_logit(i + r, j + c) - shift)); });
   std::fill_n(col_sums, tile.cols, 0.0);
-  constexpr Index chunk = 126;  // rows whose sums in T are exact enough
+  constexpr Index chunk = kTileRows / 2;  // rows whose sums in T are exact enough
   for (Index first = 0; first < tile.rows; first += chunk) {
     T sums[kTileRows] = {};
     for (Index r = first; r < (std::min)(tile.rows, first + chunk); ++r) {

@@ -15,9 +15,8 @@
 
 namespace spheremix::metrics::detail {
 
-/// A tile is at most kTileRows x kTileCols pairs. kTileRows is a multiple of every register tile's
-/// rows.
-inline constexpr Index kTileRows = 252;
+/// A tile is at most kTileRows x kTileCols pairs.
+inline constexpr Index kTileRows = 3 * pairwise::kRowUnit;
 inline constexpr Index kTileCols = 2 * kTileRows;
 
 inline Index parts(Index n, Index size) { return (n + size - 1) / size; }
@@ -114,7 +113,7 @@ void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y
 /// x_i . y_i, with the very bits that they have in the tiles.
 template <class T>
 std::vector<T> paired_products(core::MatrixView<const T> x, core::MatrixView<const T> y) {
-  constexpr Index block = 84;
+  constexpr Index block = pairwise::kRowUnit;
   std::vector<T> products(std::size_t(x.rows));
   core::Owned<TileMemory<T>> own(threads_for(x.rows, block, x.cols), true);
   TileMemory<T>& memory = *own;

@@ -6,10 +6,11 @@
 namespace spheremix::metrics::detail {
 
 /// Runs body(i, s) over the rows of X Y^T, s the M products of row i, in any order; s may be
-/// written to. Memory: 28 x M numbers a thread.
+/// written to. Memory: kRowUnit / 3 rows of M numbers a
+/// thread.
 template <class T, class Body>
 void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, const Body& body) {
-  constexpr Index block = 28;
+  constexpr Index block = pairwise::kRowUnit / 3;
   const int threads = threads_for(x.rows, y.rows, x.cols);
   core::Owned<TileMemory<T>> memory(threads, false);
   std::vector<std::vector<T>> buffer(static_cast<std::size_t>(threads));

@@ -42,6 +42,19 @@ const char* pair_error(const core::MatrixView<const T>& x, const core::MatrixVie
   return nullptr;
 }
 
+/// What is wrong with the shapes of gradients.
+template <class T, class G>
+const char* shape_error(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
+                        const core::MatrixView<G>& dx, const core::MatrixView<G>& dy) {
+  if (dx.data && (!dy.data || dx.rows != x.rows || dx.cols != x.cols || dy.rows != y.rows ||
+                  dy.cols != y.cols || dx.stride < dx.cols || dy.stride < dy.cols))
+    return "the gradients have another shape than X and Y";
+  return nullptr;
+}
+
+inline constexpr const char *kOverlapsBatch = "a gradient overlaps a batch",
+                            *kOverlapsGradient = "two gradients overlap";
+
 /// What is wrong with a temperature or the places for the results.
 template <class T, class G>
 const char* place_error(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
@@ -50,9 +63,28 @@ const char* place_error(const core::MatrixView<const T>& x, const core::MatrixVi
   if (!(temperature > 0) || !(temperature <= core::largest<double>))
     return "the temperature is not a positive finite number";
   if (!loss) return "no place for the loss";
-  if (dx.data && (!dy.data || dx.rows != x.rows || dx.cols != x.cols || dy.rows != y.rows ||
-                  dy.cols != y.cols || dx.stride < dx.cols || dy.stride < dy.cols))
-    return "the gradients have another shape than X and Y";
+  if (const char* wrong = shape_error(x, y, dx, dy)) return wrong;
+  if (!dx.data) return nullptr;
+  for (const auto& batch : {x, y})
+    if (core::overlap(dx, batch) || core::overlap(dy, batch)) return kOverlapsBatch;
+  return core::overlap(dx, dy) ? kOverlapsGradient : nullptr;
+}
+
+/// What is wrong with batches of one shape and the places for their results.
+template <class T, class G, std::size_t Count>
+const char* batches_error(const core::MatrixView<const T> (&in)[Count], bool gradient,
+                          const core::MatrixView<G> (&out)[Count], const double* loss) {
+  for (const auto& m : in)
+    if (const char* wrong = pair_error(in[0], m)) return wrong;
+  if (!loss) return "no place for the loss";
+  for (std::size_t a = 0; gradient && a < Count; ++a) {
+    if (!out[a].data) return "no place for the gradients";
+    if (const char* wrong = shape_error(in[0], in[0], out[a], out[a])) return wrong;
+    for (const auto& m : in)
+      if (core::overlap(out[a], m)) return kOverlapsBatch;
+    for (std::size_t b = 0; b < a; ++b)
+      if (core::overlap(out[a], out[b])) return kOverlapsGradient;
+  }
   return nullptr;
 }
 

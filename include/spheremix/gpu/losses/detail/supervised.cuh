@@ -172,6 +172,7 @@ const char* supervised_error(const core::MatrixView<const T>& x, const Labels& l
   if (!out.loss) return "no place for the loss";
   if (out.x.data && (out.x.rows != x.rows || out.x.cols != x.cols || out.x.stride < x.cols))
     return "the gradient has another shape than X";
+  if (out.x.data && core::overlap(out.x, x)) return "the gradient overlaps X";
   return nullptr;
 }
 
