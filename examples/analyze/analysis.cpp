@@ -36,7 +36,7 @@ std::vector<Source> open_sources(const Request& r) {
   for (const auto& [name, pattern] : r.modalities) sources.emplace_back(name, pattern);
   const Source& first = sources.front();
   for (const Source& s : sources) {
-    if (s.rows() != first.rows() && r.index.empty())
+    if (s.rows() != first.rows() && r.index.empty() && r.qrels.empty())
       wrong(first.pattern(), " is ", first.rows(), " x ", first.cols(), " but ", s.pattern(),
             " is ", s.rows(), " x ", s.cols(), ": pairs need as many rows, or --index");
   }
@@ -53,12 +53,25 @@ Json provenance_of(const Request& r, const std::vector<Source>& sources) {
   for (const Source& s : sources)
     for (std::size_t p = 0; p < s.files().size(); ++p)
       if (!s.parts()[p].bytes().in_memory() || s.files()[p] != s.name()) add(s.files()[p]);
-  for (const std::string& spec : {r.labels, r.names, r.pictures, r.index})
+  for (const std::string& spec :
+       {r.labels, r.names, r.pictures, r.index, r.qrels, r.query_ids, r.document_ids})
     if (!spec.empty()) add(column_file(spec));
   std::vector<Json> files(paths.size());
   spheremix::core::parallel_for(Index(paths.size()), spheremix::core::max_threads(),
                                 [&](Index i, int) { files[at(i)] = described_file(paths[at(i)]); });
   return {{"date", now_utc()}, {"command", shared_command(r.command)}, {"files", files}};
+}
+
+std::string how_to_turn(const std::string& pattern) {
+  const Spec spec = split_spec(pattern);
+  const std::string name = std::filesystem::path(spec.path).filename().string(),
+                    given = name + (spec.what.empty() ? "" : ":" + spec.what);
+  if (ends_with(spec.path, ".fbin"))
+    return "give the file as " + name + ":T; where the header has its two numbers the wrong way " +
+           "round, as " + name + ":swapped.";
+  if (ends_with(spec.path, ".npy") || ends_with(spec.path, ".npz"))
+    return "give the file as " + given + ":T.";
+  return "save " + given + " the other way round.";
 }
 
 /// Fewer rows than numbers in each: a sentence that asks whether the embeddings are the columns.
@@ -71,8 +84,8 @@ void ask_about_shapes(const std::vector<Source>& sources, Json& document) {
            {"key", "shape"},
            {"text", s.name() + ": " + counted(s.rows(), "row") + " of " + with_commas(s.cols()) +
                         " numbers, fewer rows than numbers in each; where the embeddings are the "
-                        "columns, give the file as " +
-                        std::filesystem::path(s.pattern()).filename().string() + ":T."}});
+                        "columns, " +
+                        how_to_turn(s.pattern())}});
 }
 
 /// Names and labels of every row that the document mentions.
@@ -106,6 +119,20 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
       wrong("--index takes two modalities, and there are ", sources.size());
     index = read_index(r.index, rows, sources[1].rows());
   }
+  Judgements judgements;
+  if (!r.qrels.empty()) {
+    if (sources.size() != 2 || r.augmented)
+      wrong("--qrels takes two modalities, and there are ", sources.size());
+    if (sources[0].cols() != sources[1].cols())
+      wrong(sources[0].pattern(), ": rows of ", sources[0].cols(), " numbers where ",
+            sources[1].pattern(), " has ", sources[1].cols(), ": no cosine joins what is judged");
+    const auto ids = [](const std::string& spec, Index count) {
+      return spec.empty() ? std::vector<std::string>() : read_column(spec, count);
+    };
+    judgements = read_qrels(r.qrels, ids(r.query_ids, rows), rows,
+                            ids(r.document_ids, sources[1].rows()), sources[1].rows());
+  }
+  if (r.opened) r.opened(sources);
   const Index named = r.augmented ? 2 * rows : rows;
   std::vector<std::string> labels, names;
   if (!r.labels.empty()) labels = read_column(r.labels, named);
@@ -141,14 +168,15 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
   document["modalities"] = Json::array();
   document["metrics"] = Json::array();
   if (twice)
-    run<double>(r, sources, healths, index, labels, document, progress);
+    run<double>(r, sources, healths, index, labels, judgements, document, progress);
   else
-    run<float>(r, sources, healths, index, labels, document, progress);
+    run<float>(r, sources, healths, index, labels, judgements, document, progress);
 
   std::set<Index> ids;
   collect_ids(document, ids);
   document["items"] = Json::object();
-  const bool own_names = !index.empty();  // rows of the two modalities are different things then
+  // Whether rows of the two modalities are different things.
+  const bool own_names = !index.empty() || unpaired(sources, index);
   for (const Index i : ids) {
     if (i >= rows) continue;
     Json item = Json::object();

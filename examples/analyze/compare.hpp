@@ -217,14 +217,14 @@ inline Json gains_and_losses(const Json& a, const Json& b) {
 }
 
 /// Every run against the first.
-inline Json compare_runs(const std::vector<std::string>& paths) {
+inline Json compare_runs(const std::vector<std::string>& paths, std::vector<Json> runs) {
   Json result{{"tool", "spheremix-analyze compare"},
               {"files", paths},
               {"unlike", Json::array()},
               {"rows", Json::array()},
               {"queries", Json::array()},
               {"runs", Json::array()}};
-  for (const std::string& path : paths) result["runs"].push_back(read_run(path));
+  for (Json& run : runs) result["runs"].push_back(std::move(run));
   const Json& first = result["runs"][0];
   for (std::size_t r = 1; r < paths.size(); ++r) {
     result["unlike"].push_back(unlike(first, result["runs"][r]));
@@ -272,8 +272,14 @@ inline Json compare_runs(const std::vector<std::string>& paths) {
 inline Scopes scopes_of(const Json& run) {
   Scopes scopes;
   for (const Json& m : run["modalities"]) scopes.modalities.push_back(m["name"]);
-  for (const Json& m : run["metrics"])
+  for (const Json& m : run["modalities"])
+    if (m.contains("cols")) scopes.widths.push_back(m["cols"]);
+  if (scopes.widths.size() != scopes.modalities.size()) scopes.widths.clear();
+  for (const Json& m : run["metrics"]) {
     scopes.labels |= info_known(m["key"]) && info_of(m["key"]).of_labels;
+    scopes.judgements |= info_known(m["key"]) && info_of(m["key"]).of_judgements;
+  }
+  for (const Json& p : run.value("pairs", Json::array())) scopes.unpaired |= p.contains("unpaired");
   return scopes;
 }
 

@@ -31,7 +31,7 @@ for (const name of shared) {
 }
 runs[0].pairs.forEach((p) => {
   const of = runs.map((run) => run.pairs.find((q) => q.x === p.x && q.y === p.y));
-  if (of.some((q) => !q || q.unlike)) return;
+  if (of.some((q) => !q || q.unlike || q.unpaired)) return;
   for (const [kind, title] of [["positive", "Cosines of own pairs"], ["negative", "Cosines of other pairs"]]) {
     const [low, high] = spanOf(of.map((q) => q.histogram[kind]));
     box.append(plot({title: `${title}, ${p.x} and ${p.y}`, x: {name: "cosine", min: low, max: high, format: (v) => digits(v, 2)}, y: {}, label: `${title} in each run`, format: (v) => digits(v, 2),
@@ -43,5 +43,5 @@ runs[0].pairs.forEach((p) => {
       series: of.map((q, r) => runSeries(r, q.curves.temperature.map((t, i) => [t, q.curves[key][i]])))}));
   }
 });
-main.append(element("footer", {}, element("p", {}, data.files.map((f, r) => `${f}${runs[r].run ? `, made ${runs[r].run.date}` : ""}`).join("; ") + (data.run ? `. Compared ${data.run.date}.` : "")),
+main.append(element("footer", {}, element("p", {}, data.files.map((f, r) => `${f}${runs[r].run ? `, made ${runs[r].run.date} by ${runs[r].version}` : ""}`).join("; ") + (data.run ? `. Compared ${data.run.date}.` : "")),
   data.run ? element("pre", {tabindex: 0, role: "region", "aria-label": "Command line"}, data.run.command) : null));

@@ -14,6 +14,9 @@ struct RowLists {
   Index k = 0;                        ///< nearest others known of each analysed row
   std::vector<Index> ids, nearest;    ///< analysed rows; k numbers a row, -1 where there are fewer
   std::vector<float> cosines;
+  std::vector<Index> near;  ///< of each analysed row, the first row of its near-duplicates' group
+  std::vector<std::pair<Index, double>> outliers, representative;  ///< rows with their scores
+  Json suspects;
 };
 
 struct Extras {
@@ -37,6 +40,8 @@ void take_extras(const Modalities& all, Index k, Extras& extras) {
       m.source->read(i, 1, row.data());
       (row.allFinite() ? list.zero : list.not_finite).push_back(i);
     }
+    for (const Index top : m.near_group) list.near.push_back(m.ids[at(top)]);
+    list.outliers = m.outliers, list.representative = m.representative, list.suspects = m.suspects;
     if (m.top) {
       list.k = std::min(k, m.top->k());
       for (Index i = 0; i < m.n(); ++i)

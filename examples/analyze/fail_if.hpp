@@ -62,7 +62,17 @@ inline Condition parse_condition(const std::string& text) {
 /// What a run on some inputs has figures of.
 struct Scopes {
   std::vector<std::string> modalities;
-  bool labels = false, index = false, versions = false;
+  bool labels = false, index = false, versions = false, judgements = false;
+  bool unpaired = false;      ///< rows of the two are different things, joined by judgements alone
+  std::vector<Index> widths;  ///< of the modalities; empty before their files are open
+
+  /// Whether a pair has such a figure, its sides being of one width or not.
+  bool pair_has(const MetricInfo& info, bool one_width) const {
+    const std::string key = info.key;
+    if (unpaired) return info.of_judgements || key == "gap" || key == "cone_distance";
+    const bool of_structure = key.rfind("cka", 0) == 0;
+    return one_width ? key != "neighbour_overlap" : of_structure || key == "neighbour_overlap";
+  }
 
   /// The scopes that a metric has; one that is the same both ways answers to either order.
   std::vector<std::string> of(const std::string& key) const {
@@ -73,11 +83,15 @@ struct Scopes {
       if (has(Measures::versions) || key == "cka_debiased") all.push_back("old-new");
       return all;
     }
-    if ((info.of_labels && !labels) || (key == "offset_share" && index)) return all;
-    for (const std::string& a : modalities) {
-      if (has(Measures::modality)) all.push_back(a);
-      for (const std::string& b : modalities)
-        if (a != b && (has(Measures::pair) || has(Measures::direction))) all.push_back(a + "-" + b);
+    if ((info.of_labels && !labels) || (info.of_judgements && !judgements) ||
+        (index && (key == "offset_share" || key == "neighbour_overlap")))
+      return all;
+    for (std::size_t a = 0; a < modalities.size(); ++a) {
+      if (has(Measures::modality)) all.push_back(modalities[a]);
+      for (std::size_t b = 0; b < modalities.size(); ++b)
+        if (a != b && (has(Measures::pair) || has(Measures::direction)) &&
+            (widths.empty() || pair_has(info, widths[a] == widths[b])))
+          all.push_back(modalities[a] + "-" + modalities[b]);
     }
     return all;
   }

@@ -199,7 +199,9 @@ Array fvecs_array(const Bytes& bytes) {
   return {bytes, layout};
 }
 
-Array fbin_array(const Bytes& bytes) {
+Array fbin_array(const Bytes& bytes, const std::string& what) {
+  if (!what.empty() && what != "T" && what != "swapped")
+    wrong(bytes.path(), ":", what, ": behind an .fbin file only T or swapped can stand");
   const Index size = bytes.size();
   if (size < 8) wrong(bytes.path(), ": ", size, " bytes where an .fbin header needs 8");
   const ByteVector head = bytes.read(0, 8);
@@ -209,6 +211,8 @@ Array fbin_array(const Bytes& bytes) {
   if (size - 8 != 4 * layout.rows * layout.cols)
     wrong(bytes.path(), ": ", size - 8, " bytes of data where ", layout.rows, " x ", layout.cols,
           " of f4 needs ", 4 * layout.rows * layout.cols);
+  if (!what.empty()) std::swap(layout.rows, layout.cols);
+  layout.by_columns = what == "T" && layout.rows > 1 && layout.cols > 1;
   return {bytes, layout};
 }
 
@@ -264,9 +268,10 @@ Array open_array(const Spec& spec) {
   if (ending == ".safetensors") return safetensors_array(bytes, spec.what);
   if (ending == ".parquet" || ending == ".arrow" || ending == ".feather" || ending == ".ipc")
     return arrow_array(bytes, spec.what, ending == ".parquet");
+  if (ending == ".fbin") return fbin_array(bytes, spec.what);
   if (!spec.what.empty())
     wrong(spec.path, ":", spec.what, ": nothing can stand behind an ", ending, " file");
-  return ending == ".fvecs" ? fvecs_array(bytes) : fbin_array(bytes);
+  return fvecs_array(bytes);
 }
 
 }  // namespace analyze

@@ -1,9 +1,10 @@
 // From the name of an input to its table of numbers.
 //
 //   FILE.npy[:T][:bits|:numbers]   FILE.npz[:ARRAY][:T]...   FILE.safetensors[:TENSOR]   FILE.fvecs
-//   FILE.fbin   FILE.parquet:COLUMN   FILE.arrow:COLUMN (with Arrow)   - (standard input)
+//   FILE.fbin[:T|:swapped]   FILE.parquet:COLUMN   FILE.arrow:COLUMN (with Arrow)   - (standard input)
 //
-// T: the embeddings are the columns. What has no ending (a pipe) is told by its first bytes.
+// T: the embeddings are the columns. swapped: the header's numbers of rows and columns are the
+// wrong way round. What has no ending (a pipe) is told by its first bytes.
 #pragma once
 
 #include "array.hpp"

@@ -193,6 +193,7 @@ class Judge {
 
   void pair(const Json& p) {
     const std::string x = p["x"], y = p["y"], scope = x + "-" + y, back = y + "-" + x;
+    if (p.contains("unpaired")) return;
     if (p.contains("unlike")) return unlike(x, y, scope);
     const bool matched = retrieval(p, x, y, scope, back);
 

@@ -144,7 +144,7 @@ Json report_label_noise(const Classes& classes, const std::vector<Index>& ids,
   std::sort(all.begin(), all.end(), [](const Suspect& a, const Suspect& b) {
     return a.doubt != b.doubt ? a.doubt > b.doubt : a.row < b.row;
   });
-  for (std::size_t s = 0; s < std::min(kSuspects, all.size()); ++s)
+  for (std::size_t s = 0; s < all.size(); ++s)
     list.push_back({{"id", ids[all[s].row]},
                     {"label", classes.names[std::size_t(classes.of[all[s].row])]},
                     {"own", all[s].vote.own},

@@ -37,7 +37,8 @@ inline constexpr std::size_t kShownClasses = 12, kSuspects = 50;
 /// class_match (label_match within one batch), R@1 of each class, the confusion of the largest.
 Json report_classes(const ClassQueries& q, const char* key, Json& metrics);
 
-/// `neighbours`: k rows of each row, -1 where there are fewer. The metric, and suspects first.
+/// `neighbours`: k rows of each row, -1 where there are fewer. The metric, and all suspects, the most
+/// suspicious first.
 Json report_label_noise(const Classes& classes, const std::vector<Index>& ids,
                         const std::vector<Index>& neighbours, Index k, const std::string& scope,
                         const std::string& how, std::uint64_t seed, Json& metrics);

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
+#include "groups.hpp"
 #include "render.hpp"
 
 namespace analyze {
 namespace {
-
-constexpr float kNear = 0.999f;
 
 /// A modality's name as part of a file's name.
 std::string as_file(const std::string& name) {
@@ -18,23 +16,6 @@ std::string as_file(const std::string& name) {
     out += std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' ? c : '_';
   return out;
 }
-
-/// Joined rows.
-class Groups {
- public:
-  explicit Groups(std::size_t n) : above_(n) { std::iota(above_.begin(), above_.end(), Index(0)); }
-  void join(Index a, Index b) {
-    a = top(a), b = top(b);
-    above_[at(std::max(a, b))] = std::min(a, b);
-  }
-  Index top(Index i) {
-    while (above_[at(i)] != i) i = above_[at(i)] = above_[at(above_[at(i)])];
-    return i;
-  }
-
- private:
-  std::vector<Index> above_;
-};
 
 class Lists {
  public:
@@ -52,8 +33,14 @@ class Lists {
     tables.emplace_back("bad_rows.csv", bad);
     tables.emplace_back("duplicates.csv", equal);
     tables.emplace_back("near_duplicates.csv", near);
-    for (const RowLists& m : extras_.modalities)
-      tables.emplace_back("neighbours_" + as_file(m.modality) + ".csv", neighbours(m));
+    for (const RowLists& m : extras_.modalities) {
+      const std::string name = as_file(m.modality) + ".csv";
+      tables.emplace_back("neighbours_" + name, neighbours(m));
+      tables.emplace_back("outliers_" + name, scored(m, m.outliers, "mean_cosine_of_nearest"));
+      tables.emplace_back("representative_" + name, scored(m, m.representative, "density"));
+      if (!extras_.labels.empty() && has_names(m))
+        tables.emplace_back("suspects_" + name, suspects(m));
+    }
     const Json per_row = document_.value("per_row", Json::object());
     for (const auto& [scope, rows] : per_row.items())
       if (rows.contains("rank"))
@@ -81,19 +68,10 @@ class Lists {
 
   std::string groups(const RowLists& m, bool near) const {
     Groups joined(m.hashes.size());
-    if (near) {
-      for (std::size_t i = 0; i < m.ids.size(); ++i)
-        for (Index p = 0; p < m.k; ++p) {
-          const std::size_t place = i * at(m.k) + at(p);
-          const Index j = m.nearest[place];
-          if (j >= 0 && m.cosines[place] >= kNear) joined.join(m.ids[i], j);
-        }
-    } else {
-      std::map<std::uint64_t, Index> first;
-      for (std::size_t i = 0; i < m.hashes.size(); ++i)
-        if (m.good[i])
-          joined.join(Index(i), first.try_emplace(m.hashes[i], Index(i)).first->second);
-    }
+    for (std::size_t i = 0; near && i < m.near.size(); ++i) joined.join(m.ids[i], m.near[i]);
+    std::map<std::uint64_t, Index> first;
+    for (std::size_t i = 0; i < m.hashes.size(); ++i)
+      if (m.good[i]) joined.join(Index(i), first.try_emplace(m.hashes[i], Index(i)).first->second);
     std::map<Index, std::vector<Index>> members;
     for (std::size_t i = 0; i < m.hashes.size(); ++i)
       if (m.good[i]) members[joined.top(Index(i))].push_back(Index(i));
@@ -126,6 +104,26 @@ class Lists {
     return text;
   }
 
+  std::string scored(const RowLists& m, const std::vector<std::pair<Index, double>>& rows,
+                     const char* column) const {
+    std::string text = head(std::string("row,") + column);
+    char number[32];
+    for (const auto& [row, score] : rows) {
+      std::snprintf(number, sizeof number, "%.6g", score);
+      text += std::to_string(row) + "," + number + name_of(row, has_names(m)) + "\n";
+    }
+    return text;
+  }
+
+  std::string suspects(const RowLists& m) const {
+    std::string text = head("row,label,share_of_label,other,share_of_other");
+    for (const Json& s : m.suspects)
+      text += dumped(s["id"]) + "," + csv_cell(s["label"]) + "," + dumped(s["own"]) + "," +
+              csv_cell(s["other"]) + "," + dumped(s["for_other"]) + name_of(s["id"], has_names(m)) +
+              "\n";
+    return text;
+  }
+
   std::string ranks(const Json& rows) const {
     std::string text = head("row,rank");
     for (std::size_t i = 0; i < rows["rank"].size(); ++i) {
@@ -144,7 +142,9 @@ class Lists {
 
 std::vector<std::string> list_names(const std::vector<std::string>& modalities) {
   std::vector<std::string> names = {"bad_rows.csv", "duplicates.csv", "near_duplicates.csv"};
-  for (const std::string& m : modalities) names.push_back("neighbours_" + as_file(m) + ".csv");
+  for (const std::string& m : modalities)
+    for (const char* kind : {"neighbours_", "outliers_", "representative_", "suspects_"})
+      names.push_back(kind + as_file(m) + ".csv");
   for (const std::string& x : modalities)
     for (const std::string& y : modalities)
       if (x != y) names.push_back("ranks_" + as_file(x + "-" + y) + ".csv");
@@ -153,6 +153,16 @@ std::vector<std::string> list_names(const std::vector<std::string>& modalities) 
 
 Tables list_tables(const Json& document, const Extras& extras) {
   return Lists(document, extras).all();
+}
+
+std::vector<std::string> change_names(const std::vector<Json>& runs) {
+  std::vector<std::string> names;
+  const Json of_first = runs[0].value("per_row", Json::object());
+  for (std::size_t r = 1; r < runs.size(); ++r)
+    for (const auto& [scope, before] : of_first.items())
+      if (before.contains("rank"))
+        names.push_back("changes_" + as_file(scope) + "_" + std::to_string(r) + ".csv");
+  return names;
 }
 
 Tables change_tables(const Json& comparison) {

@@ -28,6 +28,7 @@
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/version.hpp"
 #include "spheremix/io/error.hpp"
+#include "spheremix/pairwise/isa.hpp"
 #include "tools.hpp"
 
 namespace {
@@ -83,6 +84,15 @@ Options parse(int argc, char** argv) {
                  "FILE.png:WIDTHxHEIGHT, an atlas with a cell for every row");
   app.add_option("--index", o.request.index,
                  "for every row of the second modality, the row of the first it belongs to");
+  CLI::Option* const qrels = app.add_option(
+      "--qrels", o.request.qrels,
+      "relevance judgements, lines \"query 0 document grade\": rows of the first modality and the "
+      "second, which need not be pairs");
+  app.add_option("--query-ids", o.request.query_ids, "FILE:COLUMN, what --qrels calls the queries")
+      ->needs(qrels);
+  app.add_option("--document-ids", o.request.document_ids,
+                 "FILE:COLUMN, what --qrels calls the documents")
+      ->needs(qrels);
   app.add_flag("--augmented", o.request.augmented, "one file, rows 2i and 2i + 1 are a pair");
   app.add_option("--report", o.report, "the report, one HTML file");
   app.add_option("--json", o.json, "every figure");
@@ -163,8 +173,9 @@ Options parse(int argc, char** argv) {
   else if (o.repair)
     refuse_dropped(app, "fix", Names{"--json", "--threads"});
   else if (!o.drift.empty())
-    refuse_dropped(app, "--drift",
-                   Names{"--drift", "--names", "--json", "--fail-if", "--seed", "--threads"});
+    refuse_dropped(
+        app, "--drift",
+        Names{"--drift", "--names", "--report", "--json", "--fail-if", "--seed", "--threads"});
   else if (!o.compare.empty())
     refuse_dropped(app, "--compare",
                    Names{"--compare", "--report", "--json", "--lists", "--fail-if", "--threads"});
@@ -204,12 +215,17 @@ int run_compare(const Options& o) {
   if (o.compare.size() < 2) wrong("--compare takes two JSON reports or more");
   std::vector<Condition> conditions;
   for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
-  if (!conditions.empty()) scopes_of(read_run(o.compare[0])).expect(conditions);
+  std::vector<Json> all;
+  for (const std::string& path : o.compare) {
+    all.push_back(read_run(path));
+    scopes_of(all.back()).expect(conditions);
+  }
   OutputFiles files;
   for (const std::string& run : o.compare) files.protect(run);
   files.plan(o.json);
   files.plan(o.report);
-  Json result = compare_runs(o.compare);
+  if (!o.lists.empty()) files.plan_folder(o.lists, change_names(all));
+  Json result = compare_runs(o.compare, std::move(all));
   for (Json& file : result["files"]) file = shared_name(file);
   result["run"] = {{"date", now_utc()}, {"command", shared_command(o.request.command)}};
   if (!o.json.empty()) {
@@ -237,14 +253,29 @@ int run_drift(const Options& o) {
   protect_inputs(files, o.drift);
   protect_inputs(files, {o.request.names});
   files.plan(o.json);
+  files.plan(o.report);
   ProgressLine line;
   Progress progress(line.watch());
   Json document = drift({o.drift[0], o.drift[1], o.request.names, o.request.seed}, progress);
   line.clear();
   for (const char* version : {"old", "new"})
     document[version]["file"] = shared_name(document[version]["file"]);
-  document["run"] = {{"date", now_utc()}, {"command", shared_command(o.request.command)}};
+  document["version"] = SPHEREMIX_VERSION;
+  document["settings"] = {{"seed", o.request.seed},
+                          {"given", o.request.given},
+                          {"threads", spheremix::core::max_threads()},
+                          {"instructions", spheremix::pairwise::isa_name()},
+                          {"seconds", std::round(progress.seconds() * 10) / 10}};
+  document["run"] = {{"date", now_utc()},
+                     {"command", shared_command(o.request.command)},
+                     {"files", Json::array()}};
+  std::vector<std::string> read = files_of(o.drift[0]);
+  for (const std::string& file : files_of(o.drift[1])) read.push_back(file);
+  if (!o.request.names.empty()) read.push_back(column_file(o.request.names));
+  for (const std::string& file : read) document["run"]["files"].push_back(described_file(file));
   if (!o.json.empty()) files.write(o.json, json_text(document));
+  if (!o.report.empty())
+    files.write(o.report, render_page("drift.js", "Old and new version", document, {}));
   const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
   std::string text = spoken(document);
@@ -328,11 +359,19 @@ int run_analysis(Options& o) {
   for (const auto& [name, pattern] : o.request.modalities) scopes.modalities.push_back(name);
   if (o.request.augmented) scopes.modalities = {"first", "second"};
   scopes.labels = !o.request.labels.empty(), scopes.index = !o.request.index.empty();
+  scopes.judgements = !o.request.qrels.empty();
   scopes.expect_distinct();
   scopes.expect(conditions);
+  o.request.opened = [&](const std::vector<Source>& sources) {
+    for (const Source& s : sources) scopes.widths.push_back(s.cols());
+    scopes.unpaired =
+        sources.size() == 2 && sources[0].rows() != sources[1].rows() && !scopes.index;
+    scopes.expect(conditions);
+  };
   OutputFiles files;
   for (const auto& [name, pattern] : o.request.modalities) protect_inputs(files, {pattern});
-  protect_inputs(files, {o.request.labels, o.request.names, o.request.pictures, o.request.index});
+  protect_inputs(files, {o.request.labels, o.request.names, o.request.pictures, o.request.index,
+                         o.request.qrels, o.request.query_ids, o.request.document_ids});
   files.plan(o.json);
   files.plan(o.report);
   if (!o.csv.empty()) files.plan_folder(o.csv, {"metrics.csv", "spectrum.csv", "hubs.csv"});

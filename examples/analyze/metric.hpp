@@ -22,7 +22,7 @@ struct MetricInfo {
   const char *key, *name, *formula, *good;
   int digits;
   Measures of = Measures::pair;  ///< pair: the same both ways
-  bool of_labels = false;
+  bool of_labels = false, of_judgements = false;
 };
 
 /// Everything the tool can report, in the order of the report.
@@ -86,6 +86,13 @@ inline const std::vector<MetricInfo>& metric_table() {
       {"class_match", "Nearest has the same class",
        "share of queries whose nearest candidate has their class", "far above the share by chance",
        3, Measures::direction, true},
+      {"ndcg10", "nDCG@10",
+       "mean over queries of DCG@10 / its greatest value, DCG@10 = Σ over ranks r ≤ 10 of grade / "
+       "log₂(1 + r); of equal cosines the lower grade first",
+       "near 1", 4, Measures::direction, false, true},
+      {"map", "MAP",
+       "mean over queries of the mean over their relevant rows of (relevant rows up to it) / rank",
+       "near 1", 4, Measures::direction, false, true},
       {"alignment", "Alignment", "mean |x_i − y_i|² of the pairs",
        "well below 2 − 2 × mean cosine of other pairs", 3},
       {"positive_cosine", "Cosine of own pairs", "mean x_i·y_i", "well above that of other pairs",

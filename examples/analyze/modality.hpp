@@ -113,6 +113,9 @@ struct Modality {
   Json plots;
   bool keep_top = false;          ///< whether the nearest rows are wanted as a list
   std::optional<TopList<T>> top;  ///< of each row, its nearest others
+  std::vector<Index> near_group;  ///< of each row, the first row of its near-duplicates' group
+  std::vector<std::pair<Index, double>> outliers, representative;  ///< all of them, with scores
+  Json suspects;
   const std::string& name() const { return source->name(); }
   Index n() const { return rows.rows(); }
 };
@@ -147,7 +150,7 @@ AllPairs<T> pairs_within(Modality<T>& m, Index k, Progress& progress) {
   for (Index i = 0; i < m.n(); ++i) hashes[at(i)] = m.health->hashes[at(m.ids[at(i)])];
   const auto exact = file_cosine(m, m);
   Marks<T> marks;
-  marks.hashes = &hashes, marks.exact = get(exact);
+  marks.hashes = &hashes, marks.exact = get(exact), marks.groups = m.keep_top;
   progress.stage("Pairs within " + m.name(), sweep_work(m.n(), m.n(), m.rows.cols(), true),
                  "Gflop");
   AllPairs<T> pairs =
@@ -290,23 +293,26 @@ void typical_rows(Modality<T>& m, const AllPairs<T>& pairs, const std::vector<In
   std::sort(order.begin(), order.end(), [&](Index a, Index b) {
     return near[at(a)] != near[at(b)] ? near[at(a)] < near[at(b)] : a < b;
   });
+  for (const Index i : order) m.outliers.emplace_back(m.ids[at(i)], near[at(i)]);
   m.plots["outliers"] = Json::array();
   for (std::size_t i = 0; i < std::min(shown, order.size()); ++i)
     m.plots["outliers"].push_back(
-        {{"id", m.ids[at(order[i])]}, {"cosine", six_digits(near[at(order[i])])}});
+        {{"id", m.outliers[i].first}, {"cosine", six_digits(m.outliers[i].second)}});
   std::sort(order.begin(), order.end(), [&](Index a, Index b) {
     const double x = pairs.potentials[at(a)], y = pairs.potentials[at(b)];
     return x != y ? x > y : a < b;
   });
   std::vector<bool> taken(at(m.n()));
   m.plots["representative"] = Json::array();
-  for (std::size_t i = 0; i < order.size() && m.plots["representative"].size() < shown; ++i) {
-    if (taken[at(order[i])]) continue;
-    m.plots["representative"].push_back(
-        {{"id", m.ids[at(order[i])]},
-         {"potential", six_digits(pairs.potentials[at(order[i])] / double(m.n() - 1))}});
+  for (const Index i : order) {
+    if (taken[at(i)]) continue;
+    const double density = pairs.potentials[at(i)] / double(m.n() - 1);
+    m.representative.emplace_back(m.ids[at(i)], density);
+    if (m.plots["representative"].size() < shown)
+      m.plots["representative"].push_back(
+          {{"id", m.ids[at(i)]}, {"potential", six_digits(density)}});
     for (Index p = 0; p < k; ++p)
-      if (const Index j = listed[at(order[i] * k + p)]; j >= 0) taken[at(j)] = true;
+      if (const Index j = listed[at(i * k + p)]; j >= 0) taken[at(j)] = true;
   }
 }
 
@@ -358,13 +364,16 @@ void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std:
     const Classes classes(labels, m.ids);
     m.plots["by_class"] =
         report_classes({s, m.how, classes, classes, first, {}}, "label_match", list);
-    m.plots["label_noise"] = report_label_noise(classes, m.ids, listed, k, s, m.how, seed, list);
+    m.suspects = report_label_noise(classes, m.ids, listed, k, s, m.how, seed, list);
+    m.plots["label_noise"] = Json::array();
+    for (std::size_t i = 0; i < std::min(kSuspects, m.suspects.size()); ++i)
+      m.plots["label_noise"].push_back(m.suspects[i]);
     m.plots["classes"] = class_uniformity(m, labels, seed);
   }
   typical_rows(m, pairs, listed, k);
   m.plots["histogram"] = pairs.histogram;
   m.plots["histogram_step"] = pairs.histogram_step;
-  if (m.keep_top) m.top = pairs.row_top;
+  if (m.keep_top) m.top = pairs.row_top, m.near_group = pairs.near_group;
 }
 
 }  // namespace analyze

@@ -166,3 +166,14 @@ function spanOf(lists) {
   for (const counts of lists) counts.forEach((c, i) => { if (c > 0) { low = Math.min(low, -1 + i * 2 / counts.length); high = Math.max(high, -1 + (i + 1) * 2 / counts.length); } });
   return [low, high];
 }
+
+// Where a page comes from: enough to make it again, and nothing of the machine it was made on.
+function origin(settings) {
+  const run = data.run || {files: []}, s = data.settings;
+  const files = run.files.map((f) => element("tr", {}, element("th", {scope: "row"}, f.name), element("td", {class: "number"}, f.bytes === undefined ? "a pipe" : f.bytes.toLocaleString("en")), element("td", {class: "hash"}, f.sha256 || "")));
+  main.append(element("footer", {}, element("p", {}, `Made ${(run.date || "").replace("T", " ").replace("Z", " UTC")} by spheremix-analyze ${data.version} in ${s.seconds} s, ${s.instructions} instructions.`),
+    run.command ? element("pre", {tabindex: 0, role: "region", "aria-label": "Command line"}, run.command) : null,
+    element("details", {}, element("summary", {}, `${run.files.length} files with sizes and SHA-256; settings and what was default`),
+      element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Files"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "file"), element("th", {scope: "col", class: "number"}, "bytes"), element("th", {scope: "col"}, "SHA-256"))), element("tbody", {}, ...files))),
+      element("table", {}, element("tbody", {}, ...settings.map(([name, value, from]) => element("tr", {}, element("th", {scope: "row"}, name), element("td", {class: "number"}, String(value)), element("td", {}, from))))))));
+}

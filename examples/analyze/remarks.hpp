@@ -75,6 +75,11 @@ class Remarks {
     if (key == "recall1_turned")
       return "After a rotation fitted on half of the pairs, " + share +
              " of the others find their own first (chance " + percent(chance_of(key, scope)) + ").";
+    if (key == "ndcg10")
+      return "Of what the best order of the judged " + to + " rows would gain in the first ten, " +
+             share + " is gained (" + with_commas(m["queries"].get<Index>()) + " queries" + ").";
+    if (key == "map")
+      return "Up to a relevant " + to + " row, " + share + " of the rows are relevant on average.";
     if (key == "tied_queries")
       return value > 0 ? share + " of the queries have another row exactly as near as their own."
                        : "No query has another row exactly as near as its own.";

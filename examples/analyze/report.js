@@ -25,7 +25,7 @@ const scopeText = (scope, key = "") => {
   if (symmetric.has(key)) return `${p.x} and ${p.y}`;
   return scope === `${p.x}-${p.y}` ? `${p.x} → ${p.y}` : `${p.y} → ${p.x}`;
 };
-const alike = (p) => !p.unlike;  // rows of one width: cosines join them
+const alike = (p) => !p.unlike && !p.unpaired;  // pairs of rows of one width: cosines join them
 // Shares are told in percent wherever a sentence tells them so.
 const isShare = (m) => /^recall|^ece$|^push$|_share$|^top_hub$|^label_match$|^hardness$|^neighbour_overlap$/.test(m.key);
 const boxText = (m) => m.value !== null && isShare(m) ? percent(m.value) : valueText(m);
@@ -82,7 +82,8 @@ function six() {
   const lowest = modalities.map((m) => find("effective_rank", m.name)).sort((a, b) => a.value - b.value)[0];
   const hub = data.metrics.filter((m) => m.key === "hubness").sort((a, b) => b.value - a.value)[0];
   const chosen = !p ? [find("uniformity", one), find("mean_cosine", one), lowest, find("iso_score", one), hub, find("near_duplicates", one)]
-    : alike(p) ? [find("recall1", scope), find("recall1", back), find("gap", scope), find("alignment", scope), lowest, hub]
+    : p.unpaired ? [find("ndcg10", scope), find("ndcg10", back), find("map", scope), find("map", back), find("gap", scope), lowest, hub]
+    : alike(p) ? [...(find("ndcg10", scope) ? [find("ndcg10", scope), find("map", scope)] : []), find("recall1", scope), find("recall1", back), find("gap", scope), find("alignment", scope), lowest, hub]
       : [find("cka", scope), find("cka_shuffled", scope), find("neighbour_overlap", scope), lowest, hub, find("near_duplicates", one)];
   main.append(element("ul", {class: "six"}, ...chosen.filter(Boolean).map(box)));
 }
@@ -207,7 +208,7 @@ function drawCurves() {
   else for (const p of with_curves) host.append(fold(`${p.x} and ${p.y}`, (box) => draw(p, box)));
 }
 
-function drawClasses() {
+function drawUniformity(host) {
   const with_classes = modalities.filter((m) => m.classes && m.classes.length);
   if (!with_classes.length) return;
   const labels = with_classes[0].classes.map((c) => c.label);
@@ -217,9 +218,53 @@ function drawClasses() {
       element("rect", {x: 0, y: 1, width: 120, height: 10, fill: "var(--wash)"}), element("rect", {x: 0, y: 1, width: c ? Math.max(0, Math.min(120, 120 * c.value / floor)) : 0, height: 10, fill: `var(--${colourOf(m.name)})`}));
     return [element("td", {class: "number"}, c ? c.rows.toLocaleString("en") : ""), element("td", {class: "number"}, c ? digits(c.value, 2) : "", c ? element("small", {}, ` [${digits(c.interval[0], 2)}, ${digits(c.interval[1], 2)}]`) : null), element("td", {}, bar)];
   }))));
-  section("Uniformity by class", element("p", {class: "note"}, `Lower is more even; a full bar is the floor ${digits(find("uniformity_floor", with_classes[0].name).value, 2)}. The ${labels.length} largest classes with 95 % intervals, a seeded sample of 1,000 rows of larger ones.`),
+  host.append(element("h3", {}, "Uniformity by class"), element("p", {class: "note"}, `Lower is more even; a full bar is the floor ${digits(find("uniformity_floor", with_classes[0].name).value, 2)}. The ${labels.length} largest classes with 95 % intervals, a seeded sample of 1,000 rows of larger ones.`),
     element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Uniformity by class"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "class"),
       ...with_classes.flatMap((m) => [element("th", {scope: "col", class: "number"}, "rows"), element("th", {scope: "col", class: "number"}, m.name), element("th", {"aria-label": "bar"})]))), body)));
+}
+
+// How often the nearest row has the class, and R@1 within the class, beside chance; an interval that leaves chance out is bold.
+function classTable(title, note, c, gaps) {
+  const share = (s) => s ? element("td", {class: "number"}, s.interval[0] > s.chance ? element("b", {}, percent(s.value)) : percent(s.value), element("small", {}, ` [${percent(s.interval[0])}, ${percent(s.interval[1])}]; chance ${percent(s.chance)}`)) : element("td");
+  const gapOf = (label) => gaps && gaps.find((g) => g.label === label), heads = ["class", "rows", "nearest has it", ...(c.classes.some((q) => q.recall1) ? ["R@1"] : []), ...(gaps ? ["gap"] : [])];
+  const gapCell = (g) => g ? element("td", {class: "number"}, digits(g.value, 2), element("small", {}, `${g.interval ? ` [${digits(g.interval[0], 2)}, ${digits(g.interval[1], 2)}]` : ""}; chance ${digits(g.chance, 2)}`)) : element("td");
+  return [element("h3", {}, title), element("p", {class: "note"}, note), element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": title}, element("table", {class: "classes"}, element("thead", {}, element("tr", {}, ...heads.map((h, i) => element("th", {scope: "col", class: i ? "number" : ""}, h)))),
+    element("tbody", {}, ...c.classes.map((q) => element("tr", {}, element("th", {scope: "row"}, q.label), element("td", {class: "number"}, q.rows.toLocaleString("en")), share(q.match), q.recall1 ? share(q.recall1) : null, gaps ? gapCell(gapOf(q.label)) : null)))))];
+}
+// Row: class of the asking row; column: class of its nearest. Shares of the row, the darker the more.
+function confusion(title, c) {
+  const others = c.confusion.some((row) => row[row.length - 1] > 0), labels = others ? [...c.labels, "others"] : c.labels, sums = c.confusion.map((row) => row.reduce((a, b) => a + b, 0) || 1);
+  return [element("h3", {}, title), element("p", {class: "note"}, "Row: the class of the asking row; column: the class of its nearest. Shares of the row in percent; on the diagonal the two agree."),
+    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": title}, element("table", {class: "confusion"}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "asks ↓  nearest →"), ...labels.map((l) => element("th", {scope: "col", class: "number"}, l)))),
+      element("tbody", {}, ...c.labels.map((l, i) => element("tr", {}, element("th", {scope: "row"}, l), ...labels.map((_, j) => { const v = c.confusion[i][j] / sums[i];
+        return element("td", {class: "number" + (i === j ? " own" : ""), style: `background:color-mix(in srgb, var(--c0) ${Math.round(70 * v)}%, transparent)`, title: `${digits(c.confusion[i][j], 1)} of ${digits(sums[i], 0)}`}, v === 0 ? "" : digits(100 * v, v < 0.1 ? 1 : 0)); }))))))];
+}
+function suspects(m) {
+  const title = `Suspect labels of ${m.name}`, noise = find("label_noise", m.name);
+  return [element("h3", {}, title), element("p", {class: "note"}, `Rows more than half of whose 10 nearest have one and the same other label: ${percent(noise.value)} of the rows, ${percent(noise.chance)} with labels shuffled. The most suspicious first${m.label_noise.length >= 20 ? ", 20 of them; --lists writes all" : ""}.`),
+    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": title}, element("table", {class: "suspects"}, element("thead", {}, element("tr", {}, ...["row", "labelled", "neighbours say", "share for that", "for its own"].map((h, i) => element("th", {scope: "col", class: i > 2 ? "number" : ""}, h)))),
+      element("tbody", {}, ...m.label_noise.slice(0, 20).map((s) => element("tr", {}, element("th", {scope: "row"}, itemNode(s.id, m.name, 28), element("small", {}, ` row ${s.id}`)), element("td", {}, s.label), element("td", {}, s.other), element("td", {class: "number"}, percent(s.for_other)), element("td", {class: "number"}, percent(s.own)))))))];
+}
+function drawClasses() {
+  const within = modalities.filter((m) => m.by_class), joined = pairs.filter((p) => p.classes && p.classes.forward);
+  if (!within.length && !joined.length) return;
+  const host = section("Classes", element("p", {class: "note"}, "What the labels say: whether rows lie among their own class, which classes are taken for which, which labels look wrong. The largest classes, with 95 % intervals; bold: above chance."));
+  for (const m of within) host.append(fold(`${m.name}: nearest rows by class, confusion`, (box) => box.append(...classTable(`Nearest row within ${m.name}`, "Share of rows whose nearest other row has their class.", m.by_class, null), ...confusion(`Confusion within ${m.name}`, m.by_class))));
+  for (const p of joined) for (const [side, asked, owner] of [["forward", p.x, p.y], ["back", p.y, p.x]]) if (p.classes[side])
+    host.append(fold(`${asked} asks ${owner}: retrieval by class, confusion`, (box) => box.append(...classTable(`${asked} asks ${owner}`, "Nearest has it: the first answer has the class of the query. R@1: it is the query's own partner, among all rows. Gap: the distance of the two centres of the class, beside that of as many pairs drawn by chance.", p.classes[side], p.classes.gap || null), ...confusion(`Confusion, ${asked} asks ${owner}`, p.classes[side]))));
+  for (const m of within) if (m.label_noise && m.label_noise.length) host.append(fold(`${m.name}: suspect labels (${percent(find("label_noise", m.name).value)} of the rows)`, (box) => box.append(...suspects(m))));
+  if (modalities.some((m) => m.classes && m.classes.length)) host.append(fold("Uniformity by class", drawUniformity));
+}
+
+// Rows far from all others, and rows that stand for many.
+function drawTypical() {
+  const shown = modalities.filter((m) => m.outliers && m.outliers.length);
+  if (!shown.length) return;
+  const row = (m, kind, list, what) => element("tr", {}, element("th", {scope: "row"}, m.name, element("br"), element("small", {}, kind)), ...list.slice(0, 6).map((o) => element("td", {}, itemNode(o.id, m.name, 40), element("div", {}, element("small", {}, what(o))))));
+  const table = () => element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Outliers and representative rows"}, element("table", {class: "examples"}, element("tbody", {}, ...shown.flatMap((m) =>
+    [row(m, "outliers", m.outliers, (o) => `cosine ${digits(o.cosine, 2)}`), row(m, "representative", m.representative, (o) => `density ${short(o.potential)}`)]))));
+  const note = element("p", {class: "note"}, "Outliers: rows with the least mean cosine to their 10 nearest, often broken items. Representative: rows of the densest places (mean of e^(−2|x − y|²) over the others), none among the 10 nearest of one before it. --lists writes all.");
+  if (shown.length > 2) section("Outliers and representative rows", note, fold(`${shown.length} modalities`, (box) => box.append(table()))); else section("Outliers and representative rows", note, table());
 }
 
 // ---- The sphere ----
@@ -319,9 +364,9 @@ class Ball {
     pen.stroke();
     this.circles(pen, at);
     const inks = this.lists.map((l) => colour(colourOf(l.name))), paper = colour("paper");
-    if (this.hover) this.arcs(pen, at, this.hover.i);
+    if (this.hover && !data.sphere.apart) this.arcs(pen, at, this.hover.i);
     for (const mark of at.marks.sort((a, b) => a.z - b.z)) {
-      const own = this.hover && mark.i === this.hover.i && pairs.length, s = ((2 + 2.2 * (mark.z + 1) / 2) * k + 0.8) * (own ? 1.8 : 1);
+      const own = this.hover && mark.i === this.hover.i && (data.sphere.apart ? mark.m === this.hover.m : pairs.length), s = ((2 + 2.2 * (mark.z + 1) / 2) * k + 0.8) * (own ? 1.8 : 1);
       pen.globalAlpha = own ? 1 : mark.z < 0 ? 0.18 + 0.2 * (mark.z + 1) : 0.9;
       this.shape(pen, mark.m, mark.x, mark.y, s);
       pen.fillStyle = inks[mark.m];
@@ -418,19 +463,11 @@ function drawHealth() {
     element("tbody", {}, ...columns.map(([name, get]) => element("tr", {}, element("th", {scope: "row"}, name), ...modalities.map((m) => element("td", {}, ...cell(get(m))))))))));
 }
 
-// Where the page comes from: enough to make it again, and nothing of the machine it was made on.
 function drawOrigin() {
-  const run = data.run || {files: []}, s = data.settings, given = new Set(s.given || []);
-  const known = (name) => given.has(name) ? "given" : "default";
-  const settings = [["temperature", s.temperature, known("temperature")], ["rows up to which all pairs are taken", s.exact_rows.toLocaleString("en"), known("exact-rows")], ["rows of the sample beyond", s.sample.toLocaleString("en"), known("sample")],
+  const s = data.settings, given = new Set(s.given || []), known = (name) => given.has(name) ? "given" : "default";
+  origin([["temperature", s.temperature, known("temperature")], ["rows up to which all pairs are taken", s.exact_rows.toLocaleString("en"), known("exact-rows")], ["rows of the sample beyond", s.sample.toLocaleString("en"), known("sample")],
     ["seed", s.seed, known("seed")], ["precision", s.precision, given.has("precision") ? "given" : "chosen by the number of rows"], ["pairs of curves", `${s.curve_rows.toLocaleString("en")}, a sample of ${s.curve_sample.toLocaleString("en")} beyond`, "fixed"],
-    ["threads", s.threads, known("threads")]];
-  const files = run.files.map((f) => element("tr", {}, element("th", {scope: "row"}, f.name), element("td", {class: "number"}, f.bytes === undefined ? "a pipe" : f.bytes.toLocaleString("en")), element("td", {class: "hash"}, f.sha256 || "")));
-  main.append(element("footer", {}, element("p", {}, `Made ${(run.date || "").replace("T", " ").replace("Z", " UTC")} by spheremix-analyze ${data.version} in ${s.seconds} s, ${s.instructions} instructions.`),
-    run.command ? element("pre", {tabindex: 0, role: "region", "aria-label": "Command line"}, run.command) : null,
-    element("details", {}, element("summary", {}, `${run.files.length} files with sizes and SHA-256; settings and what was default`),
-      element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Files"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "file"), element("th", {scope: "col", class: "number"}, "bytes"), element("th", {scope: "col"}, "SHA-256"))), element("tbody", {}, ...files))),
-      element("table", {}, element("tbody", {}, ...settings.map(([name, value, origin]) => element("tr", {}, element("th", {scope: "row"}, name), element("td", {class: "number"}, String(value)), element("td", {}, origin))))))));
+    ["threads", s.threads, known("threads")]]);
 }
 
 function everything() {
@@ -440,6 +477,7 @@ function everything() {
   if (pairs.length > 1) { drawSphere(); drawHealth(); drawPlots(); } else { drawHealth(); drawPlots(); drawSphere(); }
   drawExamples();
   drawHubs();
+  drawTypical();
   drawCurves();
   drawClasses();
   figures();

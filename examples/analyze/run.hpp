@@ -81,7 +81,7 @@ std::vector<Index> take_captions(std::vector<Modality<T>>& all, const std::vecto
 
 /// Unit vectors of three numbers: rows on the three leading axes of all modalities together.
 template <class T>
-Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>& owner,
+Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>& owner, bool apart,
                    std::uint64_t seed) {
   const auto fits = [&](const Modality<T>& m) { return m.rows.cols() == all[0].rows.cols(); };
   std::vector<const Moments*> sets;
@@ -105,12 +105,22 @@ Json sphere_points(const std::vector<Modality<T>>& all, const std::vector<Index>
     if (everywhere) shared.push_back(i);
   }
   const std::vector<Index> chosen = sample_rows(shared.empty() ? every : shared, kPoints, seed);
-  Json json{{"share", share}, {"modalities", Json::array()}};
+  Json json{{"share", share}, {"apart", apart}, {"modalities", Json::array()}};
   for (std::size_t m = 0; m < all.size(); ++m) {
     if (!fits(all[m])) continue;  // has no place on these axes
     Json ids = Json::array(), points = Json::array();
-    for (const Index i : chosen) {
-      const Index row = m == 0 ? i : owner.empty() ? place(m, all[0].ids[at(i)]) : partner[at(i)];
+    std::vector<Index> rows_of_b;
+    if (apart && m == 1) {
+      for (Index j = 0; j < all[1].n(); ++j) rows_of_b.push_back(j);
+      rows_of_b = sample_rows(rows_of_b, Index(chosen.size()), seed);
+      rows_of_b.resize(chosen.size(), -1);
+    }
+    for (std::size_t c = 0; c < chosen.size(); ++c) {
+      const Index i = chosen[c];
+      const Index row = !rows_of_b.empty() ? rows_of_b[c]
+                        : m == 0           ? i
+                        : owner.empty()    ? place(m, all[0].ids[at(i)])
+                                           : partner[at(i)];
       if (row < 0) {
         ids.push_back(-1);
         for (int k = 0; k < 3; ++k) points.push_back(0);
@@ -139,14 +149,32 @@ inline Json thinned(const std::vector<double>& values, std::size_t most) {
   return list;
 }
 
+/// What can be said of two clouds whose rows are not pairs.
+inline void measure_clouds(const Moments& a, const Moments& b, const std::string& x,
+                           const std::string& y, Json& document) {
+  const std::string scope = x + "-" + y;
+  document["metrics"].push_back(metric("gap", scope, (a.mean - b.mean).norm(), "exact"));
+  std::optional<double> between;
+  if (a.mean.norm() > 1e-14 && b.mean.norm() > 1e-14) {
+    const Eigen::VectorXd u = a.mean.normalized(), v = b.mean.normalized();
+    between = 2 * std::atan2((u - v).norm(), (u + v).norm()) * 180 / spheremix::core::pi<double>;
+  }
+  document["metrics"].push_back(metric("cone_distance", scope, between, "exact"));
+  document["pairs"].push_back({{"x", x}, {"y", y}, {"unpaired", true}});
+}
+
 template <class T>
 void run(const Request& r, const std::vector<Source>& sources, const std::vector<Health>& healths,
-         const std::vector<Index>& index, const std::vector<std::string>& labels, Json& document,
-         Progress& progress) {
+         const std::vector<Index>& index, const std::vector<std::string>& labels,
+         const Judgements& judgements, Json& document, Progress& progress) {
   std::vector<Modality<T>> all;
   std::vector<Index> owner;  // with --index alone
+  const bool apart = unpaired(sources, index);
   if (!index.empty()) {
     owner = take_captions(all, sources, healths, r, index, progress);
+  } else if (apart) {
+    for (std::size_t k = 0; k < sources.size(); ++k)
+      all.push_back(take_rows<T>(sources[k], healths[k], healths[k].good, r, progress));
   } else {
     for (std::size_t k = 0; k < sources.size(); ++k) {
       const std::size_t other = k > 0 ? 0 : std::min<std::size_t>(1, sources.size() - 1);
@@ -160,14 +188,18 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
     document["per_row"][m.name()]["ids"] = m.ids;
     describe_health(m, document);
     m.keep_top = r.extras != nullptr;
-    const bool labelled = !labels.empty() && (index.empty() || k == 0);
+    const bool labelled = !labels.empty() && ((index.empty() && !apart) || k == 0);
     measure_within(m, labelled ? labels : std::vector<std::string>(), r.seed, document, progress);
   }
   document["pairs"] = Json::array();
   for (std::size_t a = 0; a < all.size(); ++a)
     for (std::size_t b = a + 1; b < all.size(); ++b) {
+      if (apart) {
+        measure_clouds(all[a].moments, all[b].moments, all[a].name(), all[b].name(), document);
+        continue;
+      }
       // Rows that a third modality lacks, or this pair does, are another set.
-      std::array<Modality<T>, 2> apart;
+      std::array<Modality<T>, 2> other;
       std::array<const Modality<T>*, 2> side{&all[a], &all[b]};
       const bool one_width = sources[a].cols() == sources[b].cols();
       if (index.empty()) {
@@ -175,9 +207,9 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
         for (std::size_t s = 0; s < 2; ++s) {
           if (side[s]->chosen == both) continue;
           const std::size_t k = s == 0 ? a : b;
-          apart[s] = take_rows<T>(sources[k], healths[k], both, r, progress);
-          if (one_width) pairs_within(apart[s], 1, progress);
-          side[s] = &apart[s];
+          other[s] = take_rows<T>(sources[k], healths[k], both, r, progress);
+          if (one_width) pairs_within(other[s], 1, progress);
+          side[s] = &other[s];
         }
       }
       std::vector<Index> plain(at(side[1]->n()));
@@ -188,7 +220,10 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
       else
         measure_unlike_pair(*side[0], *side[1], owners, r.seed, document, progress);
     }
-  document["sphere"] = sphere_points(all, owner, r.seed);
+  if (!judgements.empty())
+    measure_judged(judgements, {sources[0], all[0].ids}, {sources[1], all[1].ids},
+                   all[0].sampled ? all[0].how : all[1].how, document, progress);
+  document["sphere"] = sphere_points(all, owner, apart, r.seed);
   if (r.extras != nullptr) take_extras(all, kNeighbours, *r.extras);
   for (Modality<T>& m : all) {
     const Health& h = *m.health;

@@ -3,7 +3,7 @@
 namespace analyze {
 
 template void run<double>(const Request&, const std::vector<Source>&, const std::vector<Health>&,
-                          const std::vector<Index>&, const std::vector<std::string>&, Json&,
-                          Progress&);
+                          const std::vector<Index>&, const std::vector<std::string>&,
+                          const Judgements&, Json&, Progress&);
 
 }  // namespace analyze

@@ -13,6 +13,7 @@
 #include <array>
 #include <cmath>
 
+#include "groups.hpp"
 #include "progress.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
@@ -78,6 +79,7 @@ struct AllPairs {
   TopList<T> row_top, col_top;         ///< col_top is empty for a batch with itself
   Rivals of_rows, of_cols;
   std::vector<char> near;  ///< of a batch with itself: has another row at kNearCosine, not equal
+  std::vector<Index> near_group;  ///< where groups are wanted: the first row of each one's group
   std::array<std::int64_t, kBins> histogram{};
   Index histogram_step = 1;  ///< rows 0, step, 2 step, ... are in the histogram
 };
@@ -93,6 +95,7 @@ struct Marks {
   const std::vector<Index>* owner = nullptr;
   const std::vector<std::uint64_t>* hashes = nullptr;
   const FileCosine* exact = nullptr;
+  bool groups = false;  ///< of near-duplicates
 };
 
 namespace detail {
@@ -202,21 +205,26 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
                   empty(ranks ? m : 0),
                   std::vector<char>(at(same ? n : 0)),
                   {},
+                  {},
                   skip};
   struct PerThread {
     std::vector<double> potentials;
     Rivals of_rows;
     TopList<T> row_top;
     std::vector<char> near;
+    std::optional<Groups> groups;
     std::array<std::int64_t, kBins> histogram{};
   };
   std::vector<PerThread> mine;
-  for (int i = 0; i < threads; ++i)
+  for (int i = 0; i < threads; ++i) {
     mine.push_back({std::vector<double>(at(n)),
                     empty(ranks ? n : 0),
                     TopList<T>(n, k),
                     std::vector<char>(at(same ? n : 0)),
+                    {},
                     {}});
+    if (own.groups) mine.back().groups.emplace(at(n));
+  }
   std::vector<double> tile_potential(at(col_tiles));
   const auto exponentials = SPHEREMIX_DISPATCH(row_exponential<T>);
   Memory memory(threads);
@@ -289,11 +297,15 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
           for (Index c = from; c < cols; ++c) {
             if (s[c] < T(kNearCosine) - width) continue;
             char &one = my.near[at(i + r)], &other = my.near[at(j + c)];
-            if ((one && other) || (*own.hashes)[at(i + r)] == (*own.hashes)[at(j + c)]) continue;
+            if ((one && other && (!my.groups || my.groups->top(i + r) == my.groups->top(j + c))) ||
+                (*own.hashes)[at(i + r)] == (*own.hashes)[at(j + c)])
+              continue;
             if (own.exact == nullptr ? double(s[c]) >= kNearCosine
                                      : s[c] > T(kNearCosine) + width ||
-                                           own.exact->cosine(i + r, j + c) >= kNearCosine)
+                                           own.exact->cosine(i + r, j + c) >= kNearCosine) {
               one = other = 1;
+              if (my.groups) my.groups->join(i + r, j + c);
+            }
           }
         if ((i + r) % skip == 0)
           for (Index c = from; c < cols; ++c) ++my.histogram[std::size_t(bin_of(double(s[c])))];
@@ -323,6 +335,12 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
       (same ? my.potentials : all.col_potentials)[at(j + c)] += column_sum[c];
     for (Index c = 0; ranks && c < cols; ++c) all.of_cols.nearer[at(j + c)] = nearer[at(c)];
   });
+  if (own.groups) {
+    Groups groups(at(n));
+    for (PerThread& one : mine)
+      for (Index i = 0; i < n; ++i) groups.join(i, one.groups->top(i));
+    for (Index i = 0; i < n; ++i) all.near_group.push_back(groups.top(i));
+  }
   for (const double p : tile_potential) all.potential += p;
   for (const PerThread& one : mine) {
     all.row_top.add(one.row_top);

@@ -212,6 +212,12 @@ std::vector<std::string> read_column(const std::string& spec, Index rows) {
   return counted_or_wrong();
 }
 
+std::vector<std::string> read_lines(const std::string& path) {
+  std::vector<std::string> lines;
+  for (auto& record : records_of(read_text(path), 0)) lines.push_back(std::move(record[0]));
+  return lines;
+}
+
 std::vector<Index> read_index(const std::string& path, Index owners, Index captions) {
   std::vector<Index> index;
   auto lines = records_of(read_text(path), 0);

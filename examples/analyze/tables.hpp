@@ -18,6 +18,9 @@ std::string column_file(const std::string& spec);
 /// Line j: the row (from 0) of the first modality that row j of the second one belongs to.
 std::vector<Index> read_index(const std::string& path, Index owners, Index captions);
 
+/// Its lines, whatever ends them: UTF-8 or UTF-16.
+std::vector<std::string> read_lines(const std::string& path);
+
 /// The bytes of a file.
 std::string read_file(const std::string& path);
 

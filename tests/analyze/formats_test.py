@@ -224,6 +224,25 @@ bad = pa.table({"a": [1], "b": ["x"]}); pq.write_table(bad, out + "/none.parquet
         self.assertIn("wide.npy:T", said)
         self.assertNotIn(":T", support.report("--image", self.x)[1])
 
+    def test_an_fbin_that_lies_the_other_way(self):
+        expected = self.figures("--image", self.x)
+        columns = b"".join(struct.pack("<60f", *(row[k] for row in ROWS)) for k in range(16))
+        turned, swapped = self.put("t.fbin", struct.pack("<II", 16, 60) + columns), self.put("s.fbin", struct.pack("<II", 16, 60) + plain())
+        self.assertEqual(self.figures("--image", f"{turned}:T"), expected)
+        self.assertEqual(self.figures("--image", f"{swapped}:swapped"), expected)
+        document, said = support.report("--image", swapped)
+        asked = [f["text"] for f in document["findings"] if f["kind"] == "shape"]
+        self.assertEqual(len(asked), 1)
+        self.assertIn("16 rows of 60 numbers", asked[0])
+        self.assertIn("s.fbin:T; where the header has its two numbers the wrong way round, as s.fbin:swapped", asked[0])
+        self.assertEqual(document["findings"][0]["kind"], "shape")
+        done = support.run("--image", f"{swapped}:bits")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("only T or swapped can stand", done.stderr)
+        for name, content, advice in (("w.fvecs", b"".join(struct.pack("<i", 60) + struct.pack("<60f", *(row[k] for row in ROWS)) for k in range(16)), "save w.fvecs the other way round"),
+                                      ("w.npz", archive({"e.npy": npy("'<f4'", (16, 60), columns)}, zipfile.ZIP_STORED), "w.npz:T")):
+            self.assertIn(advice, str(support.report("--image", self.put(name, content))[0]["findings"][0]["text"]))
+
     def test_a_file_that_changes_while_it_is_read(self):
         rows = [[((i * 7919 + k * 104729) % 1000) / 1000 - 0.4 for k in range(64)] for i in range(3000)]
         for change in ("cut", "grown", "replaced", "gone"):

@@ -73,6 +73,24 @@ class Gate(unittest.TestCase):
             for condition in (f"{key}>-9", f"image-text.{key}<-9", f"text-image.{key}==1"):
                 self.status(3, *pair, "--fail-if", condition, said="cannot be judged")
 
+    def test_what_a_pair_of_other_widths_lacks_is_known_before_the_work(self):
+        wide, narrow, third = (support.save(self.path / f"{n}.npy", np.random.default_rng(d).standard_normal((40, d)).tolist()) for n, d in (("w", 12), ("n", 9), ("t", 12)))
+        files = ("--modality", f"a={wide}", "--modality", f"b={narrow}", "--modality", f"c={third}")
+        for condition, status in (("a-b.recall1<2", 2), ("b-c.gap>9", 2), ("c-b.uniformity_cross>9", 2), ("a-c.neighbour_overlap>2", 2), ("a-b.neighbour_overlap>2", 0), ("a-b.cka>2", 0),
+                                  ("b-a.cka<2", 3), ("a-c.recall1<2", 3), ("c-a.gap>9", 0), ("a-b.hubness>99", 2)):
+            with self.subTest(condition):
+                done = support.run(*files, "--json", self.path / "w.json", "--fail-if", condition)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertEqual((self.path / "w.json").exists(), status != 2)
+                if status != 2:
+                    (self.path / "w.json").unlink()
+        done = support.run("--modality", f"a={wide}", "--modality", f"b={narrow}", "--fail-if", "recall1<2")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        support.run(*files, "--json", self.path / "w.json")
+        for condition, status in (("a-b.recall1<0", 2), ("a-b.cka<0", 0), ("a-c.recall1!=0", 0)):
+            done = support.run("--compare", self.path / "w.json", self.path / "w.json", "--fail-if", condition)
+            self.assertEqual(done.returncode, status, done.stderr)
+
     def test_conditions_on_differences(self):
         rows, _, _ = self.changes(self.before, self.after)
         change = rows["image-text", "recall1"]["difference"]

@@ -2,6 +2,7 @@
 import csv
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -80,6 +81,63 @@ class Lists(unittest.TestCase):
         ranks = [int(r["rank"]) for r in self.table("ranks_image-text.csv")]
         self.assertAlmostEqual(sum(r == 1 for r in ranks) / len(ranks), support.value(document, "recall1", "image-text"), places=12)
         self.assertAlmostEqual(sum(1 / r for r in ranks) / len(ranks), support.value(document, "mrr", "image-text"), places=12)
+
+    def test_copies_do_not_hide_near_duplicates(self):
+        rows = [[DRAW.gauss(0, 1) for _ in range(10)] for _ in range(120)]
+        for i in range(20, 45):  # more copies than the 10 nearest hold
+            rows[i] = list(rows[20])
+        rows[100] = [x * 1.0001 + 1e-4 for x in rows[20]]
+        rows[101] = [x + 1e-4 for x in rows[100]]
+        rows[3] = [x * 1.0001 + 1e-4 for x in rows[2]]
+        for more in ((), ("--precision", "single")):
+            x = support.save(self.path / "copies.npy", rows)
+            self.run_here("--image", x, "--lists", "copies", *more)
+            groups = {}
+            for r in self.table("near_duplicates.csv", "copies"):
+                groups.setdefault(r["group"], []).append(int(r["row"]))
+            self.assertEqual(sorted(groups.values()), [[2, 3], [*range(20, 45), 100, 101]])
+
+    def test_outliers_representatives_and_suspects(self):
+        centres = [[DRAW.gauss(0, 4) for _ in range(10)] for _ in range(3)]
+        rows = [[c + DRAW.gauss(0, 0.4) for c in centres[i % 3]] for i in range(90)]
+        rows[17] = [-4 * c for c in centres[1]]
+        labels = [f"=k{i % 3}" for i in range(90)]
+        labels[31], labels[50], labels[60] = "=k0", "=k1", ""
+        x = support.save(self.path / "clusters.npy", rows)
+        (self.path / "l.tsv").write_text("kind\n" + "".join(f"{t}\n" for t in labels))
+        self.run_here("--image", x, "--labels", "l.tsv:kind", "--lists", "c", "--json", "c.json")
+        document = json.loads((self.path / "c.json").read_text())["modalities"][0]
+        unit_rows = [unit(r) for r in support.load(x)]
+        outliers = self.table("outliers_image.csv", "c")
+        self.assertEqual([int(r["row"]) for r in outliers[:10]], [o["id"] for o in document["outliers"]])
+        self.assertEqual((len(outliers), outliers[0]["row"]), (90, "17"))
+        for r in outliers[::11]:
+            i = int(r["row"])
+            best = sorted((dot(unit_rows[i], unit_rows[j]) for j in range(90) if j != i), reverse=True)[:10]
+            self.assertAlmostEqual(float(r["mean_cosine_of_nearest"]), sum(best) / 10, places=5)
+        picks = self.table("representative_image.csv", "c")
+        self.assertEqual([int(r["row"]) for r in picks[:10]], [o["id"] for o in document["representative"]])
+        self.assertEqual({int(r["row"]) % 3 for r in picks[:12]}, {0, 1, 2})
+        for r in picks[:5]:
+            i = int(r["row"])
+            density = sum(math.exp(4 * dot(unit_rows[i], unit_rows[j]) - 4) for j in range(90) if j != i) / 89
+            self.assertAlmostEqual(float(r["density"]), density, places=5)
+        suspects = self.table("suspects_image.csv", "c")
+        self.assertEqual({int(r["row"]) for r in suspects}, {31, 50} | ({17} & {int(r["row"]) for r in suspects}))
+        self.assertTrue(all(r["label"].startswith("'=k") and float(r["share_of_other"]) > 0.5 for r in suspects))
+
+    def test_a_folder_for_changes_is_looked_at_before_the_work(self):
+        self.run_here("--image", "x.npy", "--text", "y.npy", "--json", "a.json")
+        (self.path / "file").write_text("x")
+        for folder, status in (("file", 2), ("no/such", 2)):
+            done = support.run("--compare", "a.json", "a.json", "--lists", folder, "--json", "c.json", cwd=self.path)
+            self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
+            self.assertFalse((self.path / "c.json").exists())
+        os.mkdir(self.path / "d")
+        (self.path / "d/changes_image-text_1.csv").symlink_to(self.path / "a.json")
+        done = support.run("--compare", "a.json", "a.json", "--lists", "d", cwd=self.path)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("is an input", done.stderr)
 
     def test_gains_and_losses(self):
         self.run_here("--image", "x.npy", "--text", "y.npy", "--json", "a.json")

@@ -262,6 +262,18 @@ class Outputs(unittest.TestCase):
             raw = evil[int(row["row"]) % 8]
             self.assertEqual(row["name"], "'" + raw if raw[0] in "=+-@\t" else raw)
 
+    def test_an_installed_program_works_alone(self):
+        rule = Path(support.PROGRAM).parent / "cmake_install.cmake"
+        if shutil.which("cmake") is None or not rule.exists():
+            self.skipTest("no cmake, or the program lies in no build folder")
+        prefix = self.path / "prefix"
+        done = subprocess.run(["cmake", f"-DCMAKE_INSTALL_PREFIX={prefix}", "-P", rule], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        program = prefix / "bin/spheremix-analyze"
+        done = subprocess.run([program, "--image", support.IMAGE, "--text", support.TEXT, "--report", "r.html"], cwd=self.path, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("R@1", (self.path / "r.html").read_text())
+
     def test_the_templates_are_inside_the_program(self):
         moved = shutil.copy(support.PROGRAM, self.path / "moved")
         done = subprocess.run(["strace", "-f", "-e", "trace=open,openat", moved, "--image", str(self.x), "--report", "page.html"],
