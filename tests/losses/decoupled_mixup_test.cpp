@@ -189,6 +189,71 @@ TEST_CASE_TEMPLATE("decoupled_mixup of k labels: the pair is a case, equal label
   CHECK(mixup_cross_entropy_k(z, pairs, w2) == mixup_cross_entropy(z, a, b, 0.25));
 }
 
+TEST_CASE_TEMPLATE("decoupled_mixup: a label of weight 0 is not in the set", T, float, double) {
+  const Index n = 40, classes = 6;
+  const RowMatrix<T> z = gaussian_rows<T>(n, classes, 5);
+  Labels a, b;
+  for (Index i = 0; i < n; ++i) a.push_back(i % classes), b.push_back((i * 5 + 2) % classes);
+  for (const auto direction : {DecoupledDirection::both, DecoupledDirection::minority,
+                               DecoupledDirection::majority, DecoupledDirection::labelled})
+    for (const auto weighting :
+         {DecoupledWeighting::constant, DecoupledWeighting::lambda, DecoupledWeighting::rescaled})
+      for (const auto form : {DecoupledForm::cross_entropy, DecoupledForm::binary}) {
+        const DecoupledMixupOptions o{0.5, 0.8, 1, form, weighting, direction};
+        for (const T lambda : {T(0), T(1)}) {
+          const Labels& there = lambda == 1 ? a : b;
+          const auto got = decoupled_mixup_with_gradient(z, a, b, lambda, o);
+          const auto want = decoupled_mixup_with_gradient(z, there, there, T(1), o);
+          CHECK(std::abs(got.loss - want.loss) <= within<T>() * want.loss);
+          CHECK((got.logits - want.logits).norm() <= within<T>() * want.logits.norm());
+          if (form == DecoupledForm::cross_entropy)
+            CHECK(got.lambda == mixup_cross_entropy_with_gradient(z, a, b, lambda).lambda);
+        }
+        LabelMatrix pair(n, 2), padded(n, 4);  // the padding is a label of its own, or one again
+        RowMatrix<T> w(n, 2), more(n, 4);
+        for (Index i = 0; i < n; ++i) {
+          pair.row(i) << a[std::size_t(i)], b[std::size_t(i)];
+          w.row(i) << T(0.625), T(0.375);
+          padded.row(i) << i % 3, a[std::size_t(i)], b[std::size_t(i)], 5;
+          more.row(i) << 0, T(0.625), T(0.375), 0;
+        }
+        DecoupledMixupOptions k = o;
+        if (direction == DecoupledDirection::labelled) k.direction = DecoupledDirection::both;
+        CHECK(decoupled_mixup_k(z, padded, more, k) == decoupled_mixup_k(z, pair, w, k));
+        const auto got = decoupled_mixup_k_with_gradient(z, padded, more, k);
+        const auto want = decoupled_mixup_k_with_gradient(z, pair, w, k);
+        CHECK(got.logits == want.logits);
+      }
+}
+
+TEST_CASE_TEMPLATE("an absent class, a logit of -infinity: the rows without its column", T, float,
+                   double) {
+  const Index n = 12, classes = 5;
+  const RowMatrix<T> z = gaussian_rows<T>(n, classes, 6);
+  RowMatrix<T> with(n, classes + 1);
+  with << z, RowMatrix<T>::Constant(n, 1, -core::infinity<T>);
+  Labels a, b;
+  for (Index i = 0; i < n; ++i) a.push_back(i % classes), b.push_back((i * 3 + 1) % classes);
+  for (const auto form : {DecoupledForm::cross_entropy, DecoupledForm::binary}) {
+    const DecoupledMixupOptions o{.form = form};
+    const auto got = decoupled_mixup_with_gradient(with, a, b, T(0.3), o),
+               want = decoupled_mixup_with_gradient(z, a, b, T(0.3), o);
+    CHECK(std::abs(got.loss - want.loss) <= within<T>() * want.loss);
+    CHECK((got.logits.leftCols(classes) - want.logits).norm() <= within<T>() * want.logits.norm());
+    CHECK(got.logits.col(classes).isZero(0));
+    CHECK(std::abs(got.lambda - want.lambda) <= within<T>() * (1 + std::abs(want.lambda)));
+  }
+  // all that is left beside the labels is absent: nothing to be told from
+  RowMatrix<T> two = RowMatrix<T>::Constant(1, 4, -core::infinity<T>);
+  two(0, 1) = T(0.5), two(0, 2) = T(0.25);
+  CHECK(std::abs(decoupled_mixup(two, {1}, {2}, T(0.3)) -
+                 mixup_cross_entropy(two, {1}, {2}, T(0.3))) == 0);
+  // a label that is absent is infinitely surprising; a row where nothing is there is NaN
+  CHECK(mixup_cross_entropy(two, {0}, {1}, T(0.3)) == core::infinity<double>);
+  two.setConstant(-core::infinity<T>);
+  CHECK(std::isnan(mixup_cross_entropy(two, {0}, {1}, T(0.3))));
+}
+
 TEST_CASE_TEMPLATE("decoupled_mixup: finite at +-800, small losses keep their digits, errors", T,
                    float, double) {
   RowMatrix<T> z(4, 4);

@@ -14,8 +14,9 @@
 //          semi-supervised training). What is dropped has weight 0.
 //
 // k labels: the set S in place of {a, b}, sum over S of w_c softplus(R_S - z_c); the minority then
-// is the least weight, the majority the largest. One label alone (a = b, or k equal ones): nothing
-// is mixed, plain cross entropy (BCE: target h(1)). As many classes as labels: the regulariser is
+// is the least weight, the majority the largest. A label of weight 0 is not in the set (lambda 0 or
+// 1, the padding of k labels). One label alone (a = b, or k equal ones): nothing is mixed, plain
+// cross entropy (BCE: target h(1)). As many classes as labels: the regulariser is
 // exactly 0.
 //
 // Gradient   dz_a = -wa sigmoid(R - z_a),
@@ -66,25 +67,23 @@ SPHEREMIX_HD inline DecoupledWeight decoupled_weight(const losses::DecoupledMixu
   return {h, o.power == 1 ? 1 / o.threshold : lambda > 0 ? o.power * h / lambda : 0};
 }
 
-/// Does the direction keep label c? Labels: count(), weight(c), and first(c), false where c repeats
-/// an earlier label.
+/// Does the direction keep label c, which is in the set? Labels: count(), weight(c), and first(c),
+/// false where c repeats an earlier label or has no weight.
 template <class Labels>
 SPHEREMIX_HD bool decoupled_keeps(const losses::DecoupledMixupOptions& o, const Labels& labels,
                                   int c) {
-  int different = 0;
-  for (int e = 0; e < labels.count(); ++e) different += labels.first(e);
-  if (o.direction == losses::DecoupledDirection::both || different == 1) return true;
-  if (o.direction == losses::DecoupledDirection::labelled) return c == 0;
   const bool most = o.direction == losses::DecoupledDirection::majority;
   // Of equal weights the first is the majority, the last the minority.
-  int chosen = 0;
-  double best = labels.weight(0);
-  for (int e = 1; e < labels.count(); ++e) {
+  int different = 0, chosen = -1;
+  double best = 0;
+  for (int e = 0; e < labels.count(); ++e) {
     if (!labels.first(e)) continue;
+    ++different;
     const double w = labels.weight(e);
-    if (most ? w > best : w <= best) chosen = e, best = w;
+    if (chosen < 0 || (most ? w > best : w <= best)) chosen = e, best = w;
   }
-  return c == chosen;
+  if (o.direction == losses::DecoupledDirection::both || different == 1) return true;
+  return c == (o.direction == losses::DecoupledDirection::labelled ? 0 : chosen);
 }
 
 }  // namespace spheremix::formula

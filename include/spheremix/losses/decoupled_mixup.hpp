@@ -25,11 +25,11 @@ struct DecoupledRow {
     const MixedRow<T>& row;
 
     int count() const { return int(row.count); }
-    bool first(int) const { return true; }
+    bool first(int c) const { return row.weight[c] > 0; }
     double weight(int c) const { return row.weight[c]; }
   };
   bool keeps(const MixedRow<T>& row, Index c) const {
-    return formula::decoupled_keeps(options, Labels{row}, int(c));
+    return row.weight[c] > 0 && formula::decoupled_keeps(options, Labels{row}, int(c));
   }
 
   double operator()(const MixedRow<T>& row, const T* z, Index classes, double each, T* dz) const {
@@ -45,11 +45,12 @@ struct DecoupledRow {
         if (row.label[c] == j && keeps(row, c)) {
           const DecoupledWeight w = decoupled_weight(options, row.weight[c]);
           target = w.value;
-          if (row.gradient) row.gradient[c] = -each * w.slope * double(z[j]);
+          if (row.gradient && w.slope != 0) row.gradient[c] = -each * w.slope * double(z[j]);
         }
       // target softplus(-z) + (1 - target) softplus(z): both parts keep their digits at +-800.
       const double zj = double(z[j]);
-      loss += target * softplus(-zj) + (1 - target) * softplus(zj);
+      if (target != 0) loss += target * softplus(-zj);
+      loss += (1 - target) * softplus(zj);
       if (dz) dz[j] = T(each * ((1 - target) * sigmoid(zj) - target * sigmoid(-zj)));
     }
     return loss;
@@ -57,8 +58,9 @@ struct DecoupledRow {
 
   double regularised(const MixedRow<T>& row, const T* z, Index classes, double each, T* dz) const {
     double loss = mixup_row(row, z, classes, each, dz);
-    if (row.count == 1 || row.count == classes) return loss;
+    if (row.with_weight() <= 1) return loss;
     const LogSoftmax rest = log_softmax_without(z, classes, [&](Index j) { return row.holds(j); });
+    if (rest.best < 0) return loss;
     const double log_rest = rest.top + std::log1p(rest.others);
     double pull = 0;
     for (Index c = 0; c < row.count; ++c) {

@@ -5,7 +5,7 @@
 // Accuracy   in double, maxima subtracted, log1p for a dominant class: finite for any finite
 //            logits.
 // Errors     shapes, labels outside, lambda outside [0, 1], weights negative or not finite.
-//            NaN or infinity in a row gives NaN.
+//            NaN or +infinity in a row, or no class that is there, gives NaN.
 #pragma once
 
 #include "spheremix/formula/mixup_cross_entropy.hpp"

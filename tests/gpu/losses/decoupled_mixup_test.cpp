@@ -55,21 +55,25 @@ void labels_of(const Batch& b, Index i, bool two, std::vector<Index>* label,
   if (two && label->size() == 1) (*weight)[0] = 1;
 }
 
-/// n times row i's part of the loss; `o` null: the plain cross entropy.
+/// n times row i's part of the loss; `o` null: the plain cross entropy. `in`: the labels that have
+/// a weight, and so are in the set.
 Real row_loss(const std::vector<Real>& z, const std::vector<Index>& label,
-              const std::vector<Real>& w, const device::DecoupledMixupOptions* o) {
+              const std::vector<Real>& w, const device::DecoupledMixupOptions* o,
+              const std::vector<bool>& in) {
   const auto inside = [&](std::size_t j) {
-    for (const Index l : label)
-      if (l == Index(j)) return true;
+    for (std::size_t c = 0; c < label.size(); ++c)
+      if (in[c] && label[c] == Index(j)) return true;
     return false;
   };
-  const std::size_t count = label.size();
-  std::size_t least = 0, most = 0;
-  for (std::size_t c = 1; c < count; ++c) {
-    if (w[c] <= w[least]) least = c;
-    if (w[c] > w[most]) most = c;
+  const std::size_t count = std::size_t(std::count(in.begin(), in.end(), true));
+  std::size_t least = w.size(), most = w.size();
+  for (std::size_t c = 0; c < label.size(); ++c) {
+    if (!in[c]) continue;
+    if (least == w.size() || w[c] <= w[least]) least = c;
+    if (most == w.size() || w[c] > w[most]) most = c;
   }
   const auto weight = [&](std::size_t c) -> Real {
+    if (!in[c]) return 0;
     if (count > 1 && ((o->direction == Direction::labelled && c != 0) ||
                       (o->direction == Direction::minority && c != least) ||
                       (o->direction == Direction::majority && c != most)))
@@ -82,7 +86,7 @@ Real row_loss(const std::vector<Real>& z, const std::vector<Index>& label,
   if (o && o->form == Form::binary) {
     for (std::size_t j = 0; j < z.size(); ++j) {
       Real t = 0;
-      for (std::size_t c = 0; c < count; ++c)
+      for (std::size_t c = 0; c < label.size(); ++c)
         if (label[c] == Index(j)) t = weight(c);
       loss += std::log1p(std::exp(z[j])) - t * z[j];
     }
@@ -90,7 +94,7 @@ Real row_loss(const std::vector<Real>& z, const std::vector<Index>& label,
   }
   for (std::size_t j = 0; j < z.size(); ++j)
     all += std::exp(z[j]), rest += inside(j) ? 0 : std::exp(z[j]);
-  for (std::size_t c = 0; c < count; ++c) {
+  for (std::size_t c = 0; c < label.size(); ++c) {
     const Real own = z[std::size_t(label[c])];
     loss += w[c] * (std::log(all) - own);
     if (o && count > 1 && count < z.size())
@@ -112,15 +116,17 @@ Wanted expected(const Batch& b, bool two, const device::DecoupledMixupOptions* o
     std::vector<Index> label;
     std::vector<Real> w, z(b.z.begin() + i * b.classes, b.z.begin() + (i + 1) * b.classes);
     labels_of(b, i, two, &label, &w);
+    std::vector<bool> in;
+    for (const Real v : w) in.push_back(v > 0);
     const auto slope = [&](auto move) {
       std::vector<Real> zs = z, ws = w;
       move(zs, ws, h);
-      const Real up = row_loss(zs, label, ws, o);
+      const Real up = row_loss(zs, label, ws, o, in);
       zs = z, ws = w;
       move(zs, ws, -h);
-      return double((up - row_loss(zs, label, ws, o)) / (2 * h * Real(b.n)));
+      return double((up - row_loss(zs, label, ws, o, in)) / (2 * h * Real(b.n)));
     };
-    loss += row_loss(z, label, w, o) / Real(b.n);
+    loss += row_loss(z, label, w, o, in) / Real(b.n);
     for (std::size_t j = 0; j < z.size(); ++j)
       out.z.push_back(slope([j](auto& zs, auto&, Real by) { zs[j] += by; }));
     out.lambda.push_back(
@@ -367,7 +373,7 @@ TEST_CASE("mixed labels: one lambda's gradient is the sum, NaN stays in its row"
       Batch broken = sound;
       broken.z[std::size_t(2 * classes + 1)] = core::nan<double>;
       only_row_2(broken, options);
-      broken.z[std::size_t(2 * classes + 1)] = -core::infinity<double>;
+      broken.z[std::size_t(2 * classes + 1)] = core::infinity<double>;
       only_row_2(broken, options);
       broken = sound;
       broken.label[5] = classes;
@@ -375,6 +381,31 @@ TEST_CASE("mixed labels: one lambda's gradient is the sum, NaN stays in its row"
       broken = sound;
       broken.weight[4] = 1.5;
       only_row_2(broken, options);
+    }
+}
+
+TEST_CASE("an absent class, a logit of -infinity: the rows without its column, and no gradient") {
+  for (const auto form : {Form::cross_entropy, Form::binary})
+    for (const bool two : {true, false}) {
+      const device::DecoupledMixupOptions o{.form = form};
+      const Batch without = make_batch<float>(9, 12, two ? 2 : 3);
+      Batch with = without;
+      with.classes = 13;
+      with.z.clear();
+      for (Index i = 0; i < without.n; ++i) {
+        with.z.insert(with.z.end(), without.z.begin() + i * 12, without.z.begin() + (i + 1) * 12);
+        with.z.push_back(-core::infinity<double>);
+      }
+      in_every_order([&] {
+        const Wanted a = computed<double>(with, two, false, &o, {}),
+                     b = computed<double>(without, two, false, &o, {});
+        CHECK(std::abs(a.loss - b.loss) <= 1e-14 * std::abs(b.loss));
+        for (std::size_t i = 0; i < 9; ++i) {
+          CHECK(a.z[13 * i + 12] == 0);
+          for (std::size_t j = 0; j < 12; ++j)
+            CHECK(std::abs(a.z[13 * i + j] - b.z[12 * i + j]) <= 1e-15);
+        }
+      });
     }
 }
 

@@ -24,7 +24,7 @@ using formula::softplus;
 template <class Labels>
 __device__ formula::DecoupledWeight decoupled_weight(const DecoupledMixupOptions& o,
                                                      const Labels& labels, int c) {
-  if (!formula::decoupled_keeps(o, labels, c)) return {0, 0};
+  if (!labels.first(c) || !formula::decoupled_keeps(o, labels, c)) return {0, 0};
   return formula::decoupled_weight(o, labels.weight(c));
 }
 
@@ -83,7 +83,7 @@ struct BinaryRow {
     LogitRow<T, Group> row(group, at.z, i, at.dz);
     double sums[2] = {0, 0};  // of softplus, not finite
     row.each([&](Index j, A& v) {
-      if (!(std::abs(v) <= core::largest<A>)) sums[1] += 1;
+      if (!(v <= core::largest<A>)) sums[1] += 1;
       if (!labels.holds(j)) sums[0] += double(softplus(v));
       v = A(each) * sigmoid(v);
       if (at.dz.data) row.keep(j, v);
@@ -96,8 +96,9 @@ struct BinaryRow {
       const double z = double(widen(at.z(i, labels.label(c))));
       const formula::DecoupledWeight w = decoupled_weight(options, labels, c);
       // Both parts keep their digits at +-800.
-      sums[0] += w.value * softplus(-z) + (1 - w.value) * softplus(z);
-      if (c < 2) slope[c] = -each * w.slope * z;
+      if (w.value != 0) sums[0] += w.value * softplus(-z);
+      sums[0] += (1 - w.value) * softplus(z);
+      if (c < 2 && w.slope != 0) slope[c] = -each * w.slope * z;
       if (at.dz.data)
         row.set(labels.label(c), A(each * ((1 - w.value) * sigmoid(z) - w.value * sigmoid(-z))));
     }

@@ -7,7 +7,7 @@
 // Cost      one pass, 2 n classes numbers with gradient (above 8192 classes: 3 more reads); one
 //           exponential a class, in f32 (f64 for double rows); labels and sums in double.
 // Errors    shapes, no rows, one lambda outside [0, 1], overlapping gradient, too small a scratch:
-//           a Status. NaN or infinity in a row, and labels, weights or a lambda in device memory
+//           a Status. NaN or +infinity in a row, and labels, weights or a lambda in device memory
 //           that are out of range, give NaN in that row and in the loss.
 #pragma once
 
@@ -64,10 +64,10 @@ struct CrossEntropyRow {
     constexpr A kNone = -core::infinity<A>;
     const auto labels = source(i);
     LogitRow<T, Group> row(group, at.z, i, at.dz);
-    double sums[3] = {0, 0, 0};  // below the top, at the top, not finite
+    double sums[3] = {0, 0, 0};  // below the top, at the top, NaN or +infinity
     A top = kNone;
     row.each([&](Index j, A& v) {
-      if (!(std::abs(v) <= core::largest<A>)) sums[2] += 1;
+      if (!(v <= core::largest<A>)) sums[2] += 1;
       if (labels.holds(j)) v = kNone;
       if (v > top) top = v;
     });

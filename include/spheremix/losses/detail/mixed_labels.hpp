@@ -2,6 +2,7 @@
 // that keeps its digits, and the way in and out (entry.hpp).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -46,10 +47,14 @@ struct MixedRow {
       if (label[c] == j) w += weight[c];
     return w;
   }
+  /// Is j a label that has a weight?
   bool holds(Index j) const {
     for (Index c = 0; c < count; ++c)
-      if (label[c] == j) return true;
+      if (label[c] == j) return weight[c] > 0;
     return false;
+  }
+  Index with_weight() const {
+    return Index(std::count_if(weight, weight + count, [](double w) { return w > 0; }));
   }
 };
 
@@ -80,13 +85,14 @@ struct LogSoftmax {
   }
 };
 
-/// Over the classes that `skip` does not hold; top is -infinity where none is left.
+/// Over the classes that `skip` does not hold; top is -infinity and best -1 where none is left that
+/// is there.
 template <class T, class Skip>
 LogSoftmax log_softmax_without(const T* z, Index classes, const Skip& skip) {
   LogSoftmax s{-core::infinity<double>, -1, 0};
   for (Index j = 0; j < classes; ++j)
     if (!skip(j) && (double(z[j]) > s.top || std::isnan(z[j]))) s.top = double(z[j]), s.best = j;
-  for (Index j = 0; j < classes; ++j)
+  for (Index j = 0; j < classes && s.best >= 0; ++j)
     if (j != s.best && !skip(j)) s.others += std::exp(double(z[j]) - s.top);
   return s;
 }
@@ -96,10 +102,11 @@ LogSoftmax log_softmax_of(const T* z, Index classes) {
   return log_softmax_without(z, classes, [](Index) { return false; });
 }
 
+/// No logit is NaN or +infinity; -infinity is a class that is absent.
 template <class T>
-bool finite_row(const T* z, Index classes) {
+bool sound_row(const T* z, Index classes) {
   for (Index j = 0; j < classes; ++j)
-    if (!std::isfinite(z[j])) return false;
+    if (!(z[j] <= core::largest<T>)) return false;
   return true;
 }
 
@@ -132,7 +139,7 @@ double mean_over_mixed(MatrixView<const T> z, Index k, const Labels& labels_of, 
            T* const to = dz.data ? dz.row(i) : nullptr;
            for (Index c = 0; c < k; ++c) gradient[c] = 0;
            const Index count = labels_of(i, label, weight);
-           if (!finite_row(z.row(i), z.cols)) {
+           if (!sound_row(z.row(i), z.cols)) {
              if (to) std::fill(to, to + z.cols, core::nan<T>);
              for (Index c = 0; c < k; ++c) gradient[c] = core::nan<double>;
              heard(i, count, gradient);

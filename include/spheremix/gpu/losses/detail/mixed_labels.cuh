@@ -37,16 +37,19 @@ struct LogitGradient {
 
 namespace detail {
 
-/// Labels a, b with weights lambda, 1 - lambda; a alone with weight 1 where they are equal.
+/// Labels a, b with weights lambda, 1 - lambda; a alone with weight 1 where they are equal. A label
+/// of weight 0 is not in the set: neither the first of its kind nor held.
 struct TwoLabelRow {
   Index a, b;
   double lambda;
 
   __device__ int count() const { return a == b ? 1 : 2; }
-  __device__ bool first(int) const { return true; }
+  __device__ bool first(int c) const { return weight(c) > 0; }
   __device__ Index label(int c) const { return c == 0 ? a : b; }
   __device__ double weight(int c) const { return a == b ? 1 : c == 0 ? lambda : 1 - lambda; }
-  __device__ bool holds(Index j) const { return j == a || j == b; }
+  __device__ bool holds(Index j) const {
+    return (j == a && weight(0) > 0) || (j == b && weight(1) > 0);
+  }
   __device__ bool sound(Index classes) const {
     return a >= 0 && a < classes && b >= 0 && b < classes && lambda >= 0 && lambda <= 1;
   }
@@ -72,7 +75,7 @@ struct KLabelRow {
   __device__ bool first(int c) const {
     for (int e = 0; e < c; ++e)
       if (labels[e] == labels[c]) return false;
-    return true;
+    return weight(c) > 0;
   }
   __device__ double weight(int c) const {
     double sum = 0;
@@ -82,7 +85,7 @@ struct KLabelRow {
   }
   __device__ bool holds(Index j) const {
     for (int c = 0; c < k; ++c)
-      if (labels[c] == j) return true;
+      if (labels[c] == j && weights[c] > 0) return true;
     return false;
   }
   __device__ bool sound(Index classes) const {
