@@ -153,6 +153,19 @@ TEST_CASE("pairs too close or nearly antipodal, rows not unit, small budgets: th
   check_routes(edge.x, edge.y, edge.lambda, {.temperature = 0.1}, 4096);
 }
 
+TEST_CASE("shared = false takes the direct route: its very bits, whatever the budget") {
+  const Batch<double> b(80, 16, 3);
+  REQUIRE(takes_shared_route(b.x, b.y, b.lambda));
+  const ClipM2MixOptions plain{}, small = direct<double>(80, plain);
+  const auto asked = clip_m2_mix_with_gradient(b.x, b.y, b.lambda, {.shared = false});
+  const auto want = clip_m2_mix_with_gradient(b.x, b.y, b.lambda, small);
+  const auto shared = clip_m2_mix_with_gradient(b.x, b.y, b.lambda, plain);
+  CHECK(asked.loss == want.loss);
+  CHECK(asked.x == want.x);
+  CHECK(asked.lambda == want.lambda);
+  CHECK(asked.x != shared.x);  // the routes round differently
+}
+
 TEST_CASE("a NaN row gives NaN, and the bits do not depend on the number of threads") {
   Batch<float> b(700, 24, 7);
   const auto run = [&](int threads) {

@@ -2,7 +2,7 @@
 //
 // Shapes   X, Y: N x D unit rows, float, double, Half or Bfloat16; lambda one number, or one a row
 //          in device memory (f32; f64 for double rows).
-// Memory   the operands (4 N D bytes unless fp16 and aligned), 31 N bytes and at most 50 MiB
+// Memory   the operands (4 N D bytes unless fp16 and aligned), 35 N bytes and at most 50 MiB
 //          (D up to 4096).
 // Errors   as in clip.cuh; one lambda outside [0, 1] is a Status, one in device memory gives NaN,
 //          as does an antipodal pair.

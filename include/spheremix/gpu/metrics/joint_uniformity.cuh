@@ -14,26 +14,6 @@ namespace spheremix::gpu::metrics {
 
 namespace detail {
 
-/// Converts (or copies) rows: to = from, zeros after the last column.
-template <class From, class To>
-struct CopyRowsKernel {
-  static constexpr unsigned kThreads = 256, kResident = 8;
-  static constexpr std::size_t kShared = 0;
-  core::MatrixView<const From> from;
-  core::MatrixView<To> to;
-  __device__ void operator()() const {
-    const Index q = Index(blockIdx.x) * kThreads + threadIdx.x, i = q / to.cols, k = q % to.cols;
-    if (i < to.rows)
-      to(i, k) = narrow<To>(k < from.cols ? Arithmetic<To>(widen(from(i, k))) : Arithmetic<To>(0));
-  }
-};
-template <class From, class To>
-void copy_rows(Work& work, const core::MatrixView<const From>& from,
-               const core::MatrixView<To>& to) {
-  using Kernel = CopyRowsKernel<From, To>;
-  pairwise::start(work, Kernel{from, to}, pairwise::ceil_div(to.rows * to.cols, Kernel::kThreads));
-}
-
 template <class Tile, class T, class Products>
 void joint_uniformity(Work& work, const core::MatrixView<const T>& x,
                       const core::MatrixView<const T>& y, const UniformityOptions& options,
@@ -45,14 +25,14 @@ void joint_uniformity(Work& work, const core::MatrixView<const T>& x,
   const core::MatrixView<Operand> z = pairwise::take_operand<Tile>(work, n + m, x.cols);
   core::MatrixView<Sum> dz{};
   if (gradient) dz = {work.take<Sum>((n + m) * z.cols), n + m, z.cols, z.cols};
-  copy_rows(work, x, z.middle_rows(0, n));
-  copy_rows(work, y, z.middle_rows(n, m));
+  pairwise::copy_rows(work, x, z.middle_rows(0, n));
+  pairwise::copy_rows(work, y, z.middle_rows(n, m));
   uniformity<Tile, Operand>(work, z, options, block, UniformityGradient<Operand>{out.value, dz},
                             how);
   if (!gradient) return;
   const core::MatrixView<const Sum> of_x = dz.middle_rows(0, n), of_y = dz.middle_rows(n, m);
-  copy_rows(work, of_x, out.x);
-  copy_rows(work, of_y, out.y);
+  pairwise::copy_rows(work, of_x, out.x);
+  pairwise::copy_rows(work, of_y, out.y);
 }
 
 }  // namespace detail

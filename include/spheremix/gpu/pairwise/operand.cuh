@@ -17,6 +17,26 @@ bool is_operand(const core::MatrixView<const T>& m) {
            (Tile::kAlign == 1 || reinterpret_cast<std::uintptr_t>(m.data) % 16 == 0);
 }
 
+/// Converts (or copies) rows: to = from, zeros after the last column.
+template <class From, class To>
+struct CopyRowsKernel {
+  static constexpr unsigned kThreads = 256, kResident = 8;
+  static constexpr std::size_t kShared = 0;
+  core::MatrixView<const From> from;
+  core::MatrixView<To> to;
+  __device__ void operator()() const {
+    const Index q = Index(blockIdx.x) * kThreads + threadIdx.x, i = q / to.cols, k = q % to.cols;
+    if (i < to.rows)
+      to(i, k) = narrow<To>(k < from.cols ? Arithmetic<To>(widen(from(i, k))) : Arithmetic<To>(0));
+  }
+};
+template <class From, class To>
+void copy_rows(Work& work, const core::MatrixView<const From>& from,
+               const core::MatrixView<To>& to) {
+  using Kernel = CopyRowsKernel<From, To>;
+  start(work, Kernel{from, to}, ceil_div(to.rows * to.cols, Kernel::kThreads));
+}
+
 /// Memory for an operand of rows x cols, with the columns that the tiles want.
 template <class Tile>
 core::MatrixView<typename Tile::Input> take_operand(Work& work, Index rows, Index cols) {

@@ -17,33 +17,13 @@
 
 namespace spheremix::gpu::losses::detail {
 
-/// Rows in the operand's type, zeros after the last column.
-template <class T, class Operand>
-struct StackKernel {
-  static constexpr unsigned kThreads = 256, kResident = 8;
-  static constexpr std::size_t kShared = 0;
-  core::MatrixView<const T> from;
-  core::MatrixView<Operand> to;
-  __device__ void operator()() const {
-    const Index q = Index(blockIdx.x) * kThreads + threadIdx.x, i = q / to.cols, k = q % to.cols;
-    if (i < to.rows)
-      to(i, k) = narrow<Operand>(k < from.cols ? widen(from(i, k)) : Arithmetic<T>(0));
-  }
-};
-
 /// Z = [X; Y] as an operand of the tiles.
 template <class Tile, class T>
 core::MatrixView<const typename Tile::Input> stack(Work& work, const core::MatrixView<const T>& x,
                                                    const core::MatrixView<const T>& y) {
-  using Operand = typename Tile::Input;
-  using Stack = StackKernel<T, Operand>;
-  const core::MatrixView<Operand> z = pairwise::take_operand<Tile>(work, x.rows + y.rows, x.cols);
-  const auto copy = [&](const core::MatrixView<const T>& rows, Index first) {
-    pairwise::start(work, Stack{rows, z.middle_rows(first, rows.rows)},
-                    pairwise::ceil_div(rows.rows * z.cols, Stack::kThreads));
-  };
-  copy(x, 0);
-  copy(y, x.rows);
+  const auto z = pairwise::take_operand<Tile>(work, x.rows + y.rows, x.cols);
+  pairwise::copy_rows(work, x, z.middle_rows(0, x.rows));
+  pairwise::copy_rows(work, y, z.middle_rows(x.rows, y.rows));
   return z;
 }
 
