@@ -18,7 +18,7 @@ fi
 foreign_includes "$out/include"
 build() { # source, object
   $compiler -std=c++20 -O1 -Wall -Wextra -Iinclude -Itests -isystem "$out/include" -isystem "$out/include/eigen3" \
-    -DSPHEREMIX_SOURCE_DIR="\"$PWD\"" -c "$1" -o "$2"
+    -DSPHEREMIX_SOURCE_DIR="\"$PWD\"" -DSPHEREMIX_STATIC_LIBC -c "$1" -o "$2"
 }
 check "aarch64: tests/main.cpp compiles" build tests/main.cpp "$out/main.o" || exit 1
 for folder in pairwise sphere losses; do

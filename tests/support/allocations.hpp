@@ -1,6 +1,7 @@
 // malloc and its kin are replaced in a program whose one file includes this: they count, and fail at
-// a chosen call. Not under a sanitizer, which replaces them itself, and not without glibc: there
-// SPHEREMIX_COUNTS_ALLOCATIONS is not defined.
+// a chosen call. Not under a sanitizer, which replaces them itself, not without glibc, and not where
+// that is linked statically (SPHEREMIX_STATIC_LIBC): there SPHEREMIX_COUNTS_ALLOCATIONS is not
+// defined.
 #pragma once
 
 #include <cstdlib>
@@ -11,7 +12,7 @@
 #endif
 #endif
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    !defined(SPHEREMIX_SANITIZED)
+    !defined(SPHEREMIX_SANITIZED) && !defined(SPHEREMIX_STATIC_LIBC)
 #define SPHEREMIX_COUNTS_ALLOCATIONS
 
 #include <atomic>

@@ -2,7 +2,7 @@
 //
 // Shapes   A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are.
 // Cost     one pass, a warp a row.
-// Errors   shapes, no rows, r outside [0, 1]; a row with m = 0 gives NaN.
+// Errors   shapes, no rows, r outside [0, 1], overlapping gradients; a row with m = 0 gives NaN.
 #pragma once
 
 #include "spheremix/formula/brownian_bridge.hpp"

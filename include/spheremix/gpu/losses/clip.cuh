@@ -2,8 +2,9 @@
 //
 // Shapes   X, Y: N x D, float, double, Half or Bfloat16, rows as they are (unit rows are meant).
 // Memory   contrastive.cuh.
-// Errors   shapes, an empty batch, a temperature that is not positive, too small a scratch: a
-//          Status, nothing is enqueued. NaN or infinity in a row gives a NaN loss.
+// Errors   shapes, an empty batch, a temperature that is not positive, gradients that overlap a
+//          batch or each other, too small a scratch: a Status, nothing is enqueued. NaN or infinity
+//          in a row gives a NaN loss.
 #pragma once
 
 #include "spheremix/formula/clip.hpp"

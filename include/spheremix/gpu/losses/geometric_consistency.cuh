@@ -4,8 +4,8 @@
 // Shapes   X, Y and the augmented views Xa, Ya: N x D, float, double, Half or Bfloat16, rows as they
 //          are.
 // Cost     N D^2 flops, see consistency_products.cuh; the augmented form twice, and one pass.
-// Errors   shapes, no rows, weights negative or not finite, too small a scratch; the augmented form
-//          also where results overlap each other or a batch.
+// Errors   shapes, no rows, weights negative or not finite, gradients that overlap a batch or each
+//          other, too small a scratch.
 #pragma once
 
 #include "spheremix/formula/geometric_consistency.hpp"
