@@ -122,6 +122,7 @@ void collect(const Out& out, LossOutcome<T>& to) {
   if constexpr (requires { out.log_temperature; }) add(out.log_temperature);
   if constexpr (requires { out.log_mix_temperature; }) add(out.log_mix_temperature);
   if constexpr (requires { out.bias; }) add(out.bias);
+  if constexpr (requires { out.margin; }) add(out.margin);
   if constexpr (requires { out.skipped; }) add(out.skipped);
   if constexpr (requires { out.active; }) add(out.active);
   if constexpr (requires { out.lambda.m2; }) {
@@ -229,6 +230,8 @@ using namespace losses;
 #define SPHEREMIX_MIX (MixGradient<RowMatrix<T>, Vector<T>>)
 SPHEREMIX_LOSS(InfoNce, info_nce, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
                InfoNceOptions{.temperature = 0.3, .memory_budget = c.budget})
+SPHEREMIX_LOSS(MarginNce, margin_nce, (MarginNceGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...),
+               MarginNceOptions{.temperature = 0.3, .memory_budget = c.budget})
 SPHEREMIX_LOSS(Clip, clip, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
                ClipOptions{.temperature = 0.3, .memory_budget = c.budget})
 SPHEREMIX_LOSS(Siglip, siglip, (SiglipGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...),
@@ -299,6 +302,7 @@ template <class T>
 std::vector<LossCase<T>> loss_cases() {
   using namespace detail;
   std::vector<LossCase<T>> all{loss_case<T, 2, InfoNce>(),
+                               loss_case<T, 2, MarginNce>(),
                                loss_case<T, 2, Clip>(),
                                loss_case<T, 2, Siglip>(),
                                loss_case<T, 2, NtXent>(),
