@@ -301,31 +301,20 @@ SPHEREMIX_LOSS(DecoupledMixup, decoupled_mixup, (MixedLabelGradient<RowMatrix<T>
 template <class T>
 std::vector<LossCase<T>> loss_cases() {
   using namespace detail;
-  std::vector<LossCase<T>> all{loss_case<T, 2, InfoNce>(),
-                               loss_case<T, 2, MarginNce>(),
-                               loss_case<T, 2, Clip>(),
-                               loss_case<T, 2, Siglip>(),
-                               loss_case<T, 2, NtXent>(),
-                               loss_case<T, 2, Dcl>(),
-                               loss_case<T, 2, HardNegative>(),
-                               loss_case<T, 2, Cyclip>(),
-                               loss_case<T, 2, Consistency>(),
-                               loss_case<T, 4, AugmentedConsistency>(),
-                               loss_case<T, 3, Bridge>(),
-                               loss_case<T, 2, Vicreg>(),
-                               loss_case<T, 2, AlignUniform>(),
-                               loss_case<T, 6, Separation>(),
-                               loss_case<T, 2, M2Mix>(),
-                               loss_case<T, 2, ClipM2Mix>(),
-                               loss_case<T, 2, VMix>(),
-                               loss_case<T, 2, LMix>(),
-                               loss_case<T, 2, VlMix>(),
-                               loss_case<T, 2, M3Mix>(),
-                               loss_case<T, 1, SupCon>(),
-                               loss_case<T, 1, SupRemix>(),
-                               loss_case<T, 1, Triplets>(),
-                               loss_case<T, 1, MixupCrossEntropy>(),
-                               loss_case<T, 1, DecoupledMixup>()};
+  std::vector<LossCase<T>> all{
+      loss_case<T, 2, InfoNce>(),       loss_case<T, 2, MarginNce>(),
+      loss_case<T, 2, Clip>(),          loss_case<T, 2, Siglip>(),
+      loss_case<T, 2, NtXent>(),        loss_case<T, 2, Dcl>(),
+      loss_case<T, 2, HardNegative>(),  loss_case<T, 2, Cyclip>(),
+      loss_case<T, 2, Consistency>(),   loss_case<T, 4, AugmentedConsistency>(),
+      loss_case<T, 3, Bridge>(),        loss_case<T, 2, Vicreg>(),
+      loss_case<T, 2, AlignUniform>(),  loss_case<T, 6, Separation>(),
+      loss_case<T, 2, M2Mix>(),         loss_case<T, 2, ClipM2Mix>(),
+      loss_case<T, 2, VMix>(),          loss_case<T, 2, LMix>(),
+      loss_case<T, 2, VlMix>(),         loss_case<T, 2, M3Mix>(),
+      loss_case<T, 1, SupCon>(),        loss_case<T, 1, SupRemix>(),
+      loss_case<T, 1, Triplets>(),      loss_case<T, 1, MixupCrossEntropy>(),
+      loss_case<T, 1, DecoupledMixup>()};
   // Losses that take no budget: to them any is enough.
   for (LossCase<T>& c : all)
     for (const char* name :

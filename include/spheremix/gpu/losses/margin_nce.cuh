@@ -26,8 +26,8 @@ template <class T, class Products>
 Status margin_nce_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                           const MarginNceOptions& options, const MarginNceGradient<T>& out,
                           Scratch scratch, cudaStream_t stream, const Products& how) {
-  if (!spheremix::losses::margin_fits<Arithmetic<T>>(options.margin, options.temperature) &&
-      options.temperature > 0)
+  if (options.temperature > 0 &&
+      !spheremix::losses::margin_fits<Arithmetic<T>>(options.margin, options.temperature))
     return invalid("the margin is not at least 0, or more than a logit can hold");
   return contrastive_checked<true, false>(
       x, y, {options.temperature, 1.0 / double(x.rows), 0, options.margin},

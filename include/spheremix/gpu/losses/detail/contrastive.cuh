@@ -1,5 +1,5 @@
-// What InfoNCE, with a margin or without, and CLIP share: rows i of X and Y are a pair, every other row of Y (and of X) is a
-// negative.
+// What InfoNCE, with a margin or without, and CLIP share: rows i of X and Y are a pair, every other
+// row of Y (and of X) is a negative.
 //
 //   loss = row_weight sum_i softplus(lse_{j != i} L_ij - L_ii)
 //          + col_weight sum_j softplus(lse_{i != j} L_ij - L_jj),   L = X Y^T / tau
@@ -9,7 +9,7 @@
 //
 // Memory   for any N: the operands (4 N D bytes unless X and Y are fp16 rows on 16-byte
 //          boundaries), 23 N bytes and at most 33 MiB (with products by cuBLASLt as it says).
-// Kernels  2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3.
+// Kernels  2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3; 1 more with a margin.
 #pragma once
 
 #include <cmath>
