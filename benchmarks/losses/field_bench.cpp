@@ -11,6 +11,7 @@
 #include "spheremix/losses/feature_separation.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/losses/hard_negative.hpp"
+#include "spheremix/losses/margin_nce.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
 #include "spheremix/losses/sup_con.hpp"
 #include "spheremix/losses/sup_remix.hpp"
@@ -91,6 +92,10 @@ void enter(const Sweep& sweep) {
   add(sweep, "clip", ours, false, cost(6),
       loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
         losses::clip_with_gradient(b.x, b.y, {}, workspace, out);
+      }));
+  add(sweep, "margin_nce", ours, false, cost(6),
+      loss<losses::MarginNceGradient>([](auto&, auto& b, auto& workspace, auto& out) {
+        losses::margin_nce_with_gradient(b.x, b.y, {}, workspace, out);
       }));
   // Two views of n rows: 3 (2n)^2 d, one triangle of Z Z^T and then (G + G^T) Z.
   add(sweep, "hard_negative", ours, false, cost(12),

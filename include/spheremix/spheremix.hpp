@@ -29,6 +29,7 @@
 #include "spheremix/losses/l_mix.hpp"
 #include "spheremix/losses/m2_mix.hpp"
 #include "spheremix/losses/m3_mix.hpp"
+#include "spheremix/losses/margin_nce.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
 #include "spheremix/losses/nt_xent.hpp"
 #include "spheremix/losses/siglip.hpp"

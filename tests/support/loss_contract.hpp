@@ -122,6 +122,7 @@ void collect(const Out& out, LossOutcome<T>& to) {
   if constexpr (requires { out.log_temperature; }) add(out.log_temperature);
   if constexpr (requires { out.log_mix_temperature; }) add(out.log_mix_temperature);
   if constexpr (requires { out.bias; }) add(out.bias);
+  if constexpr (requires { out.margin; }) add(out.margin);
   if constexpr (requires { out.skipped; }) add(out.skipped);
   if constexpr (requires { out.active; }) add(out.active);
   if constexpr (requires { out.lambda.m2; }) {
@@ -229,6 +230,8 @@ using namespace losses;
 #define SPHEREMIX_MIX (MixGradient<RowMatrix<T>, Vector<T>>)
 SPHEREMIX_LOSS(InfoNce, info_nce, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
                InfoNceOptions{.temperature = 0.3, .memory_budget = c.budget})
+SPHEREMIX_LOSS(MarginNce, margin_nce, (MarginNceGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...),
+               MarginNceOptions{.temperature = 0.3, .memory_budget = c.budget})
 SPHEREMIX_LOSS(Clip, clip, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
                ClipOptions{.temperature = 0.3, .memory_budget = c.budget})
 SPHEREMIX_LOSS(Siglip, siglip, (SiglipGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...),
@@ -298,30 +301,20 @@ SPHEREMIX_LOSS(DecoupledMixup, decoupled_mixup, (MixedLabelGradient<RowMatrix<T>
 template <class T>
 std::vector<LossCase<T>> loss_cases() {
   using namespace detail;
-  std::vector<LossCase<T>> all{loss_case<T, 2, InfoNce>(),
-                               loss_case<T, 2, Clip>(),
-                               loss_case<T, 2, Siglip>(),
-                               loss_case<T, 2, NtXent>(),
-                               loss_case<T, 2, Dcl>(),
-                               loss_case<T, 2, HardNegative>(),
-                               loss_case<T, 2, Cyclip>(),
-                               loss_case<T, 2, Consistency>(),
-                               loss_case<T, 4, AugmentedConsistency>(),
-                               loss_case<T, 3, Bridge>(),
-                               loss_case<T, 2, Vicreg>(),
-                               loss_case<T, 2, AlignUniform>(),
-                               loss_case<T, 6, Separation>(),
-                               loss_case<T, 2, M2Mix>(),
-                               loss_case<T, 2, ClipM2Mix>(),
-                               loss_case<T, 2, VMix>(),
-                               loss_case<T, 2, LMix>(),
-                               loss_case<T, 2, VlMix>(),
-                               loss_case<T, 2, M3Mix>(),
-                               loss_case<T, 1, SupCon>(),
-                               loss_case<T, 1, SupRemix>(),
-                               loss_case<T, 1, Triplets>(),
-                               loss_case<T, 1, MixupCrossEntropy>(),
-                               loss_case<T, 1, DecoupledMixup>()};
+  std::vector<LossCase<T>> all{
+      loss_case<T, 2, InfoNce>(),       loss_case<T, 2, MarginNce>(),
+      loss_case<T, 2, Clip>(),          loss_case<T, 2, Siglip>(),
+      loss_case<T, 2, NtXent>(),        loss_case<T, 2, Dcl>(),
+      loss_case<T, 2, HardNegative>(),  loss_case<T, 2, Cyclip>(),
+      loss_case<T, 2, Consistency>(),   loss_case<T, 4, AugmentedConsistency>(),
+      loss_case<T, 3, Bridge>(),        loss_case<T, 2, Vicreg>(),
+      loss_case<T, 2, AlignUniform>(),  loss_case<T, 6, Separation>(),
+      loss_case<T, 2, M2Mix>(),         loss_case<T, 2, ClipM2Mix>(),
+      loss_case<T, 2, VMix>(),          loss_case<T, 2, LMix>(),
+      loss_case<T, 2, VlMix>(),         loss_case<T, 2, M3Mix>(),
+      loss_case<T, 1, SupCon>(),        loss_case<T, 1, SupRemix>(),
+      loss_case<T, 1, Triplets>(),      loss_case<T, 1, MixupCrossEntropy>(),
+      loss_case<T, 1, DecoupledMixup>()};
   // Losses that take no budget: to them any is enough.
   for (LossCase<T>& c : all)
     for (const char* name :

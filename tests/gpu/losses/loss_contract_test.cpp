@@ -25,6 +25,7 @@
 #include "spheremix/gpu/losses/geometric_consistency.cuh"
 #include "spheremix/gpu/losses/hard_negative.cuh"
 #include "spheremix/gpu/losses/info_nce.cuh"
+#include "spheremix/gpu/losses/margin_nce.cuh"
 #include "spheremix/gpu/losses/l_mix.cuh"
 #include "spheremix/gpu/losses/m2_mix.cuh"
 #include "spheremix/gpu/losses/m3_mix.cuh"
@@ -110,6 +111,8 @@ std::vector<Loss<T>> losses_of_rows() {
   return {
       SPHEREMIX_LOSS(info_nce, T, 2, SPHEREMIX_TO_TAU, SPHEREMIX_HOW, SPHEREMIX_XY,
                      {.temperature = 0.3}),
+      SPHEREMIX_LOSS(margin_nce, T, 2, ({c.loss, c.out[0], c.out[1], c.number, c.other}),
+                     SPHEREMIX_HOW, SPHEREMIX_XY, {.temperature = 0.3}),
       SPHEREMIX_LOSS(clip, T, 2, SPHEREMIX_TO_TAU, SPHEREMIX_HOW, SPHEREMIX_XY,
                      {.temperature = 0.3}),
       SPHEREMIX_LOSS(siglip, T, 2, ({c.loss, c.out[0], c.out[1], c.number, c.other}), SPHEREMIX_HOW,

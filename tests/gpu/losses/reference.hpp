@@ -50,16 +50,20 @@ inline void pull(const Table& g, const std::vector<double>& x, const std::vector
   out.y.assign(dy.begin(), dy.end());
 }
 
-/// row_weight sum_i (lse_j L_ij - L_ii) + col_weight sum_j (lse_i L_ij - L_jj).
+/// row_weight sum_i (lse_j L_ij - L_ii) + col_weight sum_j (lse_i L_ij - L_jj), L_ij = s_ij / tau and
+/// L_ii = (s_ii - margin) / tau; the margin's gradient in *margin_slope.
 inline Reference contrastive(const std::vector<double>& x, const std::vector<double>& y, Index n,
-                             Index d, Real temperature, Real row_weight, Real col_weight) {
+                             Index d, Real temperature, Real row_weight, Real col_weight,
+                             Real margin = 0, Real* margin_slope = nullptr) {
   const Table s = cosines(x, y, n, d);
   Table g = zero_table(n);
   Reference out;
   for (int side = 0; side < 2; ++side) {
     const Real weight = side == 0 ? row_weight : col_weight;
     for (std::size_t i = 0; i < std::size_t(n); ++i) {
-      const auto at = [&](std::size_t j) { return (side == 0 ? s[i][j] : s[j][i]) / temperature; };
+      const auto at = [&](std::size_t j) {
+        return ((side == 0 ? s[i][j] : s[j][i]) - (j == i ? margin : 0)) / temperature;
+      };
       Real others = 0;  // relative to the positive
       for (std::size_t j = 0; j < std::size_t(n); ++j)
         if (j != i) others += std::exp(at(j) - at(i));
@@ -68,6 +72,7 @@ inline Reference contrastive(const std::vector<double>& x, const std::vector<dou
         const Real p = j == i ? -others / (1 + others) : std::exp(at(j) - at(i)) / (1 + others);
         (side == 0 ? g[i][j] : g[j][i]) += weight * p / temperature;
         out.log_temperature -= weight * p * at(j);
+        if (margin_slope && j == i) *margin_slope -= weight * p / temperature;
       }
     }
   }

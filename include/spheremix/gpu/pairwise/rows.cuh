@@ -117,8 +117,8 @@ struct RowOutcome {
 
 template <class T>
 struct FinishKernel {
-  static constexpr unsigned kThreads = 128, kResident = 8;
-  static constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
+  static constexpr unsigned kThreads = 128, kResident = 8, kWarps = kThreads / kWarp;
+  static constexpr std::size_t kShared = 2 * kWarps * sizeof(double);
 
   Index count;
   const T* positives;  ///< cosines
@@ -128,25 +128,33 @@ struct FinishKernel {
   double row_weight, col_weight;
   double* partial;  ///< one a block
   bool decoupled = false;
+  T margin = 0;              ///< off the positives' cosines
+  double* slopes = nullptr;  ///< sum of dL/dz of the positives in nats, one a block; nullptr: none
 
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
-    double loss = 0;
+    double loss = 0, slope = 0;
     if (i < count) {
-      const T z = scale * positives[i];
+      const T z = scale * (positives[i] - margin);
       if (rows) {
         const RowOutcome<T> outcome(rows[i], z, decoupled);
         loss += row_weight * double(outcome.loss);
+        slope += row_weight * double(outcome.kept.b);
         rows[i] = outcome.kept;
       }
       if (cols) {
         const RowOutcome<T> outcome(cols[i], z, decoupled);
         loss += col_weight * double(outcome.loss);
+        slope += col_weight * double(outcome.kept.b);
         cols[i] = outcome.kept;
       }
     }
-    loss = block_sum<kThreads>(loss, reinterpret_cast<double*>(shared_memory()));
+    double* const shared = reinterpret_cast<double*>(shared_memory());
+    loss = block_sum<kThreads>(loss, shared);
     if (threadIdx.x == 0) partial[blockIdx.x] = loss;
+    if (!slopes) return;
+    slope = block_sum<kThreads>(slope, shared + kWarps);
+    if (threadIdx.x == 0) slopes[blockIdx.x] = slope;
   }
 };
 

@@ -40,6 +40,7 @@ struct Contrast {
   Index masked = -1;
   const T* outside = nullptr;         ///< n cosines of the pairs in slot_count marked kOutside
   double* target_gradient = nullptr;  ///< n x slot_count, or null: dL/d(target) is added here
+  T margin = 0;                       ///< off the cosine of every special pair
 };
 
 /// What comes back besides the gradients.
@@ -116,8 +117,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
       if (contrast.special[i] == pairwise::kOutside)
         stats.special[i] = contrast.outside[i / slot_count];
   const T scale = T(1 / contrast.temperature);
-  const Targets<T> targets{table, contrast.targets, contrast.masked, scale,
-                           contrast.target_gradient};
+  const Targets<T> targets{table, contrast.targets,         contrast.masked,
+                           scale, contrast.target_gradient, contrast.margin};
   const double line_weight = contrast.weight / double(n);
   const formula::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight),
                                                    Cols ? T(line_weight) : T(0)};

@@ -1,4 +1,5 @@
-// info_nce and clip from views: row i of X belongs to row i of Y, in one direction or in both.
+// info_nce, margin_nce and clip from views: row i of X belongs to row i of Y, in one direction or in
+// both.
 #pragma once
 
 #include "spheremix/losses/detail/contrastive.hpp"
@@ -15,11 +16,13 @@ struct PairArrays {
 };
 
 /// Plan, memory and run of the table X Y^T with its diagonal as targets. Both: columns as well as
-/// rows.
+/// rows. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the loss's derivative by
+/// it.
 template <bool Both, class T, class Products = pairwise::PlainProducts>
 ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
                                   MatrixView<const T> y, double temperature, std::size_t budget,
-                                  Workspace& workspace, const pairwise::PairGradients<T>& out) {
+                                  Workspace& workspace, const pairwise::PairGradients<T>& out,
+                                  T margin = 0, double* margin_slope = nullptr) {
   expects_temperature<T>(function, "temperature", temperature);
   const bool gradients = out.dx.data != nullptr;
   const Index n = x.rows;
@@ -28,13 +31,20 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
       budget, core::bytes_of<PairArrays<T>>(n, Both, gradients));
   if (!computable(x, y, temperature)) {
     if (gradients) fill_nan(out.dx), fill_nan(out.dy);
+    if (margin_slope) *margin_slope = core::nan<double>;
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
   const PairArrays<T> arrays(n, Both, gradients, frame);
   for (Index i = 0; i < n; ++i) arrays.diagonal[i] = i;
-  const Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, arrays.diagonal};
-  return run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);
+  Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, arrays.diagonal};
+  contrast.margin = margin;
+  const auto result = run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);
+  if (margin_slope && gradients) {
+    *margin_slope = 0;
+    for (Index i = 0; i < n; ++i) *margin_slope -= result.special[i];
+  }
+  return result;
 }
 
 /// clip (Both) or info_nce, by the matrix products of Products.

@@ -21,13 +21,14 @@ struct Targets {
   Index masked = -1;     ///< slot whose pairs take no part, or -1
   T scale;               ///< 1 / tau
   double* gradient =
-      nullptr;  ///< n x slot_count: dL/dw_c = weight * -log p_c is added here, unless null
+      nullptr;   ///< n x slot_count: dL/dw_c = weight * -log p_c is added here, unless null
+  T margin = 0;  ///< off the cosine of every special pair
 
   bool present(Index i, Index c) const {
     return c != masked && table.special[i * table.slot_count + c] != pairwise::kAbsent;
   }
   /// z of a special pair: rounded, because the largest of a line is subtracted from itself.
-  T logit(T cosine) const { return core::rounded(scale * cosine); }
+  T logit(T cosine) const { return core::rounded(scale * (cosine - margin)); }
   double target(Index i, Index c) const { return weight ? weight[i * table.slot_count + c] : 1.0; }
 };
 

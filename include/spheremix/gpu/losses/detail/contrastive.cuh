@@ -1,12 +1,15 @@
-// What InfoNCE and CLIP share: rows i of X and Y are a pair, every other row of Y (and of X) is a
-// negative.
+// What InfoNCE, with a margin or without, and CLIP share: rows i of X and Y are a pair, every other
+// row of Y (and of X) is a negative.
 //
 //   loss = row_weight sum_i softplus(lse_{j != i} L_ij - L_ii)
 //          + col_weight sum_j softplus(lse_{i != j} L_ij - L_jj),   L = X Y^T / tau
 //
+// A margin m is taken off the cosines of L_ii: dL/dm = -(1/tau) sum of dL/dL_ii, and dL/d log tau
+// loses m dL/dm.
+//
 // Memory   for any N: the operands (4 N D bytes unless X and Y are fp16 rows on 16-byte
 //          boundaries), 23 N bytes and at most 33 MiB (with products by cuBLASLt as it says).
-// Kernels  2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3.
+// Kernels  2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3; 1 more with a margin.
 #pragma once
 
 #include <cmath>
@@ -31,6 +34,7 @@ namespace detail {
 
 struct ContrastiveWeights {
   double temperature, row, col;
+  double margin = 0;  ///< off the positives' cosines
 };
 
 template <class T>
@@ -91,7 +95,7 @@ const char* batches_error(const core::MatrixView<const T> (&in)[Count], bool gra
 template <class Tile, bool Rows, bool Cols, class T, class Products>
 void contrastive(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                  const ContrastiveWeights& weights, Index block, const ContrastiveGradient<T>& out,
-                 const Products& how) {
+                 const Products& how, double* margin_slope) {
   using Sum = typename Tile::Sum;
   using Pair = pairwise::RowPair<Sum>;
   using Finish = pairwise::FinishKernel<Sum>;
@@ -113,12 +117,15 @@ void contrastive(Work& work, const core::MatrixView<const T>& x, const core::Mat
               row_blocks = pairwise::ceil_div(n, Positives::kRowsEach);
   double* const losses = work.take<double>(loss_blocks);
   double* const along = work.take<double>(row_blocks);
+  const bool moved = weights.margin != 0 && out.log_temperature;
+  double* const slopes =
+      out.x.data && (moved || margin_slope) ? work.take<double>(loss_blocks) : nullptr;
 
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
   pairwise::sweep_statistics(work, table, limits, how);
   pairwise::start(work,
                   Finish{n, table.positives, Sum(scale), table.rows, table.cols, weights.row,
-                         weights.col, losses},
+                         weights.col, losses, false, Sum(weights.margin), slopes},
                   loss_blocks);
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
@@ -131,20 +138,28 @@ void contrastive(Work& work, const core::MatrixView<const T>& x, const core::Mat
                   Positives{x, y, table.rows, table.cols, weights.row / weights.temperature,
                             weights.col / weights.temperature, out.x, out.y, along},
                   row_blocks);
-  reduce.sum[1] = {along, row_blocks, -1, out.log_temperature};
-  pairwise::start(work, reduce, out.log_temperature ? 2 : 1);
+  unsigned sums = 1;
+  if (out.log_temperature) reduce.sum[sums++] = {along, row_blocks, -1, out.log_temperature};
+  if (margin_slope)
+    reduce.sum[sums++] = {slopes, loss_blocks, -1 / weights.temperature, margin_slope};
+  pairwise::start(work, reduce, sums);
+  if (!moved) return;
+  reduce.sum[0] = {slopes, loss_blocks, double(Sum(weights.margin)) / weights.temperature,
+                   out.log_temperature, true};
+  pairwise::start(work, reduce, 1);
 }
 
-/// Checks, then contrastive().
+/// Checks, then contrastive(). margin_slope: null, or where dL/dm goes.
 template <bool Rows, bool Cols, class T, class Products>
 Status contrastive_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                            const ContrastiveWeights& weights, const ContrastiveGradient<T>& out,
-                           Scratch scratch, cudaStream_t stream, const Products& how) {
+                           Scratch scratch, cudaStream_t stream, const Products& how,
+                           double* margin_slope = nullptr) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, weights.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
   return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
-    contrastive<Tile, Rows, Cols>(work, x, y, weights, block, out, how);
+    contrastive<Tile, Rows, Cols>(work, x, y, weights, block, out, how, margin_slope);
   });
 }
 
