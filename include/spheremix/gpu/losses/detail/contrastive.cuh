@@ -95,7 +95,7 @@ const char* batches_error(const core::MatrixView<const T> (&in)[Count], bool gra
 template <class Tile, bool Rows, bool Cols, class T, class Products>
 void contrastive(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                  const ContrastiveWeights& weights, Index block, const ContrastiveGradient<T>& out,
-                 const Products& how, double* margin_slope) {
+                 const Products& how, double* margin_slope = nullptr) {
   using Sum = typename Tile::Sum;
   using Pair = pairwise::RowPair<Sum>;
   using Finish = pairwise::FinishKernel<Sum>;
