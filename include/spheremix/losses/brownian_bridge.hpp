@@ -15,6 +15,7 @@
 //            multi-modal representation learning", arXiv 2303.05952, section 4.2.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/row_outputs.hpp"
 #include "spheremix/metrics/sums.hpp"
 
@@ -121,3 +122,11 @@ template <class A, class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_BROWNIAN_BRIDGE(T)                                                      \
+  LossResult run(const BrownianBridgeLoss&, const char*, const Inputs<T, 3>&, Workspace&, \
+                 const Outputs<T, 3>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_BROWNIAN_BRIDGE)
+}  // namespace spheremix::losses::detail

@@ -18,6 +18,7 @@
 // Source     Jiang et al. 2023, arXiv 2303.05952, section 4.1.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/losses/mixing.hpp"
 #include "spheremix/losses/pairs.hpp"
@@ -274,3 +275,11 @@ template <class X, class Y, class Xi, class Yi, class Xa, class Ya>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_FEATURE_SEPARATION(T)                                                          \
+  ContrastResult run(const FeatureSeparationLoss&, const char*, const Inputs<T, 6>&, Workspace&, \
+                     const Outputs<T, 6>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_FEATURE_SEPARATION)
+}  // namespace spheremix::losses::detail

@@ -12,6 +12,7 @@
 // Source     Oh et al. 2023, arXiv 2203.03897, section 3.3; weights and settings: docs/formulas.md.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/clip_m2_mix.hpp"
 #include "spheremix/losses/side_entry.hpp"
 
@@ -210,3 +211,11 @@ template <class X, class Y, class... L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_M3_MIX(T)                                                             \
+  M3Loss<T>::Result run(const M3Loss<T>&, const char*, const Inputs<T, 2>&, Workspace&, \
+                        const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_M3_MIX)
+}  // namespace spheremix::losses::detail

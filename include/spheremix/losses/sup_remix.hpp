@@ -26,6 +26,7 @@
 //            two maxima subtracted from one softmax.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/remix_dense.hpp"
 
 namespace spheremix::losses {
@@ -235,3 +236,12 @@ template <class X, class Y, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_SUP_REMIX(T)                                                                   \
+  SupervisedResult sup_remix_on_views(const char*, MatrixView<const T>, const LabelView&,        \
+                                      const RemixLambda<T>&, const SupRemixOptions&, Workspace&, \
+                                      MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SUP_REMIX)
+}  // namespace spheremix::losses::detail

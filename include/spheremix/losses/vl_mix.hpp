@@ -20,6 +20,7 @@
 //            section 3.3.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/side_entry.hpp"
 
 namespace spheremix::losses {
@@ -61,3 +62,12 @@ template <class X, class Y, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_VL_MIX(T)                                                                   \
+  Mixing<T, SideLoss<VlMixOptions>>::Result run(const Mixing<T, SideLoss<VlMixOptions>>&,     \
+                                                const char*, const Inputs<T, 2>&, Workspace&, \
+                                                const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_VL_MIX)
+}  // namespace spheremix::losses::detail
