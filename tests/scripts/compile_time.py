@@ -2,9 +2,9 @@
 """Compile time, as a share of a reference compile in the same run: no machine is too slow for it.
 
 Reference: a program that includes Eigen/Dense, multiplies two float matrices and runs SelfAdjointEigenSolver.
-Budgets:   a program that includes spheremix.hpp and calls losses::clip_with_gradient takes at most 0.7 of that, one
-           that includes losses/clip.hpp alone at most 0.55; with spheremix::compiled that one at most 0.25, and one of
-           twenty functions (tests/compiled/twenty.cpp) at most 0.8.
+Budgets:   a program that includes spheremix.hpp and calls losses::clip_with_gradient takes at most 0.65 of that, one
+           that includes losses/clip.hpp alone at most 0.5, and examples/quickstart.cpp at most 0.95 (clang++: 1.1);
+           with spheremix::compiled clip alone at most 0.25, and twenty functions (tests/compiled/twenty.cpp) at most 0.8.
 
 All at -O2, processor time of the compiler (user + system), in turns; the least share of at most five turns counts. What
 else the machine does adds to these times, and not evenly: a share is of two compiles one after the other."""
@@ -34,12 +34,13 @@ int main() {
 }
 """
 COMPILED = "-DSPHEREMIX_COMPILED"
-# name, source, flags, most of the reference's time
+# name, source, flags, most of the reference's time (of each compiler's, where they differ)
 PROGRAMS = [
-    ("spheremix.hpp and clip_with_gradient", CLIP.replace("HEADER", "spheremix.hpp"), [], 0.7),
-    ("losses/clip.hpp and clip_with_gradient", CLIP.replace("HEADER", "losses/clip.hpp"), [], 0.55),
+    ("spheremix.hpp and clip_with_gradient", CLIP.replace("HEADER", "spheremix.hpp"), [], 0.65),
+    ("losses/clip.hpp and clip_with_gradient", CLIP.replace("HEADER", "losses/clip.hpp"), [], 0.5),
     ("the same with spheremix::compiled", CLIP.replace("HEADER", "losses/clip.hpp"), [COMPILED], 0.25),
     ("twenty functions with spheremix::compiled", (ROOT / "tests/compiled/twenty.cpp").read_text(), [COMPILED], 0.8),
+    ("examples/quickstart.cpp", (ROOT / "examples/quickstart.cpp").read_text(), [], {"g++": 0.95, "clang++": 1.1}),
 ]
 
 
@@ -63,27 +64,28 @@ def shares(compiler, folder):
     sources = [os.path.join(folder, f"program{k}.cpp") for k in range(len(PROGRAMS))]
     for source, (_, text, _, _) in zip(sources, PROGRAMS):
         Path(source).write_text(text)
+    limits = [most[compiler] if isinstance(most, dict) else most for _, _, _, most in PROGRAMS]
     found = [float("inf")] * len(PROGRAMS)
     for _ in range(TURNS):
         seconds = build(compiler, reference)
-        for k, (_, _, flags, most) in enumerate(PROGRAMS):
-            if found[k] > most:
+        for k, (_, _, flags, _) in enumerate(PROGRAMS):
+            if found[k] > limits[k]:
                 found[k] = min(found[k], build(compiler, sources[k], flags) / seconds)
-        if all(share <= most for share, (_, _, _, most) in zip(found, PROGRAMS)):
+        if all(share <= most for share, most in zip(found, limits)):
             break
-    return found, seconds
+    return found, limits, seconds
 
 
 status = 0
 with tempfile.TemporaryDirectory() as folder:
     for compiler in ("g++", "clang++"):
         try:
-            found, seconds = shares(compiler, folder)
+            found, limits, seconds = shares(compiler, folder)
         except subprocess.CalledProcessError:
             print(f"failed: a program of the compile-time budget does not build, {compiler}")
             status = 1
             continue
-        for share, (name, _, _, most) in zip(found, PROGRAMS):
+        for share, most, (name, _, _, _) in zip(found, limits, PROGRAMS):
             verdict = "passed" if share <= most else "failed"
             print(f"{verdict}: {name} compile in {share:.2f} of the reference's {seconds:.1f} s here (at most {most:g}), "
                   f"{compiler} -O2")

@@ -66,6 +66,10 @@ class Part {
   }
 
  private:
+  struct Other {
+    const void* value;
+    void (*put)(std::ostream& to, const void* value);
+  };
   enum class Kind { text, letter, integer, count, real, other } kind_;
   union {
     const char* text_;
@@ -73,10 +77,7 @@ class Part {
     Index integer_;
     std::size_t count_;
     double real_;
-    struct {
-      const void* value;
-      void (*put)(std::ostream& to, const void* value);
-    } other_;
+    Other other_;
   };
 };
 

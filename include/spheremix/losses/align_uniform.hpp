@@ -9,6 +9,7 @@
 // Source     Wang and Isola 2020, arXiv 2005.10242, section 5.1.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/metrics/alignment.hpp"
 #include "spheremix/metrics/uniformity.hpp"
@@ -104,3 +105,11 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_ALIGN_UNIFORM(T)                                                      \
+  LossResult run(const AlignUniformLoss&, const char*, const Inputs<T, 2>&, Workspace&, \
+                 const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_ALIGN_UNIFORM)
+}  // namespace spheremix::losses::detail

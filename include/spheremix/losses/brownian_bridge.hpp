@@ -5,6 +5,7 @@
 //            NaN gives NaN.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/brownian_bridge.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
@@ -108,3 +109,11 @@ template <class A, class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_BROWNIAN_BRIDGE(T)                                                      \
+  LossResult run(const BrownianBridgeLoss&, const char*, const Inputs<T, 3>&, Workspace&, \
+                 const Outputs<T, 3>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_BROWNIAN_BRIDGE)
+}  // namespace spheremix::losses::detail

@@ -16,6 +16,7 @@
 // Errors     as clip. A component above 3.39e38 rounds to infinity: then NaN.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/clip.hpp"
 #include "spheremix/pairwise/product_bf16.hpp"
 
@@ -49,3 +50,11 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_CLIP_BF16(T)                                                   \
+  ContrastResult run(const PairLoss<true, pairwise::Bf16Products>&, const char*, \
+                     const Inputs<T, 2>&, Workspace&, const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE_FLOAT(SPHEREMIX_CLIP_BF16)
+}  // namespace spheremix::losses::detail

@@ -5,6 +5,7 @@
 // Errors     shapes, no rows, temperature, weights, memory_budget too small. NaN gives NaN.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/feature_separation.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/pairs.hpp"
@@ -278,3 +279,11 @@ template <class X, class Y, class Xi, class Yi, class Xa, class Ya>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_FEATURE_SEPARATION(T)                                                          \
+  ContrastResult run(const FeatureSeparationLoss&, const char*, const Inputs<T, 6>&, Workspace&, \
+                     const Outputs<T, 6>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_FEATURE_SEPARATION)
+}  // namespace spheremix::losses::detail

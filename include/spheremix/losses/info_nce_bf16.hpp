@@ -6,6 +6,7 @@
 // as info_nce.hpp in all else. Accuracy, speed, memory, errors: clip_bf16.hpp. float only.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/info_nce.hpp"
 #include "spheremix/pairwise/product_bf16.hpp"
 
@@ -43,3 +44,11 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_INFO_NCE_BF16(T)                                                \
+  ContrastResult run(const PairLoss<false, pairwise::Bf16Products>&, const char*, \
+                     const Inputs<T, 2>&, Workspace&, const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE_FLOAT(SPHEREMIX_INFO_NCE_BF16)
+}  // namespace spheremix::losses::detail

@@ -3,6 +3,7 @@
 // Shapes, units, errors: as the four losses.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/m3_mix.hpp"
 #include "spheremix/losses/clip_m2_mix.hpp"
 #include "spheremix/losses/detail/side_entry.hpp"
@@ -183,3 +184,11 @@ template <class X, class Y, class... L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_M3_MIX(T)                                                             \
+  M3Loss<T>::Result run(const M3Loss<T>&, const char*, const Inputs<T, 2>&, Workspace&, \
+                        const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_M3_MIX)
+}  // namespace spheremix::losses::detail

@@ -6,6 +6,7 @@
 // Errors     as sup_con; lambda outside [0, 1]; window not positive. NaN in a row gives NaN.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/sup_remix.hpp"
 #include "spheremix/losses/detail/remix_dense.hpp"
 
@@ -216,3 +217,12 @@ template <class X, class Y, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_SUP_REMIX(T)                                                                   \
+  SupervisedResult sup_remix_on_views(const char*, MatrixView<const T>, const LabelView&,        \
+                                      const RemixLambda<T>&, const SupRemixOptions&, Workspace&, \
+                                      MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SUP_REMIX)
+}  // namespace spheremix::losses::detail

@@ -7,6 +7,7 @@
 //            NaN throughout.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/detail/side_entry.hpp"
 
 namespace spheremix::losses {
@@ -41,3 +42,12 @@ template <class X, class Y, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_V_MIX(T)                                                                   \
+  Mixing<T, SideLoss<VMixOptions>>::Result run(const Mixing<T, SideLoss<VMixOptions>>&,      \
+                                               const char*, const Inputs<T, 2>&, Workspace&, \
+                                               const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_V_MIX)
+}  // namespace spheremix::losses::detail

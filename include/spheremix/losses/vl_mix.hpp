@@ -7,6 +7,7 @@
 //            NaN throughout.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/losses/detail/side_entry.hpp"
 
 namespace spheremix::losses {
@@ -43,3 +44,12 @@ template <class X, class Y, class L>
 }
 
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_VL_MIX(T)                                                                   \
+  Mixing<T, SideLoss<VlMixOptions>>::Result run(const Mixing<T, SideLoss<VlMixOptions>>&,     \
+                                                const char*, const Inputs<T, 2>&, Workspace&, \
+                                                const Outputs<T, 2>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_VL_MIX)
+}  // namespace spheremix::losses::detail

@@ -14,6 +14,7 @@
 
 #include <vector>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 
 namespace spheremix::metrics {
@@ -83,3 +84,10 @@ template <class X, class Y>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_RELATIVE_ALIGNMENT(T) \
+  double relative_alignment(core::MatrixView<const T>, core::MatrixView<const T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_RELATIVE_ALIGNMENT)
+}  // namespace spheremix::metrics::detail

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <vector>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/spectrum.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
@@ -143,3 +144,10 @@ template <class X>
 }
 
 }  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_SINGULAR_VALUES(T) \
+  std::vector<double> singular_values(const char*, core::MatrixView<const T>, bool)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SINGULAR_VALUES)
+}  // namespace spheremix::metrics::detail

@@ -150,4 +150,7 @@ namespace spheremix::metrics::detail {
 #define SPHEREMIX_UNIFORMITY(T) \
   double uniformity(const StackedRows<T>&, double, UniformityArrays<T>&, const core::MatrixView<T>*)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_UNIFORMITY)
+#define SPHEREMIX_GAUSSIAN_LOG_MEAN(T) \
+  double gaussian_log_mean(const GaussianTable<T>&, GaussianSums<T>&, const double*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_GAUSSIAN_LOG_MEAN)
 }  // namespace spheremix::metrics::detail

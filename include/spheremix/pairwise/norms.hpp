@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/view.hpp"
@@ -35,4 +36,10 @@ double largest_norm(core::MatrixView<const T> x) {
   return std::sqrt(largest.load());
 }
 
+}  // namespace spheremix::pairwise
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::pairwise {
+#define SPHEREMIX_LARGEST_NORM(T) double largest_norm(core::MatrixView<const T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_LARGEST_NORM)
 }  // namespace spheremix::pairwise

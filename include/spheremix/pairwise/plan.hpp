@@ -14,6 +14,7 @@
 #include <new>
 
 #include "spheremix/core/checks.hpp"
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/product.hpp"
@@ -161,4 +162,11 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
   return p;
 }
 
+}  // namespace spheremix::pairwise
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::pairwise {
+#define SPHEREMIX_MAKE_PLAN(T) \
+  Plan<T> make_plan(const char*, Index, Index, Index, Keep, std::size_t, std::size_t)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_MAKE_PLAN)
 }  // namespace spheremix::pairwise

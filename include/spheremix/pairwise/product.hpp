@@ -9,6 +9,7 @@
 // its bits do not depend on how C is cut into blocks or which thread computes it.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/view.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/isa.hpp"
@@ -118,3 +119,11 @@ struct PlainProducts {
 };
 
 }  // namespace spheremix::pairwise
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::pairwise::detail {
+#define SPHEREMIX_PRODUCT(T)                                                                    \
+  void product(core::MatrixView<T>, core::MatrixView<const T>, bool, core::MatrixView<const T>, \
+               bool, bool, PackBuffers<T>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_PRODUCT)
+}  // namespace spheremix::pairwise::detail

@@ -414,6 +414,8 @@ TEST_CASE("not finite: one bad number never gives a finite loss") {
         CAPTURE(std::string(loss.name));
         CAPTURE(k);
         CAPTURE(bad);
+        const bool logits = std::string(loss.name).find("mixup") != std::string::npos;
+        if (logits && bad < 0) continue;  // a logit of -infinity is a class that is absent
         Batch<float> batch(loss.batches, n, d);
         batch.x[k][std::size_t(row * d + 2)] = bad;
         CHECK(!std::isfinite(batch.gradient(loss, {}, precision).loss));

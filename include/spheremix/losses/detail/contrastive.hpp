@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
 #include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/losses/detail/entry.hpp"
@@ -148,3 +149,17 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
 
 }  // namespace detail
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_CONTRAST_OF_ROWS(T)                                                 \
+  ContrastResult run_contrast<T, false>(const Contrast<T>&, const ContrastArrays<T>&, \
+                                        const pairwise::Plan<T>&, Workspace::Frame&,  \
+                                        const pairwise::PairGradients<T>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_CONTRAST_OF_ROWS)
+#define SPHEREMIX_CONTRAST_OF_BOTH(T)                                                \
+  ContrastResult run_contrast<T, true>(const Contrast<T>&, const ContrastArrays<T>&, \
+                                       const pairwise::Plan<T>&, Workspace::Frame&,  \
+                                       const pairwise::PairGradients<T>&)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_CONTRAST_OF_BOTH)
+}  // namespace spheremix::losses::detail

@@ -2,6 +2,7 @@
 // mixing.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/m2_mix.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
@@ -120,3 +121,11 @@ ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Work
 
 }  // namespace detail
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_M2_TABLES(T)                                                        \
+  ContrastResult run_m2(const M2Call<T>&, const pairwise::Plan<T>&, Workspace::Frame, \
+                        const pairwise::PairGradients<T>&, double*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_M2_TABLES)
+}  // namespace spheremix::losses::detail

@@ -2,6 +2,7 @@
 // soft targets.
 #pragma once
 
+#include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/partner_mix.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
@@ -142,3 +143,11 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
 
 }  // namespace detail
 }  // namespace spheremix::losses
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::losses::detail {
+#define SPHEREMIX_SIDE_TABLES(T)                                                          \
+  ContrastResult run_side(const SideCall<T>&, const pairwise::Plan<T>&, Workspace::Frame, \
+                          const pairwise::PairGradients<T>&, double*)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SIDE_TABLES)
+}  // namespace spheremix::losses::detail

@@ -1,0 +1,5 @@
+#include "spheremix/losses/detail/contrastive.hpp"
+
+namespace spheremix::losses::detail {
+SPHEREMIX_HERE(SPHEREMIX_CONTRAST_OF_BOTH)
+}  // namespace spheremix::losses::detail

@@ -1,0 +1,10 @@
+# cmake -D HEADERS=program -D COMPILED=program -P same.cmake: both print the same, and something.
+foreach(way HEADERS COMPILED)
+  execute_process(COMMAND "${${way}}" OUTPUT_VARIABLE ${way}_OUT RESULT_VARIABLE ended)
+  if(NOT ended EQUAL 0 OR NOT ${way}_OUT MATCHES "brownian_bridge 8 ")
+    message(FATAL_ERROR "${${way}} ended with ${ended}")
+  endif()
+endforeach()
+if(NOT HEADERS_OUT STREQUAL COMPILED_OUT)
+  message(FATAL_ERROR "header-only and spheremix::compiled print different bits:\n${HEADERS_OUT}\n${COMPILED_OUT}")
+endif()
