@@ -15,6 +15,8 @@
 // deep networks learn the same things?"]
 #pragma once
 
+#include <tuple>
+
 #include "bootstrap.hpp"
 #include "sweep.hpp"
 
@@ -41,28 +43,26 @@ class LinearCka {
   LinearCka(const RowMatrix<T>& x, const RowMatrix<T>& y) : x_(x), y_(y) {
     mean_x_ = sum_of_rows(x) / double(x.rows());
     mean_y_ = sum_of_rows(y) / double(y.rows());
-    const Eigen::MatrixXd xx = products(x, x, mean_x_, mean_x_, nullptr),
-                          yy = products(y, y, mean_y_, mean_y_, nullptr);
-    constexpr double rounding = 4 * double(std::numeric_limits<T>::epsilon());
-    const double least = double(x.rows()) * rounding * rounding;
-    if (!(xx.trace() > least && yy.trace() > least)) return;
-    scale_ = xx.norm() * yy.norm();
-    own_x_ = parts(x, x, mean_x_, mean_x_, nullptr, xx);
-    own_y_ = parts(y, y, mean_y_, mean_y_, nullptr, yy);
     square_x_ = squares(x, mean_x_);
     square_y_ = squares(y, mean_y_);
-    xx_ = xx.squaredNorm(), yy_ = yy.squaredNorm();
+    constexpr double rounding = 4 * double(std::numeric_limits<T>::epsilon());
+    const double least = double(x.rows()) * rounding * rounding;
+    if (!(sum_of(square_x_) > least && sum_of(square_y_) > least)) return;
+    if (x.rows() < std::min(x.cols(), y.cols())) {
+      table_x_ = table(x, mean_x_);
+      table_y_ = table(y, mean_y_);
+    }
+    std::tie(xx_, own_x_) = joint(x, x, nullptr);
+    std::tie(yy_, own_y_) = joint(y, y, nullptr);
+    scale_ = std::sqrt(xx_) * std::sqrt(yy_);
   }
 
   /// Row i of x with row order[i] of y; without an order, with row i.
   Similarity measure(const std::vector<Index>* order = nullptr) const {
     if (!(scale_ > 0)) return {};
-    const Eigen::MatrixXd xy = products(x_, y_, mean_x_, mean_y_, order);
+    const auto [xy_square, own] = joint(x_, y_, order);
     Similarity s;
-    const double xy_square = xy.squaredNorm();
     s.value = xy_square / scale_;
-    const std::vector<double> own = xy_square > 0 ? parts(x_, y_, mean_x_, mean_y_, order, xy)
-                                                  : std::vector<double>(own_x_.size());
     std::vector<double> part = own;
     const double n = double(part.size());
     const auto partner = [&](std::size_t i) { return order != nullptr ? at((*order)[i]) : i; };
@@ -108,6 +108,39 @@ class LinearCka {
  private:
   static constexpr Index kBlock = 4 * spheremix::pairwise::kPackRows;  ///< rows at a time
   static constexpr Index kTile = 128;  ///< rows and columns of C that a thread sums
+
+  using Joint = std::pair<double, std::vector<double>>;
+
+  static double sum_of(const std::vector<double>& x) {
+    return std::accumulate(x.begin(), x.end(), 0.0);
+  }
+
+  /// |C|^2 of a and b, and u_i . C v_i / |C|^2 of every row. Of fewer rows than columns from the
+  /// tables K and L of their products, |C|^2 = sum_ij K_ij L_ij.
+  Joint joint(const RowMatrix<T>& a, const RowMatrix<T>& b, const std::vector<Index>* order) const {
+    const auto &mean_a = &a == &x_ ? mean_x_ : mean_y_, &mean_b = &b == &x_ ? mean_x_ : mean_y_;
+    std::vector<double> own(at(a.rows()));
+    if (table_x_.size() == 0) {
+      const Eigen::MatrixXd c = products(a, b, mean_a, mean_b, order);
+      const double square = c.squaredNorm();
+      if (square > 0) own = parts(a, b, mean_a, mean_b, order, c);
+      return {square, own};
+    }
+    const RowMatrix<double>&k = &a == &x_ ? table_x_ : table_y_,
+          &l = &b == &x_ ? table_x_ : table_y_;
+    for (Index i = 0; i < a.rows(); ++i)
+      for (Index j = 0; j < a.rows(); ++j)
+        own[at(i)] += k(i, j) * (order != nullptr ? l((*order)[at(i)], (*order)[at(j)]) : l(i, j));
+    const double square = std::max(0.0, sum_of(own));
+    for (double& part : own) part = square > 0 ? part / square : 0;
+    return {square, own};
+  }
+
+  /// u_i . u_j.
+  static RowMatrix<double> table(const RowMatrix<T>& x, const Eigen::RowVectorXd& mean) {
+    const RowMatrix<double> u = x.template cast<double>().rowwise() - mean;
+    return u * u.transpose();
+  }
 
   /// |u_i|^2.
   static std::vector<double> squares(const RowMatrix<T>& x, const Eigen::RowVectorXd& mean) {
@@ -202,6 +235,7 @@ class LinearCka {
   Eigen::RowVectorXd mean_x_, mean_y_;
   double scale_ = 0, xx_ = 0, yy_ = 0;
   std::vector<double> own_x_, own_y_, square_x_, square_y_;
+  RowMatrix<double> table_x_, table_y_;  ///< of few rows alone
 };
 
 /// The same seeded shuffle for every pair of one size.

@@ -1,25 +1,11 @@
 """Figures that a decision rests on: over which rows, in which precision, with which ties, for how few rows."""
-import tempfile
-import unittest
-from pathlib import Path
 
 import support
-from oracle import (cone, cosines, debiased_cka, gap, log_mean_potential, mean_cosine, near_duplicates, np, occurrences, recalls, skewness, spectrum,
+from oracle import (Sets, cone, cosines, debiased_cka, gap, log_mean_potential, mean_cosine, near_duplicates, np, occurrences, recalls, skewness, spectrum,
                     unit, wilson)
 
 
-class Figures(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def put(self, name, rows, dtype="<f4"):
-        np.save(self.path / f"{name}.npy", np.ascontiguousarray(rows, dtype))
-        return self.path / f"{name}.npy"
-
+class Figures(Sets):
     def run_on(self, *more, dtype="<f4", **sets):
         files = [("--modality", f"{name}={self.put(name, rows, dtype)}") for name, rows in sets.items()]
         return support.report(*[a for pair in files for a in pair], *more)[0]
@@ -28,9 +14,6 @@ class Figures(unittest.TestCase):
         found = support.value(document, key, scope)
         self.assertIsNotNone(found, f"{scope}.{key}")
         self.assertLessEqual(abs(found - expected), relative * abs(expected) + (1e-12 if expected else relative), f"{scope}.{key}: {found} where NumPy has {expected}")
-
-    def figure(self, document, key, scope):
-        return next(m for m in document["metrics"] if m["key"] == key and m["scope"] == scope)
 
     def said(self, document):
         return "\n".join(r["text"] for r in document["readings"])

@@ -35,15 +35,6 @@ def plain(rows=ROWS, letter="f"):
     return struct.pack(f"<{len(rows) * len(rows[0])}{letter}", *(v for row in rows for v in row))
 
 
-def safetensors(tensors):
-    header, body = {"__metadata__": {"format": "pt"}}, b""
-    for name, (dtype, shape, raw) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(raw)]}
-        body += raw
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + body
-
-
 def archive(members, method):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as file:
@@ -73,7 +64,7 @@ class Formats(unittest.TestCase):
         expected = self.figures("--image", self.x)
         columns = [[ROWS[i][k] for i in range(60)] for k in range(16)]
         for k in range(3):
-            self.put(f"emb-0000{k + 1}-of-00003.safetensors", safetensors({"emb": ("F32", [20, 16], plain(ROWS[20 * k:20 * k + 20])),
+            self.put(f"emb-0000{k + 1}-of-00003.safetensors", support.safetensors({"emb": ("F32", [20, 16], plain(ROWS[20 * k:20 * k + 20])),
                                                                           "ids": ("I64", [20], bytes(160))}))
         files = {
             "stored npz": self.put("s.npz", archive({"arr_0.npy": self.x.read_bytes()}, zipfile.ZIP_STORED)),
@@ -81,7 +72,7 @@ class Formats(unittest.TestCase):
             "one of two": f"{self.put('two.npz', archive({'a.npy': npy(repr('<f4'), (2, 2), bytes(16)), 'b.npy': self.x.read_bytes()}, zipfile.ZIP_DEFLATED))}:b",
             "bf16 as ml_dtypes saves it": self.put("v2.npy", npy("'<V2'", (60, 16), bf16(FLAT))),
             "bf16 by name": self.put("bf.npy", npy("'bfloat16'", (60, 16), bf16(FLAT))),
-            "bf16 tensor": self.put("bf.safetensors", safetensors({"e": ("BF16", [60, 16], bf16(FLAT))})),
+            "bf16 tensor": self.put("bf.safetensors", support.safetensors({"e": ("BF16", [60, 16], bf16(FLAT))})),
             "big-endian": self.put("big.npy", npy("'>f8'", (60, 16), struct.pack(">960d", *FLAT))),
             "Python 2": self.put("long.npy", npy("'<f4'", "(60L, 16L)", plain())),
             "ending in capitals": self.put("X.NPY", self.x.read_bytes()),
@@ -89,7 +80,7 @@ class Formats(unittest.TestCase):
             "columns": f"{self.put('t.npy', npy(repr('<f4'), (16, 60), plain(columns)))}:T",
             "columns, Fortran order": f"{self.put('tf.npy', npy(repr('<f4'), (16, 60), plain(), True))}:T",
             "sharded tensor": str(self.path / "emb-*.safetensors") + ":emb",
-            "tensor with a colon": f"{self.put('c.safetensors', safetensors({'a:b': ('F32', [60, 16], plain()), 'a': ('F32', [60, 16], plain(ROWS[::-1]))}))}:a:b",
+            "tensor with a colon": f"{self.put('c.safetensors', support.safetensors({'a:b': ('F32', [60, 16], plain()), 'a': ('F32', [60, 16], plain(ROWS[::-1]))}))}:a:b",
         }
         for name, file in files.items():
             with self.subTest(name):
@@ -98,7 +89,7 @@ class Formats(unittest.TestCase):
     def test_standard_input_and_pipes(self):
         expected = self.figures("--image", self.x)
         shapes = {"npy": self.x.read_bytes(), "npz": archive({"x.npy": self.x.read_bytes()}, zipfile.ZIP_DEFLATED),
-                  "safetensors": safetensors({"e": ("F32", [60, 16], plain())})}
+                  "safetensors": support.safetensors({"e": ("F32", [60, 16], plain())})}
         for name, content in shapes.items():
             for spec in ("-", "/dev/stdin"):
                 with self.subTest((name, spec)):
@@ -117,7 +108,7 @@ class Formats(unittest.TestCase):
         raw = b"".join(struct.pack("16b", *row) for row in bytes_)
         expected = self.figures("--image", self.put("w.npy", npy("'<f4'", (60, 16), plain(bytes_))))
         self.assertEqual(self.figures("--image", self.put("i1.npy", npy("'|i1'", (60, 16), raw))), expected)
-        self.assertEqual(self.figures("--image", self.put("i1.safetensors", safetensors({"e": ("I8", [60, 16], raw)}))), expected)
+        self.assertEqual(self.figures("--image", self.put("i1.safetensors", support.safetensors({"e": ("I8", [60, 16], raw)}))), expected)
         bits = [[1 if v > 0 else -1 for v in row] for row in ROWS]
         packed = bytes(sum((row[8 * b + k] > 0) << (7 - k) for k in range(8)) for row in bits for b in range(2))
         expected = self.figures("--image", self.put("pm.npy", npy("'<f4'", (60, 16), plain(bits))))
@@ -203,8 +194,8 @@ bad = pa.table({"a": [1], "b": ["x"]}); pq.write_table(bad, out + "/none.parquet
             (self.put("words.npz", archive({"a.txt": "words"}, zipfile.ZIP_STORED)), "is not an .npy file"),
             (f"{self.x}:emb", "only T, bits or numbers"),
             (f"{self.x}:bits", "packed bits are u1 or i1"),
-            (self.put("v3.safetensors", safetensors({"e": ("F32", [60, 1, 16], plain())})), "3 dimensions"),
-            (self.put("f8.safetensors", safetensors({"e": ("F8_E4M3", [60, 16], bytes(960))})), "is of F8_E4M3"),
+            (self.put("v3.safetensors", support.safetensors({"e": ("F32", [60, 1, 16], plain())})), "3 dimensions"),
+            (self.put("f8.safetensors", support.safetensors({"e": ("F8_E4M3", [60, 16], bytes(960))})), "is of F8_E4M3"),
             (self.put("be.fvecs", b"".join(struct.pack(">i", 16) + plain([row]) for row in ROWS)), "not an .fvecs file"),
             (self.put("int64.fbin", struct.pack("<qq", 60, 16) + plain()), "bytes of data where 60 x 0"),
             (self.put("cut.fbin", struct.pack("<II", 1000, 16) + plain()), "bytes of data where 1000 x 16"),

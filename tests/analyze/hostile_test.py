@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -62,9 +63,9 @@ class Hostile(unittest.TestCase):
         x = formats_test.npy("'<f4'", (60, 16), formats_test.plain())
         whole = {
             "x.npy": x, "x.npz": formats_test.archive({"x.npy": x}, zipfile.ZIP_DEFLATED), "s.npz": formats_test.archive({"x.npy": x}, zipfile.ZIP_STORED),
-            "x.safetensors": formats_test.safetensors({"e": ("F32", [60, 16], formats_test.plain())}),
-            "x.fvecs": b"".join(struct.pack("<i", 16) + formats_test.plain([row]) for row in formats_test.ROWS),
-            "x.fbin": struct.pack("<II", 60, 16) + formats_test.plain(), "x.parquet": b"PAR1" + x + b"PAR1", "x.arrow": b"ARROW1\0\0" + x + b"ARROW1",
+            "x.safetensors": support.safetensors({"e": ("F32", [60, 16], formats_test.plain())}),
+            "x.fvecs": support.fvecs(formats_test.ROWS),
+            "x.fbin": support.fbin(formats_test.ROWS), "x.parquet": b"PAR1" + x + b"PAR1", "x.arrow": b"ARROW1\0\0" + x + b"ARROW1",
         }
         refused = runs = 0
         for name, content in whole.items():
@@ -85,11 +86,34 @@ class Hostile(unittest.TestCase):
         png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 480, 480) + bytes(40)
         for name, content, option, suffix in (("t.tsv", table, "--labels", ":group"), ("t.csv", table.replace(b"\t", b","), "--names", ":name"),
                                               ("t.jsonl", lines, "--labels", ":group"), ("u.tsv", table.decode().encode("utf-16"), "--labels", ":group"),
-                                              ("a.png", png, "--pictures", ":48x48"), ("i.txt", b"".join(b"%d\n" % (i // 2) for i in range(60)), "--index", "")):
+                                              ("a.png", png, "--pictures", ":48x48"), ("q.txt", b"".join(b"%d 0 %d %d\n" % (i // 2, 59 - i, i % 3) for i in range(60)), "--qrels", ""),
+                                              ("i.txt", b"".join(b"%d\n" % (i // 2) for i in range(60)), "--index", "")):
             for k, bad in enumerate(self.damaged(content)):
                 with self.subTest((name, k)):
                     (self.path / name).write_bytes(bad)
-                    self.survive("--image", "x.npy", *(("--text", "x.npy") if option == "--index" else ()), option, name + suffix)
+                    self.survive("--image", "x.npy", *(("--text", "x.npy") if option in ("--index", "--qrels") else ()), option, name + suffix)
+            (self.path / name).unlink()
+
+    def test_damaged_files_of_the_other_commands(self):
+        x = formats_test.npy("'<f4'", (60, 16), formats_test.plain())
+        support.save(self.path / "x.npy", formats_test.ROWS)
+        done = subprocess.run([support.PROGRAM, "--image", "x.npy", "--text", "x.npy", "--json", "run.json"], cwd=self.path, capture_output=True)
+        self.assertEqual(done.returncode, 0)
+        run = (self.path / "run.json").read_bytes()
+        for name, content, arguments in (("b.npy", x, ("--drift", "x.npy", "b.npy", "--json", "o.json", "--report", "o.html")), ("b.npy", x, ("fix", "--input", "b.npy", "--output", "o.npy", "--repair", "centre")),
+                                         ("b.npy", x, ("slerp-path", "--image", "b.npy", "--from", "image:1", "--to", "image:2", "--json", "o.json")), ("b.json", run, ("--compare", "run.json", "b.json", "--json", "o.json", "--report", "o.html", "--lists", "l"))):
+            for k, bad in enumerate(self.damaged(content)):
+                with self.subTest((arguments[0], k)):
+                    (self.path / name).write_bytes(bad)
+                    before = sorted(os.listdir(self.path))
+                    done = subprocess.run([support.PROGRAM, *arguments], cwd=self.path, capture_output=True, timeout=120)
+                    self.assertIn(done.returncode, (0, 1, 2), done.stderr)
+                    if done.returncode:
+                        self.assertEqual(len([line for line in done.stderr.decode().splitlines() if line.startswith("spheremix-analyze: ")]), 1, done.stderr)
+                        self.assertEqual(sorted(os.listdir(self.path)), before)
+                    for made in ("o.json", "o.html", "o.npy"):
+                        (self.path / made).unlink(missing_ok=True)
+                    shutil.rmtree(self.path / "l", ignore_errors=True)
             (self.path / name).unlink()
 
     def test_hostile_names(self):

@@ -1,5 +1,4 @@
 """Formats give the same figures; every wrong input is one sentence and exit status 2, nothing written."""
-import json
 import os
 import random
 import struct
@@ -14,22 +13,8 @@ ROWS = [[struct.unpack("<e", struct.pack("<e", DRAW.gauss(0.2, 1)))[0] for _ in 
 OTHER = [[struct.unpack("<e", struct.pack("<e", x + DRAW.gauss(0, 0.5)))[0] for x in row] for row in ROWS]
 
 
-def fvecs(rows):
-    return b"".join(struct.pack(f"<i{len(r)}f", len(r), *r) for r in rows)
-
-
-def fbin(rows):
-    return struct.pack("<II", len(rows), len(rows[0])) + support.numbers(rows)
-
-
-def safetensors(tensors):
-    header, body = {"__metadata__": {"format": "pt"}}, b""
-    for name, (dtype, rows) in tensors.items():
-        raw = support.numbers(rows, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[dtype])
-        header[name] = {"dtype": dtype, "shape": [len(rows), len(rows[0])], "data_offsets": [len(body), len(body) + len(raw)]}
-        body += raw
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + body
+def tensor(dtype, rows):
+    return dtype, [len(rows), len(rows[0])], support.numbers(rows, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[dtype])
 
 
 class Inputs(unittest.TestCase):
@@ -55,10 +40,10 @@ class Inputs(unittest.TestCase):
         others = {
             "half": self.put("h.npy", support.header("<f2", 60, 12) + support.numbers(ROWS, "<f2")),
             "double": self.put("d.npy", support.header("<f8", 60, 12) + support.numbers(ROWS, "<f8")),
-            "fvecs": self.put("x.fvecs", fvecs(ROWS)),
-            "fbin": self.put("x.fbin", fbin(ROWS)),
-            "one tensor": self.put("one.safetensors", safetensors({"a": ("F16", ROWS)})),
-            "named tensor": str(self.put("two.safetensors", safetensors({"a": ("F32", OTHER), "b": ("F64", ROWS)}))) + ":b",
+            "fvecs": self.put("x.fvecs", support.fvecs(ROWS)),
+            "fbin": self.put("x.fbin", support.fbin(ROWS)),
+            "one tensor": self.put("one.safetensors", support.safetensors({"a": tensor("F16", ROWS)})),
+            "named tensor": str(self.put("two.safetensors", support.safetensors({"a": tensor("F32", OTHER), "b": tensor("F64", ROWS)}))) + ":b",
         }
         for i, (first, last) in enumerate(((0, 25), (25, 26), (26, 60)), 9):  # part_9, part_10, part_11
             self.put(f"part_{i}.npy", support.header("<f4", last - first, 12) + support.numbers(ROWS[first:last]))
@@ -177,7 +162,7 @@ class Inputs(unittest.TestCase):
         table = self.put("items.tsv", "id\tname\n" + "".join(f"{i}\tx\n" for i in range(59)))
         ragged = self.put("ragged.tsv", "id\tname\n" + "".join(f"{i}\n" for i in range(60)))
         index = self.put("index.txt", "0\n" * 59 + "60\n")
-        tensors = self.put("two.safetensors", safetensors({"a": ("F16", ROWS), "b": ("F32", ROWS)}))
+        tensors = self.put("two.safetensors", support.safetensors({"a": tensor("F16", ROWS), "b": tensor("F32", ROWS)}))
         broken = self.put("broken.safetensors", struct.pack("<Q", 1 << 40) + b"{}")
         picture = self.put("tiny.png", b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 48, 48) + bytes(5))
         other = self.put("other.json", "{}")

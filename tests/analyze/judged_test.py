@@ -1,11 +1,9 @@
 """--qrels: nDCG@10 and MAP against their definitions, ties against; the sentences for files that judge nothing."""
 import json
-import tempfile
-import unittest
 from pathlib import Path
 
 import support
-from oracle import cosines, np, unit
+from oracle import Sets, cosines, np, unit
 
 
 def by_definition(s, grades, k=10):
@@ -22,18 +20,7 @@ def by_definition(s, grades, k=10):
     return np.mean(ndcg), np.mean(ap), len(ap)
 
 
-class Judged(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def put(self, name, rows):
-        np.save(self.path / f"{name}.npy", np.ascontiguousarray(rows, "<f4"))
-        return self.path / f"{name}.npy"
-
+class Judged(Sets):
     def judge(self, name, grades, mask, form="{} 0 {} {}\n", head="", query=str, document=str):
         text = head + "".join(form.format(query(i), document(j), int(grades[i, j])) for i, j in zip(*np.nonzero(mask)))
         (self.path / name).write_text(text)

@@ -1,6 +1,9 @@
 """Figures in double precision from their definitions, by NumPy: nothing here comes from the library."""
 import os
 import sys
+import tempfile
+import unittest
+from pathlib import Path
 
 try:
     import numpy as np
@@ -117,3 +120,21 @@ def debiased_cka(u, v):
 def near_duplicates(x, s):
     equal = (x[:, None, :] == x[None, :, :]).all(2)
     return int(((s >= 0.999) & ~equal).any(1).sum())
+
+
+class Sets(unittest.TestCase):
+    """Arrays as files of a folder that goes with the test."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def put(self, name, rows, dtype="<f4"):
+        np.save(self.path / f"{name}.npy", np.ascontiguousarray(rows, dtype))
+        return self.path / f"{name}.npy"
+
+    def figure(self, document, key, scope):
+        return next(m for m in document["metrics"] if m["key"] == key and m["scope"] == scope)

@@ -189,6 +189,54 @@ class Pages(unittest.TestCase):
                     b.script("document.getElementById('map').focus(); document.getElementById('map').dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0]}))", key)
                 self.assertEqual([m for m in b.console() if "Multiple readback" not in m["message"]], [])
 
+    def test_classes_outliers_and_suspects(self):
+        document = json.loads((self.path / "emoji.json").read_text())
+        for width, dark in ((1280, False), (400, True)):
+            with self.subTest(width=width, dark=dark), browser.Browser(width, 900, dark) as b:
+                b.open(self.path / "emoji.html")
+                titles = b.script("return [...document.querySelectorAll('h2')].map((h) => h.innerText)")
+                self.assertTrue({"Classes", "Outliers and representative rows"} <= set(titles), titles)
+                self.assertEqual(b.script("return document.querySelectorAll('table[class=confusion]').length"), 0, "drawn before it opens")
+                b.script("document.querySelectorAll('details.fold').forEach((d) => { d.open = true; })")
+                b.script("return new Promise((done) => setTimeout(done, 500))")
+                self.sound(b, 7)
+                self.assertLessEqual(b.script("return document.documentElement.scrollWidth"), width)
+                tables = b.script("return [...document.querySelectorAll('table.confusion')].map((t) => [...t.querySelectorAll('tbody tr')].map((r) => [...r.children].slice(1).map((c) => c.innerText)))")
+                self.assertEqual(len(tables), 4)
+                first = document["modalities"][0]["by_class"]
+                for shown, counts in zip(tables[0], first["confusion"]):
+                    for text, count in zip(shown, counts):
+                        self.assertAlmostEqual(float(text or 0), 100 * count / sum(counts), delta=0.51)
+                rows = b.script("return [...document.querySelectorAll('table.classes')][2].innerText")
+                for c in document["pairs"][0]["classes"]["forward"]["classes"]:
+                    self.assertIn(c["label"], rows)
+                suspects = b.script("return [...document.querySelectorAll('table.suspects')].map((t) => [...t.querySelectorAll('tbody small')].map((c) => c.innerText.trim()))")
+                self.assertEqual(suspects[0], [f"row {s['id']}" for s in document["modalities"][0]["label_noise"][:20]])
+                names = b.script("return document.querySelector('[aria-label=\"Outliers and representative rows\"]').innerText")
+                for m in document["modalities"]:
+                    for row in m["outliers"][:6] + m["representative"][:6]:
+                        self.assertIn(document["items"][str(row["id"])]["name"], names)
+                self.shot(b, f"classes_{width}{'_dark' if dark else ''}.png")
+
+    def test_two_versions(self):
+        image = DATA / "image_feat_256_f16.npy"
+        rows = support.load(image)
+        new = support.save(self.path / "new.npy", [[x * (-1) ** k + (i % 50 == 7) * 0.02 * k for k, x in enumerate(row)] for i, row in enumerate(rows)])
+        done = support.run("--drift", image, new, "--names", f"{DATA / 'items.tsv'}:name_en", "--report", self.path / "drift.html", "--json", self.path / "drift.json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        document = json.loads((self.path / "drift.json").read_text())
+        self.assertEqual([len(f["sha256"]) for f in document["run"]["files"]], [64, 64, 64])
+        for width, dark in ((1280, False), (400, True)):
+            with self.subTest(width=width, dark=dark), browser.Browser(width, 900, dark) as b:
+                b.open(self.path / "drift.html")
+                self.assertEqual(b.console(), [])
+                self.assertLessEqual(b.script("return document.documentElement.scrollWidth"), width)
+                text = b.script("document.querySelectorAll('details').forEach((d) => { d.open = true; }); return document.body.innerText")
+                self.assertNotRegex(text, r"\bNaN\b(?! or)|undefined|\[object")
+                for part in (document["version"], document["run"]["command"], document["run"]["files"][1]["sha256"], document["moved"][0]["name"], str(document["moved"][0]["row"]), "Squared MMD", "turned"):
+                    self.assertIn(part, text)
+                self.shot(b, f"drift_{width}{'_dark' if dark else ''}.png")
+
     def test_names_that_would_be_markup(self):
         evil = ["</script><script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "@@DATA@@ @@PICTURES@@", "\u2028 line", "' onmouseover='x", "\u202egnp.exe"]
         names = self.path / "evil.jsonl"

@@ -1,28 +1,11 @@
 """Labels, versions of one set, repairs beside another file: against their definitions."""
 import json
-import tempfile
-import unittest
-from pathlib import Path
 
 import support
-from oracle import cosines, np, occurrences, ranks, skewness, unit, wilson
+from oracle import Sets, cosines, np, occurrences, ranks, skewness, unit, wilson
 
 
-class Questions(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def put(self, name, rows, dtype="<f4"):
-        np.save(self.path / f"{name}.npy", np.ascontiguousarray(rows, dtype))
-        return self.path / f"{name}.npy"
-
-    def figure(self, document, key, scope):
-        return next(m for m in document["metrics"] if m["key"] == key and m["scope"] == scope)
-
+class Questions(Sets):
     def orthogonal(self, d, seed=1):
         return np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
 

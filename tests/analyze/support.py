@@ -61,6 +61,24 @@ def save(path, rows, descr="<f4"):
     return path
 
 
+def safetensors(tensors):
+    """Of name: (dtype, shape, bytes)."""
+    head, body = {"__metadata__": {"format": "pt"}}, b""
+    for name, (dtype, shape, raw) in tensors.items():
+        head[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(head).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def fvecs(rows):
+    return b"".join(struct.pack(f"<i{len(r)}f", len(r), *r) for r in rows)
+
+
+def fbin(rows):
+    return struct.pack("<II", len(rows), len(rows[0])) + numbers(rows)
+
+
 def ascii(text):
     """As it is printed where nobody looks on a terminal."""
     signs = {"\u2212": "-", "\u2013": "-", "\u2265": ">=", "\u2264": "<=", "\u2192": "->", "\u00d7": "x"}
