@@ -114,6 +114,8 @@ TEST_CASE_TEMPLATE("not finite: one bad number never gives a finite loss", T, fl
     for (const T bad : {core::nan<T>, core::infinity<T>, -core::infinity<T>})
       for (std::size_t k = 0; k < loss.batches; ++k)
         for (const Index row : {0, 69}) {
+          const bool logits = loss.name.find("mixup") != std::string::npos;
+          if (logits && bad < 0) continue;  // a logit of -infinity is a class that is absent
           CAPTURE(loss.name);
           CAPTURE(k);
           CAPTURE(bad);

@@ -3,7 +3,8 @@
 //
 //   value        the value alone is the loss that comes with the gradients
 //   gradient     its slope along any great circle is the gradient's
-//   not finite   NaN or infinity in any row of any batch: never a finite loss, never half a gradient
+//   not finite   NaN or infinity in any row of any batch (not -infinity in logits of classes): never a
+//                finite loss, never half a gradient
 //   rows         every number of rows from 1 on: a loss, or an error that begins with its name
 //   reversal     the order of the pairs does not matter
 //   threads      the same bits for any number
