@@ -3,6 +3,7 @@
 
 #include "spheremix/losses/cyclip.hpp"
 #include "support/many_inputs.hpp"
+#include "support/threads.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -115,6 +116,7 @@ TEST_CASE(
   const RowMatrix<double> x = unit_rows<double>(300, 64, 1), y = unit_rows<double>(300, 64, 2);
   const auto one = geometric_consistency_with_gradient(x, y, {0.5, 1});
 #if defined(_OPENMP)
+  const Threads keep(omp_get_max_threads());  // its number comes back at the end
   omp_set_num_threads(1);
   const auto serial = geometric_consistency_with_gradient(x, y, {0.5, 1});
   omp_set_num_threads(3);

@@ -3,6 +3,7 @@
 
 #include "spheremix/losses/sup_remix.hpp"
 #include "support/many_inputs.hpp"
+#include "support/threads.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -136,6 +137,7 @@ TEST_CASE("sup_con: no positives, a dominant positive, the budget, threads, erro
   CHECK(wide.loss == narrow.loss);
   CHECK(same_bits(wide.x, narrow.x));
 #if defined(_OPENMP)
+  const Threads keep(omp_get_max_threads());  // its number comes back at the end
   omp_set_num_threads(1);
   const auto serial = sup_con_with_gradient(big, labels);
   omp_set_num_threads(3);
@@ -251,6 +253,7 @@ TEST_CASE("sup_remix: drawn lambda, one matrix, errors") {
   const auto one = sup_remix_with_gradient(x, y, rng);
   CHECK(rng.step() == 1);
 #if defined(_OPENMP)
+  const Threads keep(omp_get_max_threads());  // its number comes back at the end
   omp_set_num_threads(1);
 #endif
   const auto two = sup_remix_with_gradient(x, y, again);

@@ -5,6 +5,7 @@
 #include "spheremix/losses/nt_xent.hpp"
 #include "spheremix/losses/siglip.hpp"
 #include "support/many_inputs.hpp"
+#include "support/threads.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -204,6 +205,7 @@ TEST_CASE("losses of two views: strips and threads give one result, errors, NaN"
   };
   const auto wide = run(std::size_t(1) << 30), narrow = run(std::size_t(12) << 20);
 #if defined(_OPENMP)
+  const Threads keep(omp_get_max_threads());  // its number comes back at the end
   omp_set_num_threads(1);
   const auto one = run(std::size_t(1) << 30);
   omp_set_num_threads(3);
