@@ -3,6 +3,8 @@
 // library's numbers.
 #include "support/gpu.hpp"
 
+#include <algorithm>
+
 #include "reference.hpp"
 #include "spheremix/gpu/losses/decoupled_mixup.cuh"
 #if !defined(__CUDACC__)
