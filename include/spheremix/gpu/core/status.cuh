@@ -4,9 +4,10 @@
 // Conventions of the backend
 //   A function checks its arguments on the host, enqueues kernels on the stream it is given and
 //   returns: it never allocates, never synchronises, and can be captured into a CUDA graph. Memory
-//   it needs comes from the caller: scratch_needed(call) says how much (core/scratch.cuh). A status says whether the arguments were right and the launches
-//   accepted; faults of a running kernel surface at the caller's next synchronisation. Undefined
-//   points (zero rows, antipodes, NaN) give NaN in their own row.
+//   it needs comes from the caller: scratch_needed(call) says how much (core/scratch.cuh). A status
+//   says whether the arguments were right and the launches accepted; faults of a running kernel
+//   surface at the caller's next synchronisation. Undefined points (zero rows, antipodes, NaN) give
+//   NaN in their own row.
 #pragma once
 
 #include "spheremix/gpu/core/toolkit.cuh"
