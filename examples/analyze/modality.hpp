@@ -185,6 +185,13 @@ inline double cone_of(double spread) {
   return std::atan2(std::sqrt(v), std::sqrt(1 - v)) * 180 / spheremix::core::pi<double>;
 }
 
+/// Degrees between two means, seen from the origin; none where a mean is the origin.
+inline std::optional<double> angle_between(const Eigen::VectorXd& p, const Eigen::VectorXd& q) {
+  if (!(p.norm() > 1e-14 && q.norm() > 1e-14)) return std::nullopt;
+  const Eigen::VectorXd u = p.normalized(), v = q.normalized();
+  return 2 * std::atan2((u - v).norm(), (u + v).norm()) * 180 / spheremix::core::pi<double>;
+}
+
 /// Figures of order N, from the streamed passes.
 template <class T>
 void describe_health(const Modality<T>& m, Json& document) {

@@ -300,12 +300,7 @@ class PairFigures {
       of_gap->low = std::max(0.0, of_gap->low);
     }
     list_.push_back(metric("gap", scope_, length, "exact", of_gap));
-    std::optional<double> between;  // none where a mean is the origin
-    if (p.norm() > 1e-14 && q.norm() > 1e-14) {
-      const Eigen::VectorXd u = p.normalized(), v = q.normalized();
-      between = 2 * std::atan2((u - v).norm(), (u + v).norm()) * 180 / spheremix::core::pi<double>;
-    }
-    list_.push_back(metric("cone_distance", scope_, between, "exact"));
+    list_.push_back(metric("cone_distance", scope_, angle_between(p, q), "exact"));
     const double apart = length * length / 4, total = (of_a.spread + of_b.spread) / 2 + apart;
     std::optional<double> share;  // none where there is no gap or no variance
     if (length > 0 && total > 0)

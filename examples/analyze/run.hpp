@@ -154,12 +154,8 @@ inline void measure_clouds(const Moments& a, const Moments& b, const std::string
                            const std::string& y, Json& document) {
   const std::string scope = x + "-" + y;
   document["metrics"].push_back(metric("gap", scope, (a.mean - b.mean).norm(), "exact"));
-  std::optional<double> between;
-  if (a.mean.norm() > 1e-14 && b.mean.norm() > 1e-14) {
-    const Eigen::VectorXd u = a.mean.normalized(), v = b.mean.normalized();
-    between = 2 * std::atan2((u - v).norm(), (u + v).norm()) * 180 / spheremix::core::pi<double>;
-  }
-  document["metrics"].push_back(metric("cone_distance", scope, between, "exact"));
+  document["metrics"].push_back(
+      metric("cone_distance", scope, angle_between(a.mean, b.mean), "exact"));
   document["pairs"].push_back({{"x", x}, {"y", y}, {"unpaired", true}});
 }
 
