@@ -1,5 +1,5 @@
 #!/bin/sh
-# nvcc compiles every device header alone for sm_80, all together (every_header) and every device test for sm_80
+# nvcc compiles every device header alone for sm_80 (its device pass, which reads the host functions too), all together (every_header) and every device test for sm_80
 # and sm_90, with warnings as errors, down to machine code; those with wgmma in their name for sm_90a as well; host
 # programs (*_test.cu) are run too.
 # Needs a CUDA toolkit and no GPU.
@@ -26,6 +26,7 @@ compile_one() {
   source=$unit
   more=
   names="sm_80 and sm_90"
+  result="-c -o $work/unit.o"
   targets="-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90"
   case $unit in
     "$all_headers")
@@ -34,12 +35,13 @@ compile_one() {
     *.cuh)
       source=$work/unit.cu
       names=sm_80
-      targets="-gencode arch=compute_80,code=sm_80"
+      targets="-arch=compute_80"
+      result="-ptx -o $work/unit.ptx"
       printf '#include "%s"\n' "${unit#include/}" >"$source" ;;
   esac
   case $unit in
     *.cu) errors=$(nvcc $flags $fast $targets "$unit" -lcublasLt -o "$work/test" 2>&1 && "$work/test" 2>&1) ;;
-    *) errors=$(nvcc $flags $fast $targets -x cu -c "$source" -o "$work/unit.o" 2>&1) ;;
+    *) errors=$(nvcc $flags $fast $targets -x cu $result "$source" 2>&1) ;;
   esac
   status=$?
   case $unit in *wgmma*)
