@@ -6,7 +6,7 @@
 #
 # Stages   floors     no upward include, with planted faults that must be found; the faults of faults.tsv can be planted
 #          units      unit tests (-O1: they are all compile time; most link spheremix::compiled, whose bits are those of
-#                     the headers: test `compiled`) and examples: g++, Release
+#                     the headers: test `compiled`): g++, Release
 #          sanitized  core, io, math and pairwise: clang++, ASan + UBSan, warnings are errors
 #          headers    each header compiles alone (g++), all together in both orders (clang++, g++)
 #          two_units  two translation units link and agree, with one and with different -march
@@ -15,6 +15,7 @@
 #                     spheremix::compiled; its lists
 #          consumers  installed package, add_subdirectory, FetchContent, pkg-config, folders, Eigen 5 and none, the release script
 #          readme     every snippet and command of the README
+#          examples   the tests of the programs in examples/, the analyst's tool among them, in the README's own build of them
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
@@ -33,12 +34,13 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units flags budget consumers readme compile_fail fuzz platforms cuda machine_code"
+default_stages="floors units sanitized headers two_units flags budget consumers readme examples compile_fail fuzz platforms cuda machine_code"
 more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
 failed=0
+fresh_tree=
 started=$(date +%s)
 child=
 trap 'trap - INT TERM; [ -n "$child" ] && kill "$child" 2>/dev/null; exit 130' INT TERM
@@ -118,25 +120,33 @@ script() {
   count "$good" "$bad"
 }
 
-# Configures, builds and runs one preset. doctest cases are counted one by one; any other program, and one
-# that ends badly, counts as one.
 preset() { # preset, cmake arguments ...
   name=$1
   shift
+  project "$out/$name" all . --preset "$name" -G Ninja -B "$out/$name" "$@"
+}
+
+# Configures, builds and runs a project. doctest cases are counted one by one; any other program, and one that ends
+# badly, counts as one.
+project() { # build folder, target, the tests' names (regular expression), cmake arguments ...
+  folder=$1
+  target=$2
+  tests=$3
+  shift 3
   log=$out/logs/$stage.log
-  if ! quietly "$log" cmake --preset "$name" -G Ninja -B "$out/$name" "$@"; then
+  if ! quietly "$log" cmake "$@"; then
     show "$log"
     count 0 1
     return
   fi
-  if ! quietly "$log" cmake --build "$out/$name" -j "$jobs" -- -k 0; then
+  if ! quietly "$log" cmake --build "$folder" -j "$jobs" --target "$target" -- -k 0; then
     grep -E 'FAILED|error' "$log" | head -n 40 | sed 's/^/   | /'
     built=1
   else
     built=0
   fi
   # The limit ends a hang: no machine is so slow that it meets a test which works.
-  quietly "$log" ctest --test-dir "$out/$name" -V -j "$jobs" --timeout 14400 --no-tests=error
+  quietly "$log" ctest --test-dir "$folder" -R "$tests" -V -j "$jobs" --timeout 14400 --no-tests=error
   tally=$(awk '
     /^[0-9]+: \[doctest\] test cases:/ { n = $1 + 0; gsub(/\|/, " "); good[n] += $6; bad[n] += $8; known[n] = 1 }
     /^ *[0-9]+\/[0-9]+ Test +#[0-9]+:/ {
@@ -163,7 +173,7 @@ preset() { # preset, cmake arguments ...
 stage_floors() {
   script sh -c 'python3 tests/scripts/include_floors.py; first=$?; python3 tests/scripts/include_floors.py --self-test && python3 tests/scripts/plant_faults.py --check && python3 tests/scripts/rooms.py && exit $first'
 }
-stage_units() { preset release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DSPHEREMIX_WERROR=ON -DSPHEREMIX_TEST_FLAGS=-O1; }
+stage_units() { preset release -DSPHEREMIX_EXAMPLES=OFF -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DSPHEREMIX_WERROR=ON -DSPHEREMIX_TEST_FLAGS=-O1; }
 stage_sanitized() { preset dev "-DSPHEREMIX_SKIP_TESTS=accuracy;allocation;compiled;contract;gpu;losses;memory;metrics;mixup;sphere"; }
 stage_sanitized_more() { preset dev; }
 stage_sanitized_gpu() { preset dev "-DSPHEREMIX_SKIP_TESTS="; }
@@ -175,7 +185,15 @@ stage_budget() {
   sed -n 's/^passed: /   /p' "$out/logs/$stage.log"
 }
 stage_consumers() { script sh -c "sh tests/scripts/consumers.sh '$out/consumers'; first=\$?; python3 tests/scripts/release_test.py && exit \$first"; }
-stage_readme() { script python3 tests/scripts/readme.py "$out/readme"; }
+stage_readme() { script python3 tests/scripts/readme.py "$out/readme" && fresh_tree=yes; }
+stage_examples() { # goes on where the README's commands left their copy of the tree: what they built is not built again
+  tree=$out/readme/tree
+  [ "$fresh_tree" = yes ] || python3 tests/scripts/readme.py --copy "$out/readme" || return
+  generator=
+  [ -e "$tree/build/demo/CMakeCache.txt" ] || generator="-G Ninja"
+  CXXFLAGS='-Werror -Wno-error=restrict' project "$tree/build/demo" examples '^(example|analyze)_' -S "$tree" -B "$tree/build/demo" $generator \
+    -DSPHEREMIX_EXAMPLES=ON -DSPHEREMIX_TESTS=ON -DSPHEREMIX_CUDA=OFF
+}
 stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
 stage_platforms() { script sh tests/scripts/platforms.sh "$out/platforms"; }
@@ -209,7 +227,7 @@ stage_faults() {
 [ "$*" != more ] || set -- $more_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | compile_fail | fuzz | platforms | \
+    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | compile_fail | fuzz | platforms | \
       cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
