@@ -10,11 +10,16 @@
 
 #include <cstddef>
 
+#include "spheremix/formula/targets.hpp"
+
 namespace spheremix::losses {
 
 struct InfoNceOptions {
   double temperature = 0.07;
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  double label_smoothing = 0;                        ///< e in [0, 1]
+  std::optional<Targets> exclude{};                  ///< pairs out of the table, unless targets
+  std::vector<double> row_weights{};                 ///< n, at least 0; empty: all 1
 };
 
 }  // namespace spheremix::losses

@@ -31,8 +31,19 @@ template <class X, class Y>
       .loss;
 }
 
+/// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
+template <class X, class Y>
+[[nodiscard]] double clip_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                               const Targets& targets, const ClipOptions& options = {}) {
+  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  return detail::value("clip_bf16",
+                       detail::PairLoss<true, pairwise::Bf16Products>(options, &targets), x, y)
+      .loss;
+}
+
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
-/// allocation once `workspace` and `out` have their sizes.
+/// allocation once `workspace` and `out` have their sizes. An `out` without the field x or y gets no
+/// such gradient, which then costs no product.
 template <class X, class Y, class Out>
 void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const ClipOptions& options, core::Workspace& workspace, Out& out) {
@@ -47,6 +58,27 @@ template <class X, class Y>
                                            const ClipOptions& options = {}) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) { clip_bf16_with_gradient(x, y, options, workspace, out); });
+}
+
+/// The same with `targets` in place of the diagonal.
+template <class X, class Y, class Out>
+void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                             const Targets& targets, const ClipOptions& options,
+                             core::Workspace& workspace, Out& out) {
+  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  detail::into("clip_bf16_with_gradient",
+               detail::PairLoss<true, pairwise::Bf16Products>(options, &targets), workspace, out, x,
+               y);
+}
+
+template <class X, class Y>
+[[nodiscard]] auto clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x,
+                                           const Eigen::MatrixBase<Y>& y, const Targets& targets,
+                                           const ClipOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        clip_bf16_with_gradient(x, y, targets, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -21,8 +21,16 @@ template <class X, class Y>
   return detail::value("info_nce", detail::PairLoss<false>(options), x, y).loss;
 }
 
+/// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
+template <class X, class Y>
+[[nodiscard]] double info_nce(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                              const Targets& targets, const InfoNceOptions& options = {}) {
+  return detail::value("info_nce", detail::PairLoss<false>(options, &targets), x, y).loss;
+}
+
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
-/// allocation once `workspace` and `out` have their sizes.
+/// allocation once `workspace` and `out` have their sizes. An `out` without the field x or y gets no
+/// such gradient, which then costs no product.
 template <class X, class Y, class Out>
 void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const InfoNceOptions& options, core::Workspace& workspace, Out& out) {
@@ -35,6 +43,25 @@ template <class X, class Y>
                                           const InfoNceOptions& options = {}) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) { info_nce_with_gradient(x, y, options, workspace, out); });
+}
+
+/// The same with `targets` in place of the diagonal.
+template <class X, class Y, class Out>
+void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                            const Targets& targets, const InfoNceOptions& options,
+                            core::Workspace& workspace, Out& out) {
+  detail::into("info_nce_with_gradient", detail::PairLoss<false>(options, &targets), workspace, out,
+               x, y);
+}
+
+template <class X, class Y>
+[[nodiscard]] auto info_nce_with_gradient(const Eigen::MatrixBase<X>& x,
+                                          const Eigen::MatrixBase<Y>& y, const Targets& targets,
+                                          const InfoNceOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        info_nce_with_gradient(x, y, targets, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -22,8 +22,19 @@ template <class X, class Y>
       .loss;
 }
 
+/// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
+template <class X, class Y>
+[[nodiscard]] double info_nce_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                   const Targets& targets, const InfoNceOptions& options = {}) {
+  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  return detail::value("info_nce_bf16",
+                       detail::PairLoss<false, pairwise::Bf16Products>(options, &targets), x, y)
+      .loss;
+}
+
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
-/// allocation once `workspace` and `out` have their sizes.
+/// allocation once `workspace` and `out` have their sizes. An `out` without the field x or y gets no
+/// such gradient, which then costs no product.
 template <class X, class Y, class Out>
 void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const InfoNceOptions& options, core::Workspace& workspace,
@@ -40,6 +51,28 @@ template <class X, class Y>
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
         info_nce_bf16_with_gradient(x, y, options, workspace, out);
+      });
+}
+
+/// The same with `targets` in place of the diagonal.
+template <class X, class Y, class Out>
+void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                 const Targets& targets, const InfoNceOptions& options,
+                                 core::Workspace& workspace, Out& out) {
+  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  detail::into("info_nce_bf16_with_gradient",
+               detail::PairLoss<false, pairwise::Bf16Products>(options, &targets), workspace, out,
+               x, y);
+}
+
+template <class X, class Y>
+[[nodiscard]] auto info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x,
+                                               const Eigen::MatrixBase<Y>& y,
+                                               const Targets& targets,
+                                               const InfoNceOptions& options = {}) {
+  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        info_nce_bf16_with_gradient(x, y, targets, options, workspace, out);
       });
 }
 

@@ -8,6 +8,8 @@
 
 #include "spheremix/formula/siglip.hpp"
 #include "spheremix/losses/detail/stacked.hpp"
+#include "spheremix/losses/detail/target_table.hpp"
+#include "spheremix/losses/targets.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
 namespace spheremix::losses {
@@ -37,14 +39,84 @@ struct SiglipResult {
 
 struct SiglipArrays {
   LineResults lines;
-  double* shift;  ///< of each row, its part of dL/dbias
+  double* shift;   ///< of each row, its part of dL/dbias
+  double* weight;  ///< of each row over the largest
+  PairSet targets, excluded;
 
-  SiglipArrays(Index n, Workspace::Frame& frame)
-      : lines(n, frame), shift(frame.take<double>(std::size_t(n))) {}
+  SiglipArrays(const TargetOptions& o, Index n, Index m, Workspace::Frame& frame)
+      : lines(n, frame),
+        shift(frame.take<double>(std::size_t(n))),
+        weight(frame.take<double>(std::size_t(n))),
+        targets(o.targets, n, m, frame),
+        excluded(o.exclude, o.exclude ? n : 0, m, frame) {}
+
+  /// The sum of the weights, set from `o`. Throws where it is 0 or where there is no target.
+  double set_weights(const char* function, const TargetOptions& o) const {
+    const Index n = targets.n, m = targets.m;
+    double largest = 0, sum = 0;
+    Index i = 0;
+    while (i < n && !targets.any(i)) ++i;
+    core::expects(i < n, function, "no row has a target in a table of ", n, " x ", m);
+    for (i = 0; i < n; ++i) {
+      weight[i] = o.row_weights ? (*o.row_weights)[std::size_t(i)] : 1;
+      largest = (std::max)(largest, weight[i]);
+    }
+    core::expects(largest > 0, function, "the row_weights add up to 0");
+    for (i = 0; i < n; ++i) sum += weight[i] /= largest;
+    return sum;
+  }
+};
+
+/// One row of the table with u in row.scratch: its softplus and what follows from it.
+template <class T>
+struct SiglipRow {
+  const pairwise::PairRow<T>& row;
+  const PairSet& targets;
+  Index m;
+  T scale, bias;
+
+  T logit(Index j) const { return scale * row.s[j] + bias; }
+
+  void flip() const {
+    targets.each(row.i, 0, m, [&](Index j, double) { row.scratch[j] = -row.scratch[j]; });
+  }
+  /// -p log sigmoid(u) - (1 - p) log sigmoid(-u) = softplus(-|u|) + ((1 - p) u or -p u): leaves -|u|,
+  /// returns the sum of the rest.
+  double fold() const {
+    double rest = 0;
+    for (Index j = 0; j < m; ++j) {
+      T& u = row.scratch[j];
+      if (!(u > -core::infinity<T>)) continue;  // excluded
+      const double p = targets.from->soft(row.i, j);
+      rest += u > 0 ? (1 - p) * double(u) : -p * double(u);
+      u = u > 0 ? -u : u;
+    }
+    return rest;
+  }
+  /// sigmoid(u) - p from sigmoid(-|u|).
+  void unfold() const {
+    for (Index j = 0; j < m; ++j) {
+      const T p = T(targets.from->soft(row.i, j)), s = row.scratch[j];
+      row.scratch[j] = logit(j) > 0 ? (1 - p) - s : s - p;
+    }
+  }
 };
 
 struct SiglipLoss : OfTwoBatches {
   const SiglipOptions& options;
+  TargetOptions targets;
+
+  explicit SiglipLoss(const SiglipOptions& o, const Targets* of = nullptr)
+      : options(o), targets(o, of) {}
+
+  template <class Out>
+  static auto fields(Out& out) {
+    return fields_if_there(out);
+  }
+  template <class T>
+  void expects(const char* function, const Inputs<T, 2>& in) const {
+    expects_table(function, in, targets.targets != nullptr, true);
+  }
 
   template <class T>
   SiglipResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
@@ -53,39 +125,57 @@ struct SiglipLoss : OfTwoBatches {
     const pairwise::PairGradients<T> out{to[0], to[1]};
     expects_temperature<T>(function, "temperature", options.temperature);
     core::expects(std::isfinite(T(options.bias)), function, "bias is ", options.bias);
-    const bool gradients = out.dx.data != nullptr;
-    const Index n = x.rows;
-    const auto plan = pairwise::make_row_plan<T>(
-        function, n, n, x.cols, 1, false, options.memory_budget, core::bytes_of<SiglipArrays>(n));
+    const bool gradients = out.wanted();
+    const Index n = x.rows, m = y.rows;
+    targets.expect(function, n, m, 1);
+    const auto plan =
+        pairwise::make_row_plan<T>(function, n, m, x.cols, 1, false, options.memory_budget,
+                                   core::bytes_of<SiglipArrays>(targets, n, m));
     if (!computable(x, y, options.temperature)) {
       const ContrastResult bad = nan_result(out);
       return {bad.loss, bad.loss, bad.loss};
     }
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const SiglipArrays arrays(n, frame);
+    const SiglipArrays arrays(targets, n, m, frame);
+    const double lines = arrays.set_weights(function, targets);
     double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
     double* const shift = arrays.shift;
     const T scale = T(1 / options.temperature), bias = T(options.bias);
-    const T factor = T(1 / (double(n) * options.temperature));
+    const bool soft = arrays.targets.dense();
     pairwise::row_sweep<T>(
         x, y, plan, frame,
         [&](const pairwise::PairRow<T>& row) {
           T *const s = row.s, *const u = row.scratch;
-          for (Index j = 0; j < n; ++j) u[j] = scale * s[j] + bias;
-          u[row.i] = -u[row.i];
-          loss[row.i] = SPHEREMIX_DISPATCH(row_softplus<T>)(u, n);
+          const SiglipRow<T> pairs{row, arrays.targets, m, scale, bias};
+          const auto exclude = [&](T value) {
+            if (!targets.exclude) return;
+            arrays.excluded.each(row.i, 0, m, [&](Index j, double) {
+              if (!(arrays.targets.at(row.i, j) > 0)) u[j] = value;
+            });
+          };
+          for (Index j = 0; j < m; ++j) u[j] = scale * s[j] + bias;
+          if (!soft) pairs.flip();
+          exclude(-core::infinity<T>);
+          const double rest = soft ? pairs.fold() : 0;
+          loss[row.i] = SPHEREMIX_DISPATCH(row_softplus<T>)(u, m) + rest;
           if (!gradients) return;
-          u[row.i] = -u[row.i];
-          shift[row.i] = SPHEREMIX_DISPATCH(row_sum<T>)(u, n);
-          moment[row.i] = SPHEREMIX_DISPATCH(row_weights<T>)(row.s, u, factor, n);
+          if (soft) {
+            pairs.unfold();
+            exclude(0);
+          } else {
+            pairs.flip();
+          }
+          shift[row.i] = SPHEREMIX_DISPATCH(row_sum<T>)(u, m);
+          const T factor = T(arrays.weight[row.i] / (lines * options.temperature));
+          moment[row.i] = SPHEREMIX_DISPATCH(row_weights<T>)(row.s, u, factor, m);
         },
         out);
     SiglipResult result{0, 0, 0};
     for (Index i = 0; i < n; ++i) {
-      result.loss += loss[i] / double(n);
+      result.loss += arrays.weight[i] * loss[i] / lines;
       if (!gradients) continue;
       result.log_temperature -= moment[i];
-      result.bias += shift[i] / double(n);
+      result.bias += arrays.weight[i] * shift[i] / lines;
     }
     return result;
   }
@@ -97,15 +187,23 @@ struct SiglipLoss : OfTwoBatches {
 template <class X, class Y>
 [[nodiscard]] double siglip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const SiglipOptions& options = {}) {
-  return detail::value("siglip", detail::SiglipLoss{{}, options}, x, y).loss;
+  return detail::value("siglip", detail::SiglipLoss(options), x, y).loss;
+}
+
+/// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
+template <class X, class Y>
+[[nodiscard]] double siglip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                            const Targets& targets, const SiglipOptions& options = {}) {
+  return detail::value("siglip", detail::SiglipLoss(options, &targets), x, y).loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of SiglipGradient), without an
-/// allocation once `workspace` and `out` have their sizes.
+/// allocation once `workspace` and `out` have their sizes. An `out` without the field x or y gets no
+/// such gradient, which then costs no product.
 template <class X, class Y, class Out>
 void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const SiglipOptions& options, core::Workspace& workspace, Out& out) {
-  detail::into("siglip_with_gradient", detail::SiglipLoss{{}, options}, workspace, out, x, y);
+  detail::into("siglip_with_gradient", detail::SiglipLoss(options), workspace, out, x, y);
 }
 
 template <class X, class Y>
@@ -114,6 +212,24 @@ template <class X, class Y>
                                         const SiglipOptions& options = {}) {
   return detail::by_value<SiglipGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) { siglip_with_gradient(x, y, options, workspace, out); });
+}
+
+/// The same with `targets` in place of the diagonal.
+template <class X, class Y, class Out>
+void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                          const Targets& targets, const SiglipOptions& options,
+                          core::Workspace& workspace, Out& out) {
+  detail::into("siglip_with_gradient", detail::SiglipLoss(options, &targets), workspace, out, x, y);
+}
+
+template <class X, class Y>
+[[nodiscard]] auto siglip_with_gradient(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y, const Targets& targets,
+                                        const SiglipOptions& options = {}) {
+  return detail::by_value<SiglipGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        siglip_with_gradient(x, y, targets, options, workspace, out);
+      });
 }
 
 }  // namespace spheremix::losses

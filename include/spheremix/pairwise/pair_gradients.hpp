@@ -7,11 +7,14 @@
 
 namespace spheremix::pairwise {
 
-/// Where the gradients go; add_y adds to what is there. dx.data == nullptr: no gradients wanted.
+/// Where the gradients go; add_y adds to what is there. A side without memory gets none; no rows on
+/// either: no gradients wanted, not even of the temperature.
 template <class T>
 struct PairGradients {
   core::MatrixView<T> dx{}, dy{};
   bool add_x = false, add_y = false;
+
+  bool wanted() const { return dx.rows > 0 || dy.rows > 0; }
 };
 
 namespace detail {
@@ -31,7 +34,8 @@ void pair_gradients(core::MatrixView<const T> x, core::MatrixView<const T> y, co
   const Index x_cols = by_columns ? plan.threads : tiles(plan.threads, 2 * x_rows);
   const Index x_width = even_tile(y.cols, std::max<Index>(1, tiles(y.cols, x_cols)), 64),
               y_width = by_columns ? x_width : x.cols;
-  const Index x_tiles = x_rows * tiles(y.cols, x_width), y_tiles = y_rows * tiles(x.cols, y_width);
+  const Index x_tiles = out.dx.data ? x_rows * tiles(y.cols, x_width) : 0,
+              y_tiles = out.dy.data ? y_rows * tiles(x.cols, y_width) : 0;
   core::parallel_for(x_tiles + y_tiles, plan.threads, [&](Index task, int thread) {
     PackBuffers<T>& pack = memory.pack(thread);
     if (task < x_tiles) {

@@ -58,7 +58,8 @@ struct Plan {
   Index kept_strips;  ///< strips with memory of their own, at least 1 unless Keep::nothing
   Index stride;       ///< of a strip
   int threads;
-  std::size_t bytes;  ///< temporary memory in all
+  std::size_t bytes;       ///< temporary memory in all
+  std::size_t part_bytes;  ///< of what a loss sums up itself of a line of one tile
 
   Index strip_first(Index s) const { return s * strip_rows; }
   Index strip_count(Index s) const { return (std::min)(strip_rows, n - s * strip_rows); }
@@ -93,6 +94,8 @@ class SweepMemory {
     col_max = frame.take<T>(row_tiles * col_tiles * std::size_t(plan.col_tile));
     col_sum = frame.take<T>(row_tiles * col_tiles * std::size_t(plan.col_tile));
     moment = frame.take<double>(row_tiles * col_tiles);
+    row_part = frame.take<std::byte>(plan.part_bytes * std::size_t(plan.strip_rows) * col_tiles);
+    col_part = frame.take<std::byte>(plan.part_bytes * row_tiles * std::size_t(plan.m));
     if (keep != Keep::nothing)
       strips_ = frame.take<T>(std::size_t(plan.strip_rows * plan.stride * plan.kept_strips));
   }
@@ -109,6 +112,7 @@ class SweepMemory {
 
   T *row_max, *row_sum, *col_max, *col_sum;  ///< partial statistics, tile after tile
   double* moment;                            ///< sum G o S of each tile of a strip
+  std::byte *row_part, *col_part;            ///< of a loss's own sums, likewise
 
  private:
   const Plan<T>& plan_;
@@ -116,12 +120,13 @@ class SweepMemory {
   T* strips_ = nullptr;
 };
 
-/// Plans a sweep whose caller needs `other_bytes` of the budget itself. Throws when the budget is
-/// below the least that the sweep can work with, naming that.
+/// Plans a sweep whose caller needs `other_bytes` of the budget itself, and `part_bytes` for a line of
+/// every tile. Throws when the budget is below the least that the sweep can work with, naming that.
 template <class T>
 Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep,
-                  std::size_t budget, std::size_t other_bytes) {
+                  std::size_t budget, std::size_t other_bytes, std::size_t part_bytes = 0) {
   Plan<T> p{};
+  p.part_bytes = part_bytes;
   p.n = n;
   p.m = m;
   p.depth = depth;
@@ -167,6 +172,6 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::pairwise {
 #define SPHEREMIX_MAKE_PLAN(T) \
-  Plan<T> make_plan(const char*, Index, Index, Index, Keep, std::size_t, std::size_t)
+  Plan<T> make_plan(const char*, Index, Index, Index, Keep, std::size_t, std::size_t, std::size_t)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_MAKE_PLAN)
 }  // namespace spheremix::pairwise

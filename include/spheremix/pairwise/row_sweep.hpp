@@ -69,7 +69,7 @@ RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, In
   return p;
 }
 
-/// Runs body(PairRow) over all rows, then the products unless out.dx is null. X and Y must be
+/// Runs body(PairRow) over all rows, then the products of the gradients that `out` wants. X and Y must be
 /// finite.
 template <class T, class Body>
 void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
@@ -95,7 +95,7 @@ void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
       body(PairRow<T>{first + i, strip.row(i), mine.second ? other.row(i) : nullptr,
                       mine.rows + thread * rows_plan.scratch * plan.stride, plan.stride});
     });
-    if (out.dx.data)
+    if (out.wanted())
       detail::pair_gradients<T>(x, y, plan, strip, mine.second ? other : strip, first, memory, out,
                                 add_y);
     add_y = true;

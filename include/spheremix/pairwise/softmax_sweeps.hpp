@@ -28,12 +28,28 @@ namespace spheremix::pairwise {
 inline constexpr Index kOutside = -1;
 inline constexpr Index kAbsent = -2;
 
+/// What few losses do to tiles besides: functions, so that the others do not compile them.
+template <class T>
+struct TileSteps {
+  void* of;
+  void (*start)(void* of, SweepMemory<T>& memory);
+  /// Cosines of a tile, its special pairs lifted out; `again`: for the second time.
+  void (*cosines)(void* of, Index i0, Index j0, core::MatrixView<T> s, bool again);
+  void (*strip)(void* of, Index strip);  ///< all tiles of a strip had their first `cosines`
+  void (*gradient)(void* of, Index i0, Index j0, core::MatrixView<T> g);  ///< dL/dS of a tile
+};
+
 /// The table of pairs of a loss.
 template <class T>
 struct PairTable {
   core::MatrixView<const T> x, y;
-  Index slot_count;      ///< special pairs a row
-  const Index* special;  ///< n x slot_count: column of the pair, kOutside or kAbsent
+  Index slot_count;              ///< special pairs a row
+  const Index* special;          ///< n x slot_count: column of the pair, kOutside or kAbsent
+  const Index* first = nullptr;  ///< n + 1: row i has special[first[i]] to special[first[i + 1]]
+  const TileSteps<T>* steps = nullptr;
+
+  Index first_special(Index i) const { return first ? first[i] : i * slot_count; }
+  Index last_special(Index i) const { return first ? first[i + 1] : (i + 1) * slot_count; }
 };
 
 /// What the first sweep finds. sums are relative to their maximum; special pairs are not in them.
@@ -73,12 +89,12 @@ void merge_softmax(T& top, double& sum, T other_top, double other_sum) {
   }
 }
 
-/// Calls body(slot, column) for the special pairs of row i with a column in [first, first + count).
+/// Calls body(place, column) for the special pairs of row i with a column in [first, first + count).
 template <class T, class Body>
 void for_special(const PairTable<T>& table, Index i, Index first, Index count, const Body& body) {
-  for (Index c = 0; c < table.slot_count; ++c) {
-    const Index j = table.special[i * table.slot_count + c];
-    if (j >= first && j < first + count) body(c, j - first);
+  for (Index k = table.first_special(i); k < table.last_special(i); ++k) {
+    const Index j = table.special[k];
+    if (j >= first && j < first + count) body(k, j - first);
   }
 }
 
@@ -90,10 +106,11 @@ void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView
                                          table.y.middle_rows(j0, s.cols), false, pack);
   if (table.slot_count == 0) return;
   for (Index i = 0; i < s.rows; ++i)
-    for_special(table, i0 + i, j0, s.cols, [&](Index slot, Index j) {
-      if (special) special[(i0 + i) * table.slot_count + slot] = s(i, j);
+    for_special(table, i0 + i, j0, s.cols, [&](Index k, Index j) {
+      if (special) special[k] = s(i, j);
       s(i, j) = -core::infinity<T>;
     });
+  if (table.steps) table.steps->cosines(table.steps->of, i0, j0, s, special == nullptr);
 }
 
 /// Runs body(row tile, column tile, i, rows, j, cols, thread) over a strip of `rows` rows, column
@@ -131,6 +148,7 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
          memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
          memory.col_sum + r * padded + j);
       });
+  if (table.steps) table.steps->strip(table.steps->of, s);
   constexpr Index chunk = 512;
   if constexpr (Policy::kRows)
     core::parallel_for(tiles(rows, chunk), plan.threads, [&](Index task, int) {
@@ -179,10 +197,10 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
                 Policy::kRows ? weights.row_scale + first + i : nullptr,
                 Policy::kCols ? weights.col_shift + j : nullptr,
                 Policy::kCols ? weights.col_scale + j : nullptr);
+        if (table.steps) table.steps->gradient(table.steps->of, first + i, j, tile);
         for (Index r = 0; r < rows; ++r)
-          for_special(table, first + i + r, j, cols, [&](Index slot, Index c) {
-            tile(r, c) = T(weights.special[(first + i + r) * table.slot_count + slot]);
-          });
+          for_special(table, first + i + r, j, cols,
+                      [&](Index k, Index c) { tile(r, c) = T(weights.special[k]); });
       });
   pair_gradients<T, Products>(table.x, table.y, plan, g, g, first, memory, out, add_y);
   double moment = 0;
@@ -207,9 +225,10 @@ double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Pla
                       core::Workspace::Frame& frame, const SoftmaxStatistics<T>& stats,
                       const SoftmaxWeights<T>& weights, Finish&& finish,
                       const PairGradients<T>& out) {
-  const bool gradients = out.dx.data != nullptr;
+  const bool gradients = out.wanted();
   const Keep keep = keep_for<Policy>(gradients);
   SweepMemory<T> memory(plan, keep, frame);
+  if (table.steps) table.steps->start(table.steps->of, memory);
   bool add_y = out.add_y;
   double moment = 0;
   for (Index s = 0; s < plan.strips; ++s) {

@@ -99,18 +99,18 @@ bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature
 
 template <class T>
 void fill_nan(MatrixView<T> x) {
-  for (Index i = 0; i < x.rows; ++i)
+  for (Index i = 0; x.data && i < x.rows; ++i)
     for (Index k = 0; k < x.cols; ++k) x(i, k) = core::nan<T>;
 }
 
-/// Runs the table through both sweeps (the first alone when out.dx is null). arrays: for the shape of
-/// the table, with columns if Cols and with gradients if out.dx is not null.
+/// Runs the table through both sweeps (the first alone unless out.wanted()). arrays: for the shape of
+/// the table, with columns if Cols and with gradients if out.wanted().
 template <class T, bool Cols, class Products = pairwise::PlainProducts>
 ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>& arrays,
                             const pairwise::Plan<T>& plan, Workspace::Frame& frame,
                             const pairwise::PairGradients<T>& out) {
   const Index n = contrast.x.rows, slot_count = contrast.slot_count;
-  const bool gradients = out.dx.data != nullptr;
+  const bool gradients = out.wanted();
   const auto& [stats, weights, lines] = arrays;
   const pairwise::PairTable<T> table{contrast.x, contrast.y, slot_count, contrast.special};
   if (contrast.outside)
@@ -118,8 +118,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
       if (contrast.special[i] == pairwise::kOutside)
         stats.special[i] = contrast.outside[i / slot_count];
   const T scale = T(1 / contrast.temperature);
-  const Targets<T> targets{table, contrast.targets,         contrast.masked,
-                           scale, contrast.target_gradient, contrast.margin};
+  const SpecialTargets<T> targets{table, contrast.targets,         contrast.masked,
+                                  scale, contrast.target_gradient, contrast.margin};
   const double line_weight = contrast.weight / double(n);
   const formula::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight),
                                                    Cols ? T(line_weight) : T(0)};

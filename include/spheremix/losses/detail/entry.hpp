@@ -9,6 +9,7 @@
 //
 //   kFields             names of its gradients in `out`, in the order of its batches
 //   fields(out)         those matrices, as a tuple of references
+//                       (fields_if_there: those that `out` has, out[k].data is null for others)
 //   expects(function, in)                                   throws for shapes it does not take
 //   operator()(function, in, workspace, out) -> Result      in[k], out[k]: views of batch k and its
 //                                                           gradient; out[k].data is null where only
@@ -51,11 +52,45 @@ struct OfTwoBatches {
   }
 };
 
+/// In place of a gradient that `out` has no field for: none is computed.
+struct NoField {};
+inline NoField no_field;
+
+/// Of a loss whose gradients may be asked for one by one: the fields x and y, if they are there.
+template <class Out>
+auto fields_if_there(Out& out) {
+  const auto x = [&]() -> auto& {
+    if constexpr (requires { out.x; })
+      return out.x;
+    else
+      return no_field;
+  };
+  const auto y = [&]() -> auto& {
+    if constexpr (requires { out.y; })
+      return out.y;
+    else
+      return no_field;
+  };
+  return std::tie(x(), y());
+}
+
+/// X: n x d, Y: m x d; m = n unless `any`, and m >= n if `more`.
+template <class T>
+void expects_table(const char* function, const Inputs<T, 2>& in, bool any, bool more) {
+  const bool fits = in[0].cols == in[1].cols && in[1].rows >= 1 &&
+                    (any || in[0].rows == in[1].rows || (more && in[0].rows < in[1].rows));
+  if (!fits)
+    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+  core::expects(in[0].rows >= 1, function, "X has no rows");
+  core::expects(fits, function, "Y has no rows");
+}
+
 /// Throws where an output shares memory with an input or with another output.
 template <class T, std::size_t K, std::size_t N>
 void expects_outputs_apart(const char* function, const Outputs<T, K>& outputs,
                            const char* const* names, const Inputs<T, N>& inputs) {
   for (std::size_t a = 0; a < K; ++a) {
+    if (!outputs[a].data) continue;
     for (const auto& in : inputs) core::expects_apart(function, outputs[a], in);
     for (std::size_t b = a + 1; b < K; ++b)
       core::expects(!core::overlap(outputs[a], outputs[b]), function, names[a], " and ", names[b],
@@ -90,6 +125,22 @@ struct OutputBatches<T, M, Rest...> {
   }
 };
 
+/// A gradient that is not asked for: a shape without memory.
+template <class T, class... Rest>
+struct OutputBatches<T, NoField, Rest...> {
+  Index rows, cols;
+  OutputBatches<T, Rest...> rest;
+
+  OutputBatches(const char* function, const char* const* names, const MatrixView<const T>* in,
+                NoField&, Rest&... others)
+      : rows(in->rows), cols(in->cols), rest(function, names + 1, in + 1, others...) {}
+  void views(MatrixView<T>* to) const {
+    *to = {nullptr, rows, cols, cols};
+    rest.views(to + 1);
+  }
+  void commit() { rest.commit(); }
+};
+
 /// Calls body(rows...) with each batch as rows in memory, of one scalar type.
 template <class Body, class First, class... X>
 auto with_rows(const Body& body, const Eigen::MatrixBase<First>& first,
@@ -111,7 +162,7 @@ auto value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>&..
   return with_rows(
       [&]<class T>(MatrixView<const T> first, auto... others) {
         const Inputs<T, sizeof...(X)> in{first, others...};
-        Loss::expects(function, in);
+        loss.expects(function, in);
         Workspace workspace;
         return run(loss, function, in, workspace, Outputs<T, sizeof...(X)>{});
       },
@@ -125,7 +176,7 @@ void into(const char* function, const Loss& loss, Workspace& workspace, Out& out
       [&]<class T>(MatrixView<const T> first, auto... others) {
         constexpr std::size_t count = sizeof...(X);
         const Inputs<T, count> in{first, others...};
-        Loss::expects(function, in);
+        loss.expects(function, in);
         std::apply(
             [&]<class... M>(M&... matrices) {
               OutputBatches<T, M...> rows(function, Loss::kFields, in.data(), matrices...);

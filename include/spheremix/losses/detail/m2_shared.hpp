@@ -127,7 +127,7 @@ bool run_shared(const M2Call<T>& call, double temperature, const pairwise::MixPl
   const double clip_weight = 0.5 / double(n), mix_weight = call.weight / double(n);
   {
     const PairTable<T> table{v, t, 1, diagonal};
-    const Targets<T> targets{table, nullptr, -1, scale};
+    const SpecialTargets<T> targets{table, nullptr, -1, scale};
     const SoftmaxStatistics<T> stats{lines.top[kClipOfV], lines.sum[kClipOfV], lines.top[kClipOfT],
                                      lines.sum[kClipOfT], lines.positive};
     const SoftmaxWeights<T> to{shift[kClipOfV], factor[kClipOfV], shift[kClipOfT], factor[kClipOfT],
@@ -139,7 +139,7 @@ bool run_shared(const M2Call<T>& call, double temperature, const pairwise::MixPl
   }
   for (const int k : {kMixOfV, kMixOfT}) {
     const PairTable<T> table{v, t, 1, outside};
-    const Targets<T> targets{table, nullptr, -1, mix_scale};
+    const SpecialTargets<T> targets{table, nullptr, -1, mix_scale};
     const SoftmaxStatistics<T> stats{lines.top[k], lines.sum[k], nullptr, nullptr, lines.positive};
     const SoftmaxWeights<T> to{shift[k], factor[k], nullptr, nullptr, special[k]};
     SoftTargetRows<T> mix(targets, mix_weight, stats, to);

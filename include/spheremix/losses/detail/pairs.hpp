@@ -1,8 +1,9 @@
 // info_nce, margin_nce and clip from views: row i of X belongs to row i of Y, in one direction or in
-// both.
+// both; other targets in target_lines.hpp.
 #pragma once
 
-#include "spheremix/losses/detail/contrastive.hpp"
+#include "spheremix/losses/detail/target_lines.hpp"
+#include "spheremix/losses/targets.hpp"
 
 namespace spheremix::losses::detail {
 
@@ -11,12 +12,12 @@ struct PairArrays {
   Index* diagonal;
   ContrastArrays<T> contrast;
 
-  PairArrays(Index n, bool both, bool gradients, Workspace::Frame& frame)
-      : diagonal(frame.take<Index>(std::size_t(n))), contrast(n, n, 1, both, gradients, frame) {}
+  PairArrays(Index n, Index m, bool both, bool gradients, Workspace::Frame& frame)
+      : diagonal(frame.take<Index>(std::size_t(n))), contrast(n, m, 1, both, gradients, frame) {}
 };
 
-/// Plan, memory and run of the table X Y^T with its diagonal as targets. Both: columns as well as
-/// rows. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the loss's derivative by
+/// Plan, memory and run of the table X Y^T with its diagonal as targets, m >= n. Both: columns as well
+/// as rows, m = n. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the loss's derivative by
 /// it.
 template <bool Both, class T, class Products = pairwise::PlainProducts>
 ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
@@ -24,18 +25,19 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
                                   Workspace& workspace, const pairwise::PairGradients<T>& out,
                                   T margin = 0, double* margin_slope = nullptr) {
   expects_temperature<T>(function, "temperature", temperature);
-  const bool gradients = out.dx.data != nullptr;
-  const Index n = x.rows;
+  const bool gradients = out.wanted();
+  const Index n = x.rows, m = y.rows;
   const auto plan = pairwise::make_plan<T>(
-      function, n, n, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),
-      budget, core::bytes_of<PairArrays<T>>(n, Both, gradients));
+      function, n, m, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),
+      budget, core::bytes_of<PairArrays<T>>(n, m, Both, gradients));
   if (!computable(x, y, temperature)) {
-    if (gradients) fill_nan(out.dx), fill_nan(out.dy);
+    fill_nan(out.dx);
+    fill_nan(out.dy);
     if (margin_slope) *margin_slope = core::nan<double>;
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  const PairArrays<T> arrays(n, Both, gradients, frame);
+  const PairArrays<T> arrays(n, m, Both, gradients, frame);
   for (Index i = 0; i < n; ++i) arrays.diagonal[i] = i;
   Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, arrays.diagonal};
   contrast.margin = margin;
@@ -52,14 +54,27 @@ template <bool Both, class Products = pairwise::PlainProducts>
 struct PairLoss : OfTwoBatches {
   double temperature;
   std::size_t budget;
+  TargetOptions targets;
 
   template <class Options>
-  explicit PairLoss(const Options& options)
-      : temperature(options.temperature), budget(options.memory_budget) {}
+  explicit PairLoss(const Options& options, const Targets* of = nullptr)
+      : temperature(options.temperature), budget(options.memory_budget), targets(options, of) {}
+
+  template <class Out>
+  static auto fields(Out& out) {
+    return fields_if_there(out);
+  }
+  template <class T>
+  void expects(const char* function, const Inputs<T, 2>& in) const {
+    expects_table(function, in, targets.targets != nullptr, !Both);
+  }
 
   template <class T>
   ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                             const Outputs<T, 2>& out) const {
+    if (!targets.plain())
+      return target_loss_on_views<Both, T, Products>(function, in[0], in[1], temperature, budget,
+                                                     targets, workspace, {out[0], out[1]});
     return pair_loss_on_views<Both, T, Products>(function, in[0], in[1], temperature, budget,
                                                  workspace, {out[0], out[1]});
   }

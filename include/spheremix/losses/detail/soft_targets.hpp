@@ -15,7 +15,7 @@ namespace spheremix::losses::detail {
 /// What a loss knows of its special pairs: n x slot_count targets, and which slot_count are left out of
 /// everything.
 template <class T>
-struct Targets {
+struct SpecialTargets {
   const pairwise::PairTable<T>& table;
   const double* weight;  ///< n x slot_count, or null: 1 in the first slot that is not masked
   Index masked = -1;     ///< slot whose pairs take no part, or -1
@@ -37,7 +37,7 @@ template <class T>
 class SoftTargetRows {
  public:
   /// weight: dL/d(loss of a line).
-  SoftTargetRows(const Targets<T>& targets, double weight,
+  SoftTargetRows(const SpecialTargets<T>& targets, double weight,
                  const pairwise::SoftmaxStatistics<T>& stats,
                  const pairwise::SoftmaxWeights<T>& out)
       : targets_(targets), weight_(weight), stats_(stats), out_(out) {}
@@ -95,7 +95,7 @@ class SoftTargetRows {
                             line.slope(best, best ? 1.0 : exponential(cosine, top), w, r);
   }
 
-  const Targets<T>& targets_;
+  const SpecialTargets<T>& targets_;
   double weight_;
   const pairwise::SoftmaxStatistics<T>& stats_;
   const pairwise::SoftmaxWeights<T>& out_;
@@ -115,7 +115,7 @@ struct ColumnLine {
 template <class T>
 class SoftTargetLines : public SoftTargetRows<T> {
  public:
-  SoftTargetLines(const Targets<T>& targets, double weight,
+  SoftTargetLines(const SpecialTargets<T>& targets, double weight,
                   const pairwise::SoftmaxStatistics<T>& stats,
                   const pairwise::SoftmaxWeights<T>& out, ColumnLine<T>* lines)
       : SoftTargetRows<T>(targets, weight, stats, out), lines_(lines) {}

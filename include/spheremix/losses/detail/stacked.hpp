@@ -41,7 +41,8 @@ inline Index other_view(Index i, Index n) { return i < n ? i + n : i - n; }
 
 template <class T>
 ContrastResult nan_result(const pairwise::PairGradients<T>& out) {
-  if (out.dx.data) fill_nan(out.dx), fill_nan(out.dy);
+  fill_nan(out.dx);
+  fill_nan(out.dy);
   return {core::nan<double>, core::nan<double>, nullptr};
 }
 
