@@ -243,7 +243,8 @@ TEST_CASE_TEMPLATE("shapes: errors that begin with the name", T, float, double) 
     };
     for (std::size_t k = 0; k < loss.batches; ++k) {
       LossCall<T> call(loss.batches, 6, 4);
-      call.batches[k] = unit_rows<T>(5, 4, 3);
+      // more rows of X than of Y: further rows of Y are negatives to some
+      call.batches[k] = unit_rows<T>(k == 0 ? 7 : 5, 4, 3);
       refused(call);
       if (loss.batches == 1) continue;
       call.batches[k] = unit_rows<T>(6, 5, 3);

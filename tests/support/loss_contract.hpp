@@ -235,6 +235,23 @@ SPHEREMIX_LOSS(MarginNce, margin_nce, (MarginNceGradient<RowMatrix<T>>), SPHEREM
                MarginNceOptions{.temperature = 0.3, .memory_budget = c.budget})
 SPHEREMIX_LOSS(Clip, clip, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
                ClipOptions{.temperature = 0.3, .memory_budget = c.budget})
+SPHEREMIX_LOSS(InfoNceIds, info_nce, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY,
+               (x..., ids(c.first, c.second)),
+               InfoNceOptions{
+                   .temperature = 0.3, .memory_budget = c.budget, .label_smoothing = 0.1})
+SPHEREMIX_LOSS(ClipIds, clip, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x..., ids(c.first, c.second)),
+               ClipOptions{.temperature = 0.3, .memory_budget = c.budget, .label_smoothing = 0.1})
+SPHEREMIX_LOSS(ClipExcludes, clip, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
+               ClipOptions{.temperature = 0.3,
+                           .memory_budget = c.budget,
+                           .label_smoothing = 0.1,
+                           .exclude = ids(c.first, c.second)})
+SPHEREMIX_LOSS(SiglipIds, siglip, (SiglipGradient<RowMatrix<T>>), SPHEREMIX_XY,
+               (x..., ids(c.first, c.first)),
+               SiglipOptions{.temperature = 0.3,
+                             .bias = -1,
+                             .memory_budget = c.budget,
+                             .exclude = ids(c.first, c.second)})
 SPHEREMIX_LOSS(Siglip, siglip, (SiglipGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...),
                SiglipOptions{.temperature = 0.3, .bias = -1, .memory_budget = c.budget})
 SPHEREMIX_LOSS(NtXent, nt_xent, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
@@ -298,9 +315,9 @@ SPHEREMIX_LOSS(DecoupledMixup, decoupled_mixup, (MixedLabelGradient<RowMatrix<T>
 
 }  // namespace detail
 
-/// Every loss of rows.
+/// Every loss of rows, and some again with targets of their own.
 template <class T>
-std::vector<LossCase<T>> loss_cases() {
+std::vector<LossCase<T>> loss_cases(bool with_targets = true) {
   using namespace detail;
   std::vector<LossCase<T>> all{
       loss_case<T, 2, InfoNce>(),       loss_case<T, 2, MarginNce>(),
@@ -316,6 +333,10 @@ std::vector<LossCase<T>> loss_cases() {
       loss_case<T, 1, SupCon>(),        loss_case<T, 1, SupRemix>(),
       loss_case<T, 1, Triplets>(),      loss_case<T, 1, MixupCrossEntropy>(),
       loss_case<T, 1, DecoupledMixup>()};
+  if (with_targets)
+    for (auto& c : {loss_case<T, 2, InfoNceIds>(), loss_case<T, 2, ClipIds>(),
+                    loss_case<T, 2, ClipExcludes>(), loss_case<T, 2, SiglipIds>()})
+      all.push_back(c);
   // Losses that take no budget: to them any is enough.
   for (LossCase<T>& c : all)
     for (const char* name :

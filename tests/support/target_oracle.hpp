@@ -45,12 +45,15 @@ struct TargetOracle {
         if (d.out(i, j)) continue;
         const LongReal t =
             (1 - d.smoothing) * d.weight(i, j) / total + d.smoothing / LongReal(inside);
-        LongReal others = 0;  // relative to j
-        for (Index k = 0; k < m; ++k)
-          if (k != j && !d.out(i, k)) others += std::exp((s(i, k) - s(i, j)) / tau);
+        LongReal others = 0, more = 0;  // relative to j; 1 - t
+        for (Index k = 0; k < m; ++k) {
+          if (k == j || d.out(i, k)) continue;
+          others += std::exp((s(i, k) - s(i, j)) / tau);
+          more += (1 - d.smoothing) * d.weight(i, k) / total + d.smoothing / LongReal(inside);
+        }
         if (t > 0) loss += line * t * std::log1p(others);
         const LongReal p = 1 / (1 + others), rest = std::isinf(others) ? 1 : others / (1 + others);
-        g(i, j) += line / tau * ((1 - t) * p - t * rest);
+        g(i, j) += line / tau * (more * p - t * rest);
       }
     }
   }

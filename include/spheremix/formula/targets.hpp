@@ -47,9 +47,11 @@ struct TargetLine {
     return softmax.log_total() + (1 - smoothing) * (below + (share * top - pull)) +
            smoothing * (top - mean);
   }
-  /// dL/dz of a target of weight t that is set apart, x = e^(z - M).
-  SPHEREMIX_HD T slope(bool best, T x, T t) const {
-    return softmax.slope(best, x, (1 - smoothing) * t + even, T(1));
+  /// dL/dz of a target of weight t that is set apart, x = e^(z - M): p - t' = (1 - t') p - t' (1 - p),
+  /// `others` = 1 - t.
+  SPHEREMIX_HD T slope(bool best, T x, T t, T others) const {
+    return ((1 - smoothing) * others + (smoothing - even)) * (x / softmax.total()) -
+           ((1 - smoothing) * t + even) * softmax.rest(best, x);
   }
 };
 

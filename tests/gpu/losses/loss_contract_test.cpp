@@ -306,7 +306,7 @@ void is_the_cpus(const Loss<T>& loss, const test::LossCase<double>& cpu, Index n
 template <class T>
 void are_the_cpus(const std::vector<std::pair<Index, Index>>& sizes, Precision precision,
                   double tolerance) {
-  const auto on_cpu = test::loss_cases<double>();
+  const auto on_cpu = test::loss_cases<double>(false);
   for (const auto& loss : losses_of_rows<T>()) {
     CAPTURE(std::string(loss.name));
     std::size_t found = 0;

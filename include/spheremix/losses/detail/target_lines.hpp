@@ -42,6 +42,7 @@ struct ApartLine {
   double others = 0;  ///< sum of e^(z - top), the best left out
   double below = 0;   ///< sum of t (top - z)
   double all = 0;     ///< sum of z
+  double weight = 0;  ///< sum of t, the best left out; of all the line's other targets in the end
   formula::TargetLine<double> line{};
 
   void raise(Index k, T z) {
@@ -51,7 +52,9 @@ struct ApartLine {
   }
   void add(Index k, T z, double t) {
     below += t * (double(top) - double(z));
-    if (k != best) others += std::exp(double(z) - double(top));
+    if (k == best) return;
+    others += std::exp(double(z) - double(top));
+    weight += t;
   }
 };
 
@@ -196,6 +199,7 @@ class TargetSweep {
     auto& of = line.line;
     of = {{rest + line.others, line.best >= 0}, double(line.top), 0, 0, 0, smoothing_, 0, 0};
     if (!(total > 0)) return;
+    line.weight += sums.weight;
     of.below = line.below / total;
     of.share = sums.weight / total;
     of.pull = sums.pull / total;
@@ -222,8 +226,9 @@ class TargetSweep {
                double unit) const {
     const bool best = k == line.best;
     const double x = best ? 1.0 : std::exp(double(logit(k)) - double(line.top));
+    const double t = t_.weight[k] / weights.total[at];
     return weights.weight[at] * unit * double(scale_) *
-           line.line.slope(best, x, t_.weight[k] / weights.total[at]);
+           line.line.slope(best, x, t, best ? line.weight / weights.total[at] : 1 - t);
   }
 
   /// Calls body(j) for the excluded columns of row i in [j0, j1): a target is never one.
