@@ -51,6 +51,7 @@ have_header benchmark/benchmark.h || missing="$missing libbenchmark-dev"
 have_header hwy/highway.h || missing="$missing libhwy-dev"
 have_header cblas-openblas.h || have_header cblas.h || missing="$missing libopenblas-dev"
 ! wanted versus || has_torch /usr/bin/python3 || missing="$missing python3-torch python3-numpy"
+! wanted versus || ls /usr/lib/*/openblas-pthread/libblas.so.3 >/dev/null 2>&1 || missing="$missing libopenblas0-pthread"
 if [ -n "$missing" ]; then
   echo "== installing:$missing"
   as_root=

@@ -5,7 +5,7 @@
     python3 benchmarks/versus_torch.py --list
     python3 benchmarks/versus_torch.py clip-4096 m2-4096 --threads 2 --repeats 15 --json out.json
 
-Runs under any Python that has torch and numpy (Debian: python3-torch). Our side is benchmarks/versus/versus.cpp,
+Runs under any Python that has torch and numpy (Debian: python3-torch with libopenblas0-pthread). Our side is benchmarks/versus/versus.cpp,
 built here with g++ -O2 -fopenmp and --flags. Each workload is value and gradients unless its name says forward;
 PyTorch runs it eagerly the way trainers write it (and compiled, with --compile). First both results are compared:
 without agreement nothing is timed. Then the two take turns, and medians of the turns are reported with the quartile
@@ -65,11 +65,12 @@ class Call(ctypes.Structure):
                               "log_mix_temperature", "d_lambda")])
 
 
-def build(flags, compiler):
-    """The shared library, rebuilt when a source or the flags changed."""
+def build(flags, compiler, source="versus.cpp"):
+    """The shared library of a source in versus/, rebuilt when a source or the flags changed."""
     folder = os.path.join(ROOT, "build-versus")
     os.makedirs(folder, exist_ok=True)
-    library, stamp = os.path.join(folder, "libversus.so"), os.path.join(folder, "flags")
+    name = source.removesuffix(".cpp")
+    library, stamp = os.path.join(folder, f"lib{name}.so"), os.path.join(folder, f"{name}-flags")
     eigen = "/usr/include/eigen3"
     try:
         found = subprocess.run(["pkg-config", "--cflags-only-I", "eigen3"], capture_output=True, text=True, check=True)
@@ -77,7 +78,7 @@ def build(flags, compiler):
     except (OSError, subprocess.CalledProcessError):
         pass
     command = [compiler, "-std=c++20", "-O2", "-fopenmp", "-shared", "-fPIC", "-I", os.path.join(ROOT, "include"), "-I",
-               HERE, "-isystem", eigen, *flags.split(), os.path.join(HERE, "versus", "versus.cpp"), "-o", library]
+               HERE, "-isystem", eigen, *flags.split(), os.path.join(HERE, "versus", source), "-o", library]
     sources = [os.path.join(folder_, f) for top in (os.path.join(ROOT, "include"), os.path.join(HERE, "versus"))
                for folder_, _, files in os.walk(top) for f in files]
     built = os.path.getmtime(library) if os.path.exists(library) else 0
@@ -371,6 +372,20 @@ def machine():
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
 
 
+def reference_blas(torch):
+    """The file of the reference BLAS where torch multiplies by that (Debian's without OpenBLAS), else None."""
+    if torch.backends.mkl.is_available():
+        return None
+    torch.ones(2, 2) @ torch.ones(2, 2)
+    try:
+        with open("/proc/self/maps") as f:
+            files = {os.path.realpath(line.split()[-1]) for line in f if "/libblas.so" in line}
+    except OSError:
+        return None
+    return next((path for path in sorted(files)
+                 if not any(fast in path.lower() for fast in ("openblas", "blis", "atlas", "mkl"))), None)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", help="names or their beginnings (default: nearly all)")
@@ -404,6 +419,11 @@ def main():
     global numpy
     import numpy
     import torch
+
+    slow = reference_blas(torch)
+    if slow:
+        sys.exit(f"this torch multiplies by the reference BLAS ({slow}), some 20 times slower than it need be: nothing is "
+                 "compared. Debian: apt-get install libopenblas0-pthread")
 
     lib = build(args.flags, args.compiler)
     about = machine() | {"torch": torch.__version__, "python": sys.version.split()[0],

@@ -58,6 +58,7 @@
 #include "spheremix/metrics/hubness.hpp"
 #include "spheremix/metrics/judged_retrieval.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
+#include "spheremix/metrics/nearest.hpp"
 #include "spheremix/metrics/relative_alignment.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 #include "spheremix/metrics/spectrum.hpp"

@@ -56,6 +56,8 @@ TEST_CASE_TEMPLATE("nothing is allocated in the steady state", T, float, double)
   CHECK(steady_state([&] { sphere::slerp_rows_vjp(x, y, lambda, g, slerp); }) == 0);
   auto alignment = metrics::alignment_with_gradient(x, y);
   CHECK(steady_state([&] { metrics::alignment_with_gradient(x, y, {}, alignment); }) == 0);
+  auto nearest = metrics::nearest(x, y, {.k = 5});
+  CHECK(steady_state([&] { metrics::nearest(x, y, {.k = 5}, workspace, nearest); }) == 0);
 
   losses::MixGradient<RowMatrix<T>> one;
   CHECK(steady_state([&] { losses::m2_mix_with_gradient(x, y, 0.3, {}, workspace, one); }) == 0);

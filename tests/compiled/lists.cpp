@@ -102,6 +102,8 @@ static void all() {
   show<T>("relative_alignment", metrics::relative_alignment(x, y));
   show<T>("retrieval", metrics::retrieval(x, y).mrr);
   show<T>("effective_rank", metrics::effective_rank(y));
+  const auto nearest = metrics::nearest(x, y);
+  show<T>("nearest", double(nearest.ids.sum()), hash(nearest.cosines) ^ 3 * hash(nearest.ids));
   losses_of_two(x, y);
   losses_that_mix(x, other);
   const auto sup_con = losses::sup_con_with_gradient(x, label);

@@ -132,6 +132,10 @@ TEST_CASE_TEMPLATE("metrics", T, float, double) {
   CHECK(r.median_rank >= 1);
   CHECK(r.mrr > 0);
   CHECK(sm::metrics::retrieval(x, y).recall.size() == 3);
+  const auto near = sm::metrics::nearest(x, y, {.k = 2});
+  static_assert(std::is_same_v<std::decay_t<decltype(near.ids(0, 0))>, Eigen::Index>);
+  static_assert(is<std::decay_t<decltype(near.cosines)>, sm::RowMatrix<T>>);
+  CHECK((near.ids.rows() == x.rows() && near.ids.cols() == 2 && near.cosines.cols() == 2));
   sm::metrics::alignment_with_gradient(x, y, {}, a);
   sm::metrics::uniformity_with_gradient(x, {}, u);
 }

@@ -2,13 +2,15 @@
 //
 // Shapes   X: N x d, Y: M x d. 1 <= k <= M (k < N within one batch).
 // Errors   widths, k, a row with NaN or infinity (named): std::invalid_argument.
-// Cost     2 N M d flops and a selection a row; memory O(M) a thread.
+// Cost     2 N M d flops and a comparison a product; memory O(M) and what nearest takes a thread.
 #pragma once
 
 #include <atomic>
-#include <numeric>
+#include <cmath>
+#include <vector>
 
 #include "spheremix/formula/hubness.hpp"
+#include "spheremix/metrics/detail/nearest_rows.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
@@ -25,18 +27,12 @@ HubnessResult hubness(const char* function, core::MatrixView<const T> x,
                       core::MatrixView<const T> y, Index k, bool within) {
   check_query(function, x, y);
   const Index m = y.rows;
-  core::expects(k >= 1 && k <= m - (within ? 1 : 0), function, "k is ", k, " among ",
-                m - (within ? 1 : 0), " rows");
+  check_nearest(function, k, m, within);
   HubnessResult result{0, std::vector<Index>(static_cast<std::size_t>(m))};
-  for_whole_rows(x, y, [&](Index i, T* s) {
-    std::vector<Index> order;
-    order.reserve(std::size_t(m));
-    for (Index j = 0; j < m; ++j)
-      if (!within || j != i) order.push_back(j);
-    std::nth_element(order.begin(), order.begin() + (k - 1), order.end(),
-                     [s](Index a, Index b) { return s[a] > s[b] || (s[a] == s[b] && a < b); });
-    for (Index j = 0; j < k; ++j)
-      std::atomic_ref<Index>(result.occurrences[std::size_t(order[std::size_t(j)])])
+  core::Workspace workspace;
+  for_nearest(x, y, k, within, workspace, [&](Index, const Candidate<T>* nearest) {
+    for (Index p = 0; p < k; ++p)
+      std::atomic_ref<Index>(result.occurrences[std::size_t(nearest[p].row)])
           .fetch_add(1, std::memory_order_relaxed);
   });
   const double mean = double(x.rows) * double(k) / double(m);

@@ -2,6 +2,7 @@
 // (core/isa.hpp): SPHEREMIX_DISPATCH(name<...>)(arguments).
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>

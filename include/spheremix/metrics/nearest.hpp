@@ -1,0 +1,113 @@
+// The k nearest rows: of each row of X those rows of Y with the largest products.
+//
+//   ids_i = the first k of j = 0, ..., M - 1 by x_i . y_j, largest first; of equal ones the lower j
+//   cosines_ip = x_i . y_(ids_ip)
+//
+// nearest(X) asks within one batch and leaves j = i out; nearest(X, Y) asks Y for every row of X.
+//
+// Shapes   X: N x d, Y: M x d; ids and cosines N x k, 1 <= k <= M (k < N within one batch). Rows are
+//          used as they are: the products of unit rows are cosines.
+// Errors   widths, no rows, k, a row with NaN or infinity (named), products that overflow:
+//          std::invalid_argument.
+// Cost     2 N M d flops and a comparison a product. Memory besides the result: a tile and the
+//          lists of a strip of rows a thread, at most 8 MiB unless k is above 3,000.
+#pragma once
+
+#include "spheremix/metrics/detail/nearest_rows.hpp"
+#include "spheremix/metrics/detail/whole_rows.hpp"
+
+namespace spheremix::metrics {
+
+struct NearestOptions {
+  Index k = 10;
+};
+
+/// Members may be Eigen::Map over the caller's buffers.
+template <class Ids, class Matrix>
+struct NearestResult {
+  Ids ids;         ///< N x k of Eigen::Index: rows of Y, nearest first
+  Matrix cosines;  ///< N x k: their products
+};
+
+namespace detail {
+
+template <class T>
+void nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, bool within,
+             core::Workspace& workspace, core::MatrixView<Index> ids, core::MatrixView<T> cosines) {
+  for_nearest(x, y, k, within, workspace, [&](Index i, Candidate<T>* nearest) {
+    std::sort(nearest, nearest + k);
+    for (Index p = 0; p < k; ++p) {
+      ids.row(i)[p] = nearest[p].row;
+      cosines.row(i)[p] = nearest[p].cosine;
+    }
+  });
+}
+
+template <class T, class Ids, class Matrix>
+void checked_nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, bool within,
+                     core::Workspace& workspace, NearestResult<Ids, Matrix>& out) {
+  constexpr const char* function = "nearest";
+  static_assert(std::is_same_v<typename Ids::Scalar, Index>, "spheremix: ids are Eigen::Index");
+  static_assert(std::is_same_v<typename Matrix::Scalar, T>,
+                "spheremix: arguments need one scalar type");
+  check_query(function, x, y);
+  check_nearest(function, k, y.rows, within);
+  core::OutputRows<Ids> ids(function, "out.ids", out.ids, x.rows, k);
+  core::OutputRows<Matrix> cosines(function, "out.cosines", out.cosines, x.rows, k);
+  core::expects_apart(function, cosines.view(), x);
+  core::expects_apart(function, cosines.view(), y);
+  nearest<T>(x, y, k, within, workspace, ids.view(), cosines.view());
+  ids.commit();
+  cosines.commit();
+}
+
+}  // namespace detail
+
+/// Rows of X ask, rows of Y answer: into `out`, whose cosines must not share memory with X or Y.
+/// With one Workspace for all calls nothing is allocated after the first.
+template <class X, class Y, class Ids, class Matrix>
+void nearest(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+             const NearestOptions& options, core::Workspace& workspace,
+             NearestResult<Ids, Matrix>& out) {
+  using T = typename X::Scalar;
+  const core::InputRows<T> xs(x), ys(y);
+  detail::checked_nearest<T>(xs.view(), ys.view(), options.k, false, workspace, out);
+}
+template <class X, class Y, class Ids, class Matrix>
+void nearest(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+             const NearestOptions& options, NearestResult<Ids, Matrix>& out) {
+  core::Workspace workspace;
+  nearest(x, y, options, workspace, out);
+}
+
+/// Rows of X ask, rows of Y answer.
+template <class X, class Y>
+[[nodiscard]] NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> nearest(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const NearestOptions& options = {}) {
+  NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> out;
+  nearest(x, y, options, out);
+  return out;
+}
+
+/// Within one batch: the nearest others.
+template <class X>
+[[nodiscard]] NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> nearest(
+    const Eigen::MatrixBase<X>& x, const NearestOptions& options = {}) {
+  using T = typename X::Scalar;
+  NearestResult<RowMatrix<Index>, RowMatrix<T>> out;
+  const core::InputRows<T> xs(x);
+  core::Workspace workspace;
+  detail::checked_nearest<T>(xs.view(), xs.view(), options.k, true, workspace, out);
+  return out;
+}
+
+}  // namespace spheremix::metrics
+
+// Of spheremix::compiled (core/compiled.hpp).
+namespace spheremix::metrics::detail {
+#define SPHEREMIX_NEAREST(T)                                                      \
+  void nearest(core::MatrixView<const T>, core::MatrixView<const T>, Index, bool, \
+               core::Workspace&, core::MatrixView<Index>, core::MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_NEAREST)
+}  // namespace spheremix::metrics::detail
