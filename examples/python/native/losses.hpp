@@ -1,0 +1,84 @@
+// How a loss is bound: value and value with gradients, options as keywords (options.hpp), results as records.
+#pragma once
+
+#include "options.hpp"
+#include "spheremix/core/workspace.hpp"
+
+SPHEREMIX_RECORD(PairGradient)
+SPHEREMIX_RECORD(ContrastiveGradient)
+SPHEREMIX_RECORD(SiglipGradient)
+SPHEREMIX_RECORD(MarginNceGradient)
+SPHEREMIX_RECORD(MixGradient)
+SPHEREMIX_RECORD(TwoTemperatureGradient)
+SPHEREMIX_RECORD(BrownianBridgeGradient)
+SPHEREMIX_RECORD(AugmentedConsistencyGradient)
+SPHEREMIX_RECORD(FeatureSeparationGradient)
+SPHEREMIX_RECORD(SupervisedGradient)
+SPHEREMIX_RECORD(TripletGradient)
+SPHEREMIX_RECORD(MixedLabelGradient)
+SPHEREMIX_RECORD(LogitGradient)
+
+namespace spheremix::python {
+
+void bind_losses_of_pairs(nb::module_& m);
+void bind_losses_that_mix(nb::module_& m);
+void bind_losses_of_labels(nb::module_& m);
+
+template <class T>
+using Map = Eigen::Map<RowMatrix<T>>;
+
+/// Gradients of a loss of two batches, in Python's memory. A loss fills the numbers that it has.
+template <class T, class Lambda = double>
+struct PairOut {
+  Map<T> x, y;
+  Lambda lambda;
+  double loss = 0, log_temperature = 0, log_mix_temperature = 0, bias = 0, margin = 0;
+};
+
+/// A loss of X and Y. finish(x, y, out) makes the record.
+template <class Options, class Record, class Value, class Gradient, class Finish, class... M>
+void bind_pair_loss(nb::module_& m, const char* name, const char* with_gradient, bool float_only,
+                    Value value, Gradient gradient, Finish finish, Field<Options, M>... fields) {
+  const auto expects_type = [float_only](const char* function, const Rows& x, const Rows& y) {
+    expects_one_type(function, {&x, &y});
+    if (float_only && x.is_double())
+      type_error(function, "x is float64, where float32 or float16 is needed: bf16 is for float rows");
+  };
+  const std::string documented = std::string("losses::") + name;
+  m.def(
+      name,
+      [=](Arg x, Arg y, Given<M>... given) -> double {
+        Options options;
+        (set(options, name, fields, given), ...);
+        const Rows a(name, "x", x), b(name, "y", y);
+        expects_type(name, a, b);
+        return by_type(a.is_double(), [&]<class T>() {
+          const auto p = a.map<T>(), q = b.map<T>();
+          return run([&] { return value(p, q, options); });
+        });
+      },
+      nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(fields)..., doc(documented));
+  m.def(
+      with_gradient,
+      [=](Arg x, Arg y, Given<M>... given) -> Record {
+        Options options;
+        (set(options, with_gradient, fields, given), ...);
+        const Rows a(with_gradient, "x", x), b(with_gradient, "y", y);
+        expects_type(with_gradient, a, b);
+        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
+        Output dy(a.kind(), a.is_double(), b.rows(), b.cols());
+        return by_type(a.is_double(), [&]<class T>() {
+          const auto p = a.map<T>(), q = b.map<T>();
+          PairOut<T> out{dx.map<T>(), dy.map<T>(), 0};
+          run([&] {
+            core::Workspace workspace;
+            gradient(p, q, options, workspace, out);
+          });
+          return Record{finish(dx.finish(), dy.finish(), out)};
+        });
+      },
+      nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(fields)...,
+      doc(documented + "_with_gradient"));
+}
+
+}  // namespace spheremix::python

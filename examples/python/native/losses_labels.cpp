@@ -1,0 +1,391 @@
+// Losses of labelled rows and of logits.
+#include "losses.hpp"
+#include "spheremix/losses/decoupled_mixup.hpp"
+#include "spheremix/losses/mixup_cross_entropy.hpp"
+#include "spheremix/losses/sup_con.hpp"
+#include "spheremix/losses/sup_remix.hpp"
+#include "spheremix/losses/triplet.hpp"
+
+namespace spheremix::python {
+
+using namespace losses;
+
+template <>
+struct EnumNames<RemixWeighting> {
+  static constexpr std::pair<const char*, RemixWeighting> all[] = {
+      {"absolute", RemixWeighting::absolute},
+      {"squared", RemixWeighting::squared},
+      {"none", RemixWeighting::none}};
+};
+template <>
+struct EnumNames<TripletMining> {
+  static constexpr std::pair<const char*, TripletMining> all[] = {
+      {"batch_hard", TripletMining::batch_hard}, {"semi_hard", TripletMining::semi_hard}};
+};
+template <>
+struct EnumNames<TripletDistance> {
+  static constexpr std::pair<const char*, TripletDistance> all[] = {
+      {"euclidean", TripletDistance::euclidean}, {"squared", TripletDistance::squared}};
+};
+template <>
+struct EnumNames<DecoupledForm> {
+  static constexpr std::pair<const char*, DecoupledForm> all[] = {
+      {"cross_entropy", DecoupledForm::cross_entropy}, {"binary", DecoupledForm::binary}};
+};
+template <>
+struct EnumNames<DecoupledWeighting> {
+  static constexpr std::pair<const char*, DecoupledWeighting> all[] = {
+      {"constant", DecoupledWeighting::constant},
+      {"lambda", DecoupledWeighting::lambda},
+      {"rescaled", DecoupledWeighting::rescaled}};
+};
+template <>
+struct EnumNames<DecoupledDirection> {
+  static constexpr std::pair<const char*, DecoupledDirection> all[] = {
+      {"both", DecoupledDirection::both},
+      {"minority", DecoupledDirection::minority},
+      {"majority", DecoupledDirection::majority},
+      {"labelled", DecoupledDirection::labelled}};
+};
+
+namespace {
+
+#define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
+
+/// Calls body with the labels: as whole numbers where they are, else as double.
+template <class Body>
+auto with_labels(const char* function, nb::handle labels, const Body& body) {
+  const Numbers given(function, "labels", labels);
+  if (given.is_number()) type_error(function, "labels is one number where a vector is needed");
+  if (given.cols() != 1 && given.rows() != 1)
+    value_error(function, "labels are " + std::to_string(given.rows()) + " x " +
+                              std::to_string(given.cols()) + ", not a vector");
+  if (given.are_integers()) {
+    const std::vector<Index> whole = given.indices();
+    return body(Eigen::Map<const Vector<Index>>(whole.data(), Index(whole.size())));
+  }
+  const std::vector<double> numbers = given.reals();
+  return body(Eigen::Map<const Vector<double>>(numbers.data(), Index(numbers.size())));
+}
+
+template <class T>
+struct LabelledOut {
+  Map<T> x;
+  double loss = 0, log_temperature = 0;
+  Index skipped = 0, active = 0;
+};
+
+/// A loss of X and labels. finish(x, out) makes the record.
+template <class Options, class Record, class Value, class Gradient, class Finish, class... M>
+void bind_labelled_loss(nb::module_& m, const char* name, const char* with, Value value,
+                        Gradient gradient, Finish finish, Field<Options, M>... fields) {
+  const std::string documented = std::string("losses::") + name;
+  m.def(
+      name,
+      [=](Arg x, Arg labels, Given<M>... given) -> double {
+        Options options;
+        (set(options, name, fields, given), ...);
+        const Rows a(name, "x", x);
+        return by_type(a.is_double(), [&]<class T>() {
+          const auto p = a.map<T>();
+          return with_labels(name, labels.value, [&](const auto& y) {
+            return run([&] { return value(p, y, options); });
+          });
+        });
+      },
+      nb::arg("x"), nb::arg("labels"), nb::kw_only(), default_of(fields)..., doc(documented));
+  m.def(
+      with,
+      [=](Arg x, Arg labels, Given<M>... given) -> Record {
+        Options options;
+        (set(options, with, fields, given), ...);
+        const Rows a(with, "x", x);
+        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
+        return by_type(a.is_double(), [&]<class T>() -> Record {
+          const auto p = a.map<T>();
+          LabelledOut<T> out{dx.map<T>()};
+          with_labels(with, labels.value, [&](const auto& y) {
+            run([&] {
+              core::Workspace workspace;
+              gradient(p, y, options, workspace, out);
+            });
+          });
+          return {finish(dx.finish(), out)};
+        });
+      },
+      nb::arg("x"), nb::arg("labels"), nb::kw_only(), default_of(fields)...,
+      doc(documented + "_with_gradient"));
+}
+
+/// lambda of sup_remix: a number, an n x n matrix, or a Philox to draw from.
+template <class T, class Body>
+auto with_remix_weights(const char* function, nb::handle lambda, const Body& body) {
+  if (nb::isinstance<core::Philox>(lambda)) {
+    core::Philox& rng = nb::cast<core::Philox&>(lambda);
+    core::Philox mine = rng;  // the step is taken under Python's lock, the draws are not
+    auto result = body(mine);
+    rng = mine;
+    return result;
+  }
+  const Numbers given(function, "lambda_", lambda);
+  if (given.is_number()) {
+    double one = given.number();
+    return body(one);
+  }
+  const std::vector<double> all = given.reals();
+  RowMatrix<T> each =
+      Eigen::Map<const RowMatrix<double>>(all.data(), given.rows(), given.cols()).template cast<T>();
+  return body(each);
+}
+
+template <class... M>
+void bind_sup_remix(nb::module_& m, Field<SupRemixOptions, M>... fields) {
+  constexpr auto* name = "sup_remix";
+  constexpr auto* with = "sup_remix_with_gradient";
+  m.def(
+      name,
+      [=](Arg x, Arg labels, ArrayOrPhilox lambda, Given<M>... given) -> double {
+        SupRemixOptions options;
+        (set(options, name, fields, given), ...);
+        const Rows a(name, "x", x);
+        return by_type(a.is_double(), [&]<class T>() {
+          const auto p = a.map<T>();
+          return with_labels(name, labels.value, [&](const auto& y) {
+            return with_remix_weights<T>(name, lambda.value, [&](auto& l) -> double {
+              return run([&] { return sup_remix(p, y, l, options); });
+            });
+          });
+        });
+      },
+      nb::arg("x"), nb::arg("labels"), nb::arg("lambda_"), nb::kw_only(), default_of(fields)...,
+      doc("losses::sup_remix"));
+  m.def(
+      with,
+      [=](Arg x, Arg labels, ArrayOrPhilox lambda, Given<M>... given) -> SupervisedGradientRecord {
+        SupRemixOptions options;
+        (set(options, with, fields, given), ...);
+        const Rows a(with, "x", x);
+        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
+        return by_type(a.is_double(), [&]<class T>() -> SupervisedGradientRecord {
+          const auto p = a.map<T>();
+          LabelledOut<T> out{dx.map<T>()};
+          with_labels(with, labels.value, [&](const auto& y) {
+            return with_remix_weights<T>(with, lambda.value, [&](auto& l) {
+              return run([&] {
+                core::Workspace workspace;
+                sup_remix_with_gradient(p, y, l, options, workspace, out);
+                return true;
+              });
+            });
+          });
+          return {record("SupervisedGradient", out.loss, dx.finish(), out.log_temperature,
+                         out.skipped)};
+        });
+      },
+      nb::arg("x"), nb::arg("labels"), nb::arg("lambda_"), nb::kw_only(), default_of(fields)...,
+      doc("losses::sup_remix_with_gradient"));
+}
+
+// ---- Losses of logits ----
+
+LabelMatrix label_matrix(const Numbers& labels) {
+  const std::vector<Index> all = labels.indices();
+  return Eigen::Map<const LabelMatrix>(all.data(), labels.rows(), labels.cols());
+}
+
+/// The gradients of a loss of logits and two labels a row.
+template <class T, class Lambda = double>
+struct LogitOut {
+  Map<T> logits;
+  Lambda lambda;
+  double loss = 0;
+};
+
+/// options... is empty for mixup_cross_entropy.
+template <class Value, class Gradient, class Value_k, class Gradient_k, class Options, class... M>
+void bind_logit_loss(nb::module_& m, const char* name, const char* with, const char* name_k,
+                     const char* with_k, Options, Value value, Gradient gradient, Value_k value_k,
+                     Gradient_k gradient_k, Field<Options, M>... fields) {
+  const std::string documented = std::string("losses::") + name;
+  const auto define = [&](const char* called, auto function, auto... args) {
+    m.def(called, function, args..., doc(std::string("losses::") + called));
+  };
+  const auto pack = [&](auto&& call, auto... args) {
+    if constexpr (sizeof...(M) > 0)
+      call(args..., nb::kw_only(), default_of(fields)...);
+    else
+      call(args...);
+  };
+  pack(
+      [&](auto... args) {
+        define(
+            name,
+            [=](Arg logits, Arg a, Arg b, Arg lambda, Given<M>... given) -> double {
+              Options options;
+              (set(options, name, fields, given), ...);
+              (void)options;
+              const Rows z(name, "logits", logits);
+              const auto first = Numbers(name, "a", a).indices();
+              const auto second = Numbers(name, "b", b).indices();
+              const Numbers weights(name, "lambda_", lambda);
+              return by_type(z.is_double(), [&]<class T>() {
+                const auto p = z.map<T>();
+                return with_weights<T>(weights, [&](const auto& l) {
+                  return run([&] { return value(p, first, second, l, options); });
+                });
+              });
+            },
+            args...);
+        define(
+            with,
+            [=](Arg logits, Arg a, Arg b, Arg lambda,
+                Given<M>... given) -> MixedLabelGradientRecord {
+              Options options;
+              (set(options, with, fields, given), ...);
+              (void)options;
+              const Rows z(with, "logits", logits);
+              const auto first = Numbers(with, "a", a).indices();
+              const auto second = Numbers(with, "b", b).indices();
+              const Numbers weights(with, "lambda_", lambda);
+              Output dz(z.kind(), z.is_double(), z.rows(), z.cols());
+              return by_type(z.is_double(), [&]<class T>() -> MixedLabelGradientRecord {
+                const auto p = z.map<T>();
+                const auto call = [&](const auto& l, auto& out) {
+                  run([&] {
+                    core::Workspace workspace;
+                    gradient(p, first, second, l, options, workspace, out);
+                  });
+                };
+                if (weights.is_number()) {
+                  LogitOut<T> out{dz.map<T>(), 0};
+                  call(weights.number(), out);
+                  return {record("MixedLabelGradient", out.loss, dz.finish(), out.lambda)};
+                }
+                const Vector<T> each = weights.vector<T>();
+                Output dl(z.kind(), z.is_double(), {std::size_t(z.rows())});
+                LogitOut<T, Eigen::Map<Vector<T>>> out{dz.map<T>(), dl.column<T>()};
+                call(each, out);
+                return {record("MixedLabelGradient", out.loss, dz.finish(), dl.finish())};
+              });
+            },
+            args...);
+      },
+      nb::arg("logits"), nb::arg("a"), nb::arg("b"), nb::arg("lambda_"));
+  pack(
+      [&](auto... args) {
+        define(
+            name_k,
+            [=](Arg logits, Arg labels, Arg weights, Given<M>... given) -> double {
+              Options options;
+              (set(options, name_k, fields, given), ...);
+              (void)options;
+              const Rows z(name_k, "logits", logits), w(name_k, "weights", weights);
+              expects_one_type(name_k, {&z, &w});
+              const LabelMatrix c = label_matrix(Numbers(name_k, "labels", labels));
+              return by_type(z.is_double(), [&]<class T>() {
+                const auto p = z.map<T>(), q = w.map<T>();
+                return run([&] { return value_k(p, c, q, options); });
+              });
+            },
+            args...);
+        define(
+            with_k,
+            [=](Arg logits, Arg labels, Arg weights, Given<M>... given) -> LogitGradientRecord {
+              Options options;
+              (set(options, with_k, fields, given), ...);
+              (void)options;
+              const Rows z(with_k, "logits", logits), w(with_k, "weights", weights);
+              expects_one_type(with_k, {&z, &w});
+              const LabelMatrix c = label_matrix(Numbers(with_k, "labels", labels));
+              Output dz(z.kind(), z.is_double(), z.rows(), z.cols());
+              return by_type(z.is_double(), [&]<class T>() -> LogitGradientRecord {
+                const auto p = z.map<T>(), q = w.map<T>();
+                LogitOut<T> out{dz.map<T>(), 0};
+                run([&] {
+                  core::Workspace workspace;
+                  gradient_k(p, c, q, options, workspace, out);
+                });
+                return {record("LogitGradient", out.loss, dz.finish())};
+              });
+            },
+            args...);
+      },
+      nb::arg("logits"), nb::arg("labels"), nb::arg("weights"));
+}
+
+struct NoOptions {};
+
+}  // namespace
+
+void bind_losses_of_labels(nb::module_& m) {
+  bind_enum<RemixWeighting>(m, "RemixWeighting", "Weight of a key by how far its label is.");
+  bind_enum<TripletMining>(m, "TripletMining", "Which triplets of the batch count.");
+  bind_enum<TripletDistance>(m, "TripletDistance", "The distance of triplet, or its square.");
+  bind_enum<DecoupledForm>(m, "DecoupledForm", "Cross entropy or its binary form.");
+  nb::enum_<DecoupledWeighting> weighting(m, "DecoupledWeighting",
+                                          "Weights of the decoupled regulariser.");
+  weighting.value("constant", DecoupledWeighting::constant)
+      .value("lambda_", DecoupledWeighting::lambda)
+      .value("rescaled", DecoupledWeighting::rescaled);
+  bind_enum<DecoupledDirection>(m, "DecoupledDirection", "Which of the mixed classes are kept.");
+
+  const auto as_supervised = [](Array x, const auto& out) {
+    return record("SupervisedGradient", out.loss, x, out.log_temperature, out.skipped);
+  };
+  const auto as_triplet = [](Array x, const auto& out) {
+    return record("TripletGradient", out.loss, x, out.active, out.skipped);
+  };
+#define LABELLED_LOSS(NAME)                                                            \
+  #NAME, #NAME "_with_gradient",                                                       \
+      [](const auto& x, const auto& y, const auto& o) { return NAME(x, y, o); },       \
+      [](const auto& x, const auto& y, const auto& o, auto& workspace, auto& out) {    \
+        NAME##_with_gradient(x, y, o, workspace, out);                                 \
+      }
+  bind_labelled_loss<SupConOptions, SupervisedGradientRecord>(
+      m, LABELLED_LOSS(sup_con), as_supervised, FIELD(SupConOptions, temperature),
+      FIELD(SupConOptions, label_tolerance), FIELD(SupConOptions, memory_budget));
+  bind_labelled_loss<TripletOptions, TripletGradientRecord>(
+      m, LABELLED_LOSS(triplet), as_triplet, FIELD(TripletOptions, margin),
+      FIELD(TripletOptions, mining), FIELD(TripletOptions, distance),
+      FIELD(TripletOptions, memory_budget));
+  using Remix = SupRemixOptions;
+  bind_sup_remix(m, FIELD(Remix, temperature), FIELD(Remix, window), FIELD(Remix, label_tolerance),
+                 FIELD(Remix, beta_a), FIELD(Remix, beta_b), FIELD(Remix, weighting),
+                 FIELD(Remix, mix_negatives), FIELD(Remix, mix_positives), FIELD(Remix, detach),
+                 FIELD(Remix, renormalise), FIELD(Remix, memory_budget));
+
+  bind_logit_loss(
+      m, "mixup_cross_entropy", "mixup_cross_entropy_with_gradient", "mixup_cross_entropy_k",
+      "mixup_cross_entropy_k_with_gradient", NoOptions{},
+      [](const auto& z, const auto& a, const auto& b, const auto& l, NoOptions) {
+        return mixup_cross_entropy(z, a, b, l);
+      },
+      [](const auto& z, const auto& a, const auto& b, const auto& l, NoOptions, auto& workspace,
+         auto& out) { mixup_cross_entropy_with_gradient(z, a, b, l, workspace, out); },
+      [](const auto& z, const auto& c, const auto& w, NoOptions) {
+        return mixup_cross_entropy_k(z, c, w);
+      },
+      [](const auto& z, const auto& c, const auto& w, NoOptions, auto& workspace, auto& out) {
+        mixup_cross_entropy_k_with_gradient(z, c, w, workspace, out);
+      });
+  using Mixup = DecoupledMixupOptions;
+  bind_logit_loss(
+      m, "decoupled_mixup", "decoupled_mixup_with_gradient", "decoupled_mixup_k",
+      "decoupled_mixup_k_with_gradient", Mixup{},
+      [](const auto& z, const auto& a, const auto& b, const auto& l, const Mixup& o) {
+        return decoupled_mixup(z, a, b, l, o);
+      },
+      [](const auto& z, const auto& a, const auto& b, const auto& l, const Mixup& o,
+         auto& workspace,
+         auto& out) { decoupled_mixup_with_gradient(z, a, b, l, o, workspace, out); },
+      [](const auto& z, const auto& c, const auto& w, const Mixup& o) {
+        return decoupled_mixup_k(z, c, w, o);
+      },
+      [](const auto& z, const auto& c, const auto& w, const Mixup& o, auto& workspace, auto& out) {
+        decoupled_mixup_k_with_gradient(z, c, w, o, workspace, out);
+      },
+      FIELD(Mixup, weight), FIELD(Mixup, threshold), FIELD(Mixup, power), FIELD(Mixup, form),
+      FIELD(Mixup, weighting), FIELD(Mixup, direction));
+}
+
+}  // namespace spheremix::python

@@ -1,0 +1,136 @@
+// The library's options as keyword arguments: names, types and default values are those of the C++ struct, which is
+// asked for its defaults.
+//
+//   m.def("clip", [=](Arg x, Arg y, Given<double> temperature) { ... }, default_of(field("temperature",
+//                                                                                  &ClipOptions::temperature)))
+//
+// An enum is its own value or the name of one, a list of indices any sequence of whole numbers or None.
+#pragma once
+
+#include <type_traits>
+
+#include "array.hpp"
+
+namespace spheremix::python {
+
+/// Names and values of an enum: specialised where it is bound.
+template <class E>
+struct EnumNames;
+
+/// An enum argument: a value of its class, or a name.
+template <class E>
+struct Choice {
+  nb::handle value;
+};
+
+template <class M>
+struct GivenAs {
+  using type = M;
+};
+template <class M>
+requires std::is_enum_v<M>
+struct GivenAs<M> {
+  using type = Choice<M>;
+};
+template <>
+struct GivenAs<std::vector<Index>> {
+  using type = IndexArg;
+};
+template <class M>
+using Given = typename GivenAs<M>::type;
+
+template <class Options, class M>
+struct Field {
+  const char* name;
+  M Options::*member;
+};
+template <class Options, class M>
+constexpr Field<Options, M> field(const char* name, M Options::*member) {
+  return {name, member};
+}
+
+/// One index or several.
+inline std::vector<Index> index_list(const char* function, const char* name, nb::handle from) {
+  if (from.is_none()) return {};
+  if (PyLong_Check(from.ptr())) return {nb::cast<Index>(from)};
+  if ((nb::isinstance<nb::list>(from) || nb::isinstance<nb::tuple>(from)) && nb::len(from) == 0)
+    return {};
+  return Numbers(function, name, from).indices();
+}
+
+template <class E>
+E chosen(const char* function, const char* name, nb::handle from) {
+  std::string all;
+  if (nb::isinstance<nb::str>(from)) {
+    const auto word = nb::cast<std::string>(nb::str(from));
+    for (const auto& [known, value] : EnumNames<E>::all) {
+      if (word == known) return value;
+      all += all.empty() ? known : std::string(", ") + known;
+    }
+    value_error(function, std::string(name) + " is \"" + word + "\", not one of " + all);
+  }
+  E value;
+  if (!nb::try_cast(from, value, false))
+    type_error(function, std::string(name) + " is neither the name nor a value of that enum");
+  return value;
+}
+
+template <class M>
+M given_value(const char* function, const char* name, const Given<M>& given) {
+  if constexpr (std::is_enum_v<M>)
+    return chosen<M>(function, name, given.value);
+  else if constexpr (std::is_same_v<M, std::vector<Index>>)
+    return index_list(function, name, given.value);
+  else
+    return given;
+}
+
+template <class Options, class M>
+void set(Options& options, const char* function, const Field<Options, M>& field,
+         const Given<M>& given) {
+  options.*field.member = given_value<M>(function, field.name, given);
+}
+
+/// nb::arg(name) = the struct's default.
+template <class Options, class M>
+auto default_of(const Field<Options, M>& field) {
+  const Options defaults{};
+  const M& value = defaults.*field.member;
+  if constexpr (std::is_enum_v<M>) {
+    const char* name = "";
+    for (const auto& [known, e] : EnumNames<M>::all)
+      if (e == value) name = known;
+    return nb::arg(field.name) = name;
+  } else if constexpr (std::is_same_v<M, std::vector<Index>>) {
+    nb::object list = nb::none();
+    if (!value.empty()) {
+      list = nb::list();
+      for (const Index i : value) list.attr("append")(i);
+      list = nb::tuple(list);
+    }
+    return nb::arg(field.name).none() = list;
+  } else {
+    return nb::arg(field.name) = value;
+  }
+}
+
+/// The enum's class in the module.
+template <class E>
+void bind_enum(nb::module_& m, const char* name, const char* doc) {
+  nb::enum_<E> bound(m, name, doc);
+  for (const auto& [known, value] : EnumNames<E>::all) bound.value(known, value);
+}
+
+}  // namespace spheremix::python
+
+namespace nanobind::detail {
+template <class E>
+struct type_caster<spheremix::python::Choice<E>> {
+  NB_TYPE_CASTER(spheremix::python::Choice<E>, const_name("str | ") + make_caster<E>::Name)
+  template <class Flags>
+  bool from_python(handle src, Flags, cleanup_list*) noexcept {
+    value.value = src;
+    return true;
+  }
+};
+}  // namespace nanobind::detail
