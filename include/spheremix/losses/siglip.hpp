@@ -78,7 +78,8 @@ struct SiglipRow {
   T logit(Index j) const { return scale * row.s[j] + bias; }
 
   void flip() const {
-    targets.each(row.i, 0, m, [&](Index j, double) { row.scratch[j] = -row.scratch[j]; });
+    for (PairSet::Walk w = targets.walk(row.i, 0, m); targets.step(w);)
+      row.scratch[w.j] = -row.scratch[w.j];
   }
   /// -p log sigmoid(u) - (1 - p) log sigmoid(-u) = softplus(-|u|) + ((1 - p) u or -p u): leaves -|u|,
   /// returns the sum of the rest.
@@ -149,9 +150,8 @@ struct SiglipLoss : OfTwoBatches {
           const SiglipRow<T> pairs{row, arrays.targets, m, scale, bias};
           const auto exclude = [&](T value) {
             if (!targets.exclude) return;
-            arrays.excluded.each(row.i, 0, m, [&](Index j, double) {
-              if (!(arrays.targets.at(row.i, j) > 0)) u[j] = value;
-            });
+            for (PairSet::Walk w = arrays.excluded.walk(row.i, 0, m); arrays.excluded.step(w);)
+              if (!(arrays.targets.at(row.i, w.j) > 0)) u[w.j] = value;
           };
           for (Index j = 0; j < m; ++j) u[j] = scale * s[j] + bias;
           if (!soft) pairs.flip();

@@ -76,50 +76,48 @@ template <class T>
 struct TargetArrays {
   TargetTable table;
   TargetLineArrays rows, cols;
-  ApartLine<T>* lines = nullptr;  ///< m, of columns
+  ApartLine<T>* lines;  ///< of rows, then of columns
   pairwise::SoftmaxStatistics<T> stats{};
   pairwise::SoftmaxWeights<T> weights{};
 
-  TargetArrays(const TargetOptions& o, Index n, Index m, bool both, bool gradients,
-               Workspace::Frame& frame)
-      : table(o, n, m, both, frame), rows(n, frame), cols(both ? m : 0, frame) {
+  SPHEREMIX_COLD TargetArrays(const TargetOptions& o, Index n, Index m, bool both, bool gradients,
+                              Workspace::Frame& frame)
+      : table(o, n, m, both, frame),
+        rows(n, frame),
+        cols(both ? m : 0, frame),
+        lines(frame.take<ApartLine<T>>(std::size_t((std::max)(n, m)))) {
     const Index apart = both ? n + m : n;
-    const auto take = [&]<class U>(U*& array, Index count) {
-      array = frame.take<U>(std::size_t(count));
-    };
-    take(stats.row_max, n);
-    take(stats.row_sum, n);
-    take(stats.special, apart);
-    if (gradients) {
-      take(weights.row_shift, n);
-      take(weights.row_scale, n);
-      take(weights.special, apart);
-    }
-    if (!both) return;
-    take(lines, m);
-    take(stats.col_max, m);
-    take(stats.col_sum, m);
-    if (gradients) {
-      take(weights.col_shift, m);
-      take(weights.col_scale, m);
-    }
+    stats.special = frame.take<T>(std::size_t(apart));
+    if (gradients) weights.special = frame.take<double>(std::size_t(apart));
+    take(n, gradients, frame, stats.row_max, stats.row_sum, weights.row_shift, weights.row_scale);
+    if (both)
+      take(m, gradients, frame, stats.col_max, stats.col_sum, weights.col_shift, weights.col_scale);
+  }
+
+ private:
+  static void take(Index count, bool gradients, Workspace::Frame& frame, T*& top, double*& sum,
+                   T*& shift, T*& scale) {
+    top = frame.take<T>(std::size_t(count));
+    sum = frame.take<double>(std::size_t(count));
+    if (gradients) shift = frame.take<T>(std::size_t(count));
+    if (gradients) scale = frame.take<T>(std::size_t(count));
   }
 };
 
-/// The table's part in the sweeps. Both: columns as well as rows.
-template <class T, bool Both>
+/// The table's part in the sweeps.
+template <class T>
 class TargetSweep {
  public:
-  /// weight: of the mean over the lines of each direction.
+  /// weight: of the mean over the lines of each direction. both: columns as well as rows.
   TargetSweep(const TargetArrays<T>& arrays, const pairwise::Plan<T>& plan, T scale, double weight,
-              double smoothing)
+              double smoothing, bool both)
       : a_(arrays),
         t_(arrays.table),
         plan_(plan),
         scale_(scale),
-        row_unit_(weight * t_.rows.unit),
-        col_unit_(weight * t_.cols.unit),
+        weight_(weight),
         smoothing_(smoothing),
+        both_(both),
         sums_(t_.more || smoothing > 0) {}
   TargetSweep(const TargetSweep&) = delete;
 
@@ -141,38 +139,19 @@ class TargetSweep {
     return sums_ || t_.excludes ? &steps_ : nullptr;
   }
 
-  /// Rows [first, first + count) between the sweeps: their loss and weights, and *sets* what their
-  /// pairs set apart get from them.
+  /// Rows [first, first + count) between the sweeps: their loss and weights, and what their pairs set
+  /// apart get from them.
   void rows(Index first, Index count) {
-    for (Index i = first; i < first + count; ++i) {
-      ApartLine<T> line{a_.stats.row_max[i]};
-      const Index from = t_.first[i], to = t_.first[i + 1];
-      for (Index k = from; k < to; ++k) line.raise(k, logit(k));
-      for (Index k = from; k < to; ++k) line.add(k, logit(k), t_.weight[k]);
-      close(line, a_.stats.row_max[i], a_.stats.row_sum[i], a_.rows, t_.rows, i, row_unit_,
-            plan_.m);
-      if (!a_.weights.special) continue;
-      put(line, t_.rows.weight[i], a_.weights.row_shift[i], a_.weights.row_scale[i]);
-      for (Index k = from; k < to; ++k)
-        a_.weights.special[k] = slope(line, k, t_.rows, i, row_unit_);
-    }
+    for (Index k = t_.first[first]; a_.weights.special && k < t_.first[first + count]; ++k)
+      a_.weights.special[k] = 0;
+    between({first, count, t_.first[first], t_.first[first + count], plan_.m, t_.row, a_.rows,
+             t_.rows, a_.stats.row_max, a_.stats.row_sum, a_.weights.row_shift,
+             a_.weights.row_scale});
   }
-
-  /// All columns, likewise; *adds* to what those set apart get.
+  /// All columns, after the rows.
   void cols() {
-    ApartLine<T>* const lines = a_.lines;
-    const Index apart = t_.first[plan_.n];
-    for (Index j = 0; j < plan_.m; ++j) lines[j] = {a_.stats.col_max[j]};
-    for (Index k = 0; k < apart; ++k) lines[t_.column[k]].raise(k, logit(k));
-    for (Index k = 0; k < apart; ++k) lines[t_.column[k]].add(k, logit(k), t_.weight[k]);
-    for (Index j = 0; j < plan_.m; ++j) {
-      close(lines[j], a_.stats.col_max[j], a_.stats.col_sum[j], a_.cols, t_.cols, j, col_unit_,
-            plan_.n);
-      if (a_.weights.special)
-        put(lines[j], t_.cols.weight[j], a_.weights.col_shift[j], a_.weights.col_scale[j]);
-    }
-    for (Index k = 0; a_.weights.special && k < apart; ++k)
-      a_.weights.special[k] += slope(lines[t_.column[k]], k, t_.cols, t_.column[k], col_unit_);
+    between({0, plan_.m, 0, t_.first[plan_.n], plan_.n, t_.column, a_.cols, t_.cols,
+             a_.stats.col_max, a_.stats.col_sum, a_.weights.col_shift, a_.weights.col_scale});
   }
 
   double loss() const { return loss_; }
@@ -189,82 +168,98 @@ class TargetSweep {
   T logit_of(T cosine) const { return core::rounded(scale_ * cosine); }
   T logit(Index k) const { return logit_of(a_.stats.special[k]); }
 
-  /// The line's formula from its statistics, and its loss, slopes and part of the moment. `entries`:
-  /// pairs in the line.
-  void close(ApartLine<T>& line, T top, double sum, const TargetLineArrays& to,
-             const LineWeights& weights, Index at, double unit, Index entries) {
-    const double total = weights.total[at], q = weights.weight[at] * unit;
-    const LineSums& sums = to.sums[at];
-    const double rest = sum > 0 ? sum * std::exp(double(top) - double(line.top)) : 0;
+  /// Lines [first, first + count) of one direction and places [from, to) of their pairs set apart.
+  struct Direction {
+    Index first, count, from, to, entries;
+    const Index* line_of;  ///< of a place
+    const TargetLineArrays& arrays;
+    const LineWeights& weights;
+    const T* top;
+    const double* sum;
+    T *shift, *scale;
+  };
+
+  SPHEREMIX_COLD void between(const Direction& d) {
+    ApartLine<T>* const lines = a_.lines;
+    const double unit = weight_ * d.weights.unit;
+    for (Index i = d.first; i < d.first + d.count; ++i) lines[i] = {d.top[i]};
+    for (Index k = d.from; k < d.to; ++k) lines[d.line_of[k]].raise(k, logit(k));
+    for (Index k = d.from; k < d.to; ++k) lines[d.line_of[k]].add(k, logit(k), t_.weight[k]);
+    for (Index i = d.first; i < d.first + d.count; ++i) close(lines[i], d, i, unit);
+    for (Index k = d.from; a_.weights.special && k < d.to; ++k) {
+      const Index i = d.line_of[k];
+      const ApartLine<T>& line = lines[i];
+      const bool best = k == line.best;
+      const double x = best ? 1.0 : std::exp(double(logit(k)) - double(line.top));
+      const double total = d.weights.total[i], t = t_.weight[k] / total;
+      a_.weights.special[k] += d.weights.weight[i] * unit * double(scale_) *
+                               line.line.slope(best, x, t, best ? line.weight / total : 1 - t);
+    }
+  }
+
+  /// The line's formula from its statistics; its loss, weights, slopes and part of the moment.
+  void close(ApartLine<T>& line, const Direction& d, Index at, double unit) {
+    const double total = d.weights.total[at], q = d.weights.weight[at] * unit;
+    const LineSums& sums = d.arrays.sums[at];
+    const double rest =
+        d.sum[at] > 0 ? d.sum[at] * std::exp(double(d.top[at]) - double(line.top)) : 0;
     auto& of = line.line;
     of = {{rest + line.others, line.best >= 0}, double(line.top), 0, 0, 0, smoothing_, 0, 0};
+    if (d.shift) {
+      d.shift[at] = line.top > -core::infinity<T> ? line.top : T(0);
+      d.scale[at] = of.softmax.total() > 0 ? T(d.weights.weight[at] / of.softmax.total()) : T(0);
+    }
     if (!(total > 0)) return;
     line.weight += sums.weight;
     of.below = line.below / total;
     of.share = sums.weight / total;
     of.pull = sums.pull / total;
     if (smoothing_ > 0) {
-      const double count = t_.excludes ? sums.count + double(line.count) : double(entries);
+      const double count = t_.excludes ? sums.count + double(line.count) : double(d.entries);
       of.mean = (sums.all + line.all) / count;
       of.even = smoothing_ / count;
     }
     loss_ += q * of.loss();
     moment_ -= q * ((1 - smoothing_) * of.pull + of.even * sums.all);
-    to.slope[at] = double(scale_) * q * (1 - smoothing_) / total;
-    to.even[at] = double(scale_) * q * of.even;
+    d.arrays.slope[at] = double(scale_) * q * (1 - smoothing_) / total;
+    d.arrays.even[at] = double(scale_) * q * of.even;
   }
 
-  /// p = e^(z - shift) scale of a line, over its unit.
-  void put(const ApartLine<T>& line, double weight, T& shift, T& scale) const {
-    const double total = line.line.softmax.total();
-    shift = line.top > -core::infinity<T> ? line.top : T(0);
-    scale = total > 0 ? T(weight / total) : T(0);
+  /// The next excluded pair: a target is never one.
+  bool step_excluded(PairSet::Walk& w) const {
+    while (t_.excluded.step(w))
+      if (!(t_.targets.at(w.i, w.j) > 0)) return true;
+    return false;
   }
-
-  /// What pair k, set apart, gets from a line.
-  double slope(const ApartLine<T>& line, Index k, const LineWeights& weights, Index at,
-               double unit) const {
-    const bool best = k == line.best;
-    const double x = best ? 1.0 : std::exp(double(logit(k)) - double(line.top));
-    const double t = t_.weight[k] / weights.total[at];
-    return weights.weight[at] * unit * double(scale_) *
-           line.line.slope(best, x, t, best ? line.weight / weights.total[at] : 1 - t);
-  }
-
-  /// Calls body(j) for the excluded columns of row i in [j0, j1): a target is never one.
-  template <class Body>
-  void for_excluded(Index i, Index j0, Index j1, const Body& body) const {
-    if (t_.excludes)
-      t_.excluded.each(i, j0, j1, [&](Index j, double) {
-        if (!(t_.targets.at(i, j) > 0)) body(j);
-      });
+  void put_excluded(Index i0, Index j0, MatrixView<T> s, T value) const {
+    for (Index r = 0; t_.excludes && r < s.rows; ++r)
+      for (PairSet::Walk w = t_.excluded.walk(i0 + r, j0, j0 + s.cols); step_excluded(w);)
+        s(r, w.j - j0) = value;
   }
 
   void cosines(Index i0, Index j0, MatrixView<T> s, bool again) const {
-    for (Index r = 0; r < s.rows; ++r)
-      for_excluded(i0 + r, j0, j0 + s.cols, [&](Index j) { s(r, j - j0) = -core::infinity<T>; });
+    put_excluded(i0, j0, s, -core::infinity<T>);
     if (again || !sums_) return;
     const Index in_strip = i0 % plan_.strip_rows;
     LineSums* const row = row_part_ + j0 / plan_.col_tile * plan_.strip_rows + in_strip;
-    LineSums* const col = Both ? col_part_ + in_strip / plan_.row_tile * plan_.m + j0 : nullptr;
-    for (Index c = 0; Both && c < s.cols; ++c) col[c] = {};
+    LineSums* const col = col_part_ + in_strip / plan_.row_tile * plan_.m + j0;
+    for (Index c = 0; c < s.cols; ++c) col[c] = {};
     for (Index r = 0; r < s.rows; ++r) {
       row[r] = {};
       if (t_.more)
-        t_.targets.each(i0 + r, j0, j0 + s.cols, [&](Index j, double w) {
-          const T cosine = s(r, j - j0);
-          if (!(cosine > -core::infinity<T>)) return;  // set apart
+        for (PairSet::Walk w = t_.targets.walk(i0 + r, j0, j0 + s.cols); t_.targets.step(w);) {
+          const T cosine = s(r, w.j - j0);
+          if (!(cosine > -core::infinity<T>)) continue;  // set apart
           const double z = double(logit_of(cosine));
-          row[r].add_target(w, z);
-          if constexpr (Both) col[j - j0].add_target(w, z);
-        });
-      if (smoothing_ > 0)
-        for (Index c = 0; c < s.cols; ++c) {
-          if (!(s(r, c) > -core::infinity<T>)) continue;
-          const double z = double(logit_of(s(r, c)));
-          row[r].add_any(z);
-          if constexpr (Both) col[c].add_any(z);
+          row[r].add_target(w.weight, z);
+          col[w.j - j0].add_target(w.weight, z);
         }
+      for (Index c = 0; smoothing_ > 0 && c < s.cols; ++c) {
+        if (!(s(r, c) > -core::infinity<T>)) continue;
+        const double z = double(logit_of(s(r, c)));
+        row[r].add_any(z);
+        col[c].add_any(z);
+      }
     }
   }
 
@@ -274,32 +269,29 @@ class TargetSweep {
     for (Index c = 0; c < pairwise::tiles(plan_.m, plan_.col_tile); ++c)
       for (Index r = 0; r < rows; ++r)
         a_.rows.sums[first + r] += row_part_[c * plan_.strip_rows + r];
-    for (Index r = 0; Both && r < pairwise::tiles(rows, plan_.row_tile); ++r)
+    for (Index r = 0; both_ && r < pairwise::tiles(rows, plan_.row_tile); ++r)
       for (Index j = 0; j < plan_.m; ++j) a_.cols.sums[j] += col_part_[r * plan_.m + j];
   }
 
   void gradient(Index i0, Index j0, MatrixView<T> g) const {
-    const auto of_col = [&](const double* values, Index j) { return Both ? values[j] : 0.0; };
-    for (Index r = 0; r < g.rows; ++r) {
-      const Index i = i0 + r;
-      if (smoothing_ > 0) {
+    const auto of_col = [&](const double* values, Index j) { return both_ ? values[j] : 0.0; };
+    if (smoothing_ > 0) {
+      for (Index r = 0; r < g.rows; ++r)
         for (Index c = 0; c < g.cols; ++c)
-          g(r, c) -= T(a_.rows.even[i] + of_col(a_.cols.even, j0 + c));
-        for_excluded(i, j0, j0 + g.cols, [&](Index j) { g(r, j - j0) = 0; });
-      }
-      if (t_.more)
-        t_.targets.each(i, j0, j0 + g.cols, [&](Index j, double w) {
-          g(r, j - j0) -= T(w * (a_.rows.slope[i] + of_col(a_.cols.slope, j)));
-        });
+          g(r, c) -= T(a_.rows.even[i0 + r] + of_col(a_.cols.even, j0 + c));
+      put_excluded(i0, j0, g, T(0));
     }
+    for (Index r = 0; t_.more && r < g.rows; ++r)
+      for (PairSet::Walk w = t_.targets.walk(i0 + r, j0, j0 + g.cols); t_.targets.step(w);)
+        g(r, w.j - j0) -= T(w.weight * (a_.rows.slope[w.i] + of_col(a_.cols.slope, w.j)));
   }
 
   const TargetArrays<T>& a_;
   const TargetTable& t_;
   const pairwise::Plan<T>& plan_;
   T scale_;
-  double row_unit_, col_unit_, smoothing_;
-  bool sums_;
+  double weight_, smoothing_;
+  bool both_, sums_;
   LineSums *row_part_ = nullptr, *col_part_ = nullptr;  ///< of the tiles of a strip
   pairwise::TileSteps<T> steps_{};
   double loss_ = 0, moment_ = 0;
@@ -307,18 +299,18 @@ class TargetSweep {
 
 /// info_nce, or clip if Both, of the table that `o` says.
 template <bool Both, class T, class Products>
-ContrastResult target_loss_on_views(const char* function, MatrixView<const T> x,
-                                    MatrixView<const T> y, double temperature, std::size_t budget,
-                                    const TargetOptions& o, Workspace& workspace,
-                                    const pairwise::PairGradients<T>& out) {
+SPHEREMIX_COLD ContrastResult target_loss_on_views(const char* function, MatrixView<const T> x,
+                                                   MatrixView<const T> y, double temperature,
+                                                   std::size_t budget, const TargetOptions& o,
+                                                   Workspace& workspace,
+                                                   const pairwise::PairGradients<T>& out) {
   expects_temperature<T>(function, "temperature", temperature);
   const Index n = x.rows, m = y.rows;
   o.expect(function, n, m, 1e300);
   const bool gradients = out.wanted();
-  constexpr auto keep = pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>;
   const auto plan = pairwise::make_plan<T>(
-      function, n, m, x.cols, keep(gradients), budget,
-      core::bytes_of<TargetArrays<T>>(o, n, m, Both, gradients), sizeof(LineSums));
+      function, n, m, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),
+      budget, core::bytes_of<TargetArrays<T>>(o, n, m, Both, gradients), sizeof(LineSums));
   if (!computable(x, y, temperature)) {
     fill_nan(out.dx);
     fill_nan(out.dy);
@@ -330,7 +322,7 @@ ContrastResult target_loss_on_views(const char* function, MatrixView<const T> x,
   targets.expects_lines(function, Both);
   const T scale = T(1 / temperature);
   const double weight = Both ? 0.5 : 1.0;
-  TargetSweep<T, Both> sweep(arrays, plan, scale, weight, o.smoothing);
+  TargetSweep<T> sweep(arrays, plan, scale, weight, o.smoothing, Both);
   const pairwise::PairTable<T> table{x, y, 1, targets.column, targets.first, sweep.steps()};
   const formula::SoftmaxPair<T, true, Both> policy{scale, T(weight * targets.rows.unit),
                                                    Both ? T(weight * targets.cols.unit) : T(0)};

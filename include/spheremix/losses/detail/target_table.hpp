@@ -9,6 +9,15 @@
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/formula/targets.hpp"
 
+// What is not run for every pair need not be fast, but is compiled with every loss that takes targets.
+#if defined(__GNUC__)
+#define SPHEREMIX_COLD __attribute__((cold, noinline))
+#define SPHEREMIX_APART __attribute__((noinline))
+#else
+#define SPHEREMIX_COLD
+#define SPHEREMIX_APART
+#endif
+
 namespace spheremix::losses::detail {
 
 using core::Workspace;
@@ -23,7 +32,7 @@ struct PairSet {
   Index *col_first = nullptr, *col_last = nullptr;  ///< m: of ids, the same by columns
   Index* row = nullptr;
 
-  PairSet(const Targets* targets, Index rows, Index cols, Workspace::Frame& frame)
+  SPHEREMIX_COLD PairSet(const Targets* targets, Index rows, Index cols, Workspace::Frame& frame)
       : from(targets ? &targets->parts() : nullptr), n(rows), m(cols) {
     if (dense()) return;
     first = frame.take<Index>(std::size_t(n));
@@ -42,42 +51,50 @@ struct PairSet {
   bool dense() const { return from && from->kind == TargetKind::soft; }
   bool of_ids() const { return from && from->kind == TargetKind::ids; }
 
-  /// body(j, weight) for the pairs of row i with j in [j0, j1).
-  template <class Body>
-  void each(Index i, Index j0, Index j1, const Body& body) const {
-    if (dense()) {
-      for (Index j = j0; j < j1; ++j)
-        if (const double w = from->soft(i, j); w > 0) body(j, w);
-      return;
+  /// A walk over the pairs of a row with j in [j0, j1), of weights above 0: while (set.step(walk)).
+  struct Walk {
+    Index i, at, end;
+    Index j = 0;
+    double weight = 1;
+  };
+  SPHEREMIX_COLD Walk walk(Index i, Index j0, Index j1) const {
+    if (dense()) return {i, j0, j1};
+    const Index* const begin = column + first[i];
+    const auto place = [&](Index count, Index least) {
+      return std::lower_bound(begin, begin + count, least) - column;
+    };
+    const Index at = place(last[i] - first[i], j0);
+    return {i, at, place(last[i] - first[i], j1)};
+  }
+  SPHEREMIX_APART bool step(Walk& w) const {
+    for (; w.at < w.end; ++w.at) {
+      w.j = w.at;
+      if (dense()) {
+        if (!((w.weight = from->soft(w.i, w.at)) > 0)) continue;
+      } else {
+        w.j = column[w.at];
+        if (weight) w.weight = weight[w.at];
+      }
+      ++w.at;
+      return true;
     }
-    for (Index p = std::lower_bound(column + first[i], column + last[i], j0) - column;
-         p < last[i] && column[p] < j1; ++p)
-      body(column[p], weight ? weight[p] : 1.0);
+    return false;
   }
   /// Has row i a pair?
   bool any(Index i) const {
-    if (!dense()) return first[i] < last[i];
-    Index j = 0;
-    while (j < m && !(from->soft(i, j) > 0)) ++j;
-    return j < m;
+    Walk w = walk(i, 0, m);
+    return step(w);
   }
   /// The weight of a pair, 0 for one that is not there.
   double at(Index i, Index j) const {
-    if (dense()) return from->soft(i, j);
-    const Index* const place = std::lower_bound(column + first[i], column + last[i], j);
-    if (place == column + last[i] || *place != j) return 0;
-    return weight ? weight[place - column] : 1.0;
+    Walk w = walk(i, j, j + 1);
+    return step(w) ? w.weight : 0;
   }
 
  private:
-  struct Entry {
-    Index row, col;
-    double weight;
-  };
-
   /// The places of ids in the order of (id, position), and for each position of the other side the
   /// places of its id.
-  void take_ids(Workspace::Frame& frame) {
+  SPHEREMIX_COLD void take_ids(Workspace::Frame& frame) {
     const auto take = [&]<class U>(U*& array, Index count) {
       array = frame.take<U>(std::size_t(count));
     };
@@ -89,8 +106,10 @@ struct PairSet {
     take(a, n);
     take(b, m);
     if (frame.counts()) return;
-    sort_ids(from->a, a, row, n);
-    sort_ids(from->b, b, column, m);
+    for (Index i = 0; i < n; ++i) a[i] = from->a[i];
+    for (Index j = 0; j < m; ++j) b[j] = from->b[j];
+    sort_ids(a, row, n);
+    sort_ids(b, column, m);
     for (Index i = 0; i < n; ++i) first[i] = last[i] = 0;
     for (Index j = 0; j < m; ++j) col_first[j] = col_last[j] = 0;
     for (Index r = 0, c = 0; r < n && c < m;) {
@@ -112,35 +131,32 @@ struct PairSet {
     }
   }
 
-  static void sort_ids(const Numbers<Id>& from, Id* id, Index* order, Index count) {
-    for (Index i = 0; i < count; ++i) id[i] = from[i], order[i] = i;
+  static void sort_ids(const Id* id, Index* order, Index count) {
+    for (Index i = 0; i < count; ++i) order[i] = i;
     std::sort(order, order + count,
-              [&](Index i, Index j) { return id[i] < id[j] || (id[i] == id[j] && i < j); });
+              [id](Index i, Index j) { return id[i] < id[j] || (id[i] == id[j] && i < j); });
   }
 
   /// Pairs in the order of rows and columns, those named twice as one, those of weight 0 left out.
-  void take_pairs(Workspace::Frame& frame) {
+  SPHEREMIX_COLD void take_pairs(Workspace::Frame& frame) {
     const Index count = from->a.size;
-    Entry* const entry = frame.take<Entry>(std::size_t(count));
+    Id* const key = frame.take<Id>(std::size_t(count));  // row m + column
+    Index* const order = frame.take<Index>(std::size_t(count));
     column = frame.take<Index>(std::size_t(count));
     weight = frame.take<double>(std::size_t(count));
     if (frame.counts()) return;
-    Index kept = 0;
-    for (Index k = 0; k < count; ++k) {
-      const double w = from->weights.data ? from->weights[k] : 1.0;
-      if (w > 0) entry[kept++] = {Index(from->a[k].bits), Index(from->b[k].bits), w};
-    }
-    std::sort(entry, entry + kept, [](const Entry& x, const Entry& y) {
-      return x.row != y.row ? x.row < y.row : x.col != y.col ? x.col < y.col : x.weight < y.weight;
-    });
-    Index place = 0;
-    for (Index i = 0, k = 0; i < n; ++i) {
+    for (Index k = 0; k < count; ++k)
+      key[k] = {false, from->a[k].bits * std::uint64_t(m) + from->b[k].bits};
+    sort_ids(key, order, count);
+    Index place = 0, k = 0;
+    for (Index i = 0; i < n; ++i) {
       first[i] = place;
-      for (; k < kept && entry[k].row == i; ++k) {
-        if (place > first[i] && column[place - 1] == entry[k].col)
-          weight[place - 1] += entry[k].weight;
-        else
-          column[place] = entry[k].col, weight[place++] = entry[k].weight;
+      for (; k < count && Index(key[order[k]].bits) < (i + 1) * m; ++k) {
+        const double w = from->weights.data ? from->weights[order[k]] : 1.0;
+        const Index j = Index(key[order[k]].bits) - i * m;
+        if (!(w > 0)) continue;
+        if (place == first[i] || column[place - 1] != j) column[place] = j, weight[place++] = 0;
+        weight[place - 1] += w;
       }
       last[i] = place;
     }
@@ -148,8 +164,8 @@ struct PairSet {
 };
 
 /// Throws where the arguments of ids, pairs or soft do not fit a table of n x m pairs.
-inline void expects_pairs(const char* function, const char* what, const Targets& targets, Index n,
-                          Index m) {
+SPHEREMIX_COLD inline void expects_pairs(const char* function, const char* what,
+                                         const Targets& targets, Index n, Index m) {
   const TargetParts& t = targets.parts();
   if (t.kind == TargetKind::soft) {
     core::expects(t.soft.rows == n && t.soft.cols == m, function, what, " are ", t.soft.rows, " x ",
@@ -182,8 +198,8 @@ inline void expects_pairs(const char* function, const char* what, const Targets&
 }
 
 /// Throws unless every number of P is in [0, most].
-inline void expects_soft(const char* function, const char* what, const DenseNumbers& p,
-                         double most) {
+SPHEREMIX_COLD inline void expects_soft(const char* function, const char* what,
+                                        const DenseNumbers& p, double most) {
   constexpr Index chunk = 16;
   core::parallel_chunks(p.rows, chunk, [&](Index from, Index count) {
     for (Index i = from; i < from + count; ++i)
@@ -212,7 +228,7 @@ struct TargetOptions {
   /// Is the diagonal all there is?
   bool plain() const { return !targets && !exclude && !row_weights && smoothing == 0; }
 
-  void expect(const char* function, Index n, Index m, double most) const {
+  SPHEREMIX_COLD void expect(const char* function, Index n, Index m, double most) const {
     core::expects(smoothing >= 0 && smoothing <= 1, function, "label_smoothing is ", smoothing,
                   ", not in [0, 1]");
     if (targets) {
@@ -266,11 +282,12 @@ struct TargetTable {
   LineWeights rows, cols;
   bool more = false;  ///< are there targets besides those set apart?
   /// Pairs set apart: the heaviest target of every row, and of every column if `both`.
-  Index* first;    ///< n + 1: places of a row's pairs
-  Index* column;   ///< of a place
-  double* weight;  ///< of a place
+  Index* first;         ///< n + 1: places of a row's pairs
+  Index *row, *column;  ///< of a place
+  double* weight;       ///< of a place
 
-  TargetTable(const TargetOptions& o, Index n_, Index m_, bool both, Workspace::Frame& frame)
+  SPHEREMIX_COLD TargetTable(const TargetOptions& o, Index n_, Index m_, bool both,
+                             Workspace::Frame& frame)
       : n(n_),
         m(m_),
         targets(o.targets, n, m, frame),
@@ -279,6 +296,7 @@ struct TargetTable {
         rows(n, frame),
         cols(both ? m : 0, frame),
         first(frame.take<Index>(std::size_t(n + 1))),
+        row(frame.take<Index>(std::size_t(both ? n + m : n))),
         column(frame.take<Index>(std::size_t(both ? n + m : n))),
         weight(frame.take<double>(std::size_t(both ? n + m : n))) {
     Index* const row_pick = frame.take<Index>(std::size_t(n));
@@ -301,7 +319,7 @@ struct TargetTable {
   }
 
   /// Throws where no line counts.
-  void expects_lines(const char* function, bool both) const {
+  SPHEREMIX_COLD void expects_lines(const char* function, bool both) const {
     expects_totals(function, "row ", rows.total, n);
     if (both) expects_totals(function, "column ", cols.total, m);
     core::expects(rows.unit > 0, function, "the row_weights of the rows with a target add up to 0");
@@ -329,10 +347,10 @@ struct TargetTable {
           sum = double(targets.last[i] - targets.first[i]);
           if (sum > 0) pick = targets.column[targets.first[i]];
         } else {
-          targets.each(i, 0, m, [&](Index j, double w) {
-            sum += w;
-            if (w > most) most = w, pick = j;
-          });
+          for (PairSet::Walk w = targets.walk(i, 0, m); targets.step(w);) {
+            sum += w.weight;
+            if (w.weight > most) most = w.weight, pick = w.j;
+          }
         }
         rows.total[i] = sum;
         row_pick[i] = pick;
@@ -345,8 +363,13 @@ struct TargetTable {
     for (Index j = 0; j < m; ++j) cols.total[j] = cols.weight[j] = most[j] = 0, col_pick[j] = -1;
     const auto add = [&](Index i, Index j, double w) {
       cols.total[j] += w;
-      if (weighted) cols.weight[j] += w * rows.weight[i];
+      cols.weight[j] += w * rows.weight[i];
       if (w > most[j]) most[j] = w, col_pick[j] = i;
+    };
+    const auto add_block = [&](Index from, Index count) {
+      for (Index i = 0; i < n; ++i)
+        for (PairSet::Walk w = targets.walk(i, from, from + count); targets.step(w);)
+          add(i, w.j, w.weight);
     };
     if (targets.of_ids()) {
       // columns of one id are neighbours in the order of ids and have the same sums
@@ -363,19 +386,15 @@ struct TargetTable {
         }
       }
     } else if (targets.dense()) {
-      constexpr Index chunk = 64;
-      core::parallel_chunks(m, chunk, [&](Index from, Index count) {
-        for (Index i = 0; i < n; ++i)
-          targets.each(i, from, from + count, [&](Index j, double w) { add(i, j, w); });
-      });
+      core::parallel_chunks(m, 64, add_block);
     } else {
-      for (Index i = 0; i < n; ++i) targets.each(i, 0, m, [&](Index j, double w) { add(i, j, w); });
+      add_block(0, m);
     }
     for (Index j = 0; j < m; ++j)
       cols.weight[j] = weighted && cols.total[j] > 0 ? cols.weight[j] / cols.total[j] : 1;
   }
 
-  void set_apart(bool both, const Index* row_pick, const Index* col_pick) {
+  SPHEREMIX_COLD void set_apart(bool both, const Index* row_pick, const Index* col_pick) {
     const auto own = [&](Index i) {  // is it no column's?
       return row_pick[i] >= 0 && !(both && col_pick[row_pick[i]] == i);
     };
@@ -386,6 +405,7 @@ struct TargetTable {
     for (Index i = 0; i < n; ++i) first[i + 1] += first[i];
     const auto put = [&](Index i, Index j) {  // first[i] is where the next one goes
       weight[first[i]] = targets.at(i, j);
+      row[first[i]] = i;
       column[first[i]++] = j;
     };
     for (Index i = 0; i < n; ++i)
