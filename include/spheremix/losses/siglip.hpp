@@ -8,7 +8,7 @@
 
 #include "spheremix/formula/siglip.hpp"
 #include "spheremix/losses/detail/stacked.hpp"
-#include "spheremix/losses/detail/target_table.hpp"
+#include "spheremix/losses/detail/pair_set.hpp"
 #include "spheremix/losses/targets.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
@@ -128,7 +128,7 @@ struct SiglipLoss : OfTwoBatches {
     core::expects(std::isfinite(T(options.bias)), function, "bias is ", options.bias);
     const bool gradients = out.wanted();
     const Index n = x.rows, m = y.rows;
-    targets.expect(function, n, m, 1);
+    expects_targets(function, targets, n, m, 1);
     const auto plan =
         pairwise::make_row_plan<T>(function, n, m, x.cols, 1, false, options.memory_budget,
                                    core::bytes_of<SiglipArrays>(targets, n, m));

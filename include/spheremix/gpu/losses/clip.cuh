@@ -19,6 +19,7 @@ template <class T, class Products = pairwise::KernelProducts>
 Status clip(core::MatrixView<const T> x, core::MatrixView<const T> y, const ClipOptions& options,
             double* loss, Scratch scratch, cudaStream_t stream = nullptr,
             const Products& how = {}) {
+  if (const char* wrong = detail::target_error(options)) return invalid(wrong);
   const double half = 0.5 / double(x.rows);
   return detail::contrastive_checked<true, true>(x, y, {options.temperature, half, half},
                                                  ContrastiveGradient<T>{loss, {}, {}, nullptr},
@@ -31,6 +32,7 @@ Status clip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const T>
                           const ClipOptions& options, const ContrastiveGradient<T>& out,
                           Scratch scratch, cudaStream_t stream = nullptr,
                           const Products& how = {}) {
+  if (const char* wrong = detail::target_error(options)) return invalid(wrong);
   if (!detail::has_places(out)) return invalid(detail::kNoPlaces);
   const double half = 0.5 / double(x.rows);
   return detail::contrastive_checked<true, true>(x, y, {options.temperature, half, half}, out,

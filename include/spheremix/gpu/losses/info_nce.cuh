@@ -26,6 +26,7 @@ Status info_nce_with_gradient(core::MatrixView<const T> x, core::MatrixView<cons
                               const InfoNceOptions& options, const ContrastiveGradient<T>& out,
                               Scratch scratch, cudaStream_t stream = nullptr,
                               const Products& how = {}) {
+  if (const char* wrong = detail::target_error(options)) return invalid(wrong);
   if (!detail::has_places(out)) return invalid(detail::kNoPlaces);
   return detail::contrastive_checked<true, false>(
       x, y, {options.temperature, 1.0 / double(x.rows), 0}, out, scratch, stream, how);

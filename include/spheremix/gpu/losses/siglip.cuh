@@ -128,6 +128,7 @@ template <class T, class Products>
 Status siglip_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                       const SiglipOptions& options, const SiglipGradient<T>& out, Scratch scratch,
                       cudaStream_t stream, const Products& how) {
+  if (const char* wrong = target_error(options)) return invalid(wrong);
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
     return invalid(wrong);

@@ -7,6 +7,7 @@
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
 #include "spheremix/formula/softmax_pair.hpp"
+#include "spheremix/formula/targets.hpp"
 #include "spheremix/losses/detail/entry.hpp"
 #include "spheremix/losses/detail/soft_targets.hpp"
 #include "spheremix/losses/temperature.hpp"
@@ -42,6 +43,24 @@ struct Contrast {
   const T* outside = nullptr;         ///< n cosines of the pairs in slot_count marked kOutside
   double* target_gradient = nullptr;  ///< n x slot_count, or null: dL/d(target) is added here
   T margin = 0;                       ///< off the cosine of every special pair
+};
+
+/// What a call says of targets beyond the diagonal; null and 0: nothing.
+struct TargetOptions {
+  const Targets* targets;
+  const Targets* exclude;
+  const std::vector<double>* row_weights;
+  double smoothing = 0;
+
+  template <class Options>
+  explicit TargetOptions(const Options& options, const Targets* of = nullptr)
+      : targets(of),
+        exclude(options.exclude ? &*options.exclude : nullptr),
+        row_weights(options.row_weights.empty() ? nullptr : &options.row_weights) {
+    if constexpr (requires { options.label_smoothing; }) smoothing = options.label_smoothing;
+  }
+
+  bool plain() const { return !targets && !exclude && !row_weights && smoothing == 0; }
 };
 
 /// What comes back besides the gradients.

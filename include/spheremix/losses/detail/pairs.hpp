@@ -1,8 +1,8 @@
 // info_nce, margin_nce and clip from views: row i of X belongs to row i of Y, in one direction or in
-// both; other targets in target_lines.hpp.
+// both; other targets in target_sweep.hpp.
 #pragma once
 
-#include "spheremix/losses/detail/target_lines.hpp"
+#include "spheremix/losses/detail/target_sweep.hpp"
 #include "spheremix/losses/targets.hpp"
 
 namespace spheremix::losses::detail {

@@ -46,6 +46,14 @@ const char* pair_error(const core::MatrixView<const T>& x, const core::MatrixVie
   return nullptr;
 }
 
+/// Options that the device does not know yet: refused, never left aside.
+template <class Options>
+const char* target_error(const Options& options) {
+  bool any = options.exclude.has_value() || !options.row_weights.empty();
+  if constexpr (requires { options.label_smoothing; }) any = any || options.label_smoothing != 0;
+  return any ? "label_smoothing, exclude and row_weights are the CPU's" : nullptr;
+}
+
 /// What is wrong with the shapes of gradients.
 template <class T, class G>
 const char* shape_error(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
