@@ -66,8 +66,9 @@ LongReal remix_oracle(const LongMatrix& x, const LongMatrix& parents, const Vect
     }
     for (Index j = 0; j < n && o.mix_positives; ++j)
       for (Index k = 0; k < n; ++k) {
-        const bool fits = y(i) - o.window < y(j) && y(j) < y(i) - o.label_tolerance &&
-                          y(i) + o.label_tolerance < y(k) && y(k) < y(i) + o.window;
+        const double reach = o.window - o.label_tolerance;  // the edge is out
+        const bool fits = y(i) - reach < y(j) && y(j) < y(i) - o.label_tolerance &&
+                          y(i) + o.label_tolerance < y(k) && y(k) < y(i) + reach;
         if (!fits) continue;
         const LongReal l = LongReal(y(k) - y(i)) / LongReal(y(k) - y(j));
         put((l * parents.row(j) + (1 - l) * parents.row(k)).transpose(), true, 1, true);

@@ -8,6 +8,11 @@
 //   P_i = real positives and Mix-pos of i,  n_a = anchors that have any
 //   L = (1/n_a) sum_i -(1/|P_i|) sum_{p in P_i} log e^(s_p) / sum_q w_q e^(s_q),   s = x_i.m / tau
 //
+// Mix-pos does not depend on the labels' unit or origin: a label within label_tolerance of the
+// window's edge y_i -+ g, or within a few eps of what the labels are, is on it, and the edge is out.
+// Labels with distances D of the caller's (label_distances): |y_i - y_q| is D_iq, y_i lies between
+// y_j and y_k where D_ij + D_ik <= D_jk + tolerance (to 64 eps), l = D_ik / (D_ij + D_ik).
+//
 // w(d) is 1 + |d|, 1 + d^2 or 1 (RemixWeighting). lambda (weight of the ANCHOR): a number, an n x n
 // matrix, or a core::Philox, which gives each (i, k) its own draw of Beta(beta_a, beta_b).
 // Mixtures are detached (gradients reach the anchor alone) and not renormalised, unless told so.

@@ -93,9 +93,9 @@ inline void expects_decoupled(const char* function, const DecoupledMixupOptions&
 
 /// The loss against two labels a row.
 template <class Z, class L>
-[[nodiscard]] double decoupled_mixup(const Eigen::MatrixBase<Z>& logits,
-                                     const std::vector<Index>& a, const std::vector<Index>& b,
-                                     const L& lambda, const DecoupledMixupOptions& options = {}) {
+[[nodiscard]] double decoupled_mixup(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
+                                     const core::Numbers& b, const L& lambda,
+                                     const DecoupledMixupOptions& options = {}) {
   detail::expects_decoupled("decoupled_mixup", options);
   return detail::two_labels_value("decoupled_mixup", logits, a, b, lambda,
                                   detail::DecoupledRow<typename Z::Scalar>{options});
@@ -103,8 +103,8 @@ template <class Z, class L>
 
 /// Loss and gradients into `out` (any struct with the fields of MixedLabelGradient).
 template <class Z, class L, class Out>
-void decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits, const std::vector<Index>& a,
-                                   const std::vector<Index>& b, const L& lambda,
+void decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
+                                   const core::Numbers& b, const L& lambda,
                                    const DecoupledMixupOptions& options, core::Workspace& workspace,
                                    Out& out) {
   constexpr auto* name = "decoupled_mixup_with_gradient";
@@ -115,8 +115,8 @@ void decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits, const std
 
 template <class Z, class L>
 [[nodiscard]] auto decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits,
-                                                 const std::vector<Index>& a,
-                                                 const std::vector<Index>& b, const L& lambda,
+                                                 const core::Numbers& a, const core::Numbers& b,
+                                                 const L& lambda,
                                                  const DecoupledMixupOptions& options = {}) {
   using T = typename Z::Scalar;
   return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
@@ -126,10 +126,9 @@ template <class Z, class L>
 }
 
 /// The loss against k labels a row.
-template <class Z, class W>
+template <class Z>
 [[nodiscard]] double decoupled_mixup_k(const Eigen::MatrixBase<Z>& logits,
-                                       const LabelMatrix& labels,
-                                       const Eigen::MatrixBase<W>& weights,
+                                       const core::Numbers& labels, const core::Numbers& weights,
                                        const DecoupledMixupOptions& options = {}) {
   detail::expects_decoupled("decoupled_mixup_k", options);
   return detail::k_labels_value("decoupled_mixup_k", logits, labels, weights,
@@ -137,9 +136,9 @@ template <class Z, class W>
 }
 
 /// Loss and dL/dlogits into `out` (fields loss, logits).
-template <class Z, class W, class Out>
-void decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits, const LabelMatrix& labels,
-                                     const Eigen::MatrixBase<W>& weights,
+template <class Z, class Out>
+void decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
+                                     const core::Numbers& labels, const core::Numbers& weights,
                                      const DecoupledMixupOptions& options,
                                      core::Workspace& workspace, Out& out) {
   constexpr auto* name = "decoupled_mixup_k_with_gradient";
@@ -148,10 +147,10 @@ void decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits, const L
                             detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
 }
 
-template <class Z, class W>
+template <class Z>
 [[nodiscard]] auto decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
-                                                   const LabelMatrix& labels,
-                                                   const Eigen::MatrixBase<W>& weights,
+                                                   const core::Numbers& labels,
+                                                   const core::Numbers& weights,
                                                    const DecoupledMixupOptions& options = {}) {
   return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
       [&](auto& workspace, auto& out) {

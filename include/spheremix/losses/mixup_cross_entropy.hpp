@@ -1,7 +1,8 @@
 // mixup_cross_entropy on the CPU: formula, gradient and options in formula/mixup_cross_entropy.hpp.
 //
 // Shapes     Z (logits): n x classes, n >= 1; a, b: n labels in [0, classes); lambda: one number in
-//            [0, 1] or one a row. c, w: n x k, weights >= 0 used as they are.
+//            [0, 1] or one a row. c, w: n x k, weights >= 0 used as they are. Labels, lambda and
+//            weights of any integer or floating type (core/numbers.hpp).
 // Accuracy   in double, maxima subtracted, log1p for a dominant class: finite for any finite
 //            logits.
 // Errors     shapes, labels outside, lambda outside [0, 1], weights negative or not finite.
@@ -39,18 +40,17 @@ double mixup_row(const MixedRow<T>& row, const T* z, Index classes, double each,
 
 /// The loss against two labels a row.
 template <class Z, class L>
-[[nodiscard]] double mixup_cross_entropy(const Eigen::MatrixBase<Z>& logits,
-                                         const std::vector<Index>& a, const std::vector<Index>& b,
-                                         const L& lambda) {
+[[nodiscard]] double mixup_cross_entropy(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
+                                         const core::Numbers& b, const L& lambda) {
   return detail::two_labels_value("mixup_cross_entropy", logits, a, b, lambda,
                                   [](const auto&... args) { return detail::mixup_row(args...); });
 }
 
 /// Loss and gradients into `out` (any struct with the fields of MixedLabelGradient).
 template <class Z, class L, class Out>
-void mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits,
-                                       const std::vector<Index>& a, const std::vector<Index>& b,
-                                       const L& lambda, core::Workspace& workspace, Out& out) {
+void mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
+                                       const core::Numbers& b, const L& lambda,
+                                       core::Workspace& workspace, Out& out) {
   detail::two_labels_gradient(
       "mixup_cross_entropy_with_gradient", logits, a, b, lambda,
       [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
@@ -58,8 +58,8 @@ void mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits,
 
 template <class Z, class L>
 [[nodiscard]] auto mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits,
-                                                     const std::vector<Index>& a,
-                                                     const std::vector<Index>& b, const L& lambda) {
+                                                     const core::Numbers& a, const core::Numbers& b,
+                                                     const L& lambda) {
   using T = typename Z::Scalar;
   return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
@@ -68,29 +68,28 @@ template <class Z, class L>
 }
 
 /// The loss against k labels a row.
-template <class Z, class W>
+template <class Z>
 [[nodiscard]] double mixup_cross_entropy_k(const Eigen::MatrixBase<Z>& logits,
-                                           const LabelMatrix& labels,
-                                           const Eigen::MatrixBase<W>& weights) {
+                                           const core::Numbers& labels,
+                                           const core::Numbers& weights) {
   return detail::k_labels_value("mixup_cross_entropy_k", logits, labels, weights,
                                 [](const auto&... args) { return detail::mixup_row(args...); });
 }
 
 /// Loss and dL/dlogits into `out` (fields loss, logits).
-template <class Z, class W, class Out>
+template <class Z, class Out>
 void mixup_cross_entropy_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
-                                         const LabelMatrix& labels,
-                                         const Eigen::MatrixBase<W>& weights,
+                                         const core::Numbers& labels, const core::Numbers& weights,
                                          core::Workspace& workspace, Out& out) {
   detail::k_labels_gradient(
       "mixup_cross_entropy_k_with_gradient", logits, labels, weights,
       [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
 }
 
-template <class Z, class W>
+template <class Z>
 [[nodiscard]] auto mixup_cross_entropy_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
-                                                       const LabelMatrix& labels,
-                                                       const Eigen::MatrixBase<W>& weights) {
+                                                       const core::Numbers& labels,
+                                                       const core::Numbers& weights) {
   return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
       [&](auto& workspace, auto& out) {
         mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out);

@@ -1,7 +1,8 @@
 // sup_con on the CPU: formula, gradient and options in formula/sup_con.hpp.
 //
-// Shapes     X: n x d, n >= 1; labels: n finite numbers. Anchors without a positive are left out
-//            and counted (skipped); a batch of such anchors alone has loss 0 and no gradient.
+// Shapes     X: n x d, n >= 1; labels: n finite numbers of any type (core/numbers.hpp), compared as
+//            what they are, ids above 2^53 too. Anchors without a positive are left out and
+//            counted (skipped); a batch of such anchors alone has loss 0 and no gradient.
 // Accuracy   exact maxima; a row whose only positive dominates keeps its digits by log1p.
 // Cost       6 n^2 d flops in O(strip x n) memory.
 // Errors     shapes, labels not finite, tau, memory_budget too small. NaN in a row gives NaN.
@@ -38,7 +39,7 @@ SoftmaxRow<T> softmax_row(T* s, Index n, T scale, T* e) {
 
 template <class T>
 SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
-                                  const LabelView& labels, const SupConOptions& o,
+                                  const Numbers& labels, const SupConOptions& o,
                                   Workspace& workspace, MatrixView<T> dx) {
   expects_temperature<T>(function, "temperature", o.temperature);
   expects_tolerance(function, o.label_tolerance);
@@ -113,8 +114,8 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class L>
-[[nodiscard]] double sup_con(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+template <class X>
+[[nodiscard]] double sup_con(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                              const SupConOptions& options = {}) {
   return detail::supervised_value("sup_con", x, labels,
                                   [&](auto view, const auto& y, auto& workspace, auto dx) {
@@ -125,8 +126,8 @@ template <class X, class L>
 }
 
 /// Loss and gradient into `out` (any struct with the fields of SupervisedGradient).
-template <class X, class L, class Out>
-void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+template <class X, class Out>
+void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                            const SupConOptions& options, core::Workspace& workspace, Out& out) {
   constexpr auto* name = "sup_con_with_gradient";
   detail::supervised_gradient(
@@ -137,9 +138,8 @@ void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBas
       workspace, out);
 }
 
-template <class X, class L>
-[[nodiscard]] auto sup_con_with_gradient(const Eigen::MatrixBase<X>& x,
-                                         const Eigen::MatrixBase<L>& labels,
+template <class X>
+[[nodiscard]] auto sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                                          const SupConOptions& options = {}) {
   return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
@@ -151,8 +151,8 @@ template <class X, class L>
 
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::losses::detail {
-#define SPHEREMIX_SUP_CON(T)                                                            \
-  SupervisedResult sup_con_on_views(const char*, MatrixView<const T>, const LabelView&, \
+#define SPHEREMIX_SUP_CON(T)                                                          \
+  SupervisedResult sup_con_on_views(const char*, MatrixView<const T>, const Numbers&, \
                                     const SupConOptions&, Workspace&, MatrixView<T>)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_SUP_CON)
 }  // namespace spheremix::losses::detail

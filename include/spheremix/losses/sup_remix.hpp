@@ -1,8 +1,10 @@
 // sup_remix on the CPU: formula, gradient and options in formula/sup_remix.hpp.
 //
 // Cost       6 n^2 d flops and sum_i |L_i| |R_i| exponentials; memory O(strip x n) and 3 n d.
-//            renormalise: the whole of S and of dL/dS in double, and one thread (remix_dense.hpp).
-// Shapes     X: n x d; labels: n numbers. Anchors without a positive are left out and counted.
+//            renormalise, labels by distances: the whole of S and of dL/dS in double, and one thread
+//            (remix_dense.hpp).
+// Shapes     X: n x d; labels: n finite numbers of any type (core/numbers.hpp), or label_distances
+//            of labels of several dimensions. Anchors without a positive are left out and counted.
 // Errors     as sup_con; lambda outside [0, 1]; window not positive. NaN in a row gives NaN.
 #pragma once
 
@@ -14,14 +16,19 @@ namespace spheremix::losses {
 
 namespace detail {
 
-/// Mix-pos of anchor i with left parent j: logits over the right parents [right, end) into z.
+/// Rows of scratch of T that a row of doubles takes.
 template <class T>
-void mix_positive_logits(const T* s, const double* label, double y, Index j, Index right, Index end,
-                         T scale, T* z) {
-  const double left = label[j];
+inline constexpr Index kDoubleRow = Index(sizeof(double) / sizeof(T));
+
+/// Mix-pos with left parent j: logits over the right parents [right, end) into z. away: the labels
+/// less the anchor's.
+template <class T>
+void mix_positive_logits(const T* s, const double* away, Index j, Index right, Index end, T scale,
+                         T* z) {
+  const double to_left = -away[j];
   const T sj = s[j];
   for (Index k = right; k < end; ++k) {
-    const T l = T((label[k] - y) / (label[k] - left));
+    const T l = T(away[k] / (to_left + away[k]));
     z[k - right] = scale * (l * sj + (T(1) - l) * s[k]);
   }
 }
@@ -38,20 +45,20 @@ struct RemixAnchor {
   /// loss and moment (sum of c s tau / anchors' share) of the anchor; G in row.s and row.other.
   void operator()(const pairwise::PairRow<T>& row, double& loss, double& moment) const {
     const auto& order = rows.order;
-    const double* const label = order.label;
     const Index i = row.i, low = order.first[i], high = order.last[i];
-    const double y = label[i];
     const Index left = rows.left(i), end = rows.right_end(i);
     const double count = rows.positives(i);
-    T *const s = row.s, *const share = row.scratch, *const mixed = share + row.stride,
-             *const real = mixed + row.stride, *const z = real + row.stride,
-             *const back = z + row.stride;
+    double* const away = reinterpret_cast<double*>(row.scratch);
+    T *const s = row.s, *const share = row.scratch + kDoubleRow<T> * row.stride,
+             *const mixed = share + row.stride, *const real = mixed + row.stride,
+             *const z = real + row.stride, *const back = z + row.stride;
     loss = moment = 0;
     if (count == 0) {
       if (gradients) std::fill_n(s, n, T(0));
       if (gradients && row.other) std::fill_n(row.other, n, T(0));
       return;
     }
+    for (Index k = 0; k < n; ++k) away[k] = rows.away(i, k);
     const T scale = T(1 / options.temperature), self = s[i];
     const auto weight = [this](double d) { return options.weigh(d); };
     const auto is_equal = [=](Index k) { return k >= low && k < high; };
@@ -75,21 +82,20 @@ struct RemixAnchor {
     for (Index k = 0; k < n; ++k) {
       if (k == i) continue;
       const double zk = double(scale * s[k]);
-      const double away = y - label[k];
-      const double r = (is_equal(k) ? 1 : weight(away)) * double(real[k]);
+      const double r = (is_equal(k) ? 1 : weight(away[k])) * double(real[k]);
       real[k] = T(r);
       sum += r;
       mean += r * zk;
       if (is_equal(k)) wanted += zk;
       if (mixed[k] > 0) {
-        const double m = weight((1 - double(share[k])) * away) * double(mixed[k]);
+        const double m = weight((1 - double(share[k])) * away[k]) * double(mixed[k]);
         mixed[k] = T(m);
         sum += m;
         mean += m * double(back[k]);
       }
     }
     for (Index j = left; j < low && end > high; ++j) {
-      mix_positive_logits(s, label, y, j, high, end, scale, z);
+      mix_positive_logits(s, away, j, high, end, scale, z);
       for (Index k = 0; k < end - high; ++k) wanted += double(z[k]);
       sum += SPHEREMIX_DISPATCH(row_exponential<T>)(z, T(1), top, back, end - high);
       for (Index k = 0; k < end - high; ++k) mean += double(back[k]) * double(z[k]);
@@ -119,12 +125,12 @@ struct RemixAnchor {
     s[i] = T(own);
     for (Index j = left; j < low && end > high; ++j) {
       const Index width = end - high;
-      mix_positive_logits(z, label, y, j, high, end, scale, mixed);
+      mix_positive_logits(z, away, j, high, end, scale, mixed);
       SPHEREMIX_DISPATCH(row_exponential<T>)(mixed, T(1), top, back, width);
       double to_left = 0;
       for (Index k = 0; k < width; ++k) {
         const double c = unit * (double(back[k]) / sum - 1 / count);
-        const double l = (label[high + k] - y) / (label[high + k] - label[j]);
+        const double l = away[high + k] / (away[high + k] - away[j]);
         to_left += c * l;
         s[high + k] += T(c * (1 - l));
       }
@@ -135,17 +141,17 @@ struct RemixAnchor {
 
 template <class T>
 SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
-                                    const LabelView& labels, const RemixLambda<T>& lambda,
+                                    const Numbers& labels, const RemixLambda<T>& lambda,
                                     const SupRemixOptions& o, Workspace& workspace,
                                     MatrixView<T> dx) {
   expects_remix<T>(function, o);
-  if (o.renormalise) return remix_dense(function, x, labels, lambda, o, workspace, dx);
+  if (o.renormalise) return remix_dense<RemixRows>(function, x, labels, lambda, o, workspace, dx);
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
   using Arrays = SupervisedArrays<T, RemixRows>;
   const auto plan =
-      pairwise::make_row_plan<T>(function, n, n, d, 5, gradients && o.detach, o.memory_budget,
-                                 core::bytes_of<Arrays>(labels, o, d, gradients));
+      pairwise::make_row_plan<T>(function, n, n, d, 5 + kDoubleRow<T>, gradients && o.detach,
+                                 o.memory_budget, core::bytes_of<Arrays>(labels, o, d, gradients));
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};
@@ -171,16 +177,33 @@ SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
   return result;
 }
 
+/// By distances: the whole table in double.
+template <class T>
+SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
+                                    const LabelDistances& labels, const RemixLambda<T>& lambda,
+                                    const SupRemixOptions& o, Workspace& workspace,
+                                    MatrixView<T> dx) {
+  expects_remix<T>(function, o);
+  return remix_dense<RemixTable>(function, x, labels, lambda, o, workspace, dx);
+}
+
+/// What labels are taken for: a table of distances, or numbers.
+template <class Y>
+using RemixLabels =
+    std::conditional_t<std::is_same_v<Y, LabelDistances>, const LabelDistances&, const Numbers>;
+
 }  // namespace detail
 
-/// The loss, in nats. lambda: a number, an n x n matrix, or a core::Philox to draw from.
+/// The loss, in nats. labels: numbers (core/numbers.hpp) or LabelDistances; lambda: a number, an
+/// n x n matrix, or a core::Philox to draw from.
 template <class X, class Y, class L>
-[[nodiscard]] double sup_remix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& labels,
-                               L&& lambda, const SupRemixOptions& options = {}) {
+[[nodiscard]] double sup_remix(const Eigen::MatrixBase<X>& x, const Y& labels, L&& lambda,
+                               const SupRemixOptions& options = {}) {
   using T = typename X::Scalar;
+  const detail::RemixLabels<Y> given(labels);
   const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
       "sup_remix", lambda, x.rows(), options.beta_a, options.beta_b);
-  return detail::supervised_value("sup_remix", x, labels,
+  return detail::supervised_value("sup_remix", x, given,
                                   [&](auto view, const auto& y, auto& workspace, auto dx) {
                                     return detail::sup_remix_on_views<T>("sup_remix", view, y,
                                                                          weights.value(), options,
@@ -191,15 +214,15 @@ template <class X, class Y, class L>
 
 /// Loss and gradient into `out` (any struct with the fields of SupervisedGradient).
 template <class X, class Y, class L, class Out>
-void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& labels,
-                             L&& lambda, const SupRemixOptions& options, core::Workspace& workspace,
-                             Out& out) {
+void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels, L&& lambda,
+                             const SupRemixOptions& options, core::Workspace& workspace, Out& out) {
   using T = typename X::Scalar;
   constexpr auto* name = "sup_remix_with_gradient";
+  const detail::RemixLabels<Y> given(labels);
   const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
       name, lambda, x.rows(), options.beta_a, options.beta_b);
   detail::supervised_gradient(
-      name, x, labels,
+      name, x, given,
       [&](auto view, const auto& y, auto& memory, auto dx) {
         return detail::sup_remix_on_views<T>(name, view, y, weights.value(), options, memory, dx);
       },
@@ -207,9 +230,8 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
 }
 
 template <class X, class Y, class L>
-[[nodiscard]] auto sup_remix_with_gradient(const Eigen::MatrixBase<X>& x,
-                                           const Eigen::MatrixBase<Y>& labels, L&& lambda,
-                                           const SupRemixOptions& options = {}) {
+[[nodiscard]] auto sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels,
+                                           L&& lambda, const SupRemixOptions& options = {}) {
   return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
         sup_remix_with_gradient(x, labels, lambda, options, workspace, out);
@@ -221,8 +243,13 @@ template <class X, class Y, class L>
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::losses::detail {
 #define SPHEREMIX_SUP_REMIX(T)                                                                   \
-  SupervisedResult sup_remix_on_views(const char*, MatrixView<const T>, const LabelView&,        \
+  SupervisedResult sup_remix_on_views(const char*, MatrixView<const T>, const Numbers&,          \
                                       const RemixLambda<T>&, const SupRemixOptions&, Workspace&, \
                                       MatrixView<T>)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_SUP_REMIX)
+#define SPHEREMIX_SUP_REMIX_BY_DISTANCE(T)                                                       \
+  SupervisedResult sup_remix_on_views(const char*, MatrixView<const T>, const LabelDistances&,   \
+                                      const RemixLambda<T>&, const SupRemixOptions&, Workspace&, \
+                                      MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_SUP_REMIX_BY_DISTANCE)
 }  // namespace spheremix::losses::detail

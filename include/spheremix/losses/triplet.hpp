@@ -1,36 +1,44 @@
-// The triplet loss with mining inside the batch.
+// The triplet loss, with mining inside the batch or over triplets of the caller's.
 //
 //   batch_hard   per anchor: the farthest row of its label p, the nearest of another one n:
-//                max(0, margin + d(a, p) - d(a, n)), mean over anchors that have both
+//                f(d(a, p) - d(a, n)), mean over anchors that have both
 //   semi_hard    per anchor and each p: the nearest n with d(a, n) > d(a, p), or the farthest n
 //                where none is; mean over those pairs
+//   triplet_of   the mean over lists of (anchor, positive, negative)
 //
-// d is the distance |x - y| (TripletDistance::euclidean) or its square. Mining goes by products
-// (ties to the lower row), the chosen distances are taken from differences in double.
+// f(u) = max(0, margin + u) (TripletMargin::hinge) or log(1 + e^u) (soft, which has no margin). d is
+// the distance |x - y| (TripletDistance::euclidean) or its square. Mining compares distances that
+// are right to a few eps of the distance (detail/triplet_mining.hpp); equal ones go to the lower
+// row.
 //
-// Shapes     X: n x d; labels: n numbers, equal or not. Anchors without a positive or without a
-//            negative are left out and counted (skipped); none left: loss 0.
-// Gradient   of an active triplet: d(a, p)' - d(a, n)' with d' = (x - y)/d, 0 at d = 0.
+// Shapes     X: n x d; labels: n numbers of any type, equal or not as they are. Anchors without a
+//            positive or without a negative are left out and counted (skipped); none left: loss 0.
+//            Lists: numbers of rows, in [0, n), one length.
+// Gradient   f'(u) (d(a, p)' - d(a, n)') with d' = (x - y)/d, 0 at d = 0.
 //            Differences, not products: near-duplicates keep their digits.
-// Cost       2 n^2 d flops and the triplets.
-// Errors     shapes, no rows, margin negative, labels not finite, memory_budget. NaN gives NaN.
-// Source     Hermans et al. 2017, "In Defense of the Triplet Loss", arXiv 1703.07737, equation 5;
-//            Schroff et al. 2015, "FaceNet", arXiv 1503.03832, section 3.2.
+// Cost       2 n^2 d flops and the triplets; pairs that products cannot tell apart, of rows whose
+//            distances are below eps of their lengths, cost 3 d flops each and more.
+// Errors     shapes, no rows, margin negative, labels not finite, a list with a number outside,
+//            memory_budget. NaN gives NaN.
+// Source     Hermans et al. 2017, "In Defense of the Triplet Loss", arXiv 1703.07737, equation 5
+//            and, of the soft margin, section 2; Schroff et al. 2015, "FaceNet", arXiv 1503.03832,
+//            section 3.2.
 #pragma once
 
-#include "spheremix/losses/detail/supervised.hpp"
-#include "spheremix/metrics/detail/sums.hpp"
+#include "spheremix/formula/logistic.hpp"
+#include "spheremix/losses/detail/triplet_mining.hpp"
 
 namespace spheremix::losses {
 
-enum class TripletMining { batch_hard, semi_hard };
 enum class TripletDistance { euclidean, squared };
+enum class TripletMargin { hinge, soft };
 
 struct TripletOptions {
   double margin = 0.2;
   TripletMining mining = TripletMining::batch_hard;
   TripletDistance distance = TripletDistance::euclidean;
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  TripletMargin form = TripletMargin::hinge;         ///< soft: margin is not used
 };
 
 /// Loss and gradient of triplet.
@@ -44,10 +52,6 @@ struct TripletGradient {
 
 namespace detail {
 
-struct Triplet {
-  Index positive, negative;  ///< of an anchor
-};
-
 struct TripletResult {
   double loss = 0;
   Index active = 0, skipped = 0;
@@ -60,40 +64,6 @@ struct TripletResult {
   }
 };
 
-/// Triplets of anchor i from its squared distances, one or one a positive; returns how many.
-/// `others`: room for n numbers.
-template <class T>
-Index mine_triplets(TripletMining mining, const Index* label, Index n, Index i, const T* square,
-                    Index* others, Triplet* out) {
-  const auto same = [&](Index j) { return label[j] == label[i]; };
-  if (mining == TripletMining::batch_hard) {
-    Triplet t{-1, -1};
-    for (Index j = 0; j < n; ++j) {
-      if (j == i) continue;
-      Index& best = same(j) ? t.positive : t.negative;
-      if (best < 0 || (same(j) ? square[j] > square[best] : square[j] < square[best])) best = j;
-    }
-    if (t.positive < 0 || t.negative < 0) return 0;
-    *out = t;
-    return 1;
-  }
-  Index* end = others;
-  for (Index j = 0; j < n; ++j)
-    if (!same(j)) *end++ = j;
-  if (end == others) return 0;
-  std::sort(others, end, [&](Index a, Index b) {
-    return square[a] < square[b] || (square[a] == square[b] && a < b);
-  });
-  Index count = 0;
-  for (Index p = 0; p < n; ++p) {
-    if (p == i || !same(p)) continue;
-    const Index* const next = std::upper_bound(others, end, square[p],
-                                               [&](T limit, Index j) { return limit < square[j]; });
-    out[count++] = {p, next == end ? end[-1] : *next};
-  }
-  return count;
-}
-
 /// Everything but the sweep's own memory.
 template <class T>
 struct TripletArrays {
@@ -105,8 +75,7 @@ struct TripletArrays {
   Triplet* triplets;
   double* gradient;  ///< n x d, or null
 
-  TripletArrays(const LabelView& labels, Index most, Index d, bool gradients,
-                Workspace::Frame& frame)
+  TripletArrays(const Numbers& labels, Index most, Index d, bool gradients, Workspace::Frame& frame)
       : order(labels, 0, frame),
         norm(frame.take<T>(std::size_t(order.n))),
         label(frame.take<Index>(std::size_t(order.n))),
@@ -117,8 +86,8 @@ struct TripletArrays {
 };
 
 /// Triplets there may be at most.
-inline Index most_triplets(TripletMining mining, const LabelView& labels, Workspace& workspace) {
-  if (mining == TripletMining::batch_hard) return labels.size;
+inline Index most_triplets(TripletMining mining, const Numbers& labels, Workspace& workspace) {
+  if (mining == TripletMining::batch_hard) return labels.size();
   Workspace::Frame frame = workspace.frame(core::bytes_of<LabelOrder>(labels, 0.0));
   const LabelOrder order(labels, 0, frame);
   Index count = 0;
@@ -126,15 +95,67 @@ inline Index most_triplets(TripletMining mining, const LabelView& labels, Worksp
   return count;
 }
 
-template <class T>
-TripletResult triplet_on_views(const char* function, MatrixView<const T> x, const LabelView& labels,
-                               const TripletOptions& o, Workspace& workspace, MatrixView<T> dx) {
+inline void expects_triplet(const char* function, const TripletOptions& o) {
   core::expects(o.margin >= 0 && std::isfinite(o.margin), function, "margin is ", o.margin,
                 ", not a finite number >= 0");
+}
+
+/// Sums over triplets, and dL/dX in double (n x d, or null).
+template <class T>
+struct TripletSum {
+  MatrixView<const T> x;
+  const TripletOptions& options;
+  double each;  ///< one over how many there are
+  double* gradient;
+  TripletResult result{};
+
+  void add(Index a, Index positive, Index negative) {
+    const double near = distance(a, positive), far = distance(a, negative);
+    const bool soft = options.form == TripletMargin::soft;
+    const double lack = soft ? near - far : options.margin + near - far;
+    const double term = soft ? formula::softplus(lack) : lack;
+    if (!(term > 0)) return;
+    ++result.active;
+    result.loss += each * term;
+    if (!gradient) return;
+    const double slope = soft ? each * formula::sigmoid(lack) : each;
+    pull(a, positive, near, slope);
+    pull(a, negative, far, -slope);
+  }
+
+ private:
+  double distance(Index a, Index b) const {
+    return options.distance == TripletDistance::squared
+               ? metrics::detail::squared_distance(x.row(a), x.row(b), x.cols)
+               : metrics::detail::row_distance(x.row(a), x.row(b), x.cols);
+  }
+  void pull(Index a, Index b, double value, double weight) {
+    if (value == 0) return;
+    const double factor = weight * (options.distance == TripletDistance::squared ? 2 : 1 / value);
+    for (Index k = 0; k < x.cols; ++k) {
+      const double g = factor * (double(x(a, k)) - double(x(b, k)));
+      gradient[a * x.cols + k] += g;
+      gradient[b * x.cols + k] -= g;
+    }
+  }
+};
+
+template <class T>
+void put_rounded(const double* from, MatrixView<T> to) {
+  if (!to.data) return;
+  for (Index i = 0; i < to.rows; ++i)
+    for (Index k = 0; k < to.cols; ++k) to(i, k) = T(from[i * to.cols + k]);
+}
+
+template <class T>
+TripletResult triplet_on_views(const char* function, MatrixView<const T> x, const Numbers& labels,
+                               const TripletOptions& o, Workspace& workspace, MatrixView<T> dx) {
+  expects_triplet(function, o);
   const Index n = x.rows, d = x.cols;
   const Index most = most_triplets(o.mining, labels, workspace);
+  constexpr Index wide = Index(sizeof(double) / sizeof(T));  // scratch rows a row of doubles takes
   const auto plan = pairwise::make_row_plan<T>(
-      function, n, n, d, Index(sizeof(Index) / sizeof(T)), false, o.memory_budget,
+      function, n, n, d, 3 * wide, false, o.memory_budget,
       core::bytes_of<TripletArrays<T>>(labels, most, d, dx.data != nullptr));
   if (!computable(x, x, 1.0)) {
     if (dx.data) fill_nan(dx);
@@ -146,7 +167,6 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
   T* const norm = arrays.norm;
   Index *const label = arrays.label, *const start = arrays.start, *const mined = arrays.mined;
   Triplet* const triplets = arrays.triplets;
-  double* const gradient = arrays.gradient;
   for (Index k = 0, next = 0; k < n; ++k) {
     const Index i = order.place[k];
     norm[i] = T(row_product(x.row(i), x.row(i), d));
@@ -154,59 +174,77 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
     start[i] = next;
     next += o.mining == TripletMining::batch_hard ? 1 : order.last[k] - order.first[k] - 1;
   }
-  pairwise::row_sweep<T>(x, x, plan, frame,
-                         [&](const pairwise::PairRow<T>& row) {
-                           for (Index j = 0; j < n; ++j)
-                             row.s[j] = norm[row.i] + norm[j] - 2 * row.s[j];
-                           mined[row.i] = mine_triplets(o.mining, label, n, row.i, row.s,
-                                                        reinterpret_cast<Index*>(row.scratch),
-                                                        triplets + start[row.i]);
-                         },
-                         {});
-  TripletResult result;
-  Index count = 0;
+  pairwise::row_sweep<T>(
+      x, x, plan, frame,
+      [&](const pairwise::PairRow<T>& row) {
+        const auto room = [&](Index k) { return row.scratch + k * wide * row.stride; };
+        const DistanceOrder<T> distances(x, row.i, norm, row.s, reinterpret_cast<double*>(room(0)),
+                                         reinterpret_cast<double*>(room(1)));
+        mined[row.i] = mine_triplets(o.mining, label, n, row.i, distances,
+                                     reinterpret_cast<Index*>(room(2)), triplets + start[row.i]);
+      },
+      {});
+  Index count = 0, skipped = 0;
   for (Index i = 0; i < n; ++i) {
-    result.skipped += mined[i] == 0;
+    skipped += mined[i] == 0;
     count += mined[i];
   }
-  if (gradient) std::fill_n(gradient, n * d, 0.0);
-  const auto distance = [&](Index a, Index b) {
-    return o.distance == TripletDistance::squared
-               ? metrics::detail::squared_distance(x.row(a), x.row(b), d)
-               : metrics::detail::row_distance(x.row(a), x.row(b), d);
-  };
-  const auto pull = [&](Index a, Index b, double value, double weight) {
-    if (!dx.data || value == 0) return;
-    const double factor = weight * (o.distance == TripletDistance::squared ? 2 : 1 / value);
-    for (Index k = 0; k < d; ++k) {
-      const double g = factor * (double(x(a, k)) - double(x(b, k)));
-      gradient[a * d + k] += g;
-      gradient[b * d + k] -= g;
-    }
-  };
-  const double line = count > 0 ? 1 / double(count) : 0;
+  if (arrays.gradient) std::fill_n(arrays.gradient, n * d, 0.0);
+  TripletSum<T> sum{x, o, count > 0 ? 1 / double(count) : 0, arrays.gradient, {}};
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < mined[i]; ++k) {
       const Triplet t = triplets[start[i] + k];
-      const double to_positive = distance(i, t.positive), to_negative = distance(i, t.negative);
-      const double lack = o.margin + to_positive - to_negative;
-      if (!(lack > 0)) continue;
-      ++result.active;
-      result.loss += line * lack;
-      pull(i, t.positive, to_positive, line);
-      pull(i, t.negative, to_negative, -line);
+      sum.add(i, t.positive, t.negative);
     }
-  if (dx.data)
-    for (Index i = 0; i < n; ++i)
-      for (Index k = 0; k < d; ++k) dx(i, k) = T(gradient[i * d + k]);
-  return result;
+  put_rounded(arrays.gradient, dx);
+  sum.result.skipped = skipped;
+  return sum.result;
+}
+
+/// Lists of rows: anchors, positives, negatives.
+struct TripletLists {
+  const Numbers &anchors, &positives, &negatives;
+};
+
+struct ListedGradient {
+  double* rows;
+  ListedGradient(Index size, Workspace::Frame& frame)
+      : rows(frame.take<double>(std::size_t(size))) {}
+};
+
+template <class T>
+TripletResult triplet_of_views(const char* function, MatrixView<const T> x,
+                               const TripletLists& lists, const TripletOptions& o,
+                               Workspace& workspace, MatrixView<T> dx) {
+  expects_triplet(function, o);
+  const Index n = x.rows, count = lists.anchors.size();
+  core::expects(count >= 1, function, "there are no triplets");
+  lists.anchors.expects_classes(function, "anchors", count, n);
+  lists.positives.expects_classes(function, "positives", count, n);
+  lists.negatives.expects_classes(function, "negatives", count, n);
+  if (!computable(x, x, 1.0)) {
+    if (dx.data) fill_nan(dx);
+    return {core::nan<double>, 0, 0};
+  }
+  const Index size = dx.data ? n * x.cols : 0;
+  const std::size_t needed = core::bytes_of<ListedGradient>(size);
+  core::expects(needed <= o.memory_budget, function, "memory_budget is ", o.memory_budget,
+                " bytes, but ", needed, " are needed");
+  Workspace::Frame frame = workspace.frame(needed);
+  const ListedGradient gradient(size, frame);
+  std::fill_n(gradient.rows, size, 0.0);
+  TripletSum<T> sum{x, o, 1 / double(count), dx.data ? gradient.rows : nullptr, {}};
+  for (Index t = 0; t < count; ++t)
+    sum.add(lists.anchors.index(t), lists.positives.index(t), lists.negatives.index(t));
+  put_rounded(gradient.rows, dx);
+  return sum.result;
 }
 
 }  // namespace detail
 
 /// The loss, in units of the distance.
-template <class X, class L>
-[[nodiscard]] double triplet(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+template <class X>
+[[nodiscard]] double triplet(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                              const TripletOptions& options = {}) {
   return detail::supervised_value("triplet", x, labels,
                                   [&](auto view, const auto& y, auto& workspace, auto dx) {
@@ -217,8 +255,8 @@ template <class X, class L>
 }
 
 /// Loss and gradient into `out` (any struct with the fields of TripletGradient).
-template <class X, class L, class Out>
-void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<L>& labels,
+template <class X, class Out>
+void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                            const TripletOptions& options, core::Workspace& workspace, Out& out) {
   constexpr auto* name = "triplet_with_gradient";
   detail::supervised_gradient(
@@ -229,9 +267,8 @@ void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBas
       workspace, out);
 }
 
-template <class X, class L>
-[[nodiscard]] auto triplet_with_gradient(const Eigen::MatrixBase<X>& x,
-                                         const Eigen::MatrixBase<L>& labels,
+template <class X>
+[[nodiscard]] auto triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                                          const TripletOptions& options = {}) {
   return detail::by_value<TripletGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
@@ -239,12 +276,57 @@ template <class X, class L>
       });
 }
 
+/// The mean over triplets of rows of X; options.mining is not used.
+template <class X>
+[[nodiscard]] double triplet_of(const Eigen::MatrixBase<X>& x, const core::Numbers& anchors,
+                                const core::Numbers& positives, const core::Numbers& negatives,
+                                const TripletOptions& options = {}) {
+  const detail::TripletLists lists{anchors, positives, negatives};
+  return detail::supervised_value("triplet_of", x, lists,
+                                  [&](auto view, const auto& t, auto& workspace, auto dx) {
+                                    return detail::triplet_of_views("triplet_of", view, t, options,
+                                                                    workspace, dx);
+                                  })
+      .loss;
+}
+
+/// Loss and gradient into `out` (any struct with the fields of TripletGradient).
+template <class X, class Out>
+void triplet_of_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& anchors,
+                              const core::Numbers& positives, const core::Numbers& negatives,
+                              const TripletOptions& options, core::Workspace& workspace, Out& out) {
+  constexpr auto* name = "triplet_of_with_gradient";
+  const detail::TripletLists lists{anchors, positives, negatives};
+  detail::supervised_gradient(
+      name, x, lists,
+      [&](auto view, const auto& t, auto& memory, auto dx) {
+        return detail::triplet_of_views(name, view, t, options, memory, dx);
+      },
+      workspace, out);
+}
+
+template <class X>
+[[nodiscard]] auto triplet_of_with_gradient(const Eigen::MatrixBase<X>& x,
+                                            const core::Numbers& anchors,
+                                            const core::Numbers& positives,
+                                            const core::Numbers& negatives,
+                                            const TripletOptions& options = {}) {
+  return detail::by_value<TripletGradient<RowMatrix<typename X::Scalar>>>(
+      [&](auto& workspace, auto& out) {
+        triplet_of_with_gradient(x, anchors, positives, negatives, options, workspace, out);
+      });
+}
+
 }  // namespace spheremix::losses
 
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::losses::detail {
-#define SPHEREMIX_TRIPLET(T)                                                         \
-  TripletResult triplet_on_views(const char*, MatrixView<const T>, const LabelView&, \
+#define SPHEREMIX_TRIPLET(T)                                                       \
+  TripletResult triplet_on_views(const char*, MatrixView<const T>, const Numbers&, \
                                  const TripletOptions&, Workspace&, MatrixView<T>)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_TRIPLET)
+#define SPHEREMIX_TRIPLET_OF(T)                                                         \
+  TripletResult triplet_of_views(const char*, MatrixView<const T>, const TripletLists&, \
+                                 const TripletOptions&, Workspace&, MatrixView<T>)
+SPHEREMIX_ELSEWHERE(SPHEREMIX_TRIPLET_OF)
 }  // namespace spheremix::losses::detail

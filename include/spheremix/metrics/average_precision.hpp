@@ -6,12 +6,13 @@
 // Rows are ranked by x_i . y_j; relevant: label_y[j] = label_x[i]. Ties count against: of equal
 // products the irrelevant come first, so that collapsed rows do not score.
 //
-// Shapes   X: N x d, Y: M x d, N and M labels. Within one batch the query itself is left out.
+// Shapes   X: N x d, Y: M x d, N and M labels of any type (core/numbers.hpp). Within one batch the query itself is left out.
 // Errors   widths, numbers of labels, a row with NaN or infinity (named): std::invalid_argument. No
 //          query with a relevant row: value 0 and skipped = N.
 // Cost     2 N M d flops and a sort a row.
 #pragma once
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
@@ -25,19 +26,20 @@ namespace detail {
 
 template <class T>
 AveragePrecisionResult average_precision(const char* function, core::MatrixView<const T> x,
-                                         core::MatrixView<const T> y,
-                                         const std::vector<Index>& label_x,
-                                         const std::vector<Index>& label_y, bool within) {
+                                         core::MatrixView<const T> y, const core::Numbers& label_x,
+                                         const core::Numbers& label_y, bool within) {
   check_query(function, x, y);
-  core::expects_size(function, "labels of X", Index(label_x.size()), x.rows);
-  core::expects_size(function, "labels of Y", Index(label_y.size()), y.rows);
+  label_x.expects_vector(function, "labels of X", x.rows);
+  label_y.expects_vector(function, "labels of Y", y.rows);
+  std::vector<core::ExactNumber> answers;
+  for (Index j = 0; j < y.rows; ++j) answers.push_back(label_y[j]);
   std::vector<double> each(static_cast<std::size_t>(x.rows), -1.0);
   for_whole_rows(x, y, [&](Index i, T* s) {
-    const Index wanted = label_x[std::size_t(i)];
+    const core::ExactNumber wanted = label_x[i];
     std::vector<T> relevant, others;
     for (Index j = 0; j < y.rows; ++j)
       if (!within || j != i)
-        (label_y[std::size_t(j)] == wanted ? relevant : others).push_back(s[j]);
+        (answers[std::size_t(j)] == wanted ? relevant : others).push_back(s[j]);
     if (relevant.empty()) return;
     std::sort(relevant.begin(), relevant.end(), std::greater<T>());
     std::sort(others.begin(), others.end(), std::greater<T>());
@@ -68,8 +70,8 @@ AveragePrecisionResult average_precision(const char* function, core::MatrixView<
 template <class X, class Y>
 [[nodiscard]] AveragePrecisionResult mean_average_precision(const Eigen::MatrixBase<X>& x,
                                                             const Eigen::MatrixBase<Y>& y,
-                                                            const std::vector<Index>& label_x,
-                                                            const std::vector<Index>& label_y) {
+                                                            const core::Numbers& label_x,
+                                                            const core::Numbers& label_y) {
   using T = typename X::Scalar;
   const core::InputRows<T> rows_x(x), rows_y(y);
   return detail::average_precision("mean_average_precision", rows_x.view(), rows_y.view(), label_x,
@@ -79,7 +81,7 @@ template <class X, class Y>
 /// Within one batch, each row asking all others.
 template <class X>
 [[nodiscard]] AveragePrecisionResult mean_average_precision(const Eigen::MatrixBase<X>& x,
-                                                            const std::vector<Index>& labels) {
+                                                            const core::Numbers& labels) {
   const core::InputRows<typename X::Scalar> rows(x);
   return detail::average_precision("mean_average_precision", rows.view(), rows.view(), labels,
                                    labels, true);

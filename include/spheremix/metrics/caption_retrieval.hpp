@@ -13,6 +13,7 @@
 // Cost     2 N M d flops; memory O(N + M).
 #pragma once
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 
@@ -22,20 +23,21 @@ namespace spheremix::metrics {
 template <class X, class Y>
 [[nodiscard]] RetrievalBothResult caption_retrieval(const Eigen::MatrixBase<X>& x,
                                                     const Eigen::MatrixBase<Y>& y,
-                                                    const std::vector<Index>& image_of,
+                                                    const core::Numbers& image_of,
                                                     const RetrievalOptions& options = {}) {
   using T = typename X::Scalar;
   constexpr auto* name = "caption_retrieval";
   const core::InputRows<T> rows_x(x), rows_y(y);
   const auto images = rows_x.view(), captions = rows_y.view();
   detail::check_query(name, images, captions);
-  detail::check_indices(name, "image_of", image_of, captions.rows, images.rows);
+  image_of.expects_classes(name, "image_of", captions.rows, images.rows);
+  const std::vector<Index> owner = image_of.indices();
   for (const Index k : options.k)
     core::expects(k >= 1, name, "k is ", k, ", which must be at least 1");
   std::vector<Index> to_text(static_cast<std::size_t>(images.rows)),
       to_image(static_cast<std::size_t>(captions.rows), 1);
   std::vector<T> own(static_cast<std::size_t>(captions.rows));
-  const auto is_own = [&](Index i, Index c) { return image_of[std::size_t(c)] == i; };
+  const auto is_own = [&](Index i, Index c) { return owner[std::size_t(c)] == i; };
   detail::for_whole_rows(images, captions, [&](Index i, T* s) {
     T best = -core::infinity<T>;
     for (Index c = 0; c < captions.rows; ++c)

@@ -15,6 +15,7 @@
 //          (SIMAT), arXiv 2112.03162, section 3.
 #pragma once
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
@@ -30,10 +31,9 @@ struct EmbeddingArithmeticResult {
 
 template <class V, class S, class W>
 [[nodiscard]] EmbeddingArithmeticResult embedding_arithmetic(
-    const Eigen::MatrixBase<V>& images, const std::vector<Index>& labels,
-    const std::vector<Index>& query, const Eigen::MatrixBase<S>& source,
-    const Eigen::MatrixBase<W>& target, const std::vector<Index>& wanted,
-    const EmbeddingArithmeticOptions& options = {}) {
+    const Eigen::MatrixBase<V>& images, const core::Numbers& labels, const core::Numbers& query,
+    const Eigen::MatrixBase<S>& source, const Eigen::MatrixBase<W>& target,
+    const core::Numbers& wanted, const EmbeddingArithmeticOptions& options = {}) {
   using T = typename V::Scalar;
   constexpr auto* name = "embedding_arithmetic";
   const core::InputRows<T> rows(images), from(source), to(target);
@@ -42,9 +42,9 @@ template <class V, class S, class W>
   core::expects(count >= 1, name, "there are no queries");
   core::expects_same_shape(name, "source", source.rows(), source.cols(), "the queries", count, d);
   core::expects_same_shape(name, "target", target.rows(), target.cols(), "the queries", count, d);
-  core::expects_size(name, "labels", Index(labels.size()), n);
-  core::expects_size(name, "wanted", Index(wanted.size()), count);
-  detail::check_indices(name, "query", query, count, n);
+  labels.expects_vector(name, "labels", n);
+  wanted.expects_vector(name, "wanted", count);
+  query.expects_classes(name, "query", count, n);
   core::expects(std::isfinite(options.scale), name, "scale is ", options.scale);
   detail::finite_norm(name, "the images", rows.view());
   RowMatrix<T> unit(n, d), asked(count, d);
@@ -56,19 +56,18 @@ template <class V, class S, class W>
   }
   for (Index i = 0; i < count; ++i)
     for (Index k = 0; k < d; ++k)
-      asked(i, k) = T(double(rows.view()(query[std::size_t(i)], k)) +
+      asked(i, k) = T(double(rows.view()(query.index(i), k)) +
                       options.scale * (double(to.view()(i, k)) - double(from.view()(i, k))));
   const core::MatrixView<const T> questions{asked.data(), count, d, d},
       answers{unit.data(), n, d, d};
   detail::check_query(name, questions, answers);
   EmbeddingArithmeticResult result{0, std::vector<Index>(static_cast<std::size_t>(count))};
   detail::for_whole_rows(questions, answers, [&](Index i, T* s) {
-    s[query[std::size_t(i)]] = -core::infinity<T>;
+    s[query.index(i)] = -core::infinity<T>;
     result.nearest[std::size_t(i)] = std::max_element(s, s + n) - s;
   });
   Index right = 0;
-  for (Index i = 0; i < count; ++i)
-    right += labels[std::size_t(result.nearest[std::size_t(i)])] == wanted[std::size_t(i)];
+  for (Index i = 0; i < count; ++i) right += labels[result.nearest[std::size_t(i)]] == wanted[i];
   result.accuracy = double(right) / double(count);
   return result;
 }

@@ -7,11 +7,13 @@
 // Ties count against.
 //
 // Shapes   X: N x d, prototypes: C x d, labels in [0, C); prompts: M x d with M classes.
+//          Labels of any integer or floating type (core/numbers.hpp).
 // Errors   widths, labels, k < 1, a class without a prompt or whose prompts add up to 0, a row with
 //          NaN or infinity (named): std::invalid_argument.
 // Source   Radford et al. 2021, arXiv 2103.00020, section 3.1 (prompt ensembles: 3.1.4).
 #pragma once
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 
@@ -25,18 +27,18 @@ struct ZeroShotOptions {
 template <class X, class P>
 [[nodiscard]] std::vector<double> zero_shot_accuracy(const Eigen::MatrixBase<X>& x,
                                                      const Eigen::MatrixBase<P>& prototypes,
-                                                     const std::vector<Index>& labels,
+                                                     const core::Numbers& labels,
                                                      const ZeroShotOptions& options = {}) {
   using T = typename X::Scalar;
   constexpr auto* name = "zero_shot_accuracy";
   const core::InputRows<T> rows_x(x), rows_p(prototypes);
   detail::check_query(name, rows_x.view(), rows_p.view());
-  detail::check_indices(name, "labels", labels, x.rows(), prototypes.rows());
+  labels.expects_classes(name, "labels", x.rows(), prototypes.rows());
   for (const Index k : options.k)
     core::expects(k >= 1, name, "k is ", k, ", which must be at least 1");
   std::vector<Index> ranks(static_cast<std::size_t>(x.rows()));
   detail::for_whole_rows(rows_x.view(), rows_p.view(), [&](Index i, T* s) {
-    const T own = s[labels[std::size_t(i)]];
+    const T own = s[labels.index(i)];
     Index rank = 0;  // the class itself is one of them
     for (Index c = 0; c < prototypes.rows(); ++c) rank += s[c] >= own;
     ranks[std::size_t(i)] = rank;
@@ -47,17 +49,17 @@ template <class X, class P>
 /// The unit mean of each class's prompts, C x d.
 template <class P>
 [[nodiscard]] RowMatrix<typename P::Scalar> class_prototypes(const Eigen::MatrixBase<P>& prompts,
-                                                             const std::vector<Index>& classes,
+                                                             const core::Numbers& classes,
                                                              Index count) {
   using T = typename P::Scalar;
   constexpr auto* name = "class_prototypes";
   const core::InputRows<T> rows(prompts);
   detail::finite_norm(name, "the prompts", rows.view());
-  detail::check_indices(name, "classes", classes, prompts.rows(), count);
+  classes.expects_classes(name, "classes", prompts.rows(), count);
   RowMatrix<double> sum = RowMatrix<double>::Zero(count, prompts.cols());
   for (Index i = 0; i < prompts.rows(); ++i)
     for (Index k = 0; k < prompts.cols(); ++k)
-      sum(classes[std::size_t(i)], k) += double(rows.view()(i, k));
+      sum(classes.index(i), k) += double(rows.view()(i, k));
   for (Index c = 0; c < count; ++c) {
     const double norm = sum.row(c).norm();
     core::expects(norm > 0, name, "class ", c, " has no prompt, or prompts that add up to 0");

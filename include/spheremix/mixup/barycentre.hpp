@@ -19,13 +19,14 @@
 
 #include <vector>
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/sphere/detail/arc_rows.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 #include "spheremix/sphere/exp_log.hpp"
 
 namespace spheremix::mixup {
 
-/// n x k row numbers.
+/// n x k row numbers; any other matrix of integers does as well.
 using Members = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// Gradients of barycentre.
@@ -52,17 +53,18 @@ class BarycentreRow {
   const double* point(Index j) const { return x.data() + j * d_; }
   double* log_of(Index j) { return log.data() + j * d_; }
 
-  template <class T, class W>
-  void load(const char* function, core::MatrixView<const T> rows, const Members& members,
-            core::MatrixView<const W> weights, Index i) {
+  template <class T>
+  void load(const char* function, core::MatrixView<const T> rows, const core::Numbers& members,
+            const core::Numbers& weights, Index i) {
     sum = 0;
     for (Index j = 0; j < k_; ++j) {
-      const double weight = double(weights(i, j));
+      const double weight = weights(i, j).high;
       core::expects(weight >= 0 && std::isfinite(weight), function, "weights(", i, ", ", j, ") is ",
                     weight, ", not a finite number >= 0");
       w[std::size_t(j)] = weight;
       sum += weight;
-      for (Index a = 0; a < d_; ++a) x[std::size_t(j * d_ + a)] = double(rows(members(i, j), a));
+      for (Index a = 0; a < d_; ++a)
+        x[std::size_t(j * d_ + a)] = double(rows(members.index(i, j), a));
     }
     core::expects(sum > 0, function, "the weights of row ", i, " are all 0");
   }
@@ -199,36 +201,32 @@ class BarycentreRow {
   double sum = 0;
 };
 
-template <class T>
-void expects_members(const char* function, core::MatrixView<const T> x, const Members& members,
-                     core::MatrixView<const T> weights) {
+inline void expects_members(const char* function, Index rows, const core::Numbers& members,
+                            const core::Numbers& weights) {
   core::expects_same_shape(function, "members", members.rows(), members.cols(), "weights",
-                           weights.rows, weights.cols);
+                           weights.rows(), weights.cols());
   core::expects(members.cols() >= 1 || members.rows() == 0, function, "members is ", members.rows(),
                 " x 0");
-  for (Index i = 0; i < members.rows(); ++i)
-    for (Index j = 0; j < members.cols(); ++j)
-      core::expects(members(i, j) >= 0 && members(i, j) < x.rows, function, "members(", i, ", ", j,
-                    ") is ", members(i, j), ", outside [0, ", x.rows, ")");
+  members.expects_class_matrix(function, "members", rows);
 }
 
 }  // namespace detail
 
 /// The mixtures into out.
-template <class X, class W, class Out>
+template <class X, class Out>
 requires sphere::detail::Writable<Out>
-void barycentre(const Eigen::MatrixBase<X>& x, const Members& members,
-                const Eigen::MatrixBase<W>& weights, Out&& out) {
+void barycentre(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
+                const core::Numbers& weights, Out&& out) {
   using T = typename X::Scalar;
   constexpr auto* name = "barycentre";
-  const core::InputRows<T> rows(x), each(weights);
-  detail::expects_members(name, rows.view(), members, each.view());
+  const core::InputRows<T> rows(x);
+  detail::expects_members(name, x.rows(), members, weights);
   core::OutputRows<std::remove_reference_t<Out>> to(name, "out", out, members.rows(), x.cols());
   core::expects_apart(name, to.view(), rows.view());
   core::parallel_chunks(members.rows(), 32, [&](Index first, Index count) {
     detail::BarycentreRow row(members.cols(), x.cols());
     for (Index i = first; i < first + count; ++i) {
-      row.load(name, rows.view(), members, each.view(), i);
+      row.load(name, rows.view(), members, weights, i);
       if (row.lone() < 0) row.solve(name, i);
       const double* const m = row.lone() < 0 ? row.mean.data() : row.point(row.lone());
       for (Index a = 0; a < x.cols(); ++a) to.view()(i, a) = T(m[a]);
@@ -237,24 +235,24 @@ void barycentre(const Eigen::MatrixBase<X>& x, const Members& members,
   to.commit();
 }
 
-template <class X, class W>
+template <class X>
 [[nodiscard]] RowMatrix<typename X::Scalar> barycentre(const Eigen::MatrixBase<X>& x,
-                                                       const Members& members,
-                                                       const Eigen::MatrixBase<W>& weights) {
+                                                       const core::Numbers& members,
+                                                       const core::Numbers& weights) {
   RowMatrix<typename X::Scalar> out;
   barycentre(x, members, weights, out);
   return out;
 }
 
 /// Pulls the cotangents G (n x d) of the mixtures back into out (fields x, weights).
-template <class X, class W, class G, class Out>
+template <class X, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
-void barycentre_vjp(const Eigen::MatrixBase<X>& x, const Members& members,
-                    const Eigen::MatrixBase<W>& weights, const Eigen::MatrixBase<G>& g, Out&& out) {
+void barycentre_vjp(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
+                    const core::Numbers& weights, const Eigen::MatrixBase<G>& g, Out&& out) {
   using T = typename X::Scalar;
   constexpr auto* name = "barycentre_vjp";
-  const core::InputRows<T> rows(x), each(weights), cotangent(g);
-  detail::expects_members(name, rows.view(), members, each.view());
+  const core::InputRows<T> rows(x), cotangent(g);
+  detail::expects_members(name, x.rows(), members, weights);
   core::expects_same_shape(name, "G", g.rows(), g.cols(), "the result", members.rows(), x.cols());
   core::OutputRows dx(name, "out.x", out.x, x.rows(), x.cols());
   core::OutputRows dw(name, "out.weights", out.weights, members.rows(), members.cols());
@@ -265,14 +263,14 @@ void barycentre_vjp(const Eigen::MatrixBase<X>& x, const Members& members,
       part(static_cast<std::size_t>(d)), from(static_cast<std::size_t>(d));
   detail::BarycentreRow row(k, d);
   for (Index i = 0; i < members.rows(); ++i) {  // one after another: rows of X may be shared
-    row.load(name, rows.view(), members, each.view(), i);
+    row.load(name, rows.view(), members, weights, i);
     row.solve(name, i);
     for (Index a = 0; a < d; ++a) from[std::size_t(a)] = double(cotangent.view()(i, a));
     row.solve_hessian(name, i, from.data());
     for (Index j = 0; j < k; ++j) {
       dw.view()(i, j) = T(row.pull(j, part.data()));
       for (Index a = 0; a < d; ++a)
-        total[std::size_t(members(i, j) * d + a)] += part[std::size_t(a)];
+        total[std::size_t(members.index(i, j) * d + a)] += part[std::size_t(a)];
     }
   }
   for (Index i = 0; i < x.rows(); ++i)
@@ -281,10 +279,9 @@ void barycentre_vjp(const Eigen::MatrixBase<X>& x, const Members& members,
   dw.commit();
 }
 
-template <class X, class W, class G>
-[[nodiscard]] auto barycentre_vjp(const Eigen::MatrixBase<X>& x, const Members& members,
-                                  const Eigen::MatrixBase<W>& weights,
-                                  const Eigen::MatrixBase<G>& g) {
+template <class X, class G>
+[[nodiscard]] auto barycentre_vjp(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
+                                  const core::Numbers& weights, const Eigen::MatrixBase<G>& g) {
   BarycentreGradient<RowMatrix<typename X::Scalar>> out;
   barycentre_vjp(x, members, weights, g, out);
   return out;

@@ -53,13 +53,13 @@ void geodesic(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, doub
 }
 
 /// The same with one lambda a row.
-template <class X, class Y, class L, class Out>
+template <class X, class Y, class Out>
 requires sphere::detail::Writable<Out>
 void geodesic(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-              const Eigen::MatrixBase<L>& lambda, Out&& out) {
+              const core::Numbers& lambda, Out&& out) {
   using T = typename X::Scalar;
   const core::InputRows<T> a(x), b(y);
-  const core::InputVector<T> each(lambda, "geodesic", "lambda");
+  const core::InputNumbers<T> each(lambda, "geodesic", "lambda");
   detail::run_geodesic("geodesic", a.view(), b.view(),
                        detail::each_lambda("geodesic", each, x.rows()), out);
 }
@@ -72,10 +72,10 @@ template <class X, class Y>
   return out;
 }
 
-template <class X, class Y, class L>
+template <class X, class Y>
 [[nodiscard]] RowMatrix<typename X::Scalar> geodesic(const Eigen::MatrixBase<X>& x,
                                                      const Eigen::MatrixBase<Y>& y,
-                                                     const Eigen::MatrixBase<L>& lambda) {
+                                                     const core::Numbers& lambda) {
   RowMatrix<typename X::Scalar> out;
   geodesic(x, y, lambda, out);
   return out;
@@ -96,14 +96,14 @@ void geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, 
 }
 
 /// The same with one lambda a row: out.lambda has one entry a row.
-template <class X, class Y, class L, class G, class Out>
+template <class X, class Y, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
 void geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                  const Eigen::MatrixBase<L>& lambda, const Eigen::MatrixBase<G>& g, Out&& out) {
+                  const core::Numbers& lambda, const Eigen::MatrixBase<G>& g, Out&& out) {
   using T = typename X::Scalar;
   constexpr auto* name = "geodesic_vjp";
   const core::InputRows<T> a(x), b(y), c(g);
-  const core::InputVector<T> each(lambda, name, "lambda");
+  const core::InputNumbers<T> each(lambda, name, "lambda");
   const auto parameter = detail::each_lambda(name, each, x.rows());
   sphere::detail::OutputVector gl(name, "out.lambda", out.lambda, x.rows(), 1);
   detail::run_geodesic_vjp(name, a.view(), b.view(), parameter, c.view(), out.x, out.y, gl.data(),
@@ -119,9 +119,9 @@ template <class X, class Y, class G>
   return out;
 }
 
-template <class X, class Y, class L, class G>
+template <class X, class Y, class G>
 [[nodiscard]] auto geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                const Eigen::MatrixBase<L>& lambda, const Eigen::MatrixBase<G>& g) {
+                                const core::Numbers& lambda, const Eigen::MatrixBase<G>& g) {
   MixGradient<RowMatrix<typename X::Scalar>, Vector<typename X::Scalar>> out;
   geodesic_vjp(x, y, lambda, g, out);
   return out;

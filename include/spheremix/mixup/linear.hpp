@@ -114,13 +114,13 @@ void linear(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, double
 }
 
 /// The same with one lambda a row.
-template <class X, class Y, class L, class Out>
+template <class X, class Y, class Out>
 requires sphere::detail::Writable<Out>
 void linear(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-            const Eigen::MatrixBase<L>& lambda, Out&& out) {
+            const core::Numbers& lambda, Out&& out) {
   using T = typename X::Scalar;
   const core::InputRows<T> a(x), b(y);
-  const core::InputVector<T> each(lambda, "linear", "lambda");
+  const core::InputNumbers<T> each(lambda, "linear", "lambda");
   detail::run_linear("linear", a.view(), b.view(), detail::each_lambda("linear", each, x.rows()),
                      out);
 }
@@ -133,10 +133,10 @@ template <class X, class Y>
   return out;
 }
 
-template <class X, class Y, class L>
+template <class X, class Y>
 [[nodiscard]] RowMatrix<typename X::Scalar> linear(const Eigen::MatrixBase<X>& x,
                                                    const Eigen::MatrixBase<Y>& y,
-                                                   const Eigen::MatrixBase<L>& lambda) {
+                                                   const core::Numbers& lambda) {
   RowMatrix<typename X::Scalar> out;
   linear(x, y, lambda, out);
   return out;
@@ -157,14 +157,14 @@ void linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, do
 }
 
 /// The same with one lambda a row: out.lambda has one entry a row.
-template <class X, class Y, class L, class G, class Out>
+template <class X, class Y, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
 void linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                const Eigen::MatrixBase<L>& lambda, const Eigen::MatrixBase<G>& g, Out&& out) {
+                const core::Numbers& lambda, const Eigen::MatrixBase<G>& g, Out&& out) {
   using T = typename X::Scalar;
   constexpr auto* name = "linear_vjp";
   const core::InputRows<T> a(x), b(y), c(g);
-  const core::InputVector<T> each(lambda, name, "lambda");
+  const core::InputNumbers<T> each(lambda, name, "lambda");
   const auto parameter = detail::each_lambda(name, each, x.rows());
   sphere::detail::OutputVector gl(name, "out.lambda", out.lambda, x.rows(), 1);
   detail::run_linear_vjp(name, a.view(), b.view(), parameter, c.view(), out.x, out.y, gl.data(),
@@ -180,9 +180,9 @@ template <class X, class Y, class G>
   return out;
 }
 
-template <class X, class Y, class L, class G>
+template <class X, class Y, class G>
 [[nodiscard]] auto linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                              const Eigen::MatrixBase<L>& lambda, const Eigen::MatrixBase<G>& g) {
+                              const core::Numbers& lambda, const Eigen::MatrixBase<G>& g) {
   MixGradient<RowMatrix<typename X::Scalar>, Vector<typename X::Scalar>> out;
   linear_vjp(x, y, lambda, g, out);
   return out;

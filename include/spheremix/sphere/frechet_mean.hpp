@@ -153,23 +153,22 @@ concept WritableMean = WritableGradient<Out> && requires(Out& out) {
 }  // namespace detail
 
 /// The weighted Frechet mean of the rows of X.
-template <class X, class W, class Out>
+template <class X, class Out>
 requires detail::WritableMean<Out>
-void frechet_mean(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<W>& weights,
+void frechet_mean(const Eigen::MatrixBase<X>& x, const core::Numbers& weights,
                   const FrechetMeanOptions& options, Out&& out) {
   const core::InputRows<typename X::Scalar> in(x);
-  const core::InputVector<typename W::Scalar> w(weights, "frechet_mean", "weights");
+  const core::InputNumbers<double> w(weights, "frechet_mean", "weights");
   core::expects_size("frechet_mean", "weights", w.size(), x.rows());
-  std::vector<double> each(static_cast<std::size_t>(w.size()));
   double total = 0;
   for (Index i = 0; i < w.size(); ++i) {
     core::expects(std::isfinite(w[i]) && w[i] >= 0, "frechet_mean", "weights[", i, "] is ", w[i],
                   ", not a finite number >= 0");
-    total += each[std::size_t(i)] = double(w[i]);
+    total += w[i];
   }
   core::expects((total > 0 && std::isfinite(total)) || w.size() == 0, "frechet_mean",
                 "the weights add up to ", total);
-  detail::run_frechet_mean(in.view(), each.data(), options, out);
+  detail::run_frechet_mean(in.view(), w.data(), options, out);
 }
 
 /// The same with equal weights.
@@ -194,8 +193,8 @@ template <class X>
   return out;
 }
 
-template <class X, class W>
-[[nodiscard]] auto frechet_mean(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<W>& weights,
+template <class X>
+[[nodiscard]] auto frechet_mean(const Eigen::MatrixBase<X>& x, const core::Numbers& weights,
                                 const FrechetMeanOptions& options = {}) {
   FrechetMean<Vector<typename X::Scalar>> out;
   frechet_mean(x, weights, options, out);

@@ -24,14 +24,14 @@ void slerp_rows(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, do
 }
 
 /// Row i of the result: slerp(u_i, v_i, t_i).
-template <class U, class V, class P, class Out>
+template <class U, class V, class Out>
 requires detail::Writable<Out>
 void slerp_rows(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
-                const Eigen::MatrixBase<P>& t, Out&& out) {
+                const core::Numbers& t, Out&& out) {
   using T = typename U::Scalar;
   constexpr auto* name = "slerp_rows";
   const core::InputRows<T> a(u), b(v);
-  const core::InputVector<T> each(t, name, "t");
+  const core::InputNumbers<T> each(t, name, "t");
   detail::expects_same_shape(name, "U", a.view(), "V", b.view());
   const auto ts = detail::one_a_row(name, "t", each, a.view().rows);
   detail::run_slerp_rows(name, "U", "V", a.view(), b.view(), ts, out);
@@ -45,10 +45,10 @@ template <class U, class V>
   return out;
 }
 
-template <class U, class V, class P>
+template <class U, class V>
 [[nodiscard]] RowMatrix<typename U::Scalar> slerp_rows(const Eigen::MatrixBase<U>& u,
                                                        const Eigen::MatrixBase<V>& v,
-                                                       const Eigen::MatrixBase<P>& t) {
+                                                       const core::Numbers& t) {
   RowMatrix<typename U::Scalar> out;
   slerp_rows(u, v, t, out);
   return out;
@@ -72,14 +72,14 @@ void slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v
 }
 
 /// The same with one t a row: out.t has one entry a row.
-template <class U, class V, class P, class G, class Out>
+template <class U, class V, class G, class Out>
 requires detail::WritableGradient<Out>
 void slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
-                    const Eigen::MatrixBase<P>& t, const Eigen::MatrixBase<G>& g, Out&& out) {
+                    const core::Numbers& t, const Eigen::MatrixBase<G>& g, Out&& out) {
   using T = typename U::Scalar;
   constexpr auto* name = "slerp_rows_vjp";
   const core::InputRows<T> a(u), b(v), c(g);
-  const core::InputVector<T> each(t, name, "t");
+  const core::InputNumbers<T> each(t, name, "t");
   detail::expects_same_shape(name, "U", a.view(), "V", b.view());
   detail::expects_same_shape(name, "U", a.view(), "G", c.view());
   const auto ts = detail::one_a_row(name, "t", each, a.view().rows);
@@ -97,9 +97,9 @@ template <class U, class V, class G>
   return out;
 }
 
-template <class U, class V, class P, class G>
+template <class U, class V, class G>
 [[nodiscard]] auto slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
-                                  const Eigen::MatrixBase<P>& t, const Eigen::MatrixBase<G>& g) {
+                                  const core::Numbers& t, const Eigen::MatrixBase<G>& g) {
   SlerpGradient<RowMatrix<typename U::Scalar>, Vector<typename U::Scalar>> out;
   slerp_rows_vjp(u, v, t, g, out);
   return out;

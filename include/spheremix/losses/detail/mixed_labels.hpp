@@ -6,13 +6,14 @@
 #include <cmath>
 #include <vector>
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/losses/detail/mix_entry.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::losses {
 
-/// n x k labels.
+/// n x k labels; any other matrix of integers does as well.
 using LabelMatrix = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// Loss and gradients of a loss of logits and two labels a row.
@@ -31,6 +32,8 @@ struct LogitGradient {
 };
 
 namespace detail {
+
+using core::Numbers;
 
 /// One row's labels: `label` are distinct, weights of equal ones have been added up. `gradient`
 /// takes dL/dweight, n-th part included, unless null.
@@ -110,12 +113,6 @@ bool sound_row(const T* z, Index classes) {
   return true;
 }
 
-inline void expects_label(const char* function, const char* name, Index i, Index label,
-                          Index classes) {
-  core::expects(label >= 0 && label < classes, function, name, "[", i, "] is ", label,
-                ", outside [0, ", classes, ")");
-}
-
 template <class T>
 void expects_logits(const char* function, MatrixView<const T> z) {
   static_assert(core::is_real<T>, "spheremix: logits are float or double");
@@ -154,10 +151,10 @@ double mean_over_mixed(MatrixView<const T> z, Index k, const Labels& labels_of, 
 
 /// Two labels a row as MixedRow: {a, b} with {lambda, 1 - lambda}, or {a} with {1}.
 template <class T>
-auto two_labels(const std::vector<Index>& a, const std::vector<Index>& b, RowParameter<T> lambda) {
+auto two_labels(const Numbers& a, const Numbers& b, RowParameter<T> lambda) {
   return [&a, &b, lambda](Index i, Index* label, double* weight) -> Index {
-    label[0] = a[std::size_t(i)];
-    label[1] = b[std::size_t(i)];
+    label[0] = a.index(i);
+    label[1] = b.index(i);
     weight[0] = double(lambda[i]);
     weight[1] = 1 - weight[0];
     if (label[0] != label[1]) return 2;
@@ -167,21 +164,16 @@ auto two_labels(const std::vector<Index>& a, const std::vector<Index>& b, RowPar
 }
 
 template <class T>
-void expects_two_labels(const char* function, MatrixView<const T> z, const std::vector<Index>& a,
-                        const std::vector<Index>& b) {
+void expects_two_labels(const char* function, MatrixView<const T> z, const Numbers& a,
+                        const Numbers& b) {
   expects_logits(function, z);
-  core::expects_size(function, "a", Index(a.size()), z.rows);
-  core::expects_size(function, "b", Index(b.size()), z.rows);
-  for (Index i = 0; i < z.rows; ++i) {
-    expects_label(function, "a", i, a[std::size_t(i)], z.cols);
-    expects_label(function, "b", i, b[std::size_t(i)], z.cols);
-  }
+  a.expects_classes(function, "a", z.rows, z.cols);
+  b.expects_classes(function, "b", z.rows, z.cols);
 }
 
 template <class Z, class L, class Row>
-double two_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits,
-                        const std::vector<Index>& a, const std::vector<Index>& b, const L& lambda,
-                        const Row& row) {
+double two_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits, const Numbers& a,
+                        const Numbers& b, const L& lambda, const Row& row) {
   using T = typename Z::Scalar;
   const core::InputRows<T> z(logits);
   expects_two_labels(function, z.view(), a, b);
@@ -191,9 +183,9 @@ double two_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits
 }
 
 template <class Z, class L, class Row, class Out>
-void two_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logits,
-                         const std::vector<Index>& a, const std::vector<Index>& b, const L& lambda,
-                         const Row& row, Workspace& workspace, Out& out) {
+void two_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logits, const Numbers& a,
+                         const Numbers& b, const L& lambda, const Row& row, Workspace& workspace,
+                         Out& out) {
   using T = typename Z::Scalar;
   const core::InputRows<T> z(logits);
   expects_two_labels(function, z.view(), a, b);
@@ -215,22 +207,19 @@ void two_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logit
 template <class T>
 class KLabels {
  public:
-  template <class W>
-  KLabels(const char* function, MatrixView<const T> z, const LabelMatrix& labels,
-          const Eigen::MatrixBase<W>& weights)
+  KLabels(const char* function, MatrixView<const T> z, const Numbers& labels,
+          const Numbers& weights)
       : labels_(labels), weights_(weights) {
-    static_assert(std::is_same_v<typename W::Scalar, T>,
-                  "spheremix: arguments need one scalar type");
     expects_logits(function, z);
     core::expects_same_shape(function, "labels", labels.rows(), labels.cols(), "weights",
                              weights.rows(), weights.cols());
     core::expects(labels.rows() == z.rows && labels.cols() >= 1, function, "labels are ",
                   labels.rows(), " x ", labels.cols(), " for ", z.rows, " rows of logits");
+    labels.expects_class_matrix(function, "labels", z.cols);
     for (Index i = 0; i < z.rows; ++i)
       for (Index c = 0; c < labels.cols(); ++c) {
-        expects_label(function, "labels", i, labels(i, c), z.cols);
-        const T w = weights_.view()(i, c);
-        core::expects(w >= 0 && std::isfinite(w), function, "weights(", i, ", ", c, ") is ", w,
+        const core::ExactNumber w = weights(i, c);
+        core::expects(w.high >= 0 && w.finite(), function, "weights(", i, ", ", c, ") is ", w,
                       ", not a finite number >= 0");
       }
   }
@@ -239,25 +228,25 @@ class KLabels {
     Index count = 0;
     for (Index c = 0; c < k(); ++c) {
       Index at = 0;
-      while (at < count && label[at] != labels_(i, c)) ++at;
+      const Index own = labels_.index(i, c);
+      while (at < count && label[at] != own) ++at;
       if (at == count) {
-        label[count] = labels_(i, c);
+        label[count] = own;
         weight[count++] = 0;
       }
-      weight[at] += double(weights_.view()(i, c));
+      weight[at] += weights_(i, c).high;
     }
     return count;
   }
 
  private:
-  const LabelMatrix& labels_;
-  core::InputRows<T> weights_;
+  const Numbers& labels_;
+  const Numbers& weights_;
 };
 
-template <class Z, class W, class Row>
+template <class Z, class Row>
 double k_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits,
-                      const LabelMatrix& labels, const Eigen::MatrixBase<W>& weights,
-                      const Row& row) {
+                      const Numbers& labels, const Numbers& weights, const Row& row) {
   using T = typename Z::Scalar;
   const core::InputRows<T> z(logits);
   const KLabels<T> mixed(function, z.view(), labels, weights);
@@ -265,10 +254,10 @@ double k_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits,
                             [](Index, Index, const double*) {});
 }
 
-template <class Z, class W, class Row, class Out>
+template <class Z, class Row, class Out>
 void k_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logits,
-                       const LabelMatrix& labels, const Eigen::MatrixBase<W>& weights,
-                       const Row& row, Workspace&, Out& out) {
+                       const Numbers& labels, const Numbers& weights, const Row& row, Workspace&,
+                       Out& out) {
   using T = typename Z::Scalar;
   const core::InputRows<T> z(logits);
   const KLabels<T> mixed(function, z.view(), labels, weights);

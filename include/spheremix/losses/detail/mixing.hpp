@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/losses/detail/contrastive.hpp"
 #include "spheremix/sphere/detail/slerp_passes.hpp"
 
@@ -39,33 +40,24 @@ using Plain = std::remove_cvref_t<L>;
 template <class T, class L>
 using LambdaGradient = std::conditional_t<std::is_arithmetic_v<Plain<L>>, double, Vector<T>>;
 
-/// A lambda argument, one number or one a row, checked to lie in [0, 1].
+/// A lambda argument, one number or one a row (core/numbers.hpp), checked to lie in [0, 1].
 template <class T, class L>
 class LambdaArgument {
  public:
-  LambdaArgument(const char* function, const char* name, const L& lambda, Index n)
-      : each_(as_vector(lambda), function, name),
-        value_(std::is_arithmetic_v<L>
-                   ? sphere::detail::one_for_all<T>(function, name, scalar(lambda), 0, 1)
-                   : sphere::detail::one_a_row<T>(function, name, each_, n, 0, 1)) {}
+  LambdaArgument(const char* function, const char* name, const L& lambda, Index n) {
+    if constexpr (std::is_arithmetic_v<L>) {
+      value_ = sphere::detail::one_for_all<T>(function, name, double(lambda), 0, 1);
+    } else {
+      each_.assign(lambda, function, name);
+      value_ = sphere::detail::one_a_row<T>(function, name, each_, n, 0, 1);
+    }
+  }
+  LambdaArgument(const LambdaArgument&) = delete;
 
   const RowParameter<T>& value() const { return value_; }
 
  private:
-  static decltype(auto) as_vector(const L& lambda) {
-    if constexpr (std::is_arithmetic_v<L>)
-      return Vector<T>(0);
-    else
-      return (lambda);
-  }
-  static double scalar(const L& lambda) {
-    if constexpr (std::is_arithmetic_v<L>)
-      return double(lambda);
-    else
-      return 0;
-  }
-
-  core::InputVector<T> each_;
+  core::InputNumbers<T> each_;
   RowParameter<T> value_;
 };
 

@@ -1,4 +1,5 @@
-// SupReMix's options and rows, and its route for renormalised mixtures: S = X X^T whole, in double.
+// SupReMix's options and rows, and its route for renormalised mixtures and for labels with distances
+// of the caller's: S = X X^T whole, in double.
 //
 // A renormalised mixture of rows j and k has the logit
 //
@@ -15,6 +16,7 @@
 #include "spheremix/formula/sup_remix.hpp"
 #include "spheremix/losses/detail/remix_lambda.hpp"
 #include "spheremix/losses/detail/supervised.hpp"
+#include "spheremix/losses/label_distances.hpp"
 
 namespace spheremix::losses {
 
@@ -33,17 +35,24 @@ struct RemixRows {
   LabelOrder order;
   Index *lefts, *ends;
 
-  RemixRows(const LabelView& labels, const SupRemixOptions& o, Workspace::Frame& frame)
+  RemixRows(const Numbers& labels, const SupRemixOptions& o, Workspace::Frame& frame)
       : order(labels, o.label_tolerance, frame),
         lefts(frame.take<Index>(std::size_t(order.n))),
         ends(frame.take<Index>(std::size_t(order.n))) {
     if (frame.counts()) return;
-    Index low = 0, high = 0;
+    const ExactNumber* const label = order.label;
+    const auto inside = [&](ExactNumber a, ExactNumber b) {
+      return order.distance.inside(a, b, o.window, o.label_tolerance);
+    };
     for (Index i = 0; i < order.n; ++i) {
-      while (!(order.label[low] > order.label[i] - o.window)) ++low;
-      while (high < order.n && order.label[high] < order.label[i] + o.window) ++high;
-      lefts[i] = o.mix_positives ? (std::min)(low, order.first[i]) : order.first[i];
-      ends[i] = o.mix_positives ? (std::max)(high, order.last[i]) : order.last[i];
+      lefts[i] = order.first[i], ends[i] = order.last[i];
+      if (!o.mix_positives) continue;
+      lefts[i] = std::partition_point(label, label + order.first[i],
+                                      [&](ExactNumber y) { return !inside(y, label[i]); }) -
+                 label;
+      ends[i] = std::partition_point(label + order.last[i], label + order.n,
+                                     [&](ExactNumber y) { return inside(label[i], y); }) -
+                label;
     }
   }
   Index left(Index i) const { return lefts[i]; }
@@ -53,45 +62,108 @@ struct RemixRows {
     return double(order.last[i] - order.first[i] - 1) +
            double(order.first[i] - lefts[i]) * double(ends[i] - order.last[i]);
   }
+
+  Index place(Index i) const { return order.place[i]; }
+  bool equal(Index i, Index k) const { return k >= order.first[i] && k < order.last[i]; }
+  double away(Index i, Index k) const { return order.label[k] - order.label[i]; }
+  /// each(j, k, l) of the Mix-pos of anchor i.
+  template <class Each>
+  void mixed_positives(Index i, const Each& each) const {
+    for (Index j = lefts[i]; j < order.first[i]; ++j)
+      for (Index k = order.last[i]; k < ends[i]; ++k) {
+        const double to_left = -away(i, j), to_right = away(i, k);
+        each(j, k, to_right / (to_left + to_right));
+      }
+  }
 };
 
-/// S, the rows' order and, with gradients, dL/dS as the anchor's and as the keys'.
-struct DenseRemixArrays {
-  MatrixView<double> s;
-  RemixRows rows;
-  MatrixView<double> to_anchor{}, to_key{};
+/// The same by a table of distances, in the order of the rows: y_i lies between y_j and y_k where
+/// the way over y_i is no longer than the straight one.
+struct RemixTable {
+  MatrixView<const double> table;
+  double tolerance, window;
+  bool mixes;
+  double* count;  ///< |P_i|
 
-  DenseRemixArrays(const LabelView& labels, const SupRemixOptions& o, bool gradients,
-                   Workspace::Frame& frame)
-      : s(take_rows<double>(frame, labels.size, labels.size)), rows(labels, o, frame) {
-    if (!gradients) return;
-    for (MatrixView<double>* const g : {&to_anchor, &to_key}) {
-      *g = take_rows<double>(frame, labels.size, labels.size);
-      if (!frame.counts()) std::fill_n(g->data, labels.size * labels.size, 0.0);
+  RemixTable(const LabelDistances& labels, const SupRemixOptions& o, Workspace::Frame& frame)
+      : table(labels.view()),
+        tolerance(o.label_tolerance),
+        window(o.window),
+        mixes(o.mix_positives),
+        count(frame.take<double>(std::size_t(table.rows))) {
+    if (frame.counts()) return;
+    for (Index i = 0; i < table.rows; ++i) {
+      double found = 0;
+      for (Index k = 0; k < table.rows; ++k) found += k != i && equal(i, k);
+      mixed_positives(i, [&](Index, Index, double) { ++found; });
+      count[i] = found;
+    }
+  }
+  double positives(Index i) const { return count[i]; }
+  Index place(Index i) const { return i; }
+  bool equal(Index i, Index k) const {
+    return i == k ||
+           away(i, k) <= (tolerance > 0 ? tolerance * (1 + 8 * core::epsilon<double>) : 0);
+  }
+  double away(Index i, Index k) const { return table(i, k); }
+  bool parent(Index i, Index k) const {
+    constexpr double slack = 8 * core::epsilon<double>;
+    return !equal(i, k) &&
+           (!std::isfinite(window) || away(i, k) < window * (1 - slack) - tolerance);
+  }
+  template <class Each>
+  void mixed_positives(Index i, const Each& each) const {
+    if (!mixes) return;
+    constexpr double slack = 64 * core::epsilon<double>;
+    for (Index j = 0; j < table.rows; ++j) {
+      if (!parent(i, j)) continue;
+      for (Index k = j + 1; k < table.rows; ++k) {
+        if (!parent(i, k)) continue;
+        const double over = away(i, j) + away(i, k);
+        if (over <= table(j, k) * (1 + slack) + tolerance) each(j, k, away(i, k) / over);
+      }
     }
   }
 };
 
-template <class T>
-SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const LabelView& labels,
+/// S, the rows' order and, with gradients, dL/dS as the anchor's and as the keys'.
+template <class Rows>
+struct DenseRemixArrays {
+  MatrixView<double> s;
+  Rows rows;
+  MatrixView<double> to_anchor{}, to_key{};
+
+  template <class Labels>
+  DenseRemixArrays(Index n, const Labels& labels, const SupRemixOptions& o, bool gradients,
+                   Workspace::Frame& frame)
+      : s(take_rows<double>(frame, n, n)), rows(labels, o, frame) {
+    if (!gradients) return;
+    for (MatrixView<double>* const g : {&to_anchor, &to_key}) {
+      *g = take_rows<double>(frame, n, n);
+      if (!frame.counts()) std::fill_n(g->data, n * n, 0.0);
+    }
+  }
+};
+
+/// Rows: RemixRows of Numbers or RemixTable of LabelDistances.
+template <class Rows, class T, class Labels>
+SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const Labels& labels,
                              const RemixLambda<T>& lambda, const SupRemixOptions& o,
                              Workspace& workspace, MatrixView<T> dx) {
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
-  const std::size_t needed = core::bytes_of<DenseRemixArrays>(labels, o, gradients);
+  const std::size_t needed = core::bytes_of<DenseRemixArrays<Rows>>(n, labels, o, gradients);
   core::expects(needed <= o.memory_budget, function, "memory_budget is ", o.memory_budget,
-                " bytes, but renormalised mixtures of ", n, " rows need ", needed);
+                " bytes, but the whole table of ", n, " rows needs ", needed);
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};
   }
   Workspace::Frame frame = workspace.frame(needed);
-  const DenseRemixArrays arrays(labels, o, gradients, frame);
+  const DenseRemixArrays<Rows> arrays(n, labels, o, gradients, frame);
   const MatrixView<double> s = arrays.s, to_anchor = arrays.to_anchor, to_key = arrays.to_key;
-  const RemixRows& rows = arrays.rows;
-  const Index* const place = rows.order.place;
-  const double* const label = rows.order.label;
-  const auto row = [&](Index i) { return x.row(place[i]); };
+  const Rows& rows = arrays.rows;
+  const auto row = [&](Index i) { return x.row(rows.place(i)); };
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k <= i; ++k) s(i, k) = s(k, i) = row_product(row(i), row(k), d);
   SupervisedResult result;
@@ -99,31 +171,30 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
   const double line = 1 / double(n - result.skipped);
 
   for (Index i = 0; i < n; ++i) {
-    const double count = rows.positives(i), y = label[i];
+    const double count = rows.positives(i);
     if (count == 0) continue;
-    const Index low = rows.order.first[i], high = rows.order.last[i];
     // term(z, w, positive, l, j, k, |m|): j = -1 for a real key k.
     const auto each_term = [&](const auto& term) {
       const auto mixture = [&](double w, bool positive, double l, Index j, Index k) {
-        const double length =
-            std::sqrt(l * l * s(j, j) + (1 - l) * (1 - l) * s(k, k) + 2 * l * (1 - l) * s(j, k));
-        core::expects(length != 0, function, "a mixture of rows ", place[j], " and ", place[k],
-                      " is 0 and cannot be renormalised");
+        const double length = !o.renormalise
+                                  ? 1
+                                  : std::sqrt(l * l * s(j, j) + (1 - l) * (1 - l) * s(k, k) +
+                                              2 * l * (1 - l) * s(j, k));
+        core::expects(length != 0, function, "a mixture of rows ", rows.place(j), " and ",
+                      rows.place(k), " is 0 and cannot be renormalised");
         term((l * s(i, j) + (1 - l) * s(i, k)) / (length * o.temperature), w, positive, l, j, k,
              length);
       };
       for (Index k = 0; k < n; ++k) {
-        const bool equal = k >= low && k < high;
+        const bool equal = rows.equal(i, k);
         if (k != i)
-          term(s(i, k) / o.temperature, equal ? 1 : o.weigh(y - label[k]), equal, 0.0, Index(-1), k,
-               1.0);
+          term(s(i, k) / o.temperature, equal ? 1 : o.weigh(rows.away(i, k)), equal, 0.0, Index(-1),
+               k, 1.0);
         if (equal || !o.mix_negatives) continue;
-        const double l = lambda(place[i], place[k]);
-        mixture(o.weigh((1 - l) * (y - label[k])), false, l, i, k);
+        const double l = lambda(rows.place(i), rows.place(k));
+        mixture(o.weigh((1 - l) * rows.away(i, k)), false, l, i, k);
       }
-      for (Index j = rows.left(i); j < low; ++j)
-        for (Index k = high; k < rows.right_end(i); ++k)
-          mixture(1, true, (label[k] - y) / (label[k] - label[j]), j, k);
+      rows.mixed_positives(i, [&](Index j, Index k, double l) { mixture(1, true, l, j, k); });
     };
     double top = -core::infinity<double>, sum = 0, wanted = 0, mean = 0;
     each_term(
@@ -150,6 +221,7 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
       if (o.detach) return;
       to_key(i, j) += g * l;
       to_key(i, k) += g * (1 - l);
+      if (!o.renormalise) return;
       for (const auto& to : {to_anchor, to_key}) {
         to(j, k) += h * l * (1 - l);
         to(j, j) += h * l * l / 2;
@@ -162,7 +234,7 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
       for (Index a = 0; a < d; ++a) {
         double sum = 0;
         for (Index k = 0; k < n; ++k) sum += (to_anchor(i, k) + to_key(k, i)) * double(row(k)[a]);
-        dx(place[i], a) = T(sum);
+        dx(rows.place(i), a) = T(sum);
       }
   return result;
 }

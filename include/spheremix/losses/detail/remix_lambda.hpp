@@ -65,8 +65,10 @@ class RemixLambdaArgument {
   static decltype(auto) as_matrix(L& lambda) {
     if constexpr (is_number || is_generator)
       return RowMatrix<T>(0, 0);
-    else
+    else if constexpr (std::is_same_v<typename std::remove_cvref_t<L>::Scalar, T>)
       return (lambda);
+    else
+      return RowMatrix<T>(lambda.template cast<T>());
   }
 
   core::InputRows<T> rows_;

@@ -1,9 +1,11 @@
-// What the losses of one labelled batch share: the result, the labels, and the run over whole rows.
+// What the losses of one labelled batch share: the result, the labels (core/numbers.hpp) in their
+// order, and the run over whole rows.
 #pragma once
 
 #include <algorithm>
 #include <type_traits>
 
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
@@ -33,69 +35,56 @@ struct SupervisedResult {
   }
 };
 
-/// Labels, one a row, in double whatever they are; read where they lie.
-struct LabelView {
-  const void* from;
-  double (*read)(const void*, Index);
-  Index size;
+using core::ExactNumber;
+using core::Numbers;
 
-  double operator[](Index i) const { return read(from, i); }
-};
+/// How far apart labels are, where rounding has moved them: two as far apart as `length`, to a few
+/// eps of what they are, are at that distance. Labels in fractional steps and the same in whole
+/// steps agree.
+struct LabelDistance {
+  double resolution;  ///< eps of the labels' type, 0 for integers
 
-/// The caller's labels: a vector of any numbers, finite; copied only where an expression has to be
-/// computed.
-template <class L>
-class LabelArgument {
- public:
-  LabelArgument(const char* function, const Eigen::MatrixBase<L>& labels, Index n)
-      : plain_(labels.derived()) {
-    core::expects(labels.rows() == 1 || labels.cols() == 1 || labels.size() == 0, function,
-                  "labels are ", labels.rows(), " x ", labels.cols(), ", not a vector");
-    core::expects_size(function, "labels", labels.size(), n);
-    for (Index i = 0; i < n; ++i)
-      core::expects(std::isfinite(read(&plain_, i)), function, "labels[", i, "] is ",
-                    read(&plain_, i));
+  double slack(ExactNumber a, ExactNumber b, double length) const {
+    const double size = (std::max)(std::abs(a.high), std::abs(b.high));
+    return 4 * (resolution * size + (std::max)(resolution, core::epsilon<double>)*length);
   }
-  LabelArgument(const LabelArgument&) = delete;
-
-  LabelView view() const { return {&plain_, read, plain_.size()}; }
-
- private:
-  using Plain = Eigen::Matrix<typename L::Scalar, Eigen::Dynamic, Eigen::Dynamic>;
-  using Held = std::conditional_t<bool(L::Flags& Eigen::DirectAccessBit), const L&, const Plain>;
-
-  static double read(const void* from, Index i) {
-    const auto& y = *static_cast<const std::remove_reference_t<Held>*>(from);
-    return double(y.rows() == 1 ? y(0, i) : y(i, 0));
+  /// b - a <= tolerance, for a <= b. Tolerance 0: the same value.
+  bool equal(ExactNumber a, ExactNumber b, double tolerance) const {
+    return b - a <= (tolerance > 0 ? tolerance + slack(a, b, tolerance) : 0);
   }
-
-  Held plain_;
+  /// Nearer than `window`, and not within `tolerance` of its edge.
+  bool inside(ExactNumber a, ExactNumber b, double window, double tolerance) const {
+    if (!std::isfinite(window)) return true;
+    return b - a < window - tolerance - slack(a, b, window);
+  }
 };
 
 /// For every row the range of others that count as equal, in the order of the labels. In a frame.
 struct LabelOrder {
   Index n;
+  LabelDistance distance;
   Index* place;         ///< row of each place
-  double* label;        ///< ascending
+  ExactNumber* label;   ///< ascending
   Index *first, *last;  ///< of each place: places [first, last) have an equal label
 
-  LabelOrder(const LabelView& labels, double tolerance, Workspace::Frame& frame)
-      : n(labels.size),
+  LabelOrder(const Numbers& labels, double tolerance, Workspace::Frame& frame)
+      : n(labels.size()),
+        distance{labels.resolution()},
         place(frame.take<Index>(std::size_t(n))),
-        label(frame.take<double>(std::size_t(n))),
+        label(frame.take<ExactNumber>(std::size_t(n))),
         first(frame.take<Index>(std::size_t(n))),
         last(frame.take<Index>(std::size_t(n))) {
     if (frame.counts()) return;
     for (Index i = 0; i < n; ++i) place[i] = i;
     std::sort(place, place + n, [&](Index a, Index b) {  // equal labels in the order of the rows
-      const double x = labels[a], y = labels[b];
+      const ExactNumber x = labels[a], y = labels[b];
       return x < y || (x == y && a < b);
     });
     for (Index i = 0; i < n; ++i) label[i] = labels[place[i]];
     Index low = 0, high = 0;
     for (Index i = 0; i < n; ++i) {
-      while (label[i] - label[low] > tolerance) ++low;
-      while (high < n && label[high] - label[i] <= tolerance) ++high;
+      while (!distance.equal(label[low], label[i], tolerance)) ++low;
+      while (high < n && distance.equal(label[i], label[high], tolerance)) ++high;
       first[i] = low;
       last[i] = high;
     }
@@ -124,11 +113,11 @@ struct SupervisedArrays {
   SortedRows<T> sorted;
 
   template <class Options>
-  SupervisedArrays(const LabelView& labels, const Options& options, Index d, bool gradients,
+  SupervisedArrays(const Numbers& labels, const Options& options, Index d, bool gradients,
                    Workspace::Frame& frame)
       : order(labels, options, frame),
-        lines(labels.size, frame),
-        sorted(labels.size, d, gradients, frame) {}
+        lines(labels.size(), frame),
+        sorted(labels.size(), d, gradients, frame) {}
 };
 
 inline void expects_tolerance(const char* function, double tolerance) {
@@ -150,31 +139,40 @@ void scatter_sum(MatrixView<const T> a, MatrixView<const T> b, const Index* plac
     for (Index k = 0; k < a.cols; ++k) out(place[i], k) = a(i, k) + b(i, k);
 }
 
+inline void expects_labels(const char* function, const Numbers& labels, Index n) {
+  labels.expects_vector(function, "labels", n);
+}
+/// Something else in the place of labels: a table of distances is checked here, lists where they
+/// are used.
+template <class Other>
+void expects_labels(const char* function, const Other& other, Index n) {
+  if constexpr (requires { other.size(); }) core::expects_size(function, "labels", other.size(), n);
+}
+
 /// Loss or, with `out`, gradients of run(x view, labels, workspace, dx view).
-template <class X, class L, class Run>
-auto supervised_value(const char* function, const Eigen::MatrixBase<X>& x,
-                      const Eigen::MatrixBase<L>& labels, const Run& run) {
+template <class X, class Labels, class Run>
+auto supervised_value(const char* function, const Eigen::MatrixBase<X>& x, const Labels& labels,
+                      const Run& run) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows(x);
   core::expects(x.rows() >= 1, function, "X has no rows");
-  const LabelArgument<L> y(function, labels, x.rows());
+  expects_labels(function, labels, x.rows());
   Workspace workspace;
-  return run(rows.view(), y.view(), workspace, MatrixView<T>{});
+  return run(rows.view(), labels, workspace, MatrixView<T>{});
 }
 
-template <class X, class L, class Run, class Out>
-void supervised_gradient(const char* function, const Eigen::MatrixBase<X>& x,
-                         const Eigen::MatrixBase<L>& labels, const Run& run, Workspace& workspace,
-                         Out& out) {
+template <class X, class Labels, class Run, class Out>
+void supervised_gradient(const char* function, const Eigen::MatrixBase<X>& x, const Labels& labels,
+                         const Run& run, Workspace& workspace, Out& out) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows(x);
   core::expects(x.rows() >= 1, function, "X has no rows");
   core::OutputRows dx(function, "out.x", out.x, x.rows(), x.cols());
   core::expects_apart(function, dx.view(), rows.view());
-  const LabelArgument<L> y(function, labels, x.rows());
-  const auto result = run(rows.view(), y.view(), workspace, dx.view());
+  expects_labels(function, labels, x.rows());
+  const auto result = run(rows.view(), labels, workspace, dx.view());
   dx.commit();
   result.put(out);
 }

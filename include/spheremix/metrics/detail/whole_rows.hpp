@@ -40,12 +40,4 @@ void check_query(const char* function, core::MatrixView<const T> x, core::Matrix
                 "products of rows of lengths up to ", a, " and ", b, " overflow");
 }
 
-inline void check_indices(const char* function, const char* name, const std::vector<Index>& index,
-                          Index size, Index limit) {
-  core::expects_size(function, name, Index(index.size()), size);
-  for (Index i = 0; i < size; ++i)
-    core::expects(index[std::size_t(i)] >= 0 && index[std::size_t(i)] < limit, function, name, "[",
-                  i, "] is ", index[std::size_t(i)], ", outside [0, ", limit, ")");
-}
-
 }  // namespace spheremix::metrics::detail

@@ -23,7 +23,7 @@ sphere::detail::RowParameter<T> one_lambda(const char* function, double lambda) 
 
 template <class T>
 sphere::detail::RowParameter<T> each_lambda(const char* function,
-                                            const core::InputVector<T>& lambda, Index rows) {
+                                            const core::InputNumbers<T>& lambda, Index rows) {
   return sphere::detail::one_a_row(function, "lambda", lambda, rows, T(0), T(1));
 }
 

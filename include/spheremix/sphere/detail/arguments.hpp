@@ -7,6 +7,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/numbers.hpp"
 
 namespace spheremix::sphere::detail {
 
@@ -143,7 +144,7 @@ RowParameter<T> one_for_all(const char* function, const char* name, double value
 /// A parameter a row, `rows` of them, checked like one_for_all.
 template <class T>
 RowParameter<T> one_a_row(const char* function, const char* name,
-                          const core::InputVector<T>& values, Index rows,
+                          const core::InputNumbers<T>& values, Index rows,
                           T low = -core::infinity<T>, T high = core::infinity<T>) {
   core::expects_size(function, name, values.size(), rows);
   for (Index i = 0; i < rows; ++i)
