@@ -2,7 +2,7 @@
 //
 //   m_i = the point with sum_j w_ij log_m(x_c(i,j)) = 0        k = 2: geodesic mixup
 //
-// fixed point of m <- exp_m( sum_j w_ij log_m(x_c(i,j)) / sum_j w_ij ), in double whatever T.
+// the Frechet mean of those points, by Newton's steps in double whatever T.
 //
 // Shapes     X: N x d, unit rows; members: n x k rows of X (one may come twice); weights: n x k,
 //            >= 0, used up to their sum. Result: n x d. A lone weight gives its row's very bits.
@@ -12,17 +12,17 @@
 //            dx_j = w_j ( (y.u_j) e_j + theta_j/sin theta_j (y - (y.u_j) u_j) ), e_j the direction
 //            of arrival at x_j;  dw_j = y.log_m(x_j).  Tangent at m and at x_j.
 // Errors     std::invalid_argument: shapes, members outside, weights negative, not finite or all
-//            zero in a row; points that are in no open half sphere: an antipode met, no
-//            convergence, no minimum. NaN rows give NaN.
+//            zero in a row; points with weight that are in no open half sphere; no convergence. In
+//            the pullback an antipode of the mean, where its weight is 0 too. NaN rows give NaN.
 // Source     Buss and Fillmore 2001, "Spherical averages and applications to spherical splines".
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "spheremix/core/numbers.hpp"
-#include "spheremix/sphere/detail/arc_rows.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
-#include "spheremix/sphere/exp_log.hpp"
+#include "spheremix/sphere/detail/mean_steps.hpp"
 
 namespace spheremix::mixup {
 
@@ -94,33 +94,30 @@ class BarycentreRow {
     return true;
   }
 
-  /// Leaves the mean and its logarithms.
+  /// Leaves the mean.
   void solve(const char* function, Index i) {
-    std::fill(mean.begin(), mean.end(), 0.0);
-    for (Index j = 0; j < k_; ++j)
-      for (Index a = 0; a < d_; ++a) mean[std::size_t(a)] += w[std::size_t(j)] * point(j)[a];
     if (const Index only = lone(); only >= 0) {
       std::copy_n(point(only), d_, mean.data());
       (void)normalise();
-    } else if (!normalise()) {
-      core::fail(function, ": the points of row ", i, " balance each other: no unique mean");
+      return;
     }
-    double before = core::infinity<double>;
-    for (int iteration = 0;; ++iteration) {
-      core::expects(logarithms(), function, "a point of row ", i,
-                    " is antipodal to the mean of the others");
-      std::fill(step.begin(), step.end(), 0.0);
-      for (Index j = 0; j < k_; ++j)
-        for (Index a = 0; a < d_; ++a)
-          step[std::size_t(a)] += w[std::size_t(j)] / sum * log_of(j)[a];
-      sphere::detail::tangent<double>(mean.data(), step.data(), step.data(), d_);
-      const double size = length(step.data());
-      if (!(size > 4 * core::epsilon<double>) || (size < 1e-14 && size >= 0.5 * before)) return;
-      core::expects(iteration < 1000, function, "row ", i, " has not converged: |step| is ", size);
-      before = size;
-      sphere::detail::exp_map<double>(mean.data(), step.data(), mean.data(), d_);
-      (void)normalise();
+    sphere::detail::MeanSteps<double> steps({x.data(), k_, d_, d_}, w.data(), sum, mean.data());
+    steps.problem().plain_mean(mean.data());
+    const bool balanced = !normalise();
+    Index antipodal = -1;
+    if (balanced || (antipodal = steps.evaluate()) >= 0)
+      core::fail(
+          function, ": the points of row ", i, " are in no open half sphere: ",
+          balanced ? "they balance each other" : "one is antipodal to the mean of the others");
+    double before = core::infinity<double>, size = steps.residual();
+    for (int iteration = 0;
+         size > 4 * core::epsilon<double> && (size >= 1e-14 || size < 0.5 * before); ++iteration) {
+      core::expects(iteration < 1000 && steps.newton(), function, "row ", i,
+                    " has not converged: |step| is ", size);
+      before = std::exchange(size, steps.residual());
     }
+    core::expects(std::isnan(size) || in_half_sphere(), function, "the points of row ", i,
+                  " are in no open half sphere: their mean is not one point");
   }
 
   /// From g at the mean: y with H y = P g in `step`.
@@ -172,9 +169,46 @@ class BarycentreRow {
   double length(const double* a) const { return std::sqrt(dot(a, a)); }
 
  private:
+  /// Has some h a positive product with every point of weight? The mean, mostly; else the point of
+  /// the hull next to 0, by steps that move share from the farthest along it to the nearest.
+  bool in_half_sphere() const {
+    std::vector<Index> held;
+    bool all = true;
+    for (Index j = 0; j < k_; ++j)
+      if (w[std::size_t(j)] > 0) {
+        held.push_back(j);
+        all = all && dot(mean.data(), point(j)) > 0;
+      }
+    if (all) return true;
+    const std::size_t n = held.size();
+    std::vector<double> share(n, 1 / double(n)), along(n), p(static_cast<std::size_t>(d_));
+    for (std::size_t turn = 0; turn < 2000 * n; ++turn) {
+      std::fill(p.begin(), p.end(), 0.0);
+      for (std::size_t j = 0; j < n; ++j)
+        for (Index a = 0; a < d_; ++a) p[std::size_t(a)] += share[j] * point(held[j])[a];
+      std::size_t low = 0, high = n;
+      for (std::size_t j = 0; j < n; ++j) {
+        along[j] = dot(p.data(), point(held[j]));
+        if (along[j] < along[low]) low = j;
+        if (share[j] > 0 && (high == n || along[j] > along[high])) high = j;
+      }
+      if (along[low] > 0) return true;
+      double apart = 0;
+      for (Index a = 0; a < d_; ++a) {
+        const double e = point(held[high])[a] - point(held[low])[a];
+        apart += e * e;
+      }
+      const double part = (std::min)(share[high], (along[high] - along[low]) / apart);
+      if (!(part > 1e-15)) return false;
+      share[high] -= part;
+      share[low] += part;
+    }
+    return false;
+  }
+
   bool normalise() {
     const double size = length(mean.data());
-    if (!(size > 1e-14 * sum) && size == size) return false;
+    if (!(size > 1e-14) && size == size) return false;
     for (double& m : mean) m /= size;
     return true;
   }
@@ -265,6 +299,7 @@ void barycentre_vjp(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
   for (Index i = 0; i < members.rows(); ++i) {  // one after another: rows of X may be shared
     row.load(name, rows.view(), members, weights, i);
     row.solve(name, i);
+    core::expects(row.logarithms(), name, "a point of row ", i, " is antipodal to the mean");
     for (Index a = 0; a < d; ++a) from[std::size_t(a)] = double(cotangent.view()(i, a));
     row.solve_hessian(name, i, from.data());
     for (Index j = 0; j < k; ++j) {

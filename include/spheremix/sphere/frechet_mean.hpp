@@ -1,32 +1,37 @@
 // The Frechet mean on the sphere: the point with the least sum of weighted squared angles.
 //
-//   fixed point of   m <- exp_m( sum_i w_i log_m(x_i) / sum_i w_i )
+//   sum_i w_i log_m(x_i) = 0,   by Newton's steps  m <- exp_m( H^-1 sum_i w_i log_m(x_i) / sum w )
 //
-// started at the normalised Euclidean mean. Converges for points in an open half sphere, the faster
-// the closer they are. Computed in double whatever T.
+// H, the curvature (detail/mean_problem.hpp), by conjugate gradients; a step that does not lessen
+// the sum is halved. Started at the normalised Euclidean mean: five or six steps where the points
+// are in an open half sphere, whose mean is the only one. Computed in double whatever T.
 //
-// Shapes   X: n x d, weights: n. mean: a column of d.
-// Options  tolerance: stop once |step| is not above it (0, the default: 4 eps of T);
-//          max_iterations. Not converging is no error: compare residual with the tolerance.
+// Elsewhere a point where the logarithms balance may be a saddle or a maximum: it is left along the
+// direction of least curvature, so that what comes back as converged is a minimum, not always the
+// lowest.
+//
+// Shapes   X: n x d, weights: n numbers. mean: a column of d.
+// Options  tolerance: stop once |step| = |sum_i w_i log_m(x_i)| / sum w is not above it (0, the
+//          default: 4 eps of T); max_iterations. Not converging is no error: compare residual with
+//          the tolerance.
 // Errors   std::invalid_argument: n = 0, sizes, weights negative, not finite or all zero; a row
-//          antipodal to the current mean. Rows of weight 0 are not read.
+//          antipodal to the point where the iteration starts. Rows of weight 0 are not read.
 //          NaN rows give a NaN mean and residual.
 // [Karcher 1977, "Riemannian center of mass and mollifier smoothing";
 //  Buss and Fillmore 2001, "Spherical averages and applications to spherical splines"]
 #pragma once
 
-#include <limits>
+#include <utility>
 #include <vector>
 
-#include "spheremix/sphere/detail/arc_rows.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
-#include "spheremix/sphere/exp_log.hpp"
+#include "spheremix/sphere/detail/mean_steps.hpp"
 #include "spheremix/sphere/normalize.hpp"
 
 namespace spheremix::sphere {
 
 struct FrechetMeanOptions {
-  double tolerance = 0;       ///< on |step| in radians; 0: 4 eps of T
+  double tolerance = 0;       ///< on the residual, in radians; 0: 4 eps of T
   int max_iterations = 1000;  ///< steps at most
 };
 
@@ -34,37 +39,10 @@ template <class Column>
 struct FrechetMean {
   Column mean;          ///< unit, a column of d
   int iterations = 0;   ///< steps taken
-  double residual = 0;  ///< |step| that the last iteration found
+  double residual = 0;  ///< |sum_i w_i log_m(x_i)| / sum w at the mean
 };
 
 namespace detail {
-
-/// sum_i w_i f(x_i) over rows, f(row as double*, sum as double*, w) adding to d numbers. Partial
-/// sums by chunks of rows, added in order. Returns the first row where f said false, or -1.
-template <class T, class F>
-Index sum_over_rows(core::MatrixView<const T> x, const double* weights, double* total,
-                    std::vector<double>& memory, const F& f) {
-  const std::size_t d = std::size_t(x.cols);
-  memory.assign(std::size_t(kMaxChunks) * 2 * d, 0.0);
-  std::atomic<Index> first{x.rows};
-  over_chunks(x.rows, x.cols, [&](Index chunk, Index begin, Index end) {
-    double* row = memory.data() + std::size_t(chunk) * 2 * d;
-    double* sum = row + d;
-    for (Index i = begin; i < end; ++i) {
-      const double w = weights ? weights[i] : 1.0;
-      if (w == 0) continue;
-      for (std::size_t k = 0; k < d; ++k) row[k] = double(x(i, Index(k)));
-      if (!f(row, sum, w)) {
-        lower_to(first, i);
-        return;
-      }
-    }
-  });
-  std::fill(total, total + d, 0.0);
-  for (std::size_t chunk = 0; chunk < std::size_t(kMaxChunks); ++chunk)
-    for (std::size_t k = 0; k < d; ++k) total[k] += memory[chunk * 2 * d + d + k];
-  return first.load() < x.rows ? first.load() : -1;
-}
 
 struct MeanReport {
   int iterations;
@@ -76,52 +54,31 @@ template <class T>
 MeanReport frechet_mean(core::MatrixView<const T> x, const double* weights, double tolerance,
                         int max_iterations, double* mean) {
   const Index d = x.cols;
-  std::vector<double> memory, step(static_cast<std::size_t>(d));
-  double weight = 0;
+  double total = 0;
   Index heaviest = 0;
   for (Index i = 0; i < x.rows; ++i) {
-    weight += weights ? weights[i] : 1.0;
+    total += weights ? weights[i] : 1.0;
     if (weights && weights[i] > weights[heaviest]) heaviest = i;
   }
-  sum_over_rows(x, weights, mean, memory, [d](const double* row, double* sum, double w) {
-    for (Index k = 0; k < d; ++k) sum[k] += w * row[k];
-    return true;
-  });
+  MeanSteps<T> steps(x, weights, total, mean);
+  steps.problem().plain_mean(mean);
   core::MatrixView<double> m{mean, 1, d, d};
   if (detail::normalize_rows<double>(m, ZeroPolicy::error, m) >= 0)
     for (Index k = 0; k < d; ++k)
       mean[k] = double(x(heaviest, k));  // balanced points: start at one of them
-
-  MeanReport report{0, core::infinity<double>};
-  for (;;) {
-    const Index antipodal = sum_over_rows(
-        x, weights, step.data(), memory, [&](const double* row, double* sum, double w) {
-          const math::Arc<double> arc = arc_between<double>(mean, row, d);
-          if (arc.antipodal) return false;
-          const auto [s, t] = math::arc_log(arc);
-          const double ws = w * s, wt = w * t;
-          over_row<double>(d, [&](auto at) {
-            using V = typename decltype(at)::Value;
-            V p, q, so_far;
-            at.get(mean, p);
-            at.get(row, q);
-            at.get(sum, so_far);
-            at.put(sum, V(so_far + (ws * (p + q) + wt * (q - p))));
-          });
-          return true;
-        });
-    core::expects(
-        antipodal < 0, "frechet_mean", "row ", antipodal,
-        " of X is antipodal to the mean of the others: the points are not in an open half sphere");
-    for (double& s : step) s /= weight;
-    tangent<double>(mean, step.data(), step.data(), d);
-    report.residual =
-        scaled_norm<double>(step.data(), d).norm / scaled_norm<double>(step.data(), d).scale;
-    if (!(report.residual > tolerance) || report.iterations >= max_iterations) return report;
-    exp_map<double>(mean, step.data(), mean, d);
-    if (detail::normalize_rows<double>(m, ZeroPolicy::error, m) >= 0) return report;
+  const Index antipodal = steps.evaluate();
+  core::expects(
+      antipodal < 0, "frechet_mean", "row ", antipodal,
+      " of X is antipodal to the mean of the others: the points are not in an open half sphere");
+  MeanReport report{0, steps.residual()};
+  for (int stale = 0; report.iterations < max_iterations && report.residual == report.residual;) {
+    if (!(report.residual > tolerance) ? !steps.leave() : !steps.newton()) break;
     ++report.iterations;
+    const double before = std::exchange(report.residual, steps.residual());
+    stale = report.residual < 1e-12 && report.residual > 0.5 * before ? stale + 1 : 0;
+    if (stale > 8) break;  // rounding is all that is left
   }
+  return report;
 }
 
 template <class T, class Out>
@@ -144,6 +101,10 @@ void run_frechet_mean(core::MatrixView<const T> x, const double* weights,
   out.residual = report.residual;
 }
 
+/// Weights, of any kind (core/numbers.hpp).
+template <class W>
+concept MeanWeights = !std::is_same_v<W, FrechetMeanOptions>;
+
 template <class Out>
 concept WritableMean = WritableGradient<Out> && requires(Out& out) {
   out.mean;
@@ -153,9 +114,9 @@ concept WritableMean = WritableGradient<Out> && requires(Out& out) {
 }  // namespace detail
 
 /// The weighted Frechet mean of the rows of X.
-template <class X, class Out>
+template <class X, detail::MeanWeights W, class Out>
 requires detail::WritableMean<Out>
-void frechet_mean(const Eigen::MatrixBase<X>& x, const core::Numbers& weights,
+void frechet_mean(const Eigen::MatrixBase<X>& x, const W& weights,
                   const FrechetMeanOptions& options, Out&& out) {
   const core::InputRows<typename X::Scalar> in(x);
   const core::InputNumbers<double> w(weights, "frechet_mean", "weights");
@@ -193,8 +154,8 @@ template <class X>
   return out;
 }
 
-template <class X>
-[[nodiscard]] auto frechet_mean(const Eigen::MatrixBase<X>& x, const core::Numbers& weights,
+template <class X, detail::MeanWeights W>
+[[nodiscard]] auto frechet_mean(const Eigen::MatrixBase<X>& x, const W& weights,
                                 const FrechetMeanOptions& options = {}) {
   FrechetMean<Vector<typename X::Scalar>> out;
   frechet_mean(x, weights, options, out);

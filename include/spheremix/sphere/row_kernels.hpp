@@ -56,14 +56,18 @@ std::array<T, std::size_t(K)> row_sums(Index d, const Body& body) {
 /// Most pieces that a batch is cut into; their number and bounds depend on the shape alone.
 inline constexpr Index kMaxChunks = 256;
 
-/// Calls body(chunk, first row, end row), chunk in [0, kMaxChunks), over threads.
-template <class Body>
-void over_chunks(Index n, Index d, const Body& body) {
+/// Rows in each piece of n rows of d numbers.
+inline Index chunk_rows(Index n, Index d) {
   constexpr Index enough = 32768;  // numbers worth a thread's attention
   const Index by_size = d > 0 ? (enough + d - 1) / d : enough,
               by_count = (n + kMaxChunks - 1) / kMaxChunks;
-  const Index size = by_size > by_count ? by_size : by_count;
-  const Index chunks = (n + size - 1) / size;
+  return by_size > by_count ? by_size : by_count;
+}
+
+/// Calls body(chunk, first row, end row), chunk in [0, kMaxChunks), over threads.
+template <class Body>
+void over_chunks(Index n, Index d, const Body& body) {
+  const Index size = chunk_rows(n, d), chunks = (n + size - 1) / size;
   core::parallel_for(chunks, core::max_threads(), [&](Index chunk, int) {
     body(chunk, chunk * size, chunk + 1 < chunks ? (chunk + 1) * size : n);
   });
