@@ -22,14 +22,19 @@ namespace spheremix::metrics {
 
 namespace detail {
 
-/// The rows in double, less their mean where wanted.
+/// The rows in double, less their mean where wanted: less the first row before that, so that equal
+/// rows give exactly 0, whatever their number.
 template <class T>
 RowMatrix<double> wide_rows(core::MatrixView<const T> x, bool centred) {
-  const std::vector<double> mean =
-      centred ? mean_row(x) : std::vector<double>(static_cast<std::size_t>(x.cols));
   RowMatrix<double> wide(x.rows, x.cols);
   for (Index i = 0; i < x.rows; ++i)
-    for (Index k = 0; k < x.cols; ++k) wide(i, k) = double(x(i, k)) - mean[std::size_t(k)];
+    for (Index k = 0; k < x.cols; ++k)
+      wide(i, k) = double(x(i, k)) - (centred ? double(x(0, k)) : 0.0);
+  if (!centred) return wide;
+  const std::vector<double> mean =
+      mean_row(core::MatrixView<const double>{wide.data(), x.rows, x.cols, x.cols});
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = 0; k < x.cols; ++k) wide(i, k) -= mean[std::size_t(k)];
   return wide;
 }
 

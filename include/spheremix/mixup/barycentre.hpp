@@ -11,7 +11,8 @@
 //            H = sum w_j (u_j u_j^T + c_j (P_m - u_j u_j^T)) and H y = P_m g (conjugate gradients),
 //            dx_j = w_j ( (y.u_j) e_j + theta_j/sin theta_j (y - (y.u_j) u_j) ), e_j the direction
 //            of arrival at x_j;  dw_j = y.log_m(x_j).  Tangent at m and at x_j.
-// Errors     std::invalid_argument: shapes, members outside, weights negative, not finite or all
+// Errors     std::invalid_argument: shapes, members outside, rows of weight that are not unit
+//            (|x|^2 further than 1e-3 from 1), weights negative, not finite or all
 //            zero in a row; points with weight that are in no open half sphere; no convergence. In
 //            the pullback an antipode of the mean, where its weight is 0 too. NaN rows give NaN.
 // Source     Buss and Fillmore 2001, "Spherical averages and applications to spherical splines".
@@ -48,7 +49,8 @@ class BarycentreRow {
         w(std::size_t(k)),
         mean(std::size_t(d)),
         step(std::size_t(d)),
-        log(std::size_t(k * d)) {}
+        log(std::size_t(k * d)),
+        row(std::size_t(k)) {}
 
   const double* point(Index j) const { return x.data() + j * d_; }
   double* log_of(Index j) { return log.data() + j * d_; }
@@ -62,6 +64,7 @@ class BarycentreRow {
       core::expects(weight >= 0 && std::isfinite(weight), function, "weights(", i, ", ", j, ") is ",
                     weight, ", not a finite number >= 0");
       w[std::size_t(j)] = weight;
+      row[std::size_t(j)] = members.index(i, j);
       sum += weight;
       for (Index a = 0; a < d_; ++a)
         x[std::size_t(j * d_ + a)] = double(rows(members.index(i, j), a));
@@ -102,7 +105,8 @@ class BarycentreRow {
       return;
     }
     sphere::detail::MeanSteps<double> steps({x.data(), k_, d_, d_}, w.data(), sum, mean.data());
-    steps.problem().plain_mean(mean.data());
+    if (const Index j = steps.problem().plain_mean(mean.data()); j >= 0)
+      sphere::detail::expects_unit_row(function, "X", row[std::size_t(j)], point(j), d_);
     const bool balanced = !normalise();
     Index antipodal = -1;
     if (balanced || (antipodal = steps.evaluate()) >= 0)
@@ -232,6 +236,7 @@ class BarycentreRow {
 
  public:
   std::vector<double> x, w, mean, step, log;
+  std::vector<Index> row;  ///< of X, where each member comes from
   double sum = 0;
 };
 

@@ -9,7 +9,8 @@
 //
 // Shapes   u, v: d numbers, rows or columns. U, V: n x d. g: n numbers. Result: a number, or n.
 // Accuracy 8 eps relative over 1e-12 .. pi - 1e-12, times max(1, d/64).
-// Errors   std::invalid_argument: sizes. Antipodal vectors are at distance pi.
+// Errors   std::invalid_argument: sizes; single points that are not unit (|u|^2 further than 1e-3
+//          from 1; batches are not checked). Antipodal vectors are at distance pi.
 //          NaN gives NaN, in its row only.
 // [Kahan 2006, "How Futile are Mindless Assessments of Roundoff", section 12]
 #pragma once
@@ -68,6 +69,8 @@ template <class U, class V>
   using T = typename U::Scalar;
   const core::InputVector<T> a(u, "geodesic_distance", "u"), b(v, "geodesic_distance", "v");
   detail::expects_same_size("geodesic_distance", "u", a, "v", b);
+  detail::expects_unit("geodesic_distance", "u", a);
+  detail::expects_unit("geodesic_distance", "v", b);
   return detail::arc_between(a.data(), b.data(), a.size()).theta;
 }
 

@@ -11,8 +11,8 @@
 // Shapes   x, y, v, g: d numbers, rows or columns, mixed as you like; the result is shaped as x.
 // Accuracy exp 8 eps max(1, |v|); log 8 eps relative; transport 8 eps |v| max(1, 1/sin theta);
 //          all times max(1, d/64).
-// Errors   std::invalid_argument: sizes; antipodal x, y in log and transport (no direction is
-//          distinguished). NaN gives NaN. In place is right, any other overlap an error.
+// Errors   std::invalid_argument: sizes; x or y not unit (|x|^2 further than 1e-3 from 1);
+//          antipodal x, y in log and transport (no direction is distinguished). NaN gives NaN. In place is right, any other overlap an error.
 #pragma once
 
 #include <initializer_list>
@@ -115,6 +115,7 @@ void tangent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G>& g, Out&&
   using T = typename X::Scalar;
   const core::InputVector<T> a(x, "tangent", "x"), b(g, "tangent", "g");
   detail::expects_same_size("tangent", "x", a, "g", b);
+  detail::expects_unit("tangent", "x", a);
   detail::OutputVector y("tangent", "out", out, x.rows(), x.cols());
   for (const auto& in : {detail::as_row(a), detail::as_row(b)})
     core::expects_in_place_or_apart("tangent", y.row(), in);
@@ -137,6 +138,7 @@ void exp_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<V>& v, Out&&
   using T = typename X::Scalar;
   const core::InputVector<T> a(x, "exp_map", "x"), b(v, "exp_map", "v");
   detail::expects_same_size("exp_map", "x", a, "v", b);
+  detail::expects_unit("exp_map", "x", a);
   detail::OutputVector y("exp_map", "out", out, x.rows(), x.cols());
   for (const auto& in : {detail::as_row(a), detail::as_row(b)})
     core::expects_in_place_or_apart("exp_map", y.row(), in);
@@ -159,6 +161,8 @@ void log_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, Out&&
   using T = typename X::Scalar;
   const core::InputVector<T> a(x, "log_map", "x"), b(y, "log_map", "y");
   detail::expects_same_size("log_map", "x", a, "y", b);
+  detail::expects_unit("log_map", "x", a);
+  detail::expects_unit("log_map", "y", b);
   detail::OutputVector v("log_map", "out", out, x.rows(), x.cols());
   for (const auto& in : {detail::as_row(a), detail::as_row(b)})
     core::expects_in_place_or_apart("log_map", v.row(), in);
@@ -185,6 +189,8 @@ void parallel_transport(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y
   const core::InputVector<T> a(x, name, "x"), b(y, name, "y"), c(v, name, "v");
   detail::expects_same_size(name, "x", a, "y", b);
   detail::expects_same_size(name, "x", a, "v", c);
+  detail::expects_unit(name, "x", a);
+  detail::expects_unit(name, "y", b);
   detail::OutputVector w(name, "out", out, x.rows(), x.cols());
   for (const auto& in : {detail::as_row(a), detail::as_row(b), detail::as_row(c)})
     core::expects_in_place_or_apart(name, w.row(), in);

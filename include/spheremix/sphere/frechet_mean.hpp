@@ -15,7 +15,8 @@
 //          default: 4 eps of T); max_iterations. Not converging is no error: compare residual with
 //          the tolerance.
 // Errors   std::invalid_argument: n = 0, sizes, weights negative, not finite or all zero; a row
-//          antipodal to the point where the iteration starts. Rows of weight 0 are not read.
+//          that is not unit (|x|^2 further than 1e-3 from 1); one antipodal to the point where the
+//          iteration starts. Rows of weight 0 are not read.
 //          NaN rows give a NaN mean and residual.
 // [Karcher 1977, "Riemannian center of mass and mollifier smoothing";
 //  Buss and Fillmore 2001, "Spherical averages and applications to spherical splines"]
@@ -61,7 +62,8 @@ MeanReport frechet_mean(core::MatrixView<const T> x, const double* weights, doub
     if (weights && weights[i] > weights[heaviest]) heaviest = i;
   }
   MeanSteps<T> steps(x, weights, total, mean);
-  steps.problem().plain_mean(mean);
+  if (const Index row = steps.problem().plain_mean(mean); row >= 0)
+    expects_unit_row("frechet_mean", "X", row, x.row(row), d);
   core::MatrixView<double> m{mean, 1, d, d};
   if (detail::normalize_rows<double>(m, ZeroPolicy::error, m) >= 0)
     for (Index k = 0; k < d; ++k)

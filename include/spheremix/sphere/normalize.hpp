@@ -7,7 +7,7 @@
 //
 // Shapes   x: d numbers, row or column; the result is shaped as x. X, G: n x d.
 // Accuracy 4 eps per component, times max(1, d/64).
-// Errors   a zero vector is std::invalid_argument naming the row, or with ZeroPolicy::zero stays
+// Errors   no components (d = 0) and n > 0; a zero vector is std::invalid_argument naming the row, or with ZeroPolicy::zero stays
 //          zero and has zero gradient. A NaN or infinite row gives a row of NaN.
 //          In place is right, any other overlap of out and inputs an error.
 #pragma once
@@ -151,6 +151,11 @@ template <class T>
   });
 }
 
+/// Rows without components have no direction; a batch without rows is empty, whatever its width.
+inline void expects_columns(const char* function, Index rows, Index cols) {
+  core::expects(cols > 0 || rows == 0, function, "X is ", rows, " x 0: its rows have no direction");
+}
+
 inline void expects_no_zero_row(const char* function, Index row) {
   core::expects(row < 0, function, "row ", row, " of X is zero: it has no direction");
 }
@@ -163,10 +168,11 @@ requires detail::Writable<Out>
 void normalize(const Eigen::MatrixBase<X>& x, const NormalizeOptions& options, Out&& out) {
   using T = typename X::Scalar;
   const core::InputVector<T> in(x, "normalize", "x");
+  core::expects(in.size() > 0, "normalize", "x has no components");
   detail::OutputVector y("normalize", "out", out, x.rows(), x.cols());
   core::expects_in_place_or_apart("normalize", y.row(), detail::as_row(in));
   const Index zero = detail::normalize_rows(detail::as_row(in), options.zero, y.row());
-  core::expects(zero < 0 || in.size() == 0, "normalize", "x is zero: it has no direction");
+  core::expects(zero < 0, "normalize", "x is zero: it has no direction");
   y.commit();
 }
 
@@ -187,6 +193,7 @@ template <class X, class Out>
 requires detail::Writable<Out>
 void normalize_rows(const Eigen::MatrixBase<X>& x, const NormalizeOptions& options, Out&& out) {
   const core::InputRows<typename X::Scalar> in(x);
+  detail::expects_columns("normalize_rows", x.rows(), x.cols());
   core::OutputRows y("normalize_rows", "out", out, x.rows(), x.cols());
   core::expects_in_place_or_apart("normalize_rows", y.view(), in.view());
   detail::expects_no_zero_row("normalize_rows",
@@ -217,6 +224,7 @@ void normalize_rows_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G
   constexpr auto* name = "normalize_rows_vjp";
   const core::InputRows<T> in(x), cotangent(g);
   detail::expects_same_shape(name, "X", in.view(), "G", cotangent.view());
+  detail::expects_columns(name, x.rows(), x.cols());
   core::OutputRows y(name, "out", out, x.rows(), x.cols());
   core::expects_in_place_or_apart(name, y.view(), in.view());
   core::expects_in_place_or_apart(name, y.view(), cotangent.view());

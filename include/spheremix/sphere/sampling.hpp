@@ -8,7 +8,8 @@
 // numbers whatever the thread count, and a longer batch begins with the rows of a shorter one.
 // Numbers are drawn in double and rounded to T.
 //
-// Errors   std::invalid_argument: d = 0, n < 0, kappa negative or not finite, out overlapping mean.
+// Errors   std::invalid_argument: d = 0, n < 0, a mean that is not unit (|mean|^2 further than 1e-3
+//          from 1), kappa negative or not finite, out overlapping mean.
 // [Muller 1959; Marsaglia 1972; Wood 1994, "Simulation of the von Mises Fisher distribution"]
 #pragma once
 
@@ -105,6 +106,9 @@ void sample_von_mises_fisher(const Eigen::MatrixBase<M>& mean, double kappa, Ind
   const core::InputVector<T> mu(mean, name, "mean");
   core::expects(n >= 0 && mu.size() >= 1, name, "n is ", n, " and mean has ", mu.size(),
                 " elements");
+  for (Index k = 0; k < mu.size(); ++k)
+    core::expects(std::isfinite(mu[k]), name, "mean[", k, "] is ", mu[k]);
+  detail::expects_unit(name, "mean", mu);
   core::expects(kappa >= 0 && std::isfinite(kappa), name, "kappa is ", kappa,
                 ", not a finite number >= 0");
   core::OutputRows x(name, "out", out, n, mu.size());

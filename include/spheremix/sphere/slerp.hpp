@@ -12,7 +12,8 @@
 //          radius: near pi times |h| / |h'|, h the shorter of v - u and u + v, h' its part across.
 //          Closer to pi than 1e-19 (float) or 1e-154 (double) the gradients, of size 1/sin theta,
 //          may be infinite or NaN: their coefficients go with its square.
-// Errors   std::invalid_argument: sizes, t not finite, antipodal points (no unique arc).
+// Errors   std::invalid_argument: sizes, t not finite, u or v not unit (|u|^2 further than 1e-3
+//          from 1; batches are not checked), antipodal points (no unique arc).
 //          NaN or infinity gives NaN. Writing in place is right, any other overlap of out and
 //          inputs is an error. After an error the contents of out are unspecified.
 // [Shoemake 1985, "Animating rotation with quaternion curves"]
@@ -41,6 +42,8 @@ void slerp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double 
   constexpr auto* name = "slerp";
   const core::InputVector<T> a(u, name, "u"), b(v, name, "v");
   detail::expects_same_size(name, "u", a, "v", b);
+  detail::expects_unit(name, "u", a);
+  detail::expects_unit(name, "v", b);
   const auto ts = detail::one_for_all<T>(name, "t", t);
   detail::OutputVector<detail::Plain<Out>> m(name, "out", out, u.rows(), u.cols());
   core::expects_in_place_or_apart(name, m.row(), detail::as_row(a));
@@ -68,6 +71,8 @@ void slerp_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, dou
   const core::InputVector<T> a(u, name, "u"), b(v, name, "v"), c(g, name, "g");
   detail::expects_same_size(name, "u", a, "v", b);
   detail::expects_same_size(name, "u", a, "g", c);
+  detail::expects_unit(name, "u", a);
+  detail::expects_unit(name, "v", b);
   const auto ts = detail::one_for_all<T>(name, "t", t);
   detail::OutputVector ga(name, "out.u", out.u, u.rows(), u.cols()),
       gb(name, "out.v", out.v, u.rows(), u.cols());

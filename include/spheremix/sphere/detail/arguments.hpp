@@ -2,6 +2,7 @@
 // views, a parameter that is one number or one a row, and results that go where the caller says.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -48,6 +49,52 @@ template <class A, class B>
 void expects_same_shape(const char* function, const char* a, core::MatrixView<A> x, const char* b,
                         core::MatrixView<B> y) {
   core::expects_same_shape(function, a, x.rows, x.cols, b, y.rows, y.cols);
+}
+
+/// |x|^2, one number after another.
+template <class T>
+double square_of(const T* x, Index d) {
+  double sums[4] = {0, 0, 0, 0};
+  for (Index k = 0; k < d; ++k) sums[k % 4] += double(x[k]) * double(x[k]);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+/// How far |x|^2 may be from 1 where points of the sphere are wanted.
+inline constexpr double kUnitWithin = 1e-3;
+
+/// True for a unit vector, and for one with NaN or infinity, which the maps hand on as NaN.
+template <class T>
+bool unit_or_undefined(const T* x, Index d) {
+  if (std::abs(square_of(x, d) - 1) <= kUnitWithin) return true;
+  for (Index k = 0; k < d; ++k)
+    if (!std::isfinite(x[k])) return true;
+  return false;
+}
+
+/// |x| of finite numbers, also where its square leaves the range of double.
+template <class T>
+double length_of(const T* x, Index d) {
+  double top = 0, square = 0;
+  for (Index k = 0; k < d; ++k) top = (std::max)(top, std::abs(double(x[k])));
+  if (top == 0) return 0;
+  for (Index k = 0; k < d; ++k) square += (double(x[k]) / top) * (double(x[k]) / top);
+  return top * std::sqrt(square);
+}
+
+/// Throws unless x is a point of the sphere: it is never renormalised.
+template <class T>
+void expects_unit(const char* function, const char* name, const core::InputVector<T>& x) {
+  if (!unit_or_undefined(x.data(), x.size())) [[unlikely]]
+    core::fail(function, ": ", name, " has length ", length_of(x.data(), x.size()),
+               ", not 1: it is no point of the sphere");
+}
+
+/// The same of a row of a batch.
+template <class T>
+void expects_unit_row(const char* function, const char* name, Index row, const T* x, Index d) {
+  if (!unit_or_undefined(x, d)) [[unlikely]]
+    core::fail(function, ": row ", row, " of ", name, " has length ", length_of(x, d),
+               ", not 1: it is no point of the sphere");
 }
 
 /// Where a vector result goes: `out` itself where its elements are next to each other, else a

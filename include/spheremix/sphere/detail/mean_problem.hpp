@@ -97,13 +97,16 @@ class MeanProblem {
     tangent<double>(m, out, out, d);
   }
 
-  /// sum_i w_i x_i / sum_i w_i.
-  void plain_mean(double* out) {
+  /// sum_i w_i x_i / sum_i w_i. Returns the first row that is no point of the sphere, or -1.
+  Index plain_mean(double* out) {
     const Index d = x_.cols;
-    over_rows([&](Index, const double* row, double w, double* sum) {
+    std::atomic<Index> first{x_.rows};
+    over_rows([&](Index i, const double* row, double w, double* sum) {
+      if (!unit_or_undefined(row, d)) lower_to(first, i);
       for (Index k = 0; k < d; ++k) sum[k] += w * row[k];
     });
     for (Index k = 0; k < d; ++k) out[k] = merged(k) / total_;
+    return first.load() < x_.rows ? first.load() : -1;
   }
 
   Index cols() const { return x_.cols; }
