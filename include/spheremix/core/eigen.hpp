@@ -24,15 +24,41 @@ namespace core {
 template <class T>
 inline constexpr bool is_real = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
+/// The scalar of an argument, float or double. Of anything else float: InputRows and InputVector say
+/// in one sentence what is wrong, and nothing else has to.
+template <class X>
+using Real = std::conditional_t<is_real<typename X::Scalar>, typename X::Scalar, float>;
+
+/// A matrix of an argument's shape, of Real scalars.
+template <class X>
+using RealPlain =
+    std::conditional_t<is_real<typename X::Scalar>, typename X::PlainObject, RowMatrix<float>>;
+
+/// Scalar of an argument where T is wanted.
+template <class Scalar, class T>
+constexpr void expects_scalar() {
+  static_assert(is_real<Scalar> || !is_real<T>,
+                "spheremix: rows, vectors and embeddings are of float or double; convert by "
+                ".cast<float>() or .cast<double>()");
+  static_assert(std::is_same_v<Scalar, T> || !is_real<Scalar>,
+                "spheremix: arguments need one scalar type; convert by .cast<...>()");
+}
+
+/// Results go to matrices of the arguments' scalar type.
+template <class T, class... Out>
+constexpr void expects_out() {
+  static_assert((std::is_same_v<typename Out::Scalar, T> && ...),
+                "spheremix: out needs the scalar type of the arguments");
+}
+
 /// Any Eigen expression as rows in memory: a row-major expression with contiguous rows is borrowed
 /// as it is, anything else is evaluated into a temporary. Lives as long as the call.
 template <class T>
 class InputRows {
  public:
   template <class X>
-  explicit InputRows(const Eigen::MatrixBase<X>& x) : ref_(x.derived()) {
-    static_assert(std::is_same_v<typename X::Scalar, T>,
-                  "spheremix: arguments need one scalar type");
+  explicit InputRows(const Eigen::MatrixBase<X>& x) : ref_(of_type(x.derived())) {
+    expects_scalar<typename X::Scalar, T>();
   }
 
   MatrixView<const T> view() const {
@@ -40,6 +66,15 @@ class InputRows {
   }
 
  private:
+  /// x, or where it does not fit nothing, for want of a second error.
+  template <class X>
+  static decltype(auto) of_type(const X& x) {
+    if constexpr (std::is_same_v<typename X::Scalar, T>)
+      return (x);
+    else
+      return RowMatrix<T>();
+  }
+
   Eigen::Ref<const RowMatrix<T>, 0, Eigen::OuterStride<>> ref_;
 };
 
@@ -50,28 +85,10 @@ class InputVector {
   template <class X>
   explicit InputVector(const Eigen::MatrixBase<X>& x, const char* function = "spheremix",
                        const char* name = "a vector") {
-    static_assert(std::is_same_v<typename X::Scalar, T>,
-                  "spheremix: arguments need one scalar type");
+    expects_scalar<typename X::Scalar, T>();
     expects(x.rows() == 1 || x.cols() == 1 || x.size() == 0, function, name, " is ", x.rows(),
             " x ", x.cols(), ", not a vector");
-    constexpr bool direct = bool(X::Flags & Eigen::DirectAccessBit);
-    if constexpr (direct) {
-      const Index step =
-          x.rows() == 1 ? step_along_row(x.derived()) : step_along_column(x.derived());
-      if (step == 1 || x.size() <= 1) {
-        data_ = x.derived().data();
-        size_ = x.size();
-        return;
-      }
-    }
-    const auto& plain = x.derived();
-    copy_.resize(x.size());
-    if (x.rows() == 1 && x.cols() != 1)
-      copy_ = plain.transpose();
-    else if (x.size() > 0)
-      copy_ = plain;
-    data_ = copy_.data();
-    size_ = copy_.size();
+    if constexpr (std::is_same_v<typename X::Scalar, T>) take(x.derived());
   }
   InputVector(const InputVector&) = delete;
   InputVector& operator=(const InputVector&) = delete;
@@ -81,6 +98,25 @@ class InputVector {
   T operator[](Index i) const { return data_[i]; }
 
  private:
+  template <class X>
+  void take(const X& x) {
+    constexpr bool direct = bool(X::Flags & Eigen::DirectAccessBit);
+    if constexpr (direct) {
+      const Index step = x.rows() == 1 ? step_along_row(x) : step_along_column(x);
+      if (step == 1 || x.size() <= 1) {
+        data_ = x.data();
+        size_ = x.size();
+        return;
+      }
+    }
+    copy_.resize(x.size());
+    if (x.rows() == 1 && x.cols() != 1)
+      copy_ = x.transpose();
+    else if (x.size() > 0)
+      copy_ = x;
+    data_ = copy_.data();
+    size_ = copy_.size();
+  }
   template <class X>
   static Index step_along_row(const X& x) {
     return X::IsRowMajor ? x.innerStride() : x.outerStride();

@@ -26,7 +26,7 @@ namespace spheremix::core {
 
 /// As it was written: an integer with all its digits.
 inline std::ostream& operator<<(std::ostream& to, ExactNumber x) {
-  const bool wide = std::abs(x.high) > 0x1p53 && std::abs(x.high) <= 0x1p64;
+  const bool wide = std::abs(x.high) >= 0x1p53 && std::abs(x.high) <= 0x1p64;
   if (!wide || (x.low == 0 && std::abs(x.high) == 0x1p64) || x.low != std::floor(x.low))
     return to << x.high + x.low;
   const bool negative = x.high < 0;

@@ -105,7 +105,7 @@ double alignment_with_gradient(core::MatrixView<const T> x, core::MatrixView<con
 template <class X, class Y>
 [[nodiscard]] double alignment(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const AlignmentOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   detail::check_alignment("alignment", xs.view(), ys.view(), options);
   return detail::alignment(xs.view(), ys.view(), options.alpha);
@@ -115,7 +115,7 @@ template <class X, class Y>
 template <class X, class Y, class Matrix>
 void alignment_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const AlignmentOptions& options, AlignmentGradient<Matrix>& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr const char* function = "alignment_with_gradient";
   const core::InputRows<T> xs(x), ys(y);
   detail::check_alignment(function, xs.view(), ys.view(), options);
@@ -135,10 +135,10 @@ void alignment_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
 /// Value and gradients. With r = |x - y|: d(r^alpha)/dx = alpha r^(alpha-1) dr/dx and
 /// dr/dx = (x - y)/r.
 template <class X, class Y>
-[[nodiscard]] AlignmentGradient<RowMatrix<typename X::Scalar>> alignment_with_gradient(
+[[nodiscard]] AlignmentGradient<RowMatrix<core::Real<X>>> alignment_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const AlignmentOptions& options = {}) {
-  AlignmentGradient<RowMatrix<typename X::Scalar>> out;
+  AlignmentGradient<RowMatrix<core::Real<X>>> out;
   alignment_with_gradient(x, y, options, out);
   return out;
 }

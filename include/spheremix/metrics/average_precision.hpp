@@ -72,7 +72,7 @@ template <class X, class Y>
                                                             const Eigen::MatrixBase<Y>& y,
                                                             const core::Numbers& label_x,
                                                             const core::Numbers& label_y) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> rows_x(x), rows_y(y);
   return detail::average_precision("mean_average_precision", rows_x.view(), rows_y.view(), label_x,
                                    label_y, false);
@@ -82,7 +82,7 @@ template <class X, class Y>
 template <class X>
 [[nodiscard]] AveragePrecisionResult mean_average_precision(const Eigen::MatrixBase<X>& x,
                                                             const core::Numbers& labels) {
-  const core::InputRows<typename X::Scalar> rows(x);
+  const core::InputRows<core::Real<X>> rows(x);
   return detail::average_precision("mean_average_precision", rows.view(), rows.view(), labels,
                                    labels, true);
 }

@@ -25,7 +25,7 @@ template <class X, class Y>
                                                     const Eigen::MatrixBase<Y>& y,
                                                     const core::Numbers& image_of,
                                                     const RetrievalOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "caption_retrieval";
   const core::InputRows<T> rows_x(x), rows_y(y);
   const auto images = rows_x.view(), captions = rows_y.view();

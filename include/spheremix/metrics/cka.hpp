@@ -18,7 +18,7 @@ namespace spheremix::metrics {
 
 template <class X, class Y>
 [[nodiscard]] double linear_cka(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "linear_cka";
   const core::InputRows<T> rows_x(x), rows_y(y);
   core::expects(x.rows() == y.rows() && x.rows() >= 2, name, "X has ", x.rows(), " rows and Y ",

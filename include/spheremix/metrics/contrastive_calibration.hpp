@@ -72,7 +72,7 @@ template <class X, class Y>
 [[nodiscard]] ContrastiveCalibrationResult contrastive_calibration(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const ContrastiveCalibrationOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr const char* function = "contrastive_calibration";
   const core::InputRows<T> xs(x), ys(y);
   const double most = detail::check_pairs(function, xs.view(), ys.view(), 1);

@@ -34,7 +34,7 @@ template <class V, class S, class W>
     const Eigen::MatrixBase<V>& images, const core::Numbers& labels, const core::Numbers& query,
     const Eigen::MatrixBase<S>& source, const Eigen::MatrixBase<W>& target,
     const core::Numbers& wanted, const EmbeddingArithmeticOptions& options = {}) {
-  using T = typename V::Scalar;
+  using T = core::Real<V>;
   constexpr auto* name = "embedding_arithmetic";
   const core::InputRows<T> rows(images), from(source), to(target);
   const Index n = images.rows(), count = Index(query.size()), d = images.cols();

@@ -46,11 +46,13 @@ double hardness(core::MatrixView<const T> x, core::MatrixView<const T> step) {
 template <class X, class Y, class M>
 [[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               const Eigen::MatrixBase<M>& m) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y), ms(m);
   detail::check_pairs("hardness", xs.view(), ys.view(), 2);
   detail::check_pairs("hardness", xs.view(), ms.view(), 2);
-  const RowMatrix<T> step = m.derived() - y.derived();
+  RowMatrix<T> step(x.rows(), x.cols());
+  for (Index i = 0; i < step.rows(); ++i)
+    for (Index k = 0; k < step.cols(); ++k) step(i, k) = ms.view()(i, k) - ys.view()(i, k);
   return detail::hardness<T>(xs.view(), {step.data(), step.rows(), step.cols(), step.cols()});
 }
 

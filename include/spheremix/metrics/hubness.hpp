@@ -52,7 +52,7 @@ HubnessResult hubness(const char* function, core::MatrixView<const T> x,
 template <class X>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x,
                                     const HubnessOptions& options = {}) {
-  const core::InputRows<typename X::Scalar> rows(x);
+  const core::InputRows<core::Real<X>> rows(x);
   return detail::hubness("hubness", rows.view(), rows.view(), options.k, true);
 }
 
@@ -60,7 +60,7 @@ template <class X>
 template <class X, class Y>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                     const HubnessOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> rows_x(x), rows_y(y);
   return detail::hubness("hubness", rows_x.view(), rows_y.view(), options.k, false);
 }

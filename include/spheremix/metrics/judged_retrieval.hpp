@@ -107,7 +107,7 @@ template <class X, class Y>
                                                      const Eigen::MatrixBase<Y>& y,
                                                      const std::vector<Judgement>& judgements,
                                                      const JudgedRetrievalOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "judged_retrieval";
   const core::InputRows<T> rows_x(x), rows_y(y);
   const auto queries = rows_x.view(), answers = rows_y.view();

@@ -89,9 +89,9 @@ inline double length_of(const std::vector<double>& g) {
 
 /// mean(x) - mean(y), a column.
 template <class X, class Y>
-[[nodiscard]] Vector<typename X::Scalar> modality_gap_vector(const Eigen::MatrixBase<X>& x,
-                                                             const Eigen::MatrixBase<Y>& y) {
-  using T = typename X::Scalar;
+[[nodiscard]] Vector<core::Real<X>> modality_gap_vector(const Eigen::MatrixBase<X>& x,
+                                                        const Eigen::MatrixBase<Y>& y) {
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   const std::vector<double> gap = detail::gap_vector("modality_gap_vector", xs.view(), ys.view());
   return Eigen::Map<const Vector<double>>(gap.data(), Index(gap.size())).template cast<T>();
@@ -109,7 +109,7 @@ void modality_gap_vector(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<
 /// |mean(x) - mean(y)|.
 template <class X, class Y>
 [[nodiscard]] double modality_gap(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   return detail::length_of(detail::gap_vector("modality_gap", xs.view(), ys.view()));
 }
@@ -118,7 +118,7 @@ template <class X, class Y>
 template <class X, class Y, class Matrix>
 void modality_gap_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                 ModalityGapGradient<Matrix>& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr const char* function = "modality_gap_with_gradient";
   const core::InputRows<T> xs(x), ys(y);
   std::vector<double> gap = detail::gap_vector(function, xs.view(), ys.view());
@@ -140,9 +140,9 @@ void modality_gap_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Matr
 
 /// Value and gradients. d|g| = (g/|g|).dg and dg = mean(dx) - mean(dy).
 template <class X, class Y>
-[[nodiscard]] ModalityGapGradient<RowMatrix<typename X::Scalar>> modality_gap_with_gradient(
+[[nodiscard]] ModalityGapGradient<RowMatrix<core::Real<X>>> modality_gap_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
-  ModalityGapGradient<RowMatrix<typename X::Scalar>> out;
+  ModalityGapGradient<RowMatrix<core::Real<X>>> out;
   modality_gap_with_gradient(x, y, out);
   return out;
 }

@@ -77,7 +77,7 @@ double relative_alignment(core::MatrixView<const T> x, core::MatrixView<const T>
 template <class X, class Y>
 [[nodiscard]] double relative_alignment(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   detail::check_pairs("relative_alignment", xs.view(), ys.view(), 2);
   return detail::relative_alignment(xs.view(), ys.view());

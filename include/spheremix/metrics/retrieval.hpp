@@ -78,7 +78,7 @@ inline RetrievalResult summary_of(std::vector<Index> ranks, const std::vector<In
 template <class X, class Y>
 Ranks checked_ranks(const char* function, const Eigen::MatrixBase<X>& x,
                     const Eigen::MatrixBase<Y>& y, const RetrievalOptions& options, bool both) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   check_pairs(function, xs.view(), ys.view(), 1);
   for (const Index k : options.k)

@@ -83,7 +83,7 @@ std::vector<double> singular_values(const char* function, core::MatrixView<const
 template <class X>
 [[nodiscard]] std::vector<double> singular_values(const Eigen::MatrixBase<X>& x,
                                                   const SpectrumOptions& options = {}) {
-  const core::InputRows<typename X::Scalar> rows(x);
+  const core::InputRows<core::Real<X>> rows(x);
   return detail::singular_values("singular_values", rows.view(), options.centred);
 }
 
@@ -93,7 +93,7 @@ template <class X>
                                     const EffectiveRankOptions& options = {}) {
   core::expects(options.epsilon >= 0 && std::isfinite(options.epsilon), "effective_rank",
                 "epsilon is ", options.epsilon, ", not a finite number >= 0");
-  const core::InputRows<typename X::Scalar> rows(x);
+  const core::InputRows<core::Real<X>> rows(x);
   const std::vector<double> sigma =
       detail::singular_values("effective_rank", rows.view(), options.centred);
   double sum = 0, entropy = 0;
@@ -109,7 +109,7 @@ template <class X>
 /// IsoScore, in [0, 1].
 template <class X>
 [[nodiscard]] double isotropy(const Eigen::MatrixBase<X>& x) {
-  const core::InputRows<typename X::Scalar> rows(x);
+  const core::InputRows<core::Real<X>> rows(x);
   core::expects(x.rows() >= 2 && x.cols() >= 2, "isotropy", "X is ", x.rows(), " x ", x.cols(),
                 ": at least two rows and two columns are needed");
   const std::vector<double> sigma = detail::singular_values("isotropy", rows.view(), true);
@@ -130,7 +130,7 @@ template <class X>
 /// Mean cosine of pairs, in [-1/(N - 1), 1].
 template <class X>
 [[nodiscard]] double anisotropy(const Eigen::MatrixBase<X>& x) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "anisotropy";
   const core::InputRows<T> rows(x);
   core::expects(x.rows() >= 2, name, "X has ", x.rows(), " rows, and no pair of them");

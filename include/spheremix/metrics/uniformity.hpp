@@ -85,7 +85,7 @@ void check_widths(const char* function, core::MatrixView<const T> x, core::Matri
 template <class X>
 [[nodiscard]] double uniformity(const Eigen::MatrixBase<X>& x,
                                 const UniformityOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x);
   return detail::uniformity<T>("uniformity", {xs.view()}, options.t);
 }
@@ -94,7 +94,7 @@ template <class X>
 template <class X, class Y>
 [[nodiscard]] double cross_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   constexpr const char* function = "cross_uniformity";
   detail::check_widths(function, xs.view(), ys.view());
@@ -113,7 +113,7 @@ template <class X, class Y>
 template <class X, class Y>
 [[nodiscard]] double joint_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   detail::check_widths("joint_uniformity", xs.view(), ys.view());
   return detail::uniformity<T>("joint_uniformity", {xs.view(), ys.view()}, options.t);
@@ -123,7 +123,7 @@ template <class X, class Y>
 template <class X, class Matrix>
 void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
                               UniformityGradient<Matrix>& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr const char* function = "uniformity_with_gradient";
   const core::InputRows<T> xs(x);
   core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
@@ -136,9 +136,9 @@ void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOpt
 /// Value and gradient. d log mean K = sum w_ij d log K_ij over ordered pairs / 2,
 /// d log K_ij = -2 t (x_i - x_j).(dx_i - dx_j).
 template <class X>
-[[nodiscard]] UniformityGradient<RowMatrix<typename X::Scalar>> uniformity_with_gradient(
+[[nodiscard]] UniformityGradient<RowMatrix<core::Real<X>>> uniformity_with_gradient(
     const Eigen::MatrixBase<X>& x, const UniformityOptions& options = {}) {
-  UniformityGradient<RowMatrix<typename X::Scalar>> out;
+  UniformityGradient<RowMatrix<core::Real<X>>> out;
   uniformity_with_gradient(x, options, out);
   return out;
 }

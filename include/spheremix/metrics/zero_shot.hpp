@@ -29,7 +29,7 @@ template <class X, class P>
                                                      const Eigen::MatrixBase<P>& prototypes,
                                                      const core::Numbers& labels,
                                                      const ZeroShotOptions& options = {}) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "zero_shot_accuracy";
   const core::InputRows<T> rows_x(x), rows_p(prototypes);
   detail::check_query(name, rows_x.view(), rows_p.view());
@@ -48,10 +48,9 @@ template <class X, class P>
 
 /// The unit mean of each class's prompts, C x d.
 template <class P>
-[[nodiscard]] RowMatrix<typename P::Scalar> class_prototypes(const Eigen::MatrixBase<P>& prompts,
-                                                             const core::Numbers& classes,
-                                                             Index count) {
-  using T = typename P::Scalar;
+[[nodiscard]] RowMatrix<core::Real<P>> class_prototypes(const Eigen::MatrixBase<P>& prompts,
+                                                        const core::Numbers& classes, Index count) {
+  using T = core::Real<P>;
   constexpr auto* name = "class_prototypes";
   const core::InputRows<T> rows(prompts);
   detail::finite_norm(name, "the prompts", rows.view());

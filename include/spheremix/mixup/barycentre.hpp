@@ -256,7 +256,7 @@ template <class X, class Out>
 requires sphere::detail::Writable<Out>
 void barycentre(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
                 const core::Numbers& weights, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "barycentre";
   const core::InputRows<T> rows(x);
   detail::expects_members(name, x.rows(), members, weights);
@@ -275,10 +275,10 @@ void barycentre(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
 }
 
 template <class X>
-[[nodiscard]] RowMatrix<typename X::Scalar> barycentre(const Eigen::MatrixBase<X>& x,
-                                                       const core::Numbers& members,
-                                                       const core::Numbers& weights) {
-  RowMatrix<typename X::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<X>> barycentre(const Eigen::MatrixBase<X>& x,
+                                                  const core::Numbers& members,
+                                                  const core::Numbers& weights) {
+  RowMatrix<core::Real<X>> out;
   barycentre(x, members, weights, out);
   return out;
 }
@@ -288,7 +288,7 @@ template <class X, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
 void barycentre_vjp(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
                     const core::Numbers& weights, const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "barycentre_vjp";
   const core::InputRows<T> rows(x), cotangent(g);
   detail::expects_members(name, x.rows(), members, weights);
@@ -322,7 +322,7 @@ void barycentre_vjp(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
 template <class X, class G>
 [[nodiscard]] auto barycentre_vjp(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
                                   const core::Numbers& weights, const Eigen::MatrixBase<G>& g) {
-  BarycentreGradient<RowMatrix<typename X::Scalar>> out;
+  BarycentreGradient<RowMatrix<core::Real<X>>> out;
   barycentre_vjp(x, members, weights, g, out);
   return out;
 }

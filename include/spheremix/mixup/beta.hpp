@@ -34,6 +34,7 @@ void beta(Index n, double a, double b, core::Philox& rng, Out&& out) {
 
 template <class T>
 [[nodiscard]] Vector<T> beta(Index n, double a, double b, core::Philox& rng) {
+  static_assert(core::is_real<T>, "spheremix: numbers are drawn as float or double");
   Vector<T> out;
   beta(n, a, b, rng, out);
   return out;

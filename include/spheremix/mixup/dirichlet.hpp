@@ -47,6 +47,7 @@ void dirichlet(Index n, Index k, double alpha, core::Philox& rng,
 
 template <class T>
 [[nodiscard]] RowMatrix<T> dirichlet(Index n, Index k, double alpha, core::Philox& rng) {
+  static_assert(core::is_real<T>, "spheremix: numbers are drawn as float or double");
   RowMatrix<T> out;
   dirichlet(n, k, alpha, rng, out);
   return out;

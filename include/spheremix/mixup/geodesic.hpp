@@ -46,7 +46,7 @@ template <class X, class Y, class Out>
 requires sphere::detail::Writable<Out>
 void geodesic(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, double lambda,
               Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> a(x), b(y);
   detail::run_geodesic("geodesic", a.view(), b.view(), detail::one_lambda<T>("geodesic", lambda),
                        out);
@@ -57,7 +57,7 @@ template <class X, class Y, class Out>
 requires sphere::detail::Writable<Out>
 void geodesic(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
               const core::Numbers& lambda, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> a(x), b(y);
   const core::InputNumbers<T> each(lambda, "geodesic", "lambda");
   detail::run_geodesic("geodesic", a.view(), b.view(),
@@ -65,18 +65,18 @@ void geodesic(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
 }
 
 template <class X, class Y>
-[[nodiscard]] RowMatrix<typename X::Scalar> geodesic(const Eigen::MatrixBase<X>& x,
-                                                     const Eigen::MatrixBase<Y>& y, double lambda) {
-  RowMatrix<typename X::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<X>> geodesic(const Eigen::MatrixBase<X>& x,
+                                                const Eigen::MatrixBase<Y>& y, double lambda) {
+  RowMatrix<core::Real<X>> out;
   geodesic(x, y, lambda, out);
   return out;
 }
 
 template <class X, class Y>
-[[nodiscard]] RowMatrix<typename X::Scalar> geodesic(const Eigen::MatrixBase<X>& x,
-                                                     const Eigen::MatrixBase<Y>& y,
-                                                     const core::Numbers& lambda) {
-  RowMatrix<typename X::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<X>> geodesic(const Eigen::MatrixBase<X>& x,
+                                                const Eigen::MatrixBase<Y>& y,
+                                                const core::Numbers& lambda) {
+  RowMatrix<core::Real<X>> out;
   geodesic(x, y, lambda, out);
   return out;
 }
@@ -86,7 +86,7 @@ template <class X, class Y, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
 void geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, double lambda,
                   const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "geodesic_vjp";
   const core::InputRows<T> a(x), b(y), c(g);
   double total = 0;
@@ -100,7 +100,7 @@ template <class X, class Y, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
 void geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                   const core::Numbers& lambda, const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "geodesic_vjp";
   const core::InputRows<T> a(x), b(y), c(g);
   const core::InputNumbers<T> each(lambda, name, "lambda");
@@ -114,7 +114,7 @@ void geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
 template <class X, class Y, class G>
 [[nodiscard]] auto geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                 double lambda, const Eigen::MatrixBase<G>& g) {
-  MixGradient<RowMatrix<typename X::Scalar>> out;
+  MixGradient<RowMatrix<core::Real<X>>> out;
   geodesic_vjp(x, y, lambda, g, out);
   return out;
 }
@@ -122,7 +122,7 @@ template <class X, class Y, class G>
 template <class X, class Y, class G>
 [[nodiscard]] auto geodesic_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                 const core::Numbers& lambda, const Eigen::MatrixBase<G>& g) {
-  MixGradient<RowMatrix<typename X::Scalar>, Vector<typename X::Scalar>> out;
+  MixGradient<RowMatrix<core::Real<X>>, Vector<core::Real<X>>> out;
   geodesic_vjp(x, y, lambda, g, out);
   return out;
 }

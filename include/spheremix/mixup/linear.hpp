@@ -77,6 +77,7 @@ template <class T, class Out>
 void run_linear(const char* function, core::MatrixView<const T> x, core::MatrixView<const T> y,
                 sphere::detail::RowParameter<T> lambda, Out& out) {
   sphere::detail::expects_same_shape(function, "X", x, "Y", y);
+  core::expects_out<T, Out>();
   core::OutputRows<Out> m(function, "out", out, x.rows, x.cols);
   for (const auto& in : {x, y}) core::expects_in_place_or_apart(function, m.view(), in);
   linear_rows(x, y, lambda, m.view());
@@ -89,6 +90,7 @@ void run_linear_vjp(const char* function, core::MatrixView<const T> x, core::Mat
                     OutX& out_x, OutY& out_y, T* each, double* total) {
   sphere::detail::expects_same_shape(function, "X", x, "Y", y);
   sphere::detail::expects_same_shape(function, "X", x, "G", g);
+  core::expects_out<T, OutX, OutY>();
   core::OutputRows<OutX> gx(function, "out.x", out_x, x.rows, x.cols);
   core::OutputRows<OutY> gy(function, "out.y", out_y, x.rows, x.cols);
   for (const auto& in : {x, y, g}) {
@@ -108,7 +110,7 @@ template <class X, class Y, class Out>
 requires sphere::detail::Writable<Out>
 void linear(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, double lambda,
             Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> a(x), b(y);
   detail::run_linear("linear", a.view(), b.view(), detail::one_lambda<T>("linear", lambda), out);
 }
@@ -118,7 +120,7 @@ template <class X, class Y, class Out>
 requires sphere::detail::Writable<Out>
 void linear(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
             const core::Numbers& lambda, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputRows<T> a(x), b(y);
   const core::InputNumbers<T> each(lambda, "linear", "lambda");
   detail::run_linear("linear", a.view(), b.view(), detail::each_lambda("linear", each, x.rows()),
@@ -126,18 +128,18 @@ void linear(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
 }
 
 template <class X, class Y>
-[[nodiscard]] RowMatrix<typename X::Scalar> linear(const Eigen::MatrixBase<X>& x,
-                                                   const Eigen::MatrixBase<Y>& y, double lambda) {
-  RowMatrix<typename X::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<X>> linear(const Eigen::MatrixBase<X>& x,
+                                              const Eigen::MatrixBase<Y>& y, double lambda) {
+  RowMatrix<core::Real<X>> out;
   linear(x, y, lambda, out);
   return out;
 }
 
 template <class X, class Y>
-[[nodiscard]] RowMatrix<typename X::Scalar> linear(const Eigen::MatrixBase<X>& x,
-                                                   const Eigen::MatrixBase<Y>& y,
-                                                   const core::Numbers& lambda) {
-  RowMatrix<typename X::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<X>> linear(const Eigen::MatrixBase<X>& x,
+                                              const Eigen::MatrixBase<Y>& y,
+                                              const core::Numbers& lambda) {
+  RowMatrix<core::Real<X>> out;
   linear(x, y, lambda, out);
   return out;
 }
@@ -147,7 +149,7 @@ template <class X, class Y, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
 void linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, double lambda,
                 const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "linear_vjp";
   const core::InputRows<T> a(x), b(y), c(g);
   double total = 0;
@@ -161,7 +163,7 @@ template <class X, class Y, class G, class Out>
 requires sphere::detail::WritableGradient<Out>
 void linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                 const core::Numbers& lambda, const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "linear_vjp";
   const core::InputRows<T> a(x), b(y), c(g);
   const core::InputNumbers<T> each(lambda, name, "lambda");
@@ -175,7 +177,7 @@ void linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
 template <class X, class Y, class G>
 [[nodiscard]] auto linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               double lambda, const Eigen::MatrixBase<G>& g) {
-  MixGradient<RowMatrix<typename X::Scalar>> out;
+  MixGradient<RowMatrix<core::Real<X>>> out;
   linear_vjp(x, y, lambda, g, out);
   return out;
 }
@@ -183,7 +185,7 @@ template <class X, class Y, class G>
 template <class X, class Y, class G>
 [[nodiscard]] auto linear_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               const core::Numbers& lambda, const Eigen::MatrixBase<G>& g) {
-  MixGradient<RowMatrix<typename X::Scalar>, Vector<typename X::Scalar>> out;
+  MixGradient<RowMatrix<core::Real<X>>, Vector<core::Real<X>>> out;
   linear_vjp(x, y, lambda, g, out);
   return out;
 }

@@ -64,9 +64,9 @@ void geodesic_distance_rows_vjp(core::MatrixView<const T> a, core::MatrixView<co
 
 /// The angle between u and v, in [0, pi].
 template <class U, class V>
-[[nodiscard]] typename U::Scalar geodesic_distance(const Eigen::MatrixBase<U>& u,
-                                                   const Eigen::MatrixBase<V>& v) {
-  using T = typename U::Scalar;
+[[nodiscard]] core::Real<U> geodesic_distance(const Eigen::MatrixBase<U>& u,
+                                              const Eigen::MatrixBase<V>& v) {
+  using T = core::Real<U>;
   const core::InputVector<T> a(u, "geodesic_distance", "u"), b(v, "geodesic_distance", "v");
   detail::expects_same_size("geodesic_distance", "u", a, "v", b);
   detail::expects_unit("geodesic_distance", "u", a);
@@ -79,7 +79,7 @@ template <class U, class V, class Out>
 requires detail::Writable<Out>
 void geodesic_distance_rows(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
                             Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "geodesic_distance_rows";
   const core::InputRows<T> a(u), b(v);
   detail::expects_same_shape(name, "U", a.view(), "V", b.view());
@@ -91,9 +91,9 @@ void geodesic_distance_rows(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBa
 }
 
 template <class U, class V>
-[[nodiscard]] Vector<typename U::Scalar> geodesic_distance_rows(const Eigen::MatrixBase<U>& u,
-                                                                const Eigen::MatrixBase<V>& v) {
-  Vector<typename U::Scalar> out;
+[[nodiscard]] Vector<core::Real<U>> geodesic_distance_rows(const Eigen::MatrixBase<U>& u,
+                                                           const Eigen::MatrixBase<V>& v) {
+  Vector<core::Real<U>> out;
   geodesic_distance_rows(u, v, out);
   return out;
 }
@@ -104,7 +104,7 @@ template <class U, class V, class G, class Out>
 requires detail::WritableGradient<Out>
 void geodesic_distance_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
                                 const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "geodesic_distance_rows_vjp";
   const core::InputRows<T> a(u), b(v);
   const core::InputVector<T> c(g, name, "g");
@@ -128,7 +128,7 @@ template <class U, class V, class G>
 [[nodiscard]] auto geodesic_distance_rows_vjp(const Eigen::MatrixBase<U>& u,
                                               const Eigen::MatrixBase<V>& v,
                                               const Eigen::MatrixBase<G>& g) {
-  DistanceGradient<RowMatrix<typename U::Scalar>> out;
+  DistanceGradient<RowMatrix<core::Real<U>>> out;
   geodesic_distance_rows_vjp(u, v, g, out);
   return out;
 }

@@ -82,7 +82,7 @@ template <class U, class V, class Out>
 requires detail::Writable<Out>
 void geodesic_distance_matrix(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
                               Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "geodesic_distance_matrix";
   const core::InputRows<T> a(u), b(v);
   core::expects(u.cols() == v.cols(), name, "U is ", u.rows(), " x ", u.cols(), " but V is ",
@@ -95,9 +95,9 @@ void geodesic_distance_matrix(const Eigen::MatrixBase<U>& u, const Eigen::Matrix
 }
 
 template <class U, class V>
-[[nodiscard]] RowMatrix<typename U::Scalar> geodesic_distance_matrix(
-    const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v) {
-  RowMatrix<typename U::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<U>> geodesic_distance_matrix(const Eigen::MatrixBase<U>& u,
+                                                                const Eigen::MatrixBase<V>& v) {
+  RowMatrix<core::Real<U>> out;
   geodesic_distance_matrix(u, v, out);
   return out;
 }

@@ -112,7 +112,7 @@ template <class T>
 template <class X, class G, class Out>
 requires detail::Writable<Out>
 void tangent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputVector<T> a(x, "tangent", "x"), b(g, "tangent", "g");
   detail::expects_same_size("tangent", "x", a, "g", b);
   detail::expects_unit("tangent", "x", a);
@@ -124,9 +124,9 @@ void tangent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G>& g, Out&&
 }
 
 template <class X, class G>
-[[nodiscard]] auto tangent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G>& g) ->
-    typename X::PlainObject {
-  typename X::PlainObject out;
+[[nodiscard]] auto tangent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G>& g)
+    -> core::RealPlain<X> {
+  core::RealPlain<X> out;
   tangent(x, g, out);
   return out;
 }
@@ -135,7 +135,7 @@ template <class X, class G>
 template <class X, class V, class Out>
 requires detail::Writable<Out>
 void exp_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<V>& v, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputVector<T> a(x, "exp_map", "x"), b(v, "exp_map", "v");
   detail::expects_same_size("exp_map", "x", a, "v", b);
   detail::expects_unit("exp_map", "x", a);
@@ -147,9 +147,9 @@ void exp_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<V>& v, Out&&
 }
 
 template <class X, class V>
-[[nodiscard]] auto exp_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<V>& v) ->
-    typename X::PlainObject {
-  typename X::PlainObject out;
+[[nodiscard]] auto exp_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<V>& v)
+    -> core::RealPlain<X> {
+  core::RealPlain<X> out;
   exp_map(x, v, out);
   return out;
 }
@@ -158,7 +158,7 @@ template <class X, class V>
 template <class X, class Y, class Out>
 requires detail::Writable<Out>
 void log_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputVector<T> a(x, "log_map", "x"), b(y, "log_map", "y");
   detail::expects_same_size("log_map", "x", a, "y", b);
   detail::expects_unit("log_map", "x", a);
@@ -172,9 +172,9 @@ void log_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, Out&&
 }
 
 template <class X, class Y>
-[[nodiscard]] auto log_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) ->
-    typename X::PlainObject {
-  typename X::PlainObject out;
+[[nodiscard]] auto log_map(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y)
+    -> core::RealPlain<X> {
+  core::RealPlain<X> out;
   log_map(x, y, out);
   return out;
 }
@@ -184,7 +184,7 @@ template <class X, class Y, class V, class Out>
 requires detail::Writable<Out>
 void parallel_transport(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                         const Eigen::MatrixBase<V>& v, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "parallel_transport";
   const core::InputVector<T> a(x, name, "x"), b(y, name, "y"), c(v, name, "v");
   detail::expects_same_size(name, "x", a, "y", b);
@@ -201,8 +201,8 @@ void parallel_transport(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y
 
 template <class X, class Y, class V>
 [[nodiscard]] auto parallel_transport(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                      const Eigen::MatrixBase<V>& v) -> typename X::PlainObject {
-  typename X::PlainObject out;
+                                      const Eigen::MatrixBase<V>& v) -> core::RealPlain<X> {
+  core::RealPlain<X> out;
   parallel_transport(x, y, v, out);
   return out;
 }

@@ -120,7 +120,7 @@ template <class X, detail::MeanWeights W, class Out>
 requires detail::WritableMean<Out>
 void frechet_mean(const Eigen::MatrixBase<X>& x, const W& weights,
                   const FrechetMeanOptions& options, Out&& out) {
-  const core::InputRows<typename X::Scalar> in(x);
+  const core::InputRows<core::Real<X>> in(x);
   const core::InputNumbers<double> w(weights, "frechet_mean", "weights");
   core::expects_size("frechet_mean", "weights", w.size(), x.rows());
   double total = 0;
@@ -138,7 +138,7 @@ void frechet_mean(const Eigen::MatrixBase<X>& x, const W& weights,
 template <class X, class Out>
 requires detail::WritableMean<Out>
 void frechet_mean(const Eigen::MatrixBase<X>& x, const FrechetMeanOptions& options, Out&& out) {
-  const core::InputRows<typename X::Scalar> in(x);
+  const core::InputRows<core::Real<X>> in(x);
   detail::run_frechet_mean(in.view(), nullptr, options, out);
 }
 
@@ -151,7 +151,7 @@ void frechet_mean(const Eigen::MatrixBase<X>& x, Out&& out) {
 template <class X>
 [[nodiscard]] auto frechet_mean(const Eigen::MatrixBase<X>& x,
                                 const FrechetMeanOptions& options = {}) {
-  FrechetMean<Vector<typename X::Scalar>> out;
+  FrechetMean<Vector<core::Real<X>>> out;
   frechet_mean(x, options, out);
   return out;
 }
@@ -159,7 +159,7 @@ template <class X>
 template <class X, detail::MeanWeights W>
 [[nodiscard]] auto frechet_mean(const Eigen::MatrixBase<X>& x, const W& weights,
                                 const FrechetMeanOptions& options = {}) {
-  FrechetMean<Vector<typename X::Scalar>> out;
+  FrechetMean<Vector<core::Real<X>>> out;
   frechet_mean(x, weights, options, out);
   return out;
 }

@@ -166,7 +166,7 @@ inline void expects_no_zero_row(const char* function, Index row) {
 template <class X, class Out>
 requires detail::Writable<Out>
 void normalize(const Eigen::MatrixBase<X>& x, const NormalizeOptions& options, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const core::InputVector<T> in(x, "normalize", "x");
   core::expects(in.size() > 0, "normalize", "x has no components");
   detail::OutputVector y("normalize", "out", out, x.rows(), x.cols());
@@ -177,9 +177,9 @@ void normalize(const Eigen::MatrixBase<X>& x, const NormalizeOptions& options, O
 }
 
 template <class X>
-[[nodiscard]] auto normalize(const Eigen::MatrixBase<X>& x, const NormalizeOptions& options = {}) ->
-    typename X::PlainObject {
-  typename X::PlainObject out;
+[[nodiscard]] auto normalize(const Eigen::MatrixBase<X>& x, const NormalizeOptions& options = {})
+    -> core::RealPlain<X> {
+  core::RealPlain<X> out;
   normalize(x, options, out);
   return out;
 }
@@ -192,7 +192,7 @@ void normalize(const Eigen::MatrixBase<X>& x, Out&& out) { normalize(x, Normaliz
 template <class X, class Out>
 requires detail::Writable<Out>
 void normalize_rows(const Eigen::MatrixBase<X>& x, const NormalizeOptions& options, Out&& out) {
-  const core::InputRows<typename X::Scalar> in(x);
+  const core::InputRows<core::Real<X>> in(x);
   detail::expects_columns("normalize_rows", x.rows(), x.cols());
   core::OutputRows y("normalize_rows", "out", out, x.rows(), x.cols());
   core::expects_in_place_or_apart("normalize_rows", y.view(), in.view());
@@ -202,9 +202,9 @@ void normalize_rows(const Eigen::MatrixBase<X>& x, const NormalizeOptions& optio
 }
 
 template <class X>
-[[nodiscard]] RowMatrix<typename X::Scalar> normalize_rows(const Eigen::MatrixBase<X>& x,
-                                                           const NormalizeOptions& options = {}) {
-  RowMatrix<typename X::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<X>> normalize_rows(const Eigen::MatrixBase<X>& x,
+                                                      const NormalizeOptions& options = {}) {
+  RowMatrix<core::Real<X>> out;
   normalize_rows(x, options, out);
   return out;
 }
@@ -220,7 +220,7 @@ template <class X, class G, class Out>
 requires detail::Writable<Out>
 void normalize_rows_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G>& g,
                         const NormalizeOptions& options, Out&& out) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr auto* name = "normalize_rows_vjp";
   const core::InputRows<T> in(x), cotangent(g);
   detail::expects_same_shape(name, "X", in.view(), "G", cotangent.view());
@@ -234,10 +234,10 @@ void normalize_rows_vjp(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G
 }
 
 template <class X, class G>
-[[nodiscard]] RowMatrix<typename X::Scalar> normalize_rows_vjp(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<G>& g,
-    const NormalizeOptions& options = {}) {
-  RowMatrix<typename X::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<X>> normalize_rows_vjp(const Eigen::MatrixBase<X>& x,
+                                                          const Eigen::MatrixBase<G>& g,
+                                                          const NormalizeOptions& options = {}) {
+  RowMatrix<core::Real<X>> out;
   normalize_rows_vjp(x, g, options, out);
   return out;
 }

@@ -90,6 +90,7 @@ void sample_uniform(Index n, Index d, core::Philox& rng, Out&& out) {
 
 template <class T>
 [[nodiscard]] RowMatrix<T> sample_uniform(Index n, Index d, core::Philox& rng) {
+  static_assert(core::is_real<T>, "spheremix: numbers are drawn as float or double");
   RowMatrix<T> out;
   sample_uniform(n, d, rng, out);
   return out;
@@ -101,7 +102,7 @@ template <class M, class Out>
 requires detail::Writable<Out>
 void sample_von_mises_fisher(const Eigen::MatrixBase<M>& mean, double kappa, Index n,
                              core::Philox& rng, Out&& out) {
-  using T = typename M::Scalar;
+  using T = core::Real<M>;
   constexpr auto* name = "sample_von_mises_fisher";
   const core::InputVector<T> mu(mean, name, "mean");
   core::expects(n >= 0 && mu.size() >= 1, name, "n is ", n, " and mean has ", mu.size(),
@@ -118,9 +119,10 @@ void sample_von_mises_fisher(const Eigen::MatrixBase<M>& mean, double kappa, Ind
 }
 
 template <class M>
-[[nodiscard]] RowMatrix<typename M::Scalar> sample_von_mises_fisher(
-    const Eigen::MatrixBase<M>& mean, double kappa, Index n, core::Philox& rng) {
-  RowMatrix<typename M::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<M>> sample_von_mises_fisher(const Eigen::MatrixBase<M>& mean,
+                                                               double kappa, Index n,
+                                                               core::Philox& rng) {
+  RowMatrix<core::Real<M>> out;
   sample_von_mises_fisher(mean, kappa, n, rng, out);
   return out;
 }

@@ -38,7 +38,7 @@ struct SlerpGradient {
 template <class U, class V, class Out>
 requires detail::Writable<Out>
 void slerp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double t, Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "slerp";
   const core::InputVector<T> a(u, name, "u"), b(v, name, "v");
   detail::expects_same_size(name, "u", a, "v", b);
@@ -54,9 +54,9 @@ void slerp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double 
 }
 
 template <class U, class V>
-[[nodiscard]] auto slerp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double t) ->
-    typename U::PlainObject {
-  typename U::PlainObject out;
+[[nodiscard]] auto slerp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double t)
+    -> core::RealPlain<U> {
+  core::RealPlain<U> out;
   slerp(u, v, t, out);
   return out;
 }
@@ -66,7 +66,7 @@ template <class U, class V, class G, class Out>
 requires detail::WritableGradient<Out>
 void slerp_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double t,
                const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "slerp_vjp";
   const core::InputVector<T> a(u, name, "u"), b(v, name, "v"), c(g, name, "g");
   detail::expects_same_size(name, "u", a, "v", b);
@@ -93,9 +93,8 @@ void slerp_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, dou
 
 template <class U, class V, class G>
 [[nodiscard]] auto slerp_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double t,
-                             const Eigen::MatrixBase<G>& g)
-    -> SlerpGradient<typename U::PlainObject> {
-  SlerpGradient<typename U::PlainObject> out;
+                             const Eigen::MatrixBase<G>& g) -> SlerpGradient<core::RealPlain<U>> {
+  SlerpGradient<core::RealPlain<U>> out;
   slerp_vjp(u, v, t, g, out);
   return out;
 }

@@ -15,7 +15,7 @@ namespace spheremix::sphere {
 template <class U, class V, class Out>
 requires detail::Writable<Out>
 void slerp_rows(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double t, Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "slerp_rows";
   const core::InputRows<T> a(u), b(v);
   detail::expects_same_shape(name, "U", a.view(), "V", b.view());
@@ -28,7 +28,7 @@ template <class U, class V, class Out>
 requires detail::Writable<Out>
 void slerp_rows(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
                 const core::Numbers& t, Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "slerp_rows";
   const core::InputRows<T> a(u), b(v);
   const core::InputNumbers<T> each(t, name, "t");
@@ -38,18 +38,18 @@ void slerp_rows(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
 }
 
 template <class U, class V>
-[[nodiscard]] RowMatrix<typename U::Scalar> slerp_rows(const Eigen::MatrixBase<U>& u,
-                                                       const Eigen::MatrixBase<V>& v, double t) {
-  RowMatrix<typename U::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<U>> slerp_rows(const Eigen::MatrixBase<U>& u,
+                                                  const Eigen::MatrixBase<V>& v, double t) {
+  RowMatrix<core::Real<U>> out;
   slerp_rows(u, v, t, out);
   return out;
 }
 
 template <class U, class V>
-[[nodiscard]] RowMatrix<typename U::Scalar> slerp_rows(const Eigen::MatrixBase<U>& u,
-                                                       const Eigen::MatrixBase<V>& v,
-                                                       const core::Numbers& t) {
-  RowMatrix<typename U::Scalar> out;
+[[nodiscard]] RowMatrix<core::Real<U>> slerp_rows(const Eigen::MatrixBase<U>& u,
+                                                  const Eigen::MatrixBase<V>& v,
+                                                  const core::Numbers& t) {
+  RowMatrix<core::Real<U>> out;
   slerp_rows(u, v, t, out);
   return out;
 }
@@ -59,7 +59,7 @@ template <class U, class V, class G, class Out>
 requires detail::WritableGradient<Out>
 void slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v, double t,
                     const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "slerp_rows_vjp";
   const core::InputRows<T> a(u), b(v), c(g);
   detail::expects_same_shape(name, "U", a.view(), "V", b.view());
@@ -76,7 +76,7 @@ template <class U, class V, class G, class Out>
 requires detail::WritableGradient<Out>
 void slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
                     const core::Numbers& t, const Eigen::MatrixBase<G>& g, Out&& out) {
-  using T = typename U::Scalar;
+  using T = core::Real<U>;
   constexpr auto* name = "slerp_rows_vjp";
   const core::InputRows<T> a(u), b(v), c(g);
   const core::InputNumbers<T> each(t, name, "t");
@@ -92,7 +92,7 @@ void slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v
 template <class U, class V, class G>
 [[nodiscard]] auto slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
                                   double t, const Eigen::MatrixBase<G>& g) {
-  SlerpGradient<RowMatrix<typename U::Scalar>> out;
+  SlerpGradient<RowMatrix<core::Real<U>>> out;
   slerp_rows_vjp(u, v, t, g, out);
   return out;
 }
@@ -100,7 +100,7 @@ template <class U, class V, class G>
 template <class U, class V, class G>
 [[nodiscard]] auto slerp_rows_vjp(const Eigen::MatrixBase<U>& u, const Eigen::MatrixBase<V>& v,
                                   const core::Numbers& t, const Eigen::MatrixBase<G>& g) {
-  SlerpGradient<RowMatrix<typename U::Scalar>, Vector<typename U::Scalar>> out;
+  SlerpGradient<RowMatrix<core::Real<U>>, Vector<core::Real<U>>> out;
   slerp_rows_vjp(u, v, t, g, out);
   return out;
 }

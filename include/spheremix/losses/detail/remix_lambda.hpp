@@ -3,6 +3,7 @@
 #pragma once
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/numbers.hpp"
 #include "spheremix/core/philox.hpp"
 #include "spheremix/math/beta.hpp"
 
@@ -48,8 +49,9 @@ class RemixLambdaArgument {
       value_.a = a;
       value_.b = b;
     } else {
-      core::expects_same_shape(function, "lambda", lambda.rows(), lambda.cols(), "X X^T", n, n);
       value_.each = rows_.view();
+      core::expects_same_shape(function, "lambda", value_.each.rows, value_.each.cols, "X X^T", n,
+                               n);
       for (Index i = 0; i < n; ++i)
         for (Index k = 0; k < n; ++k)
           core::expects(value_.each(i, k) >= 0 && value_.each(i, k) <= 1, function, "lambda(", i,
@@ -63,12 +65,23 @@ class RemixLambdaArgument {
   static constexpr bool is_generator = std::is_same_v<std::remove_cvref_t<L>, core::Philox>;
 
   static decltype(auto) as_matrix(L& lambda) {
-    if constexpr (is_number || is_generator)
+    if constexpr (is_number || is_generator) {
       return RowMatrix<T>(0, 0);
-    else if constexpr (std::is_same_v<typename std::remove_cvref_t<L>::Scalar, T>)
-      return (lambda);
-    else
-      return RowMatrix<T>(lambda.template cast<T>());
+    } else if constexpr (std::is_base_of_v<Eigen::MatrixBase<std::remove_cvref_t<L>>,
+                                           std::remove_cvref_t<L>>) {
+      if constexpr (std::is_same_v<typename std::remove_cvref_t<L>::Scalar, T>)
+        return (lambda);
+      else
+        return rounded(lambda);
+    } else {
+      return rounded(lambda);
+    }
+  }
+  static RowMatrix<T> rounded(const core::Numbers& lambda) {
+    RowMatrix<T> each(lambda.rows(), lambda.cols());
+    for (Index i = 0; i < each.rows(); ++i)
+      for (Index k = 0; k < each.cols(); ++k) each(i, k) = T(lambda(i, k).high);
+    return each;
   }
 
   core::InputRows<T> rows_;

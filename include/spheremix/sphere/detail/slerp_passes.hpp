@@ -82,6 +82,7 @@ template <class T, class Out>
 void run_slerp_rows(const char* function, const char* a_name, const char* b_name,
                     core::MatrixView<const T> a, core::MatrixView<const T> b, RowParameter<T> t,
                     Out& out) {
+  core::expects_out<T, Out>();
   core::OutputRows<Out> m(function, "out", out, a.rows, a.cols);
   core::expects_in_place_or_apart(function, m.view(), a);
   core::expects_in_place_or_apart(function, m.view(), b);
@@ -95,6 +96,7 @@ void run_slerp_rows_vjp(const char* function, const char* a_name, const char* b_
                         core::MatrixView<const T> a, core::MatrixView<const T> b, RowParameter<T> t,
                         core::MatrixView<const T> g, OutA& out_a, OutB& out_b, T* each_t,
                         double* total_t) {
+  core::expects_out<T, OutA, OutB>();
   core::OutputRows<OutA> ga(function, "out's first gradient", out_a, a.rows, a.cols);
   core::OutputRows<OutB> gb(function, "out's second gradient", out_b, a.rows, a.cols);
   for (const auto& in : {a, b, g}) {
