@@ -74,9 +74,9 @@ struct Id {
   }
 };
 
-/// Numbers in memory, whatever their type; `owner` holds what was a temporary.
+/// TargetNumbers in memory, whatever their type; `owner` holds what was a temporary.
 template <class Value>
-struct Numbers {
+struct TargetNumbers {
   const void* data = nullptr;
   Index size = 0, step = 1;
   Value (*read)(const void* data, Index at) = nullptr;
@@ -103,8 +103,8 @@ enum class TargetKind { ids, pairs, soft };
 
 struct TargetParts {
   TargetKind kind;
-  Numbers<Id> a{}, b{};       ///< ids of rows and columns, or rows and columns of pairs
-  Numbers<double> weights{};  ///< of pairs; no data: all 1
+  TargetNumbers<Id> a{}, b{};       ///< ids of rows and columns, or rows and columns of pairs
+  TargetNumbers<double> weights{};  ///< of pairs; no data: all 1
   DenseNumbers soft{};
 };
 

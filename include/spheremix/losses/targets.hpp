@@ -55,7 +55,7 @@ Value read_number(const void* data, Index at) {
 
 /// Elements of a vector that outlives the call.
 template <class Value, class V>
-Numbers<Value> borrow(const V& v) {
+TargetNumbers<Value> borrow(const V& v) {
   if constexpr (EigenVector<V>) {
     const Index step = v.rows() == 1 ? (V::IsRowMajor ? v.innerStride() : v.outerStride())
                                      : (V::IsRowMajor ? v.outerStride() : v.innerStride());
@@ -67,7 +67,7 @@ Numbers<Value> borrow(const V& v) {
 }
 
 template <class Value, class V>
-Numbers<Value> numbers(V&& vector) {
+TargetNumbers<Value> numbers(V&& vector) {
   using Plain = std::remove_cvref_t<V>;
   static_assert(EigenVector<V> || Contiguous<Plain>,
                 "spheremix: ids, rows, columns and weights are vectors: Eigen's, std::vector, "
@@ -81,7 +81,7 @@ Numbers<Value> numbers(V&& vector) {
       const auto own = std::make_shared<const Vector<typename Plain::Scalar>>(
           vector.rows() == 1 ? Vector<typename Plain::Scalar>(vector.transpose().eval())
                              : Vector<typename Plain::Scalar>(vector));
-      Numbers<Value> n = borrow<Value>(*own);
+      TargetNumbers<Value> n = borrow<Value>(*own);
       n.owner = own;
       return n;
     }
@@ -89,7 +89,7 @@ Numbers<Value> numbers(V&& vector) {
     return borrow<Value>(vector);
   } else {
     const auto own = std::make_shared<const Plain>(std::forward<V>(vector));
-    Numbers<Value> n = borrow<Value>(*own);
+    TargetNumbers<Value> n = borrow<Value>(*own);
     n.owner = own;
     return n;
   }
