@@ -24,6 +24,7 @@ install(FILES ${PROJECT_BINARY_DIR}/spheremixConfig.cmake ${PROJECT_BINARY_DIR}/
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-openmp.cmake
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-compiled.cmake
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-cuda.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/spheremix-mpi.cmake
         DESTINATION ${package_dir})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/cmake/compiled DESTINATION ${package_dir})  # sources: built by who asks for them
 
@@ -39,7 +40,8 @@ if(NOT IS_ABSOLUTE ${pc_includedir})
   set(pc_includedir "\${prefix}/${pc_includedir}")
 endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/spheremix.pc.in ${PROJECT_BINARY_DIR}/spheremix.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/spheremix.pc DESTINATION ${pkgconfig_dir})
+configure_file(${PROJECT_SOURCE_DIR}/cmake/spheremix-mpi.pc.in ${PROJECT_BINARY_DIR}/spheremix-mpi.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/spheremix.pc ${PROJECT_BINARY_DIR}/spheremix-mpi.pc DESTINATION ${pkgconfig_dir})
 
 if(PROJECT_IS_TOP_LEVEL)
   add_custom_target(uninstall COMMENT "Removes what the last installation from this folder wrote"

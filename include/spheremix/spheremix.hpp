@@ -2,6 +2,7 @@
 #pragma once
 
 #include "spheremix/core/checks.hpp"
+#include "spheremix/core/communicator.hpp"
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/core/exact_number.hpp"

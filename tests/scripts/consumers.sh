@@ -54,6 +54,13 @@ says() { # arguments of find_package, words expected in a refusal
 check "package: another minor version is refused" says "0.2 REQUIRED" "requested version \"0.2\""
 check "package: an unknown component is refused" says "REQUIRED COMPONENTS sycl" "sycl"
 check "package: component openmp is found" find_package_script "0.1 REQUIRED COMPONENTS openmp"
+if pkg-config --exists mpi-c; then
+  check "package: component mpi is found" find_package_script "0.1 REQUIRED COMPONENTS mpi"
+  check "pkg-config: spheremix-mpi leads to mpi.h" sh -c \
+    "echo '#include <spheremix/mpi/communicator.hpp>' | g++ -std=c++20 -fsyntax-only \$(pkg-config --cflags spheremix-mpi) -x c++ -"
+else
+  check "package: component mpi is told to be missing" says "0.1 REQUIRED COMPONENTS mpi" "no MPI found"
+fi
 check "package: component compiled is found" find_package_script "0.1 REQUIRED COMPONENTS compiled"
 if command -v nvcc >/dev/null; then
   check "package: component cuda is found" find_package_script "0.1 REQUIRED COMPONENTS cuda"

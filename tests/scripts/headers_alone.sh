@@ -5,7 +5,8 @@
 # Usage: headers_alone.sh [header ...]
 cd "$(dirname "$0")/../.." || exit 1
 . tests/scripts/check.sh
-flags="-std=c++20 -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only -Iinclude -I. -isystem $eigen -x c++"
+mpi=$(pkg-config --cflags mpi-c 2>/dev/null | sed 's/-I/-isystem /g')
+flags="-std=c++20 -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only -Iinclude -I. -isystem $eigen $mpi -x c++"
 export flags
 
 # compile title compiler: the unit on standard input
@@ -22,7 +23,7 @@ case ${1:-} in
   --one) echo "$2" | includes | compile "$2 alone" g++ && exit ;;
   --all) tr ' ' '\n' | includes | compile "all headers, $2" "$3" && exit ;;
 esac
-[ $# -gt 0 ] || set -- $(find include -name '*.hpp' | sort)
+[ $# -gt 0 ] || set -- $(find include -name '*.hpp' | grep -v "${mpi:+no }/mpi/" | sort) # mpi/ where there is mpi.h
 log=$(mktemp)
 {
   printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh "$0" --one

@@ -12,7 +12,8 @@ from pathlib import Path
 
 FLOOR = {"core": 0, "math": 1, "io": 1, "formula": 2, "pairwise": 3, "sphere": 4, "mixup": 5, "metrics": 6, "losses": 7,
          "gpu": 8, "mpi": 8, "nccl": 8}
-SEES_ONLY = {"io": {"core", "io"}, "formula": {"core", "math", "formula"}, "gpu": {"core", "math", "formula", "gpu"}}
+SEES_ONLY = {"io": {"core", "io"}, "formula": {"core", "math", "formula"}, "gpu": {"core", "math", "formula", "gpu"},
+             "mpi": {"core", "mpi"}, "nccl": {"core", "nccl"}}
 # Headers that a program names itself: whoever includes spheremix.hpp does not pay for them.
 OPT_IN = re.compile(r"bf16")
 ROOT = Path(__file__).resolve().parents[2] / "include"
@@ -115,6 +116,7 @@ def self_test():
               "pairwise under gpu": ("gpu/planted.cuh", '#include "spheremix/pairwise/planted_target.hpp"', "upward"),
               "Eigen in math": ("math/planted.hpp", "#include <Eigen/Core>", "device-clean"),
               "Eigen behind a core header": ("gpu/planted.cuh", '#include "spheremix/core/eigen.hpp"', "device-clean"),
+              "losses under mpi": ("mpi/planted.hpp", '#include "spheremix/losses/planted_target.hpp"', "upward"),
               "a folder of no floor": ("other/planted.hpp", "", "floor"),
               "angle brackets": ("sphere/planted.hpp", "#include <spheremix/core/view.hpp>", "form"),
               "a header that is not there": ("sphere/planted.hpp", '#include "spheremix/core/absent.hpp"', "exists"),

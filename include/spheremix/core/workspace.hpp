@@ -21,10 +21,13 @@ class Workspace {
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
   Workspace(Workspace&& other) noexcept
-      : block_(std::move(other.block_)), capacity_(std::exchange(other.capacity_, 0)) {}
+      : block_(std::move(other.block_)),
+        capacity_(std::exchange(other.capacity_, 0)),
+        beside_(std::move(other.beside_)) {}
   Workspace& operator=(Workspace&& other) noexcept {
     std::swap(block_, other.block_);
     std::swap(capacity_, other.capacity_);
+    std::swap(beside_, other.beside_);
     return *this;
   }
 
@@ -41,6 +44,7 @@ class Workspace {
   void release() {
     block_.reset();
     capacity_ = 0;
+    beside_.reset();
   }
 
   /// The memory of one call: reserved once with its whole size, then handed out piece by piece.
@@ -75,6 +79,12 @@ class Workspace {
 
   Frame frame(std::size_t bytes) { return Frame(*this, bytes); }
 
+  /// Another workspace that this one owns: for memory that outlives the frames of this one.
+  Workspace& beside() {
+    if (!beside_) beside_ = std::make_unique<Workspace>();
+    return *beside_;
+  }
+
  private:
   struct Free {
     void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t(alignment)); }
@@ -82,7 +92,8 @@ class Workspace {
 
   std::byte* reserve(std::size_t bytes) {
     if (bytes > capacity_) {
-      release();
+      block_.reset();
+      capacity_ = 0;
       block_.reset(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t(alignment))));
       capacity_ = bytes;
     }
@@ -91,6 +102,7 @@ class Workspace {
 
   std::unique_ptr<std::byte[], Free> block_;
   std::size_t capacity_ = 0;
+  std::unique_ptr<Workspace> beside_;
 };
 
 /// Bytes that Arrays(arguments..., frame) takes: the layout of a call is written once, in the

@@ -1,0 +1,21 @@
+# spheremix::mpi: the library with processes of MPI (spheremix/mpi/communicator.hpp). Read by the source tree and, as
+# component `mpi`, by the installed package; there is no target where no MPI is found. MPI's C interface is used; in a
+# project without the language C CMake finds it under C++.
+if(NOT TARGET spheremix::mpi)
+  get_property(spheremix_languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if("C" IN_LIST spheremix_languages)
+    set(spheremix_mpi_language C)
+  else()
+    set(spheremix_mpi_language CXX)
+  endif()
+  find_package(MPI QUIET COMPONENTS ${spheremix_mpi_language} GLOBAL)
+  if(TARGET MPI::MPI_${spheremix_mpi_language})
+    add_library(spheremix::mpi INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(spheremix::mpi INTERFACE spheremix::spheremix MPI::MPI_${spheremix_mpi_language})
+  endif()
+endif()
+if(TARGET spheremix::mpi)
+  set(spheremix_mpi_FOUND TRUE)
+else()
+  set(spheremix_mpi_FOUND FALSE)
+endif()

@@ -1,0 +1,216 @@
+// Functions over several processes by way of the whole batch: every rank gathers all rows, computes
+// what one process would, and keeps its own rows of the gradients. The same bits as one process
+// with the same rows, whatever the function; time and memory are those of one process, too.
+//
+//   value_of_whole("cross_uniformity", world, options,
+//                  [&](const auto& x, const auto& y) { return ...; }, x_mine, y_mine)
+//
+// Arguments   batches and vectors of one number a row (per_row), std::vector of one integer a row:
+//             gathered; numbers: the same on all ranks.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "spheremix/core/collectives.hpp"
+#include "spheremix/core/digest.hpp"
+#include "spheremix/core/eigen.hpp"
+
+namespace spheremix::core {
+
+/// No options.
+struct NoOptions {};
+
+/// A vector argument that has one number a row, or one number for all.
+template <class V>
+struct PerRow {
+  const V& value;
+};
+template <class V>
+PerRow<V> per_row(const V& value) {
+  return {value};
+}
+
+/// An argument that has as many rows on each rank as argument `batch`.
+template <class X>
+struct RowsOf {
+  const X& value;
+  int batch;
+};
+template <class X>
+RowsOf<X> paired(const X& x, int batch = 0) {
+  return {x, batch};
+}
+
+/// An argument that every rank has in the same state, which `state` stands for: passed as it is.
+template <class V>
+struct Shared {
+  V& value;
+  std::uint64_t state;
+};
+
+namespace detail {
+
+/// Rows of one argument on their way to all ranks: brought to the meeting, made room for, gathered.
+template <class T, class Array>
+class WholeRows {
+ public:
+  WholeRows(Meeting& meeting, int k, MatrixView<const T> own) : k_(k), own_(own) {
+    meeting.mine.rows[k] = own.rows;
+    meeting.mine.cols[k] = own.cols;
+    if constexpr (is_real<T>) meeting.mine.real = std::int64_t(sizeof(T));
+  }
+  void make_room(const Meeting& meeting) {
+    if constexpr (requires { all_.cols(); })
+      all_.resize(meeting.total(k_), own_.cols);
+    else
+      all_.resize(std::size_t(meeting.total(k_)));
+  }
+  void gather(const Meeting& meeting) {
+    gather_rows<T>(meeting, k_, own_, {all_.data(), meeting.total(k_), own_.cols, own_.cols});
+  }
+  const Array& all() const { return all_; }
+
+ private:
+  int k_;
+  MatrixView<const T> own_;
+  Array all_;
+};
+
+template <class T>
+struct WholeBatch : InputRows<T>, WholeRows<T, RowMatrix<T>> {
+  template <class X>
+  WholeBatch(Meeting& meeting, int k, const X& x)
+      : InputRows<T>(x), WholeRows<T, RowMatrix<T>>(meeting, k, InputRows<T>::view()) {}
+};
+
+template <class T>
+struct WholeVector : InputVector<T>, WholeRows<T, Vector<T>> {
+  template <class V>
+  WholeVector(Meeting& meeting, int k, const V& v)
+      : InputVector<T>(v, meeting.function()),
+        WholeRows<T, Vector<T>>(meeting, k,
+                                {InputVector<T>::data(), InputVector<T>::size(), 1, 1}) {}
+};
+
+/// A number, which has to be the same on all ranks.
+template <class A>
+class WholeNumber {
+ public:
+  WholeNumber(Meeting& meeting, int k, A a) : a_(a) { meeting.mine.options ^= digest_of(k, a); }
+  static void make_room(const Meeting&) {}
+  static void gather(const Meeting&) {}
+  const A& all() const { return a_; }
+
+ private:
+  A a_;
+};
+
+template <class V>
+class WholeShared {
+ public:
+  WholeShared(Meeting& meeting, int k, V& value, std::uint64_t state) : value_(value) {
+    meeting.mine.options ^= digest_of(k, state);
+  }
+  static void make_room(const Meeting&) {}
+  static void gather(const Meeting&) {}
+  V& all() const { return value_; }
+
+ private:
+  V& value_;
+};
+
+template <class V>
+auto whole_of(Meeting& meeting, int k, const Shared<V>& v) {
+  return WholeShared<V>(meeting, k, v.value, v.state);
+}
+template <class X>
+auto whole_of(Meeting& meeting, int k, const Eigen::MatrixBase<X>& x) {
+  return WholeBatch<typename X::Scalar>(meeting, k, x.derived());
+}
+template <class T>
+auto whole_of(Meeting& meeting, int k, const std::vector<T>& v) {
+  return WholeRows<T, std::vector<T>>(meeting, k, {v.data(), Index(v.size()), 1, 1});
+}
+template <class X>
+auto whole_of(Meeting& meeting, int k, const RowsOf<X>& x) {
+  return whole_of(meeting, k, x.value);
+}
+template <class V>
+auto whole_of(Meeting& meeting, int k, const PerRow<V>& v) {
+  if constexpr (std::is_arithmetic_v<V>)
+    return WholeNumber<V>(meeting, k, v.value);
+  else
+    return WholeVector<typename V::Scalar>(meeting, k, v.value);
+}
+
+/// Throws where argument k lacks rows on this rank: over all ranks they might add up.
+template <class M>
+void expects_rows_of(const M& meeting, int k, int batch) {
+  const Record& mine = meeting.mine;
+  expects(mine.rows[k] == mine.rows[batch], meeting.function(), "argument ", batch + 1, " is ",
+          mine.rows[batch], " x ", mine.cols[batch], " but argument ", k + 1, " is ", mine.rows[k],
+          " x ", mine.cols[k]);
+}
+template <class X>
+void expects_rows(const Meeting&, int, const X&) {}
+template <class X>
+void expects_rows(const Meeting& meeting, int k, const RowsOf<X>& x) {
+  expects_rows_of(meeting, k, x.batch);
+}
+template <class V>
+void expects_rows(const Meeting& meeting, int k, const PerRow<V>&) {
+  if constexpr (!std::is_arithmetic_v<V>) expects_rows_of(meeting, k, 0);
+}
+
+}  // namespace detail
+
+/// Calls call(meeting, all...) on every rank, with the arguments of all ranks. What it throws, all
+/// throw.
+template <class World, class Options, class Call, class... Arguments>
+void over_whole(const char* function, World& world, const Options& options, const Call& call,
+                const Arguments&... arguments) {
+  RanksOf<World> ranks(world);
+  over_ranks(ranks, function, [&](Meeting& meeting) {
+    meeting.mine.options = digest_of(options);
+    const auto run = [&](const auto& rows, auto&&... batch) {
+      rows();
+      meeting.agree();
+      (batch.make_room(meeting), ...);
+      meeting.agree();
+      (batch.gather(meeting), ...);
+      call(meeting, batch.all()...);
+    };
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      run([&] { (detail::expects_rows(meeting, int(K), arguments), ...); },
+          detail::whole_of(meeting, int(K), arguments)...);
+    }
+    (std::make_index_sequence<sizeof...(Arguments)>{});
+  });
+}
+
+/// What call(all...) returns, on every rank: for values.
+template <class World, class Options, class Call, class... Arguments>
+auto value_of_whole(const char* function, World& world, const Options& options, const Call& call,
+                    const Arguments&... arguments) {
+  std::optional<decltype(call(detail::whole_of(std::declval<Meeting&>(), 0, arguments).all()...))>
+      value;
+  over_whole(
+      function, world, options, [&](const Meeting&, auto&... all) { value.emplace(call(all...)); },
+      arguments...);
+  return *std::move(value);
+}
+
+/// Of `all`, rows that belong to batch k, to `out` those of this rank.
+template <class Out, class All>
+void put_own_rows(const Meeting& meeting, int k, const char* name, Out& out, const All& all) {
+  const Index first = meeting.first(k, meeting.ranks().rank()),
+              count = meeting.count(k, meeting.ranks().rank());
+  OutputRows<Out> to(meeting.function(), name, out, count, all.cols());
+  copy_rows<typename Out::Scalar>({all.data() + first * all.cols(), count, all.cols(), all.cols()},
+                                  to.view());
+  to.commit();
+}
+
+}  // namespace spheremix::core
