@@ -117,12 +117,12 @@ auto also(const Options& options, const A& a) {
 /// A list that counts as options do, though it is a container.
 template <class List>
 auto listed(const List& list) {
-  struct Numbers {
+  struct All {
     std::uint64_t all;
   };
   Digest digest;
   for (const auto& one : list) digest.add(one);
-  return Numbers{digest.value()};
+  return All{digest.value()};
 }
 
 template <class... A>

@@ -16,6 +16,7 @@
 #include "spheremix/core/collectives.hpp"
 #include "spheremix/core/digest.hpp"
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/numbers.hpp"
 
 namespace spheremix::core {
 
@@ -85,13 +86,70 @@ struct WholeBatch : InputRows<T>, WholeRows<T, RowMatrix<T>> {
       : InputRows<T>(x), WholeRows<T, RowMatrix<T>>(meeting, k, InputRows<T>::view()) {}
 };
 
-template <class T>
-struct WholeVector : InputVector<T>, WholeRows<T, Vector<T>> {
-  template <class V>
-  WholeVector(Meeting& meeting, int k, const V& v)
-      : InputVector<T>(v, meeting.function()),
-        WholeRows<T, Vector<T>>(meeting, k,
-                                {InputVector<T>::data(), InputVector<T>::size(), 1, 1}) {}
+/// Numbers of any type (core/numbers.hpp), one a row: exact, and of the kind that they came from.
+template <class>  // for who has a communicator
+class WholeNumbers {
+ public:
+  WholeNumbers(Meeting& meeting, int k, const Numbers& own) : k_(k), resolution_(own.resolution()) {
+    expects(own.rows() == 1 || own.cols() == 1 || own.size() == 0, meeting.function(), "argument ",
+            k + 1, " is ", own.rows(), " x ", own.cols(), ", not a vector");
+    for (Index i = 0; i < own.size(); ++i) own_.push_back(own[i]);
+    meeting.mine.rows[k] = own.size();
+    meeting.mine.cols[k] = 1;
+    meeting.mine.options ^= digest_of(k, resolution_);
+  }
+  void make_room(const Meeting& meeting) {
+    const std::size_t n = std::size_t(meeting.total(k_));
+    exact_.resize(n);
+    floats_.reserve(n), doubles_.reserve(n), longs_.reserve(n), integers_.reserve(n),
+        counts_.reserve(n);  // nothing is taken once messages are under way
+  }
+  void gather(const Meeting& meeting) {
+    const auto count = [](const auto& v) { return Index(v.size()); };
+    gather_rows<ExactNumber>(meeting, k_, {own_.data(), count(own_), 1, 1},
+                             {exact_.data(), count(exact_), 1, 1});
+    for_type([&](auto& values) {
+      values.resize(exact_.size());
+      for (std::size_t i = 0; i < exact_.size(); ++i) put(values[i], exact_[i]);
+      all_.emplace(values);
+    });
+  }
+  const Numbers& all() const { return *all_; }
+
+ private:
+  template <class Body>
+  void for_type(const Body& body) {
+    if (resolution_ == double(epsilon<float>)) return body(floats_);
+    if (resolution_ == double(epsilon<double>)) return body(doubles_);
+    if (resolution_ > 0) return body(longs_);
+    bool negative = false, large = false;
+    for (const ExactNumber& x : exact_) {
+      negative = negative || x.high < 0;
+      large = large || x.high >= 0x1p63;
+    }
+    if (large && negative) return body(longs_);
+    if (large) return body(counts_);
+    body(integers_);
+  }
+  template <class N>
+  static void put(N& to, ExactNumber x) {
+    if constexpr (std::is_same_v<N, std::uint64_t>) {
+      const std::uint64_t high = x.high < 0x1p64 ? std::uint64_t(x.high) : 0;  // 2^64 is 0
+      to = x.low < 0 ? high - std::uint64_t(-x.low) : high + std::uint64_t(x.low);
+    } else {
+      to = N(x.high) + N(x.low);
+    }
+  }
+
+  int k_;
+  double resolution_;
+  std::vector<ExactNumber> own_, exact_;
+  std::vector<float> floats_;
+  std::vector<double> doubles_;
+  std::vector<long double> longs_;
+  std::vector<std::int64_t> integers_;
+  std::vector<std::uint64_t> counts_;
+  std::optional<Numbers> all_;
 };
 
 /// A number, which has to be the same on all ranks.
@@ -133,6 +191,9 @@ template <class T>
 auto whole_of(Meeting& meeting, int k, const std::vector<T>& v) {
   return WholeRows<T, std::vector<T>>(meeting, k, {v.data(), Index(v.size()), 1, 1});
 }
+template <class N>
+requires std::is_same_v<N, Numbers>
+auto whole_of(Meeting& meeting, int k, const N& v) { return WholeNumbers<void>(meeting, k, v); }
 template <class X>
 auto whole_of(Meeting& meeting, int k, const RowsOf<X>& x) {
   return whole_of(meeting, k, x.value);
@@ -142,7 +203,7 @@ auto whole_of(Meeting& meeting, int k, const PerRow<V>& v) {
   if constexpr (std::is_arithmetic_v<V>)
     return WholeNumber<V>(meeting, k, v.value);
   else
-    return WholeVector<typename V::Scalar>(meeting, k, v.value);
+    return WholeNumbers<void>(meeting, k, v.value);
 }
 
 /// Throws where argument k lacks rows on this rank: over all ranks they might add up.

@@ -79,28 +79,34 @@ struct AlignUniformLoss : OfTwoBatches {
 }  // namespace detail
 
 /// The loss.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double align_uniform(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                   const AlignUniformOptions& options = {}) {
-  return detail::value("align_uniform", detail::AlignUniformLoss{{}, options}, x, y).loss;
+                                   const AlignUniformOptions& options = {}, World&... world) {
+  return detail::value("align_uniform", detail::AlignUniformLoss{{}, options},
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of PairGradient).
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void align_uniform_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const AlignUniformOptions& options, core::Workspace& workspace,
-                                 Out& out) {
-  detail::into("align_uniform_with_gradient", detail::AlignUniformLoss{{}, options}, workspace, out,
-               x, y);
+                                 Out& out, World&... world) {
+  detail::into("align_uniform_with_gradient", detail::AlignUniformLoss{{}, options},
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto align_uniform_with_gradient(const Eigen::MatrixBase<X>& x,
                                                const Eigen::MatrixBase<Y>& y,
-                                               const AlignUniformOptions& options = {}) {
+                                               const AlignUniformOptions& options = {},
+                                               World&... world) {
   return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        align_uniform_with_gradient(x, y, options, workspace, out);
+        align_uniform_with_gradient(x, y, options, workspace, out, world...);
       });
 }
 

@@ -54,6 +54,7 @@ double bridge_on_views(const char* function, MatrixView<const T> a, MatrixView<c
 
 /// Of augmented, x, y.
 struct BrownianBridgeLoss {
+  static constexpr bool kMeanOfRows = true;
   static constexpr const char* kFields[] = {"out.augmented", "out.x", "out.y"};
   const BrownianBridgeOptions& options;
 
@@ -79,32 +80,37 @@ struct BrownianBridgeLoss {
 }  // namespace detail
 
 /// The loss: a mean squared distance.
-template <class A, class X, class Y>
+template <class A, class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double brownian_bridge(const Eigen::MatrixBase<A>& augmented,
                                      const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                     const BrownianBridgeOptions& options = {}) {
-  return detail::value("brownian_bridge", detail::BrownianBridgeLoss{options}, augmented, x, y)
+                                     const BrownianBridgeOptions& options = {}, World&... world) {
+  return detail::value("brownian_bridge", detail::BrownianBridgeLoss{options},
+                       detail::over(options, world...), augmented, x, y)
       .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of BrownianBridgeGradient).
-template <class A, class X, class Y, class Out>
+template <class A, class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void brownian_bridge_with_gradient(const Eigen::MatrixBase<A>& augmented,
                                    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                    const BrownianBridgeOptions& options, core::Workspace& workspace,
-                                   Out& out) {
-  detail::into("brownian_bridge_with_gradient", detail::BrownianBridgeLoss{options}, workspace, out,
-               augmented, x, y);
+                                   Out& out, World&... world) {
+  detail::into("brownian_bridge_with_gradient", detail::BrownianBridgeLoss{options},
+               detail::over(options, world...), workspace, out, augmented, x, y);
 }
 
-template <class A, class X, class Y>
+template <class A, class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto brownian_bridge_with_gradient(const Eigen::MatrixBase<A>& augmented,
                                                  const Eigen::MatrixBase<X>& x,
                                                  const Eigen::MatrixBase<Y>& y,
-                                                 const BrownianBridgeOptions& options = {}) {
+                                                 const BrownianBridgeOptions& options = {},
+                                                 World&... world) {
   return detail::by_value<BrownianBridgeGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        brownian_bridge_with_gradient(augmented, x, y, options, workspace, out);
+        brownian_bridge_with_gradient(augmented, x, y, options, workspace, out, world...);
       });
 }
 

@@ -14,10 +14,13 @@
 namespace spheremix::losses {
 
 /// The loss, in nats.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double clip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                          const ClipOptions& options = {}) {
-  return detail::value("clip", detail::PairLoss<true>(options), x, y).loss;
+                          const ClipOptions& options = {}, World&... world) {
+  return detail::value("clip", detail::PairLoss<true>(options), detail::over(options, world...), x,
+                       y)
+      .loss;
 }
 
 /// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
@@ -30,17 +33,23 @@ template <class X, class Y>
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
 /// allocation once `workspace` and `out` have their sizes. An `out` without the field x or y gets no
 /// such gradient, which then costs no product.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                        const ClipOptions& options, core::Workspace& workspace, Out& out) {
-  detail::into("clip_with_gradient", detail::PairLoss<true>(options), workspace, out, x, y);
+                        const ClipOptions& options, core::Workspace& workspace, Out& out,
+                        World&... world) {
+  detail::into("clip_with_gradient", detail::PairLoss<true>(options),
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                      const ClipOptions& options = {}) {
+                                      const ClipOptions& options = {}, World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) { clip_with_gradient(x, y, options, workspace, out); });
+      [&](auto& workspace, auto& out) {
+        clip_with_gradient(x, y, options, workspace, out, world...);
+      });
 }
 
 /// The same with `targets` in place of the diagonal.

@@ -61,7 +61,7 @@ struct ClipM2Loss {
         return result;
       }
     }
-    const ContrastResult clip = pair_loss_on_views<true, T>(function, x, y, options.temperature,
+    const ContrastResult clip = pair_loss_on_views<true, T>(function, {{x, y}}, options.temperature,
                                                             options.memory_budget, workspace, out);
     if (!computable(x, y, options.mix_temperature) || !(clip.loss <= core::largest<double>))
       return not_a_number(out);
@@ -78,30 +78,49 @@ struct ClipM2Loss {
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double clip_m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                 const L& lambda, const ClipM2MixOptions& options = {}) {
-  return detail::mix_value("clip_m2_mix", detail::ClipM2Loss{options}, x, y, lambda);
+                                 const L& lambda, const ClipM2MixOptions& options = {},
+                                 World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return core::value_of_whole(
+        "clip_m2_mix", world..., options,
+        [&](const auto&... all) { return clip_m2_mix(all..., options); }, x, core::paired(y),
+        core::per_row(lambda));
+  } else {
+    return detail::mix_value("clip_m2_mix", detail::ClipM2Loss{options}, x, y, lambda);
+  }
 }
 
 /// Loss and gradients into `out` (any struct with the fields of TwoTemperatureGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class L, class Out>
+template <class X, class Y, class L, class Out, class... World>
+requires core::Worlds<World...>
 void clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const L& lambda, const ClipM2MixOptions& options,
-                               core::Workspace& workspace, Out& out) {
-  detail::mix_into("clip_m2_mix_with_gradient", detail::ClipM2Loss{options}, workspace, out, x, y,
-                   lambda);
+                               core::Workspace& workspace, Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::gradient_across(
+        "clip_m2_mix_with_gradient", world..., options, out,
+        [&](const auto&... all) { return clip_m2_mix_with_gradient(all..., options); }, x,
+        core::paired(y), core::per_row(lambda));
+  } else {
+    detail::mix_into("clip_m2_mix_with_gradient", detail::ClipM2Loss{options}, workspace, out, x, y,
+                     lambda);
+  }
 }
 
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x,
                                              const Eigen::MatrixBase<Y>& y, const L& lambda,
-                                             const ClipM2MixOptions& options = {}) {
+                                             const ClipM2MixOptions& options = {},
+                                             World&... world) {
   using T = typename X::Scalar;
   return detail::by_value<TwoTemperatureGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
-        clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out);
+        clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out, world...);
       });
 }
 

@@ -24,9 +24,8 @@ struct CyclipLoss : OfTwoBatches {
     core::expects(least <= options.memory_budget, function, "memory_budget is ",
                   options.memory_budget, " bytes, but at least ", least,
                   " are needed for the consistency of ", n, " pairs of rows of length ", d);
-    ContrastResult result =
-        pair_loss_on_views<true, T>(function, in[0], in[1], options.temperature,
-                                    options.memory_budget, workspace, {out[0], out[1]});
+    ContrastResult result = pair_loss_on_views<true, T>(
+        function, in, options.temperature, options.memory_budget, workspace, {out[0], out[1]});
     result.loss += consistency_on_views<T>(in[0], in[1], options.cross_weight,
                                            options.in_modal_weight, 1 / double(n), workspace,
                                            out[0], out[1], true, options.memory_budget);
@@ -37,26 +36,35 @@ struct CyclipLoss : OfTwoBatches {
 }  // namespace detail
 
 /// The loss.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double cyclip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                            const CyclipOptions& options = {}) {
-  return detail::value("cyclip", detail::CyclipLoss{{}, options}, x, y).loss;
+                            const CyclipOptions& options = {}, World&... world) {
+  return detail::value("cyclip", detail::CyclipLoss{{}, options}, detail::over(options, world...),
+                       x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void cyclip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                          const CyclipOptions& options, core::Workspace& workspace, Out& out) {
-  detail::into("cyclip_with_gradient", detail::CyclipLoss{{}, options}, workspace, out, x, y);
+                          const CyclipOptions& options, core::Workspace& workspace, Out& out,
+                          World&... world) {
+  detail::into("cyclip_with_gradient", detail::CyclipLoss{{}, options},
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto cyclip_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
-                                        const CyclipOptions& options = {}) {
+                                        const CyclipOptions& options = {}, World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) { cyclip_with_gradient(x, y, options, workspace, out); });
+      [&](auto& workspace, auto& out) {
+        cyclip_with_gradient(x, y, options, workspace, out, world...);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -108,31 +108,37 @@ struct DclLoss : OfTwoBatches {
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double decoupled_contrastive(const Eigen::MatrixBase<X>& x,
                                            const Eigen::MatrixBase<Y>& y,
-                                           const DecoupledContrastiveOptions& options = {}) {
-  return detail::value("decoupled_contrastive", detail::DclLoss{{}, options}, x, y).loss;
+                                           const DecoupledContrastiveOptions& options = {},
+                                           World&... world) {
+  return detail::value("decoupled_contrastive", detail::DclLoss{{}, options},
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void decoupled_contrastive_with_gradient(const Eigen::MatrixBase<X>& x,
                                          const Eigen::MatrixBase<Y>& y,
                                          const DecoupledContrastiveOptions& options,
-                                         core::Workspace& workspace, Out& out) {
-  detail::into("decoupled_contrastive_with_gradient", detail::DclLoss{{}, options}, workspace, out,
-               x, y);
+                                         core::Workspace& workspace, Out& out, World&... world) {
+  detail::into("decoupled_contrastive_with_gradient", detail::DclLoss{{}, options},
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto decoupled_contrastive_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const DecoupledContrastiveOptions& options = {}) {
+    const DecoupledContrastiveOptions& options = {}, World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        decoupled_contrastive_with_gradient(x, y, options, workspace, out);
+        decoupled_contrastive_with_gradient(x, y, options, workspace, out, world...);
       });
 }
 

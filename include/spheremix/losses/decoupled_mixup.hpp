@@ -92,69 +92,99 @@ inline void expects_decoupled(const char* function, const DecoupledMixupOptions&
 }  // namespace detail
 
 /// The loss against two labels a row.
-template <class Z, class L>
+template <class Z, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double decoupled_mixup(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
                                      const core::Numbers& b, const L& lambda,
-                                     const DecoupledMixupOptions& options = {}) {
-  detail::expects_decoupled("decoupled_mixup", options);
-  return detail::two_labels_value("decoupled_mixup", logits, a, b, lambda,
-                                  detail::DecoupledRow<typename Z::Scalar>{options});
+                                     const DecoupledMixupOptions& options = {}, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return detail::mean_across("decoupled_mixup", world..., core::also(options, lambda), logits,
+                               [&] { return decoupled_mixup(logits, a, b, lambda, options); });
+  } else {
+    detail::expects_decoupled("decoupled_mixup", options);
+    return detail::two_labels_value("decoupled_mixup", logits, a, b, lambda,
+                                    detail::DecoupledRow<typename Z::Scalar>{options});
+  }
 }
 
 /// Loss and gradients into `out` (any struct with the fields of MixedLabelGradient).
-template <class Z, class L, class Out>
+template <class Z, class L, class Out, class... World>
+requires core::Worlds<World...>
 void decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
                                    const core::Numbers& b, const L& lambda,
                                    const DecoupledMixupOptions& options, core::Workspace& workspace,
-                                   Out& out) {
-  constexpr auto* name = "decoupled_mixup_with_gradient";
-  detail::expects_decoupled(name, options);
-  detail::two_labels_gradient(name, logits, a, b, lambda,
-                              detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+                                   Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::mean_gradient_across(
+        "decoupled_mixup_with_gradient", world..., core::also(options, lambda), logits, out,
+        [&] { decoupled_mixup_with_gradient(logits, a, b, lambda, options, workspace, out); });
+  } else {
+    constexpr auto* name = "decoupled_mixup_with_gradient";
+    detail::expects_decoupled(name, options);
+    detail::two_labels_gradient(name, logits, a, b, lambda,
+                                detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+  }
 }
 
-template <class Z, class L>
+template <class Z, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                                  const core::Numbers& a, const core::Numbers& b,
                                                  const L& lambda,
-                                                 const DecoupledMixupOptions& options = {}) {
+                                                 const DecoupledMixupOptions& options = {},
+                                                 World&... world) {
   using T = typename Z::Scalar;
   return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
-        decoupled_mixup_with_gradient(logits, a, b, lambda, options, workspace, out);
+        decoupled_mixup_with_gradient(logits, a, b, lambda, options, workspace, out, world...);
       });
 }
 
 /// The loss against k labels a row.
-template <class Z>
+template <class Z, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double decoupled_mixup_k(const Eigen::MatrixBase<Z>& logits,
                                        const core::Numbers& labels, const core::Numbers& weights,
-                                       const DecoupledMixupOptions& options = {}) {
-  detail::expects_decoupled("decoupled_mixup_k", options);
-  return detail::k_labels_value("decoupled_mixup_k", logits, labels, weights,
-                                detail::DecoupledRow<typename Z::Scalar>{options});
+                                       const DecoupledMixupOptions& options = {}, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return detail::mean_across("decoupled_mixup_k", world..., options, logits,
+                               [&] { return decoupled_mixup_k(logits, labels, weights, options); });
+  } else {
+    detail::expects_decoupled("decoupled_mixup_k", options);
+    return detail::k_labels_value("decoupled_mixup_k", logits, labels, weights,
+                                  detail::DecoupledRow<typename Z::Scalar>{options});
+  }
 }
 
 /// Loss and dL/dlogits into `out` (fields loss, logits).
-template <class Z, class Out>
+template <class Z, class Out, class... World>
+requires core::Worlds<World...>
 void decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                      const core::Numbers& labels, const core::Numbers& weights,
                                      const DecoupledMixupOptions& options,
-                                     core::Workspace& workspace, Out& out) {
-  constexpr auto* name = "decoupled_mixup_k_with_gradient";
-  detail::expects_decoupled(name, options);
-  detail::k_labels_gradient(name, logits, labels, weights,
-                            detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+                                     core::Workspace& workspace, Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::mean_gradient_across(
+        "decoupled_mixup_k_with_gradient", world..., options, logits, out,
+        [&] { decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out); });
+  } else {
+    constexpr auto* name = "decoupled_mixup_k_with_gradient";
+    detail::expects_decoupled(name, options);
+    detail::k_labels_gradient(name, logits, labels, weights,
+                              detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+  }
 }
 
-template <class Z>
+template <class Z, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                                    const core::Numbers& labels,
                                                    const core::Numbers& weights,
-                                                   const DecoupledMixupOptions& options = {}) {
+                                                   const DecoupledMixupOptions& options = {},
+                                                   World&... world) {
   return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out);
+        decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out, world...);
       });
 }
 

@@ -197,8 +197,8 @@ struct FeatureSeparationLoss {
     ContrastResult part;
     if (weight != 0 && options.denominator == Denominator::augmented) {
       // info_nce puts its gradients: to their places, before the others.
-      part = pair_loss_on_views<false, T>(function, xi, xa, tau, options.memory_budget, workspace,
-                                          {dxi, dxa});
+      part = pair_loss_on_views<false, T>(function, {{xi, xa}}, tau, options.memory_budget,
+                                          workspace, {dxi, dxa});
       part.loss *= weight;
       part.log_temperature *= weight;
       result.loss += orthogonality(in, d, side, weight);
@@ -237,44 +237,45 @@ struct FeatureSeparationLoss {
 }  // namespace detail
 
 /// The loss.
-template <class X, class Y, class Xi, class Yi, class Xa, class Ya>
-[[nodiscard]] double feature_separation(const Eigen::MatrixBase<X>& x,
-                                        const Eigen::MatrixBase<Y>& y,
-                                        const Eigen::MatrixBase<Xi>& x_independent,
-                                        const Eigen::MatrixBase<Yi>& y_independent,
-                                        const Eigen::MatrixBase<Xa>& x_augmented,
-                                        const Eigen::MatrixBase<Ya>& y_augmented,
-                                        const FeatureSeparationOptions& options = {}) {
-  return detail::value("feature_separation", detail::FeatureSeparationLoss{options}, x, y,
-                       x_independent, y_independent, x_augmented, y_augmented)
+template <class X, class Y, class Xi, class Yi, class Xa, class Ya, class... World>
+requires core::Worlds<World...>
+[[nodiscard]] double feature_separation(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const Eigen::MatrixBase<Xi>& x_independent, const Eigen::MatrixBase<Yi>& y_independent,
+    const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
+    const FeatureSeparationOptions& options = {}, World&... world) {
+  return detail::value("feature_separation", detail::FeatureSeparationLoss{options},
+                       detail::over(options, world...), x, y, x_independent, y_independent,
+                       x_augmented, y_augmented)
       .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of FeatureSeparationGradient).
-template <class X, class Y, class Xi, class Yi, class Xa, class Ya, class Out>
+template <class X, class Y, class Xi, class Yi, class Xa, class Ya, class Out, class... World>
+requires core::Worlds<World...>
 void feature_separation_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const Eigen::MatrixBase<Xi>& x_independent,
                                       const Eigen::MatrixBase<Yi>& y_independent,
                                       const Eigen::MatrixBase<Xa>& x_augmented,
                                       const Eigen::MatrixBase<Ya>& y_augmented,
                                       const FeatureSeparationOptions& options,
-                                      core::Workspace& workspace, Out& out) {
+                                      core::Workspace& workspace, Out& out, World&... world) {
   detail::into("feature_separation_with_gradient", detail::FeatureSeparationLoss{options},
-               workspace, out, x, y, x_independent, y_independent, x_augmented, y_augmented);
+               detail::over(options, world...), workspace, out, x, y, x_independent, y_independent,
+               x_augmented, y_augmented);
 }
 
-template <class X, class Y, class Xi, class Yi, class Xa, class Ya>
-[[nodiscard]] auto feature_separation_with_gradient(const Eigen::MatrixBase<X>& x,
-                                                    const Eigen::MatrixBase<Y>& y,
-                                                    const Eigen::MatrixBase<Xi>& x_independent,
-                                                    const Eigen::MatrixBase<Yi>& y_independent,
-                                                    const Eigen::MatrixBase<Xa>& x_augmented,
-                                                    const Eigen::MatrixBase<Ya>& y_augmented,
-                                                    const FeatureSeparationOptions& options = {}) {
+template <class X, class Y, class Xi, class Yi, class Xa, class Ya, class... World>
+requires core::Worlds<World...>
+[[nodiscard]] auto feature_separation_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const Eigen::MatrixBase<Xi>& x_independent, const Eigen::MatrixBase<Yi>& y_independent,
+    const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
+    const FeatureSeparationOptions& options = {}, World&... world) {
   return detail::by_value<FeatureSeparationGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
         feature_separation_with_gradient(x, y, x_independent, y_independent, x_augmented,
-                                         y_augmented, options, workspace, out);
+                                         y_augmented, options, workspace, out, world...);
       });
 }
 

@@ -94,67 +94,77 @@ struct AugmentedConsistencyLoss {
 }  // namespace detail
 
 /// The loss of two batches.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double geometric_consistency(const Eigen::MatrixBase<X>& x,
                                            const Eigen::MatrixBase<Y>& y,
-                                           const GeometricConsistencyOptions& options = {}) {
-  return detail::value("geometric_consistency", detail::ConsistencyLoss{{}, options}, x, y).loss;
+                                           const GeometricConsistencyOptions& options = {},
+                                           World&... world) {
+  return detail::value("geometric_consistency", detail::ConsistencyLoss{{}, options},
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of PairGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void geometric_consistency_with_gradient(const Eigen::MatrixBase<X>& x,
                                          const Eigen::MatrixBase<Y>& y,
                                          const GeometricConsistencyOptions& options,
-                                         core::Workspace& workspace, Out& out) {
+                                         core::Workspace& workspace, Out& out, World&... world) {
   detail::into("geometric_consistency_with_gradient", detail::ConsistencyLoss{{}, options},
-               workspace, out, x, y);
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto geometric_consistency_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-    const GeometricConsistencyOptions& options = {}) {
+    const GeometricConsistencyOptions& options = {}, World&... world) {
   return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        geometric_consistency_with_gradient(x, y, options, workspace, out);
+        geometric_consistency_with_gradient(x, y, options, workspace, out, world...);
       });
 }
 
 /// The loss of two batches and their augmented views.
-template <class X, class Y, class Xa, class Ya>
+template <class X, class Y, class Xa, class Ya, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double augmented_geometric_consistency(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
-    const GeometricConsistencyOptions& options = {}) {
+    const GeometricConsistencyOptions& options = {}, World&... world) {
   return detail::value("augmented_geometric_consistency", detail::AugmentedConsistencyLoss{options},
-                       x, y, x_augmented, y_augmented)
+                       detail::over(options, world...), x, y, x_augmented, y_augmented)
       .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of AugmentedConsistencyGradient).
-template <class X, class Y, class Xa, class Ya, class Out>
+template <class X, class Y, class Xa, class Ya, class Out, class... World>
+requires core::Worlds<World...>
 void augmented_geometric_consistency_with_gradient(const Eigen::MatrixBase<X>& x,
                                                    const Eigen::MatrixBase<Y>& y,
                                                    const Eigen::MatrixBase<Xa>& x_augmented,
                                                    const Eigen::MatrixBase<Ya>& y_augmented,
                                                    const GeometricConsistencyOptions& options,
-                                                   core::Workspace& workspace, Out& out) {
+                                                   core::Workspace& workspace, Out& out,
+                                                   World&... world) {
   detail::into("augmented_geometric_consistency_with_gradient",
-               detail::AugmentedConsistencyLoss{options}, workspace, out, x, y, x_augmented,
-               y_augmented);
+               detail::AugmentedConsistencyLoss{options}, detail::over(options, world...),
+               workspace, out, x, y, x_augmented, y_augmented);
 }
 
-template <class X, class Y, class Xa, class Ya>
+template <class X, class Y, class Xa, class Ya, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto augmented_geometric_consistency_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
-    const GeometricConsistencyOptions& options = {}) {
+    const GeometricConsistencyOptions& options = {}, World&... world) {
   return detail::by_value<AugmentedConsistencyGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
         augmented_geometric_consistency_with_gradient(x, y, x_augmented, y_augmented, options,
-                                                      workspace, out);
+                                                      workspace, out, world...);
       });
 }
 

@@ -104,29 +104,35 @@ struct HardNegativeLoss : OfTwoBatches {
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double hard_negative(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                   const HardNegativeOptions& options = {}) {
-  return detail::value("hard_negative", detail::HardNegativeLoss{{}, options}, x, y).loss;
+                                   const HardNegativeOptions& options = {}, World&... world) {
+  return detail::value("hard_negative", detail::HardNegativeLoss{{}, options},
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void hard_negative_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const HardNegativeOptions& options, core::Workspace& workspace,
-                                 Out& out) {
-  detail::into("hard_negative_with_gradient", detail::HardNegativeLoss{{}, options}, workspace, out,
-               x, y);
+                                 Out& out, World&... world) {
+  detail::into("hard_negative_with_gradient", detail::HardNegativeLoss{{}, options},
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto hard_negative_with_gradient(const Eigen::MatrixBase<X>& x,
                                                const Eigen::MatrixBase<Y>& y,
-                                               const HardNegativeOptions& options = {}) {
+                                               const HardNegativeOptions& options = {},
+                                               World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        hard_negative_with_gradient(x, y, options, workspace, out);
+        hard_negative_with_gradient(x, y, options, workspace, out, world...);
       });
 }
 

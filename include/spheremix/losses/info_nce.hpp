@@ -15,10 +15,13 @@
 namespace spheremix::losses {
 
 /// The loss, in nats.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double info_nce(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                              const InfoNceOptions& options = {}) {
-  return detail::value("info_nce", detail::PairLoss<false>(options), x, y).loss;
+                              const InfoNceOptions& options = {}, World&... world) {
+  return detail::value("info_nce", detail::PairLoss<false>(options),
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
@@ -31,18 +34,24 @@ template <class X, class Y>
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
 /// allocation once `workspace` and `out` have their sizes. An `out` without the field x or y gets no
 /// such gradient, which then costs no product.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                            const InfoNceOptions& options, core::Workspace& workspace, Out& out) {
-  detail::into("info_nce_with_gradient", detail::PairLoss<false>(options), workspace, out, x, y);
+                            const InfoNceOptions& options, core::Workspace& workspace, Out& out,
+                            World&... world) {
+  detail::into("info_nce_with_gradient", detail::PairLoss<false>(options),
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto info_nce_with_gradient(const Eigen::MatrixBase<X>& x,
                                           const Eigen::MatrixBase<Y>& y,
-                                          const InfoNceOptions& options = {}) {
+                                          const InfoNceOptions& options = {}, World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) { info_nce_with_gradient(x, y, options, workspace, out); });
+      [&](auto& workspace, auto& out) {
+        info_nce_with_gradient(x, y, options, workspace, out, world...);
+      });
 }
 
 /// The same with `targets` in place of the diagonal.

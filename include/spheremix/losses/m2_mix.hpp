@@ -47,29 +47,45 @@ struct M2Loss {
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                            const L& lambda, const M2MixOptions& options = {}) {
-  return detail::mix_value("m2_mix", detail::M2Loss{options}, x, y, lambda);
+                            const L& lambda, const M2MixOptions& options = {}, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return core::value_of_whole(
+        "m2_mix", world..., options, [&](const auto&... all) { return m2_mix(all..., options); }, x,
+        core::paired(y), core::per_row(lambda));
+  } else {
+    return detail::mix_value("m2_mix", detail::M2Loss{options}, x, y, lambda);
+  }
 }
 
 /// Loss and gradients into `out` (any struct with the fields of MixGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class L, class Out>
+template <class X, class Y, class L, class Out, class... World>
+requires core::Worlds<World...>
 void m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const L& lambda, const M2MixOptions& options, core::Workspace& workspace,
-                          Out& out) {
-  detail::mix_into("m2_mix_with_gradient", detail::M2Loss{options}, workspace, out, x, y, lambda);
+                          Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::gradient_across(
+        "m2_mix_with_gradient", world..., options, out,
+        [&](const auto&... all) { return m2_mix_with_gradient(all..., options); }, x,
+        core::paired(y), core::per_row(lambda));
+  } else {
+    detail::mix_into("m2_mix_with_gradient", detail::M2Loss{options}, workspace, out, x, y, lambda);
+  }
 }
 
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto m2_mix_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y, const L& lambda,
-                                        const M2MixOptions& options = {}) {
+                                        const M2MixOptions& options = {}, World&... world) {
   using T = typename X::Scalar;
   return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
-        m2_mix_with_gradient(x, y, lambda, options, workspace, out);
+        m2_mix_with_gradient(x, y, lambda, options, workspace, out, world...);
       });
 }
 

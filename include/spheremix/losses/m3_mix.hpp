@@ -144,42 +144,71 @@ struct M3Loss : OfTwoBatches {
   }
 };
 
+/// From what all ranks have to the arguments of m3_mix.
+template <class Call>
+auto m3_across(const M3MixOptions& options, const Call& call) {
+  return [&options, call](const auto& x, const auto& y, const auto& m2, const auto& v,
+                          const auto& l, const auto& vl, const std::vector<Index>& partners) {
+    return call(x, y, MixLambdas{m2, v, l, vl}, with_partners(options, partners));
+  };
+}
+
 }  // namespace detail
 
 /// The loss, in nats, without CLIP.
-template <class X, class Y, class... L>
+template <class X, class Y, class... L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double m3_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                            const MixLambdas<L...>& lambda, const M3MixOptions& options = {}) {
-  using T = typename X::Scalar;
-  detail::expects_pairs("m3_mix", x, y);
-  const detail::LambdaArguments<T, MixLambdas<L...>> weights("m3_mix", lambda, x.rows());
-  return detail::value("m3_mix", detail::M3Loss<T>{{}, options, weights.views()}, x, y).loss;
+                            const MixLambdas<L...>& lambda, const M3MixOptions& options = {},
+                            World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return core::value_of_whole(
+        "m3_mix", world..., options,
+        detail::m3_across(options, [](const auto&... all) { return m3_mix(all...); }), x,
+        core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v), core::per_row(lambda.l),
+        core::per_row(lambda.vl), options.partners);
+  } else {
+    using T = typename X::Scalar;
+    detail::expects_pairs("m3_mix", x, y);
+    const detail::LambdaArguments<T, MixLambdas<L...>> weights("m3_mix", lambda, x.rows());
+    return detail::value("m3_mix", detail::M3Loss<T>{{}, options, weights.views()}, x, y).loss;
+  }
 }
 
 /// Loss and gradients into `out` (any struct with the fields of TwoTemperatureGradient, out.lambda
 /// with the fields of MixLambdas), without an allocation once `workspace` and `out` have their
 /// sizes.
-template <class X, class Y, class... L, class Out>
+template <class X, class Y, class... L, class Out, class... World>
+requires core::Worlds<World...>
 void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const MixLambdas<L...>& lambda, const M3MixOptions& options,
-                          core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "m3_mix_with_gradient";
-  detail::expects_pairs(name, x, y);
-  const detail::LambdaArguments<T, MixLambdas<L...>> weights(name, lambda, x.rows());
-  detail::into(name, detail::M3Loss<T>{{}, options, weights.views()}, workspace, out, x, y);
+                          core::Workspace& workspace, Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::gradient_across(
+        "m3_mix_with_gradient", world..., options, out,
+        detail::m3_across(options, [](const auto&... all) { return m3_mix_with_gradient(all...); }),
+        x, core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v),
+        core::per_row(lambda.l), core::per_row(lambda.vl), options.partners);
+  } else {
+    using T = typename X::Scalar;
+    constexpr auto* name = "m3_mix_with_gradient";
+    detail::expects_pairs(name, x, y);
+    const detail::LambdaArguments<T, MixLambdas<L...>> weights(name, lambda, x.rows());
+    detail::into(name, detail::M3Loss<T>{{}, options, weights.views()}, workspace, out, x, y);
+  }
 }
 
-template <class X, class Y, class... L>
+template <class X, class Y, class... L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto m3_mix_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
                                         const MixLambdas<L...>& lambda,
-                                        const M3MixOptions& options = {}) {
+                                        const M3MixOptions& options = {}, World&... world) {
   using T = typename X::Scalar;
   return detail::by_value<
       TwoTemperatureGradient<RowMatrix<T>, MixLambdas<detail::LambdaGradient<T, L>...>>>(
       [&](auto& workspace, auto& out) {
-        m3_mix_with_gradient(x, y, lambda, options, workspace, out);
+        m3_mix_with_gradient(x, y, lambda, options, workspace, out, world...);
       });
 }
 

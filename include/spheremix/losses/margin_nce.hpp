@@ -35,7 +35,7 @@ struct MarginNceResult {
   }
 };
 
-struct MarginNceLoss : OfTwoBatches {
+struct MarginNceLoss : OfPairs<false> {
   const MarginNceOptions& options;
 
   template <class T>
@@ -46,9 +46,9 @@ struct MarginNceLoss : OfTwoBatches {
                   options.margin, ", which must be at least 0 and no more than a logit can hold");
     const T margin = T(options.margin);
     double slope = 0;
-    const ContrastResult result = pair_loss_on_views<false, T>(
-        function, in[0], in[1], options.temperature, options.memory_budget, workspace,
-        {out[0], out[1]}, margin, &slope);
+    const ContrastResult result =
+        pair_loss_on_views<false, T>(function, in, options.temperature, options.memory_budget,
+                                     workspace, {out[0], out[1]}, margin, &slope);
     return {result.loss, result.log_temperature - double(margin) * slope, slope};
   }
 };
@@ -56,28 +56,35 @@ struct MarginNceLoss : OfTwoBatches {
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double margin_nce(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                const MarginNceOptions& options = {}) {
-  return detail::value("margin_nce", detail::MarginNceLoss{{}, options}, x, y).loss;
+                                const MarginNceOptions& options = {}, World&... world) {
+  return detail::value("margin_nce", detail::MarginNceLoss{{}, options},
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of MarginNceGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void margin_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                              const MarginNceOptions& options, core::Workspace& workspace,
-                              Out& out) {
-  detail::into("margin_nce_with_gradient", detail::MarginNceLoss{{}, options}, workspace, out, x,
-               y);
+                              const MarginNceOptions& options, core::Workspace& workspace, Out& out,
+                              World&... world) {
+  detail::into("margin_nce_with_gradient", detail::MarginNceLoss{{}, options},
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto margin_nce_with_gradient(const Eigen::MatrixBase<X>& x,
                                             const Eigen::MatrixBase<Y>& y,
-                                            const MarginNceOptions& options = {}) {
+                                            const MarginNceOptions& options = {}, World&... world) {
   return detail::by_value<MarginNceGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) { margin_nce_with_gradient(x, y, options, workspace, out); });
+      [&](auto& workspace, auto& out) {
+        margin_nce_with_gradient(x, y, options, workspace, out, world...);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -39,60 +39,91 @@ double mixup_row(const MixedRow<T>& row, const T* z, Index classes, double each,
 }  // namespace detail
 
 /// The loss against two labels a row.
-template <class Z, class L>
+template <class Z, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double mixup_cross_entropy(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
-                                         const core::Numbers& b, const L& lambda) {
-  return detail::two_labels_value("mixup_cross_entropy", logits, a, b, lambda,
-                                  [](const auto&... args) { return detail::mixup_row(args...); });
+                                         const core::Numbers& b, const L& lambda, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return detail::mean_across("mixup_cross_entropy", world...,
+                               core::also(core::NoOptions{}, lambda), logits,
+                               [&] { return mixup_cross_entropy(logits, a, b, lambda); });
+  } else {
+    return detail::two_labels_value("mixup_cross_entropy", logits, a, b, lambda,
+                                    [](const auto&... args) { return detail::mixup_row(args...); });
+  }
 }
 
 /// Loss and gradients into `out` (any struct with the fields of MixedLabelGradient).
-template <class Z, class L, class Out>
+template <class Z, class L, class Out, class... World>
+requires core::Worlds<World...>
 void mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits, const core::Numbers& a,
                                        const core::Numbers& b, const L& lambda,
-                                       core::Workspace& workspace, Out& out) {
-  detail::two_labels_gradient(
-      "mixup_cross_entropy_with_gradient", logits, a, b, lambda,
-      [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
+                                       core::Workspace& workspace, Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::mean_gradient_across(
+        "mixup_cross_entropy_with_gradient", world..., core::also(core::NoOptions{}, lambda),
+        logits, out,
+        [&] { mixup_cross_entropy_with_gradient(logits, a, b, lambda, workspace, out); });
+  } else {
+    detail::two_labels_gradient(
+        "mixup_cross_entropy_with_gradient", logits, a, b, lambda,
+        [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
+  }
 }
 
-template <class Z, class L>
+template <class Z, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                                      const core::Numbers& a, const core::Numbers& b,
-                                                     const L& lambda) {
+                                                     const L& lambda, World&... world) {
   using T = typename Z::Scalar;
   return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
-        mixup_cross_entropy_with_gradient(logits, a, b, lambda, workspace, out);
+        mixup_cross_entropy_with_gradient(logits, a, b, lambda, workspace, out, world...);
       });
 }
 
 /// The loss against k labels a row.
-template <class Z>
+template <class Z, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double mixup_cross_entropy_k(const Eigen::MatrixBase<Z>& logits,
                                            const core::Numbers& labels,
-                                           const core::Numbers& weights) {
-  return detail::k_labels_value("mixup_cross_entropy_k", logits, labels, weights,
-                                [](const auto&... args) { return detail::mixup_row(args...); });
+                                           const core::Numbers& weights, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return detail::mean_across("mixup_cross_entropy_k", world..., core::NoOptions{}, logits,
+                               [&] { return mixup_cross_entropy_k(logits, labels, weights); });
+  } else {
+    return detail::k_labels_value("mixup_cross_entropy_k", logits, labels, weights,
+                                  [](const auto&... args) { return detail::mixup_row(args...); });
+  }
 }
 
 /// Loss and dL/dlogits into `out` (fields loss, logits).
-template <class Z, class Out>
+template <class Z, class Out, class... World>
+requires core::Worlds<World...>
 void mixup_cross_entropy_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                          const core::Numbers& labels, const core::Numbers& weights,
-                                         core::Workspace& workspace, Out& out) {
-  detail::k_labels_gradient(
-      "mixup_cross_entropy_k_with_gradient", logits, labels, weights,
-      [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
+                                         core::Workspace& workspace, Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::mean_gradient_across(
+        "mixup_cross_entropy_k_with_gradient", world..., core::NoOptions{}, logits, out,
+        [&] { mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out); });
+  } else {
+    detail::k_labels_gradient(
+        "mixup_cross_entropy_k_with_gradient", logits, labels, weights,
+        [](const auto&... args) { return detail::mixup_row(args...); }, workspace, out);
+  }
 }
 
-template <class Z>
+template <class Z, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto mixup_cross_entropy_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                                        const core::Numbers& labels,
-                                                       const core::Numbers& weights) {
+                                                       const core::Numbers& weights,
+                                                       World&... world) {
   return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out);
+        mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out, world...);
       });
 }
 

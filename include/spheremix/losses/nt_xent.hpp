@@ -60,26 +60,35 @@ struct NtXentLoss : OfTwoBatches {
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double nt_xent(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                             const NtXentOptions& options = {}) {
-  return detail::value("nt_xent", detail::NtXentLoss{{}, options}, x, y).loss;
+                             const NtXentOptions& options = {}, World&... world) {
+  return detail::value("nt_xent", detail::NtXentLoss{{}, options}, detail::over(options, world...),
+                       x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void nt_xent_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                           const NtXentOptions& options, core::Workspace& workspace, Out& out) {
-  detail::into("nt_xent_with_gradient", detail::NtXentLoss{{}, options}, workspace, out, x, y);
+                           const NtXentOptions& options, core::Workspace& workspace, Out& out,
+                           World&... world) {
+  detail::into("nt_xent_with_gradient", detail::NtXentLoss{{}, options},
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto nt_xent_with_gradient(const Eigen::MatrixBase<X>& x,
                                          const Eigen::MatrixBase<Y>& y,
-                                         const NtXentOptions& options = {}) {
+                                         const NtXentOptions& options = {}, World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) { nt_xent_with_gradient(x, y, options, workspace, out); });
+      [&](auto& workspace, auto& out) {
+        nt_xent_with_gradient(x, y, options, workspace, out, world...);
+      });
 }
 
 }  // namespace spheremix::losses

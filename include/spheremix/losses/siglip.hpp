@@ -7,8 +7,8 @@
 #pragma once
 
 #include "spheremix/formula/siglip.hpp"
-#include "spheremix/losses/detail/stacked.hpp"
 #include "spheremix/losses/detail/pair_set.hpp"
+#include "spheremix/losses/detail/stacked.hpp"
 #include "spheremix/losses/targets.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
@@ -104,6 +104,8 @@ struct SiglipRow {
 };
 
 struct SiglipLoss : OfTwoBatches {
+  template <class T>
+  using StripType = StripOfMeeting<T>;
   const SiglipOptions& options;
   TargetOptions targets;
 
@@ -127,18 +129,21 @@ struct SiglipLoss : OfTwoBatches {
     expects_temperature<T>(function, "temperature", options.temperature);
     core::expects(std::isfinite(T(options.bias)), function, "bias is ", options.bias);
     const bool gradients = out.wanted();
-    const Index n = x.rows, m = y.rows;
-    expects_targets(function, targets, n, m, 1);
+    const Strip<T>* const strip = in.strip;  // with targets on the diagonal
+    const Index n = x.rows, m = y.rows, first = strip ? strip->first : 0;
+    if (!strip) expects_targets(function, targets, n, m, 1);
     const auto plan =
         pairwise::make_row_plan<T>(function, n, m, x.cols, 1, false, options.memory_budget,
                                    core::bytes_of<SiglipArrays>(targets, n, m));
-    if (!computable(x, y, options.temperature)) {
+    if (!computable(in, options.temperature)) {
+      if (strip) strip->sum();
       const ContrastResult bad = nan_result(out);
       return {bad.loss, bad.loss, bad.loss};
     }
     Workspace::Frame frame = workspace.frame(plan.bytes);
     const SiglipArrays arrays(targets, n, m, frame);
-    const double lines = arrays.set_weights(function, targets);
+    if (strip) std::fill_n(arrays.weight, n, 1.0);
+    const double lines = strip ? double(strip->total) : arrays.set_weights(function, targets);
     double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
     double* const shift = arrays.shift;
     const T scale = T(1 / options.temperature), bias = T(options.bias);
@@ -154,7 +159,13 @@ struct SiglipLoss : OfTwoBatches {
               if (!(arrays.targets.at(row.i, w.j) > 0)) u[w.j] = value;
           };
           for (Index j = 0; j < m; ++j) u[j] = scale * s[j] + bias;
-          if (!soft) pairs.flip();
+          const auto flip = [&] {
+            if (strip)
+              u[first + row.i] = -u[first + row.i];
+            else
+              pairs.flip();
+          };
+          if (!soft) flip();
           exclude(-core::infinity<T>);
           const double rest = soft ? pairs.fold() : 0;
           loss[row.i] = SPHEREMIX_DISPATCH(row_softplus<T>)(u, m) + rest;
@@ -163,7 +174,7 @@ struct SiglipLoss : OfTwoBatches {
             pairs.unfold();
             exclude(0);
           } else {
-            pairs.flip();
+            flip();
           }
           shift[row.i] = SPHEREMIX_DISPATCH(row_sum<T>)(u, m);
           const T factor = T(arrays.weight[row.i] / (lines * options.temperature));
@@ -177,17 +188,22 @@ struct SiglipLoss : OfTwoBatches {
       result.log_temperature -= moment[i];
       result.bias += arrays.weight[i] * shift[i] / lines;
     }
-    return result;
+    if (!strip) return result;
+    double sums[] = {result.loss, result.log_temperature, result.bias};
+    strip->sum(sums, 3);
+    return {sums[0], sums[1], sums[2]};
   }
 };
 
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double siglip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                            const SiglipOptions& options = {}) {
-  return detail::value("siglip", detail::SiglipLoss(options), x, y).loss;
+                            const SiglipOptions& options = {}, World&... world) {
+  return detail::value("siglip", detail::SiglipLoss(options), detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
@@ -200,18 +216,24 @@ template <class X, class Y>
 /// Loss and gradients into `out` (any struct with the fields of SiglipGradient), without an
 /// allocation once `workspace` and `out` have their sizes. An `out` without the field x or y gets no
 /// such gradient, which then costs no product.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                          const SiglipOptions& options, core::Workspace& workspace, Out& out) {
-  detail::into("siglip_with_gradient", detail::SiglipLoss(options), workspace, out, x, y);
+                          const SiglipOptions& options, core::Workspace& workspace, Out& out,
+                          World&... world) {
+  detail::into("siglip_with_gradient", detail::SiglipLoss(options), detail::over(options, world...),
+               workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto siglip_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
-                                        const SiglipOptions& options = {}) {
+                                        const SiglipOptions& options = {}, World&... world) {
   return detail::by_value<SiglipGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) { siglip_with_gradient(x, y, options, workspace, out); });
+      [&](auto& workspace, auto& out) {
+        siglip_with_gradient(x, y, options, workspace, out, world...);
+      });
 }
 
 /// The same with `targets` in place of the diagonal.

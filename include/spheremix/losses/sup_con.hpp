@@ -114,36 +114,53 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
 }  // namespace detail
 
 /// The loss, in nats.
-template <class X>
+template <class X, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double sup_con(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
-                             const SupConOptions& options = {}) {
-  return detail::supervised_value("sup_con", x, labels,
-                                  [&](auto view, const auto& y, auto& workspace, auto dx) {
-                                    return detail::sup_con_on_views("sup_con", view, y, options,
-                                                                    workspace, dx);
-                                  })
-      .loss;
+                             const SupConOptions& options = {}, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return core::value_of_whole(
+        "sup_con", world..., options, [&](const auto&... all) { return sup_con(all..., options); },
+        x, core::per_row(labels));
+  } else {
+    return detail::supervised_value("sup_con", x, labels,
+                                    [&](auto view, const auto& y, auto& workspace, auto dx) {
+                                      return detail::sup_con_on_views("sup_con", view, y, options,
+                                                                      workspace, dx);
+                                    })
+        .loss;
+  }
 }
 
 /// Loss and gradient into `out` (any struct with the fields of SupervisedGradient).
-template <class X, class Out>
+template <class X, class Out, class... World>
+requires core::Worlds<World...>
 void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
-                           const SupConOptions& options, core::Workspace& workspace, Out& out) {
-  constexpr auto* name = "sup_con_with_gradient";
-  detail::supervised_gradient(
-      name, x, labels,
-      [&](auto view, const auto& y, auto& memory, auto dx) {
-        return detail::sup_con_on_views(name, view, y, options, memory, dx);
-      },
-      workspace, out);
+                           const SupConOptions& options, core::Workspace& workspace, Out& out,
+                           World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::gradient_across(
+        "sup_con_with_gradient", world..., options, out,
+        [&](const auto&... all) { return sup_con_with_gradient(all..., options); }, x,
+        core::per_row(labels));
+  } else {
+    constexpr auto* name = "sup_con_with_gradient";
+    detail::supervised_gradient(
+        name, x, labels,
+        [&](auto view, const auto& y, auto& memory, auto dx) {
+          return detail::sup_con_on_views(name, view, y, options, memory, dx);
+        },
+        workspace, out);
+  }
 }
 
-template <class X>
+template <class X, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
-                                         const SupConOptions& options = {}) {
+                                         const SupConOptions& options = {}, World&... world) {
   return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        sup_con_with_gradient(x, labels, options, workspace, out);
+        sup_con_with_gradient(x, labels, options, workspace, out, world...);
       });
 }
 

@@ -196,45 +196,63 @@ using RemixLabels =
 
 /// The loss, in nats. labels: numbers (core/numbers.hpp) or LabelDistances; lambda: a number, an
 /// n x n matrix, or a core::Philox to draw from.
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double sup_remix(const Eigen::MatrixBase<X>& x, const Y& labels, L&& lambda,
-                               const SupRemixOptions& options = {}) {
-  using T = typename X::Scalar;
-  const detail::RemixLabels<Y> given(labels);
-  const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
-      "sup_remix", lambda, x.rows(), options.beta_a, options.beta_b);
-  return detail::supervised_value("sup_remix", x, given,
-                                  [&](auto view, const auto& y, auto& workspace, auto dx) {
-                                    return detail::sup_remix_on_views<T>("sup_remix", view, y,
-                                                                         weights.value(), options,
-                                                                         workspace, dx);
-                                  })
-      .loss;
+                               const SupRemixOptions& options = {}, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return core::value_of_whole(
+        "sup_remix", world..., options, [&](auto&... all) { return sup_remix(all..., options); }, x,
+        core::per_row(labels), detail::remix_lambda_across(lambda));
+  } else {
+    using T = typename X::Scalar;
+    const detail::RemixLabels<Y> given(labels);
+    const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
+        "sup_remix", lambda, x.rows(), options.beta_a, options.beta_b);
+    return detail::supervised_value("sup_remix", x, given,
+                                    [&](auto view, const auto& y, auto& workspace, auto dx) {
+                                      return detail::sup_remix_on_views<T>("sup_remix", view, y,
+                                                                           weights.value(), options,
+                                                                           workspace, dx);
+                                    })
+        .loss;
+  }
 }
 
 /// Loss and gradient into `out` (any struct with the fields of SupervisedGradient).
-template <class X, class Y, class L, class Out>
+template <class X, class Y, class L, class Out, class... World>
+requires core::Worlds<World...>
 void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels, L&& lambda,
-                             const SupRemixOptions& options, core::Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  constexpr auto* name = "sup_remix_with_gradient";
-  const detail::RemixLabels<Y> given(labels);
-  const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
-      name, lambda, x.rows(), options.beta_a, options.beta_b);
-  detail::supervised_gradient(
-      name, x, given,
-      [&](auto view, const auto& y, auto& memory, auto dx) {
-        return detail::sup_remix_on_views<T>(name, view, y, weights.value(), options, memory, dx);
-      },
-      workspace, out);
+                             const SupRemixOptions& options, core::Workspace& workspace, Out& out,
+                             World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::gradient_across(
+        "sup_remix_with_gradient", world..., options, out,
+        [&](auto&... all) { return sup_remix_with_gradient(all..., options); }, x,
+        core::per_row(labels), detail::remix_lambda_across(lambda));
+  } else {
+    using T = typename X::Scalar;
+    constexpr auto* name = "sup_remix_with_gradient";
+    const detail::RemixLabels<Y> given(labels);
+    const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
+        name, lambda, x.rows(), options.beta_a, options.beta_b);
+    detail::supervised_gradient(
+        name, x, given,
+        [&](auto view, const auto& y, auto& memory, auto dx) {
+          return detail::sup_remix_on_views<T>(name, view, y, weights.value(), options, memory, dx);
+        },
+        workspace, out);
+  }
 }
 
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels,
-                                           L&& lambda, const SupRemixOptions& options = {}) {
+                                           L&& lambda, const SupRemixOptions& options = {},
+                                           World&... world) {
   return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        sup_remix_with_gradient(x, labels, lambda, options, workspace, out);
+        sup_remix_with_gradient(x, labels, lambda, options, workspace, out, world...);
       });
 }
 

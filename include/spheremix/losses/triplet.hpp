@@ -243,36 +243,53 @@ TripletResult triplet_of_views(const char* function, MatrixView<const T> x,
 }  // namespace detail
 
 /// The loss, in units of the distance.
-template <class X>
+template <class X, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double triplet(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
-                             const TripletOptions& options = {}) {
-  return detail::supervised_value("triplet", x, labels,
-                                  [&](auto view, const auto& y, auto& workspace, auto dx) {
-                                    return detail::triplet_on_views("triplet", view, y, options,
-                                                                    workspace, dx);
-                                  })
-      .loss;
+                             const TripletOptions& options = {}, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return core::value_of_whole(
+        "triplet", world..., options, [&](const auto&... all) { return triplet(all..., options); },
+        x, core::per_row(labels));
+  } else {
+    return detail::supervised_value("triplet", x, labels,
+                                    [&](auto view, const auto& y, auto& workspace, auto dx) {
+                                      return detail::triplet_on_views("triplet", view, y, options,
+                                                                      workspace, dx);
+                                    })
+        .loss;
+  }
 }
 
 /// Loss and gradient into `out` (any struct with the fields of TripletGradient).
-template <class X, class Out>
+template <class X, class Out, class... World>
+requires core::Worlds<World...>
 void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
-                           const TripletOptions& options, core::Workspace& workspace, Out& out) {
-  constexpr auto* name = "triplet_with_gradient";
-  detail::supervised_gradient(
-      name, x, labels,
-      [&](auto view, const auto& y, auto& memory, auto dx) {
-        return detail::triplet_on_views(name, view, y, options, memory, dx);
-      },
-      workspace, out);
+                           const TripletOptions& options, core::Workspace& workspace, Out& out,
+                           World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::gradient_across(
+        "triplet_with_gradient", world..., options, out,
+        [&](const auto&... all) { return triplet_with_gradient(all..., options); }, x,
+        core::per_row(labels));
+  } else {
+    constexpr auto* name = "triplet_with_gradient";
+    detail::supervised_gradient(
+        name, x, labels,
+        [&](auto view, const auto& y, auto& memory, auto dx) {
+          return detail::triplet_on_views(name, view, y, options, memory, dx);
+        },
+        workspace, out);
+  }
 }
 
-template <class X>
+template <class X, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
-                                         const TripletOptions& options = {}) {
+                                         const TripletOptions& options = {}, World&... world) {
   return detail::by_value<TripletGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        triplet_with_gradient(x, labels, options, workspace, out);
+        triplet_with_gradient(x, labels, options, workspace, out, world...);
       });
 }
 

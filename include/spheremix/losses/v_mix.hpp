@@ -15,29 +15,53 @@ namespace spheremix::losses {
 using VMixOptions = PartnerMixOptions<std::vector<Index>>;
 
 /// The loss, in nats.
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double v_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                           const L& lambda, const VMixOptions& options = {}) {
-  return detail::mix_value("v_mix", detail::SideLoss{options, true, false}, x, y, lambda);
+                           const L& lambda, const VMixOptions& options = {}, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    return core::value_of_whole(
+        "v_mix", world..., options,
+        [&](const auto& all_0, const auto& all_1, const auto& all_2,
+            const std::vector<Index>& partners) {
+          return v_mix(all_0, all_1, all_2, detail::with_partners(options, partners));
+        },
+        x, core::paired(y), core::per_row(lambda), options.partners);
+  } else {
+    return detail::mix_value("v_mix", detail::SideLoss{options, true, false}, x, y, lambda);
+  }
 }
 
 /// Loss and gradients into `out` (any struct with the fields of MixGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class L, class Out>
+template <class X, class Y, class L, class Out, class... World>
+requires core::Worlds<World...>
 void v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                          const L& lambda, const VMixOptions& options, core::Workspace& workspace,
-                         Out& out) {
-  detail::mix_into("v_mix_with_gradient", detail::SideLoss{options, true, false}, workspace, out, x,
-                   y, lambda);
+                         Out& out, World&... world) {
+  if constexpr (sizeof...(World) > 0) {
+    detail::gradient_across(
+        "v_mix_with_gradient", world..., options, out,
+        [&](const auto& all_0, const auto& all_1, const auto& all_2,
+            const std::vector<Index>& partners) {
+          return v_mix_with_gradient(all_0, all_1, all_2, detail::with_partners(options, partners));
+        },
+        x, core::paired(y), core::per_row(lambda), options.partners);
+  } else {
+    detail::mix_into("v_mix_with_gradient", detail::SideLoss{options, true, false}, workspace, out,
+                     x, y, lambda);
+  }
 }
 
-template <class X, class Y, class L>
+template <class X, class Y, class L, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                       const L& lambda, const VMixOptions& options = {}) {
+                                       const L& lambda, const VMixOptions& options = {},
+                                       World&... world) {
   using T = typename X::Scalar;
   return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
-        v_mix_with_gradient(x, y, lambda, options, workspace, out);
+        v_mix_with_gradient(x, y, lambda, options, workspace, out, world...);
       });
 }
 

@@ -131,26 +131,35 @@ struct VicregLoss : OfTwoBatches {
 }  // namespace detail
 
 /// The loss.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double vicreg(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                            const VicregOptions& options = {}) {
-  return detail::value("vicreg", detail::VicregLoss{{}, options}, x, y).loss;
+                            const VicregOptions& options = {}, World&... world) {
+  return detail::value("vicreg", detail::VicregLoss{{}, options}, detail::over(options, world...),
+                       x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of PairGradient), without an
 /// allocation once `workspace` and `out` have their sizes.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void vicreg_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                          const VicregOptions& options, core::Workspace& workspace, Out& out) {
-  detail::into("vicreg_with_gradient", detail::VicregLoss{{}, options}, workspace, out, x, y);
+                          const VicregOptions& options, core::Workspace& workspace, Out& out,
+                          World&... world) {
+  detail::into("vicreg_with_gradient", detail::VicregLoss{{}, options},
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto vicreg_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
-                                        const VicregOptions& options = {}) {
+                                        const VicregOptions& options = {}, World&... world) {
   return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) { vicreg_with_gradient(x, y, options, workspace, out); });
+      [&](auto& workspace, auto& out) {
+        vicreg_with_gradient(x, y, options, workspace, out, world...);
+      });
 }
 
 }  // namespace spheremix::losses

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/alignment.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 #include "spheremix/sphere/row_kernels.hpp"
@@ -99,6 +100,27 @@ double alignment_with_gradient(core::MatrixView<const T> x, core::MatrixView<con
   return sum / n;
 }
 
+/// value = the mean over all ranks of own(meeting), the mean over this rank's pairs.
+template <class X, class Y, class World, class Own>
+void alignment_across(const char* function, const Eigen::MatrixBase<X>& x,
+                      const Eigen::MatrixBase<Y>& y, const AlignmentOptions& options, World& world,
+                      const Own& own, double& value) {
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
+    meeting.mine.options = core::digest_of(options);
+    meeting.bring<typename X::Scalar>(0, x.rows(), x.cols());
+    core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
+    meeting.agree();
+    core::expects(meeting.total(0) > 0, function,
+                  "X has no rows, and the mean over none is undefined");
+    const double mean = own(meeting);
+    meeting.mine.number[0] =
+        x.rows() > 0 ? mean * (double(x.rows()) / double(meeting.total(0))) : 0;
+    meeting.agree();
+    value = meeting.sum(0);
+  });
+}
+
 }  // namespace detail
 
 /// mean_i |x_i - y_i|^alpha.
@@ -140,6 +162,51 @@ template <class X, class Y>
     const AlignmentOptions& options = {}) {
   AlignmentGradient<RowMatrix<core::Real<X>>> out;
   alignment_with_gradient(x, y, options, out);
+  return out;
+}
+
+/// Over several processes: of the pairs of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double alignment(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                               const AlignmentOptions& options, World& world) {
+  double value = 0;
+  detail::alignment_across(
+      "alignment", x, y, options, world,
+      [&](const core::Meeting&) { return x.rows() > 0 ? alignment(x, y, options) : 0.0; }, value);
+  return value;
+}
+
+/// Value and gradients of the alignment of all ranks' pairs by this rank's rows, which `out` may not
+/// share.
+template <class X, class Y, class Matrix, core::Communicator World>
+void alignment_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                             const AlignmentOptions& options, AlignmentGradient<Matrix>& out,
+                             World& world) {
+  using T = typename X::Scalar;
+  constexpr const char* function = "alignment_with_gradient";
+  detail::alignment_across(
+      function, x, y, options, world,
+      [&](const core::Meeting& meeting) {
+        if (x.rows() > 0) {
+          alignment_with_gradient(x, y, options, out);
+          const T share = T(double(x.rows()) / double(meeting.total(0)));
+          out.x *= share;
+          out.y *= share;
+          return out.value;
+        }
+        core::OutputRows<Matrix>(function, "out.x", out.x, 0, x.cols()).commit();
+        core::OutputRows<Matrix>(function, "out.y", out.y, 0, x.cols()).commit();
+        return 0.0;
+      },
+      out.value);
+}
+
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] AlignmentGradient<RowMatrix<typename X::Scalar>> alignment_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const AlignmentOptions& options,
+    World& world) {
+  AlignmentGradient<RowMatrix<typename X::Scalar>> out;
+  alignment_with_gradient(x, y, options, out, world);
   return out;
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
@@ -85,6 +86,29 @@ template <class X>
   const core::InputRows<core::Real<X>> rows(x);
   return detail::average_precision("mean_average_precision", rows.view(), rows.view(), labels,
                                    labels, true);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] AveragePrecisionResult mean_average_precision(const Eigen::MatrixBase<X>& x,
+                                                            const Eigen::MatrixBase<Y>& y,
+                                                            const core::Numbers& label_x,
+                                                            const core::Numbers& label_y,
+                                                            World& world) {
+  return core::value_of_whole(
+      "mean_average_precision", world, core::NoOptions{},
+      [&](const auto&... all) { return mean_average_precision(all...); }, x, y,
+      core::paired(label_x), core::paired(label_y, 1));
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, core::Communicator World>
+[[nodiscard]] AveragePrecisionResult mean_average_precision(const Eigen::MatrixBase<X>& x,
+                                                            const core::Numbers& labels,
+                                                            World& world) {
+  return core::value_of_whole(
+      "mean_average_precision", world, core::NoOptions{},
+      [&](const auto&... all) { return mean_average_precision(all...); }, x, core::paired(labels));
 }
 
 }  // namespace spheremix::metrics

@@ -15,7 +15,7 @@
 #include <cmath>
 #include <vector>
 
-#include "spheremix/core/eigen.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::metrics {
@@ -130,6 +130,28 @@ template <class P, class C>
                                                 const CalibrationOptions& options = {}) {
   return expected_calibration_error(
       detail::calibration_bins("expected_calibration_error", confidence, correct, options));
+}
+
+/// Over several processes: of the predictions of all ranks, the same on every rank.
+template <class P, class C, core::Communicator World>
+[[nodiscard]] std::vector<CalibrationBin> calibration_bins(const Eigen::DenseBase<P>& confidence,
+                                                           const Eigen::DenseBase<C>& correct,
+                                                           const CalibrationOptions& options,
+                                                           World& world) {
+  const Eigen::Array<typename P::Scalar, Eigen::Dynamic, 1> p = confidence.derived().reshaped();
+  const Eigen::Array<Index, Eigen::Dynamic, 1> right =
+      (correct.derived().reshaped().array() != typename C::Scalar(0)).template cast<Index>();
+  return core::value_of_whole(
+      "calibration_bins", world, options,
+      [&](const auto&... all) { return calibration_bins(all..., options); },
+      core::per_row(p.matrix()), core::per_row(right.matrix()));
+}
+
+template <class P, class C, core::Communicator World>
+[[nodiscard]] double expected_calibration_error(const Eigen::DenseBase<P>& confidence,
+                                                const Eigen::DenseBase<C>& correct,
+                                                const CalibrationOptions& options, World& world) {
+  return expected_calibration_error(calibration_bins(confidence, correct, options, world));
 }
 
 }  // namespace spheremix::metrics

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 
@@ -54,6 +55,19 @@ template <class X, class Y>
         std::atomic_ref<Index>(to_image[std::size_t(c)]).fetch_add(1, std::memory_order_relaxed);
   });
   return {detail::summary_of(to_text, options.k), detail::summary_of(to_image, options.k)};
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank. image_of: of this
+/// rank's captions, row numbers in the whole of X.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] RetrievalBothResult caption_retrieval(const Eigen::MatrixBase<X>& x,
+                                                    const Eigen::MatrixBase<Y>& y,
+                                                    const core::Numbers& image_of,
+                                                    const RetrievalOptions& options, World& world) {
+  return core::value_of_whole(
+      "caption_retrieval", world, core::listed(options.k),
+      [&](const auto&... all) { return caption_retrieval(all..., options); }, x, y,
+      core::paired(image_of, 1));
 }
 
 }  // namespace spheremix::metrics

@@ -12,6 +12,7 @@
 //          1905.00414, section 3.
 #pragma once
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/spectrum.hpp"
 
 namespace spheremix::metrics {
@@ -41,6 +42,15 @@ template <class X, class Y>
   }
   core::expects(own_x > 0 && own_y > 0, name, own_x > 0 ? "Y" : "X", " has equal rows only");
   return cross / (own_x * own_y);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double linear_cka(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                World& world) {
+  return core::value_of_whole(
+      "linear_cka", world, core::NoOptions{},
+      [&](const auto&... all) { return linear_cka(all...); }, x, core::paired(y));
 }
 
 }  // namespace spheremix::metrics

@@ -16,6 +16,7 @@
 #include <cmath>
 #include <vector>
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/metrics/calibration.hpp"
 #include "spheremix/metrics/detail/gaussian_pairs.hpp"
@@ -90,6 +91,17 @@ template <class X, class Y>
   result.x_to_y = expected_calibration_error(result.x_to_y_bins);
   result.y_to_x = expected_calibration_error(result.y_to_x_bins);
   return result;
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] ContrastiveCalibrationResult contrastive_calibration(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+    const ContrastiveCalibrationOptions& options, World& world) {
+  return core::value_of_whole(
+      "contrastive_calibration", world, options,
+      [&](const auto&... all) { return contrastive_calibration(all..., options); }, x,
+      core::paired(y));
 }
 
 }  // namespace spheremix::metrics

@@ -13,6 +13,7 @@
 // Source   Gretton et al. 2012, "A Kernel Two-Sample Test", lemma 6.
 #pragma once
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 
 namespace spheremix::metrics {
@@ -22,6 +23,15 @@ template <class X, class Y>
                                       const UniformityOptions& options = {}) {
   return std::exp(uniformity(x, options)) + std::exp(uniformity(y, options)) -
          2 * std::exp(cross_uniformity(x, y, options));
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double distribution_gap(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                      const UniformityOptions& options, World& world) {
+  return core::value_of_whole(
+      "distribution_gap", world, options,
+      [&](const auto&... all) { return distribution_gap(all..., options); }, x, y);
 }
 
 }  // namespace spheremix::metrics

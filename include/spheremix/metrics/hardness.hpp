@@ -17,6 +17,7 @@
 
 #include <atomic>
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/mixup/geodesic.hpp"
 
@@ -61,6 +62,23 @@ template <class X, class Y>
 [[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               double lambda) {
   return hardness(x, y, mixup::geodesic(x, y, lambda));
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, class M, core::Communicator World>
+[[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                              const Eigen::MatrixBase<M>& m, World& world) {
+  return core::value_of_whole(
+      "hardness", world, core::NoOptions{}, [&](const auto&... all) { return hardness(all...); }, x,
+      core::paired(y), core::paired(m));
+}
+
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                              double lambda, World& world) {
+  return core::value_of_whole(
+      "hardness", world, core::NoOptions{}, [&](const auto&... all) { return hardness(all...); }, x,
+      core::paired(y), core::per_row(lambda));
 }
 
 }  // namespace spheremix::metrics

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <vector>
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/hubness.hpp"
 #include "spheremix/metrics/detail/nearest_rows.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
@@ -63,6 +64,23 @@ template <class X, class Y>
   using T = core::Real<X>;
   const core::InputRows<T> rows_x(x), rows_y(y);
   return detail::hubness("hubness", rows_x.view(), rows_y.view(), options.k, false);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, core::Communicator World>
+[[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const HubnessOptions& options,
+                                    World& world) {
+  return core::value_of_whole(
+      "hubness", world, options, [&](const auto&... all) { return hubness(all..., options); }, x);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                    const HubnessOptions& options, World& world) {
+  return core::value_of_whole(
+      "hubness", world, options, [&](const auto&... all) { return hubness(all..., options); }, x,
+      y);
 }
 
 }  // namespace spheremix::metrics

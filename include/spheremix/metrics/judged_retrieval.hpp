@@ -20,6 +20,7 @@
 #include <cmath>
 #include <functional>
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
@@ -152,6 +153,34 @@ template <class X, class Y>
     result.ndcg = ndcg.value() / double(result.queries.size());
     result.map = map.value() / double(result.queries.size());
   }
+  return result;
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank. A judgement names a row
+/// of this rank's X and a row number in the whole of Y; result.queries are numbers in the whole of X.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] JudgedRetrievalResult judged_retrieval(const Eigen::MatrixBase<X>& x,
+                                                     const Eigen::MatrixBase<Y>& y,
+                                                     const std::vector<Judgement>& judgements,
+                                                     const JudgedRetrievalOptions& options,
+                                                     World& world) {
+  JudgedRetrievalResult result;
+  core::over_whole(
+      "judged_retrieval", world, options,
+      [&](const core::Meeting& meeting, const auto& all_x, const auto& all_y,
+          const std::vector<Judgement>& all) {
+        std::vector<Judgement> global = all;
+        for (int r = 0; r < meeting.ranks().size(); ++r)
+          for (Index i = meeting.first(2, r); i < meeting.first(2, r + 1); ++i) {
+            Judgement& j = global[std::size_t(i)];
+            core::expects(j.query >= 0 && j.query < meeting.count(0, r), "judged_retrieval",
+                          "a judgement of rank ", r, " names row ", j.query, " of its ",
+                          meeting.count(0, r), " rows of X");
+            j.query += meeting.first(0, r);
+          }
+        result = judged_retrieval(all_x, all_y, global, options);
+      },
+      x, y, judgements);
   return result;
 }
 

@@ -13,7 +13,7 @@
 #include <cmath>
 #include <vector>
 
-#include "spheremix/core/eigen.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 
@@ -79,6 +79,60 @@ std::vector<double> gap_vector(const char* function, core::MatrixView<const T> x
   return gap;
 }
 
+/// sign g / (|g| n) to each row; 0 where g = 0.
+template <class T>
+void put_gap_gradient(const std::vector<double>& gap, double length, double sign, Index n,
+                      core::MatrixView<T> to) {
+  for (Index i = 0; i < to.rows; ++i)
+    for (Index k = 0; k < to.cols; ++k)
+      to(i, k) = length == 0 ? T(0) : T(sign * (gap[std::size_t(k)] / length) / double(n));
+}
+
+/// The mean row of batch k of all ranks, from the means of each.
+template <class T>
+std::vector<double> mean_row_across(core::Meeting& meeting, int k, core::MatrixView<const T> own) {
+  const int size = meeting.ranks().size();
+  const std::size_t d = std::size_t(own.cols);
+  std::vector<double> mean = own.rows > 0 ? mean_row(own) : std::vector<double>(d),
+                      each(d * std::size_t(size)), all(d);
+  meeting.mine.rows[2] = 1;
+  meeting.mine.cols[2] = own.cols;
+  meeting.agree();
+  core::gather_rows<double>(meeting, 2, {mean.data(), 1, own.cols, own.cols},
+                            {each.data(), size, own.cols, own.cols});
+  for (std::size_t c = 0; c < d; ++c) {
+    CompensatedSum sum;
+    for (int r = 0; r < size; ++r)
+      if (meeting.count(k, r) > 0)
+        sum.add(each[std::size_t(r) * d + c] * double(meeting.count(k, r)));
+    all[c] = sum.value() / double(meeting.total(k));
+  }
+  return all;
+}
+
+/// mean(x) - mean(y) of the rows of all ranks, to body(meeting, gap).
+template <class X, class Y, class World, class Body>
+void gap_across(const char* function, const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                World& world, const Body& body) {
+  using T = typename X::Scalar;
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
+    const core::InputRows<T> xs(x), ys(y);
+    meeting.bring<T>(0, x.rows(), x.cols());
+    meeting.bring<T>(1, y.rows(), y.cols());
+    core::expects(x.cols() == y.cols(), function, "X is ", x.rows(), " x ", x.cols(), " but Y is ",
+                  y.rows(), " x ", y.cols(), ": one width is needed");
+    meeting.agree();
+    core::expects(meeting.total(0) > 0 && meeting.total(1) > 0, function, "X has ",
+                  meeting.total(0), " rows and Y ", meeting.total(1),
+                  ", and the mean over none is undefined");
+    std::vector<double> gap = mean_row_across(meeting, 0, xs.view());
+    const std::vector<double> other = mean_row_across(meeting, 1, ys.view());
+    for (std::size_t k = 0; k < gap.size(); ++k) gap[k] -= other[k];
+    body(meeting, gap);
+  });
+}
+
 /// |g|, also where its square leaves the range of double.
 inline double length_of(const std::vector<double>& g) {
   const std::vector<double> zero(g.size());
@@ -99,6 +153,7 @@ template <class X, class Y>
 
 /// The same into `out`, a vector of d numbers, row or column.
 template <class X, class Y, class Out>
+requires core::NoCommunicator<std::remove_reference_t<Out>>
 void modality_gap_vector(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, Out&& out) {
   const auto gap = modality_gap_vector(x, y);
   sphere::detail::OutputVector to("modality_gap_vector", "out", out, gap.size(), 1);
@@ -121,18 +176,13 @@ void modality_gap_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Matr
   using T = core::Real<X>;
   constexpr const char* function = "modality_gap_with_gradient";
   const core::InputRows<T> xs(x), ys(y);
-  std::vector<double> gap = detail::gap_vector(function, xs.view(), ys.view());
+  const std::vector<double> gap = detail::gap_vector(function, xs.view(), ys.view());
   const double length = detail::length_of(gap);
   core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
   core::OutputRows<Matrix> dy(function, "out.y", out.y, y.rows(), y.cols());
   core::expects_apart(function, dx.view(), dy.view());
-  const auto fill = [&](core::MatrixView<T> to, double sign) {
-    for (Index i = 0; i < to.rows; ++i)
-      for (Index k = 0; k < to.cols; ++k)
-        to(i, k) = length == 0 ? T(0) : T(sign * (gap[std::size_t(k)] / length) / double(to.rows));
-  };
-  fill(dx.view(), 1);
-  fill(dy.view(), -1);
+  detail::put_gap_gradient(gap, length, 1, x.rows(), dx.view());
+  detail::put_gap_gradient(gap, length, -1, y.rows(), dy.view());
   dx.commit();
   dy.commit();
   out.value = length;
@@ -144,6 +194,59 @@ template <class X, class Y>
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
   ModalityGapGradient<RowMatrix<core::Real<X>>> out;
   modality_gap_with_gradient(x, y, out);
+  return out;
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] Vector<typename X::Scalar> modality_gap_vector(const Eigen::MatrixBase<X>& x,
+                                                             const Eigen::MatrixBase<Y>& y,
+                                                             World& world) {
+  using T = typename X::Scalar;
+  Vector<T> result;
+  detail::gap_across(
+      "modality_gap_vector", x, y, world,
+      [&](const core::Meeting&, const std::vector<double>& gap) {
+        result = Eigen::Map<const Vector<double>>(gap.data(), Index(gap.size())).template cast<T>();
+      });
+  return result;
+}
+
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double modality_gap(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                  World& world) {
+  double length = 0;
+  detail::gap_across("modality_gap", x, y, world,
+                     [&](const core::Meeting&, const std::vector<double>& gap) {
+                       length = detail::length_of(gap);
+                     });
+  return length;
+}
+
+/// Value and gradients of the gap between all ranks' rows by this rank's, into `out`.
+template <class X, class Y, class Matrix, core::Communicator World>
+void modality_gap_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                ModalityGapGradient<Matrix>& out, World& world) {
+  constexpr const char* function = "modality_gap_with_gradient";
+  detail::gap_across(function, x, y, world,
+                     [&](const core::Meeting& meeting, const std::vector<double>& gap) {
+                       const double length = detail::length_of(gap);
+                       core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
+                       core::OutputRows<Matrix> dy(function, "out.y", out.y, y.rows(), y.cols());
+                       core::expects_apart(function, dx.view(), dy.view());
+                       detail::put_gap_gradient(gap, length, 1, meeting.total(0), dx.view());
+                       detail::put_gap_gradient(gap, length, -1, meeting.total(1), dy.view());
+                       dx.commit();
+                       dy.commit();
+                       out.value = length;
+                     });
+}
+
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] ModalityGapGradient<RowMatrix<typename X::Scalar>> modality_gap_with_gradient(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, World& world) {
+  ModalityGapGradient<RowMatrix<typename X::Scalar>> out;
+  modality_gap_with_gradient(x, y, out, world);
   return out;
 }
 

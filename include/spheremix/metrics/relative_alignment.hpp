@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "spheremix/core/compiled.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 
 namespace spheremix::metrics {
@@ -81,6 +82,15 @@ template <class X, class Y>
   const core::InputRows<T> xs(x), ys(y);
   detail::check_pairs("relative_alignment", xs.view(), ys.view(), 2);
   return detail::relative_alignment(xs.view(), ys.view());
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double relative_alignment(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y, World& world) {
+  return core::value_of_whole(
+      "relative_alignment", world, core::NoOptions{},
+      [&](const auto&... all) { return relative_alignment(all...); }, x, core::paired(y));
 }
 
 }  // namespace spheremix::metrics

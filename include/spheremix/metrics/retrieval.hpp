@@ -11,6 +11,7 @@
 #include <atomic>
 #include <vector>
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/retrieval.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 
@@ -55,6 +56,65 @@ Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool 
           .fetch_add(Index(in_column[c]), std::memory_order_relaxed);
   });
   return ranks;
+}
+
+/// Of this rank's rows of X the ranks of their pairs among all rows of Y, gathered from all ranks.
+/// `first`: number of this rank's row 0.
+template <class T>
+std::vector<Index> ranks_across(core::Meeting& meeting, core::MatrixView<const T> x,
+                                core::MatrixView<const T> all_y) {
+  const Index first = meeting.first(0, meeting.ranks().rank()), n = x.rows;
+  std::vector<Index> all(std::size_t(meeting.total(0)));
+  Index* const mine = all.data() + first;
+  if (n > 0) {
+    const std::vector<T> own = paired_products(x, all_y.middle_rows(first, n));
+    for_product_tiles(x, all_y, false, [&](Index i, Index, core::MatrixView<T> tile, int) {
+      for (Index r = 0; r < tile.rows; ++r)
+        std::atomic_ref<Index>(mine[i + r])
+            .fetch_add(SPHEREMIX_DISPATCH(count_at_least<T>)(
+                           tile.row(r), tile.cols, own[std::size_t(i + r)], nullptr, nullptr),
+                       std::memory_order_relaxed);
+    });
+  }
+  meeting.agree();
+  core::gather_rows<Index>(meeting, 2, {mine, n, 1, 1}, {all.data(), meeting.total(0), 1, 1});
+  return all;
+}
+
+/// Both sides' ranks over several processes: each rank asks for its own rows.
+template <class X, class Y, class World>
+Ranks checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
+                           const Eigen::MatrixBase<Y>& y, const RetrievalOptions& options,
+                           bool both, World& world) {
+  using T = typename X::Scalar;
+  Ranks result;
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
+    const core::InputRows<T> xs(x), ys(y);
+    meeting.bring<T>(0, x.rows(), x.cols());
+    meeting.bring<T>(1, y.rows(), y.cols());
+    meeting.bring<T>(2, x.rows(), 1);
+    meeting.mine.options = core::digest_of(core::listed(options.k));
+    core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
+    meeting.mine.number[0] = finite_norm(function, "X", xs.view());
+    meeting.mine.number[1] = finite_norm(function, "Y", ys.view());
+    meeting.agree();
+    core::expects(meeting.total(0) >= 1, function, "X has 0 rows where at least 1 are needed");
+    const double a = meeting.largest(0), b = meeting.largest(1);
+    core::expects(a * b < 0.25 * double(core::largest<T>), function,
+                  "products of rows of lengths up to ", a, " and ", b, " overflow");
+    for (const Index most : options.k)
+      core::expects(most >= 1, function, "k is ", most, ", which must be at least 1");
+    RowMatrix<T> all(meeting.total(0), x.cols());
+    const core::MatrixView<T> others{all.data(), all.rows(), all.cols(), all.cols()};
+    meeting.agree();
+    core::gather_rows<T>(meeting, 1, ys.view(), others);
+    result.rows = ranks_across<T>(meeting, xs.view(), others);
+    if (!both) return;
+    core::gather_rows<T>(meeting, 0, xs.view(), others);
+    result.cols = ranks_across<T>(meeting, ys.view(), others);
+  });
+  return result;
 }
 
 inline RetrievalResult summary_of(std::vector<Index> ranks, const std::vector<Index>& k) {
@@ -110,6 +170,30 @@ template <class X, class Y>
                                                  const Eigen::MatrixBase<Y>& y,
                                                  const RetrievalOptions& options = {}) {
   const detail::Ranks ranks = detail::checked_ranks("retrieval_both", x, y, options, true);
+  return {detail::summary_of(ranks.rows, options.k), detail::summary_of(ranks.cols, options.k)};
+}
+
+/// Over several processes: of the pairs of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] std::vector<Index> retrieval_ranks(const Eigen::MatrixBase<X>& x,
+                                                 const Eigen::MatrixBase<Y>& y, World& world) {
+  return detail::checked_ranks_across("retrieval_ranks", x, y, {}, false, world).rows;
+}
+
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] RetrievalResult retrieval(const Eigen::MatrixBase<X>& x,
+                                        const Eigen::MatrixBase<Y>& y,
+                                        const RetrievalOptions& options, World& world) {
+  return detail::summary_of(
+      detail::checked_ranks_across("retrieval", x, y, options, false, world).rows, options.k);
+}
+
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] RetrievalBothResult retrieval_both(const Eigen::MatrixBase<X>& x,
+                                                 const Eigen::MatrixBase<Y>& y,
+                                                 const RetrievalOptions& options, World& world) {
+  const detail::Ranks ranks =
+      detail::checked_ranks_across("retrieval_both", x, y, options, true, world);
   return {detail::summary_of(ranks.rows, options.k), detail::summary_of(ranks.cols, options.k)};
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "spheremix/core/compiled.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/spectrum.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
@@ -146,6 +147,40 @@ template <class X>
   for (const double s : sum) square += s * s;
   const double n = double(x.rows());
   return (square - n) / (n * (n - 1));
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, core::Communicator World>
+[[nodiscard]] std::vector<double> singular_values(const Eigen::MatrixBase<X>& x,
+                                                  const SpectrumOptions& options, World& world) {
+  return core::value_of_whole(
+      "singular_values", world, options,
+      [&](const auto&... all) { return singular_values(all..., options); }, x);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, core::Communicator World>
+[[nodiscard]] double effective_rank(const Eigen::MatrixBase<X>& x,
+                                    const EffectiveRankOptions& options, World& world) {
+  return core::value_of_whole(
+      "effective_rank", world, options,
+      [&](const auto&... all) { return effective_rank(all..., options); }, x);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, core::Communicator World>
+[[nodiscard]] double isotropy(const Eigen::MatrixBase<X>& x, World& world) {
+  return core::value_of_whole(
+      "isotropy", world, core::NoOptions{}, [&](const auto&... all) { return isotropy(all...); },
+      x);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, core::Communicator World>
+[[nodiscard]] double anisotropy(const Eigen::MatrixBase<X>& x, World& world) {
+  return core::value_of_whole(
+      "anisotropy", world, core::NoOptions{},
+      [&](const auto&... all) { return anisotropy(all...); }, x);
 }
 
 }  // namespace spheremix::metrics

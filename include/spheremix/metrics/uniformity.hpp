@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/uniformity.hpp"
 #include "spheremix/metrics/detail/gaussian_gradient.hpp"
 
@@ -140,6 +141,55 @@ template <class X>
     const Eigen::MatrixBase<X>& x, const UniformityOptions& options = {}) {
   UniformityGradient<RowMatrix<core::Real<X>>> out;
   uniformity_with_gradient(x, options, out);
+  return out;
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, core::Communicator World>
+[[nodiscard]] double uniformity(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
+                                World& world) {
+  return core::value_of_whole(
+      "uniformity", world, options, [&](const auto&... all) { return uniformity(all..., options); },
+      x);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double cross_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                      const UniformityOptions& options, World& world) {
+  return core::value_of_whole(
+      "cross_uniformity", world, options,
+      [&](const auto&... all) { return cross_uniformity(all..., options); }, x, y);
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] double joint_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                      const UniformityOptions& options, World& world) {
+  return core::value_of_whole(
+      "joint_uniformity", world, options,
+      [&](const auto&... all) { return joint_uniformity(all..., options); }, x, y);
+}
+
+/// Value and gradient of the uniformity of all ranks' rows by this rank's.
+template <class X, class Matrix, core::Communicator World>
+void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
+                              UniformityGradient<Matrix>& out, World& world) {
+  core::over_whole(
+      "uniformity_with_gradient", world, options,
+      [&](const core::Meeting& meeting, const auto& all) {
+        const auto whole = uniformity_with_gradient(all, options);
+        core::put_own_rows(meeting, 0, "out.x", out.x, whole.x);
+        out.value = whole.value;
+      },
+      x);
+}
+
+template <class X, core::Communicator World>
+[[nodiscard]] UniformityGradient<RowMatrix<typename X::Scalar>> uniformity_with_gradient(
+    const Eigen::MatrixBase<X>& x, const UniformityOptions& options, World& world) {
+  UniformityGradient<RowMatrix<typename X::Scalar>> out;
+  uniformity_with_gradient(x, options, out, world);
   return out;
 }
 

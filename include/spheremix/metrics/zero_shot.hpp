@@ -14,6 +14,7 @@
 #pragma once
 
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 
@@ -65,6 +66,19 @@ template <class P>
     sum.row(c) /= norm;
   }
   return sum.template cast<T>();
+}
+
+/// Over several processes: of the rows of all ranks, the same on every rank. A rank has its block of
+/// the prototypes as of any batch; labels are row numbers in the whole of them.
+template <class X, class P, core::Communicator World>
+[[nodiscard]] std::vector<double> zero_shot_accuracy(const Eigen::MatrixBase<X>& x,
+                                                     const Eigen::MatrixBase<P>& prototypes,
+                                                     const core::Numbers& labels,
+                                                     const ZeroShotOptions& options, World& world) {
+  return core::value_of_whole(
+      "zero_shot_accuracy", world, core::listed(options.k),
+      [&](const auto&... all) { return zero_shot_accuracy(all..., options); }, x, prototypes,
+      core::paired(labels));
 }
 
 }  // namespace spheremix::metrics

@@ -27,6 +27,11 @@ template <class T, class Products = PlainProducts, class Memory>
 void pair_gradients(core::MatrixView<const T> x, core::MatrixView<const T> y, const Plan<T>& plan,
                     core::MatrixView<const T> gx, core::MatrixView<const T> gy, Index first,
                     Memory& memory, const PairGradients<T>& out, bool add_y) {
+  if (gx.rows == 0) {
+    for (Index j = 0; out.dy.data && !add_y && j < out.dy.rows; ++j)
+      std::fill(out.dy.row(j), out.dy.row(j) + out.dy.cols, T(0));
+    return;
+  }
   const bool by_columns = (std::max)(gx.rows, plan.m) <= y.cols;
   const Index x_piece = by_columns ? gx.rows : plan.product_tile,
               y_piece = by_columns ? plan.m : plan.product_tile;

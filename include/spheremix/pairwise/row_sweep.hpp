@@ -59,8 +59,8 @@ RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, In
   const auto plan = [&](Index second_rows) {
     return make_plan<T>(
         function, n, m, depth, Keep::strip, budget,
-        other_bytes + core::bytes_of<RowScratch<T>>(std::min<Index>(kMostRowThreads, n), scratch,
-                                                    row_stride(m), second_rows));
+        other_bytes + core::bytes_of<RowScratch<T>>(std::clamp<Index>(n, 1, kMostRowThreads),
+                                                    scratch, row_stride(m), second_rows));
   };
   RowPlan<T> p{plan(0), scratch, two, 0};
   if (two) p.plan = plan(p.plan.strip_rows);

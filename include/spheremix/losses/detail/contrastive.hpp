@@ -111,9 +111,19 @@ struct ContrastArrays {
 /// Can the table be computed? False when a component is not finite or a logit would overflow: the
 /// loss and its gradients are NaN then.
 template <class T>
-bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
-  const double bound = pairwise::largest_norm(x) * pairwise::largest_norm(y);
+bool computable(double x_norm, double y_norm, double temperature) {
+  const double bound = x_norm * y_norm;
   return bound * (std::max)(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
+}
+template <class T>
+bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
+  return computable<T>(pairwise::largest_norm(x), pairwise::largest_norm(y), temperature);
+}
+/// Of X and Y, those of all ranks where there are several.
+template <class T>
+bool computable(const Inputs<T, 2>& in, double temperature) {
+  return in.strip ? computable<T>(in.strip->x_norm, in.strip->y_norm, temperature)
+                  : computable(in[0], in[1], temperature);
 }
 
 template <class T>

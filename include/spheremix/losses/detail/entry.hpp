@@ -15,13 +15,15 @@
 //                                                           gradient; out[k].data is null where only
 //                                                           the value is wanted
 //
-// and its Result has loss and put(out), which hands over the numbers.
+// and its Result has loss and put(out), which hands over the numbers. With over(options, world...)
+// after the loss, the batches are those of one rank of several (losses/detail/across.hpp).
 #pragma once
 
 #include <array>
 #include <tuple>
 #include <utility>
 
+#include "spheremix/core/communicator.hpp"
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/core/workspace.hpp"
@@ -31,9 +33,17 @@ namespace spheremix::losses::detail {
 using core::MatrixView;
 using core::Workspace;
 
-/// Views of the K batches of a call, and of their gradients.
+/// A rank's block of the rows of a table whose columns are the rows of all ranks: what a loss by
+/// strip asks of the others (losses/detail/across.hpp).
+template <class T>
+class Strip;
+
+/// Views of the K batches of a call, and of their gradients. Of a loss by strip on one of several
+/// ranks: batch 0 has this rank's rows, batch 1 those of all.
 template <class T, std::size_t K>
-using Inputs = std::array<MatrixView<const T>, K>;
+struct Inputs : std::array<MatrixView<const T>, K> {
+  const Strip<T>* strip = nullptr;
+};
 template <class T, std::size_t K>
 using Outputs = std::array<MatrixView<T>, K>;
 
@@ -161,7 +171,7 @@ template <class Loss, class... X>
 auto value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>&... batches) {
   return with_rows(
       [&]<class T>(MatrixView<const T> first, auto... others) {
-        const Inputs<T, sizeof...(X)> in{first, others...};
+        const Inputs<T, sizeof...(X)> in{{first, others...}};
         loss.expects(function, in);
         Workspace workspace;
         return run(loss, function, in, workspace, Outputs<T, sizeof...(X)>{});
@@ -175,7 +185,7 @@ void into(const char* function, const Loss& loss, Workspace& workspace, Out& out
   with_rows(
       [&]<class T>(MatrixView<const T> first, auto... others) {
         constexpr std::size_t count = sizeof...(X);
-        const Inputs<T, count> in{first, others...};
+        const Inputs<T, count> in{{first, others...}};
         loss.expects(function, in);
         std::apply(
             [&]<class... M>(M&... matrices) {
@@ -192,6 +202,33 @@ void into(const char* function, const Loss& loss, Workspace& workspace, Out& out
       batches...);
 }
 
+/// Where a call runs: in this process, or on one rank of several.
+struct Local {};
+template <class World, class Options>
+struct Over {
+  const Options& options;
+  World& world;
+};
+template <class Options>
+Local over(const Options&) {
+  return {};
+}
+template <class Options, class World>
+Over<World, Options> over(const Options& options, World& world) {
+  return {options, world};
+}
+
+template <class Loss, class... X>
+auto value(const char* function, const Loss& loss, Local, const Eigen::MatrixBase<X>&... batches) {
+  return value(function, loss, batches...);
+}
+
+template <class Loss, class Out, class... X>
+void into(const char* function, const Loss& loss, Local, Workspace& workspace, Out& out,
+          const Eigen::MatrixBase<X>&... batches) {
+  into(function, loss, workspace, out, batches...);
+}
+
 /// A Gradient filled by run(workspace, gradient), with memory of its own.
 template <class Gradient, class Run>
 Gradient by_value(const Run& run) {
@@ -202,3 +239,5 @@ Gradient by_value(const Run& run) {
 }
 
 }  // namespace spheremix::losses::detail
+
+#include "spheremix/losses/detail/across.hpp"

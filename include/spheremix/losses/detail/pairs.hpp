@@ -2,6 +2,7 @@
 // both; other targets in target_sweep.hpp.
 #pragma once
 
+#include "spheremix/losses/detail/pair_strip.hpp"
 #include "spheremix/losses/detail/target_sweep.hpp"
 #include "spheremix/losses/targets.hpp"
 
@@ -20,11 +21,15 @@ struct PairArrays {
 /// as rows, m = n. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the loss's derivative by
 /// it.
 template <bool Both, class T, class Products = pairwise::PlainProducts>
-ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
-                                  MatrixView<const T> y, double temperature, std::size_t budget,
-                                  Workspace& workspace, const pairwise::PairGradients<T>& out,
-                                  T margin = 0, double* margin_slope = nullptr) {
+ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, double temperature,
+                                  std::size_t budget, Workspace& workspace,
+                                  const pairwise::PairGradients<T>& out, T margin = 0,
+                                  double* margin_slope = nullptr) {
   expects_temperature<T>(function, "temperature", temperature);
+  if (in.strip)
+    return static_cast<const PairStripOf<T>*>(in.strip)->run(function, in, temperature, budget,
+                                                             workspace, out, margin, margin_slope);
+  const MatrixView<const T> x = in[0], y = in[1];
   const bool gradients = out.wanted();
   const Index n = x.rows, m = y.rows;
   const auto plan = pairwise::make_plan<T>(
@@ -49,9 +54,16 @@ ContrastResult pair_loss_on_views(const char* function, MatrixView<const T> x,
   return result;
 }
 
+/// A loss of X and Y that is one call of pair_loss_on_views.
+template <bool Both, class Products = pairwise::PlainProducts>
+struct OfPairs : OfTwoBatches {
+  template <class T>
+  using StripType = PairStrip<T, Both, Products>;
+};
+
 /// clip (Both) or info_nce, by the matrix products of Products.
 template <bool Both, class Products = pairwise::PlainProducts>
-struct PairLoss : OfTwoBatches {
+struct PairLoss : OfPairs<Both, Products> {
   double temperature;
   std::size_t budget;
   TargetOptions targets;
@@ -75,8 +87,8 @@ struct PairLoss : OfTwoBatches {
     if (!targets.plain())
       return target_loss_on_views<Both, T, Products>(function, in[0], in[1], temperature, budget,
                                                      targets, workspace, {out[0], out[1]});
-    return pair_loss_on_views<Both, T, Products>(function, in[0], in[1], temperature, budget,
-                                                 workspace, {out[0], out[1]});
+    return pair_loss_on_views<Both, T, Products>(function, in, temperature, budget, workspace,
+                                                 {out[0], out[1]});
   }
 };
 

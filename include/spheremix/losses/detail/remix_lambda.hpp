@@ -5,6 +5,7 @@
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/core/numbers.hpp"
 #include "spheremix/core/philox.hpp"
+#include "spheremix/core/whole.hpp"
 #include "spheremix/math/beta.hpp"
 
 namespace spheremix::losses::detail {
@@ -87,5 +88,16 @@ class RemixLambdaArgument {
   core::InputRows<T> rows_;
   RemixLambda<T> value_;
 };
+
+/// The lambda argument of one rank of several: its rows of a matrix, or what is the same on all.
+template <class L>
+auto remix_lambda_across(L& lambda) {
+  if constexpr (std::is_arithmetic_v<std::remove_cvref_t<L>>)
+    return core::per_row(lambda);
+  else if constexpr (std::is_same_v<std::remove_cvref_t<L>, core::Philox>)
+    return core::Shared<L>{lambda, core::digest_of(lambda.seed(), lambda.step())};
+  else
+    return Eigen::Ref<const RowMatrix<typename L::Scalar>, 0, Eigen::OuterStride<>>(lambda);
+}
 
 }  // namespace spheremix::losses::detail

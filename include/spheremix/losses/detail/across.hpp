@@ -1,0 +1,379 @@
+// entry.hpp over several processes: what of a batch goes to which rank, for every loss that comes in
+// there. Nothing here is compiled before a program passes a communicator.
+//
+//   by the whole   (every loss) all rows to all ranks, each computes what one process would and keeps
+//                  its rows of the gradients: the bits of one process, no gain in time
+//   by strip       (Loss::StripType, two batches) the rows of Y to all ranks, each computes its rows of
+//                  the table; dY is summed at the owners of its rows
+//   by rows        (Loss::kMeanOfRows) no row leaves its rank
+#pragma once
+
+#include "spheremix/core/whole.hpp"
+#include "spheremix/losses/detail/entry.hpp"
+#include "spheremix/pairwise/norms.hpp"
+#include "spheremix/sphere/detail/arguments.hpp"
+
+namespace spheremix::losses::detail {
+
+using core::Meeting;
+
+/// Rows of one batch of n rows in a frame.
+template <class T>
+MatrixView<T> take_batch(Workspace::Frame& frame, Index n, Index d) {
+  return {frame.take<T>(std::size_t(n * d)), n, d, d};
+}
+
+template <class T, std::size_t K>
+struct WholeArrays {
+  MatrixView<T> all[K], gradient[K];
+
+  WholeArrays(const Meeting& meeting, const Inputs<T, K>& in, const Outputs<T, K>& out,
+              bool gradients, Workspace::Frame& frame) {
+    for (std::size_t k = 0; k < K; ++k) {
+      const Index n = meeting.total(int(k)), d = in[k].cols;
+      all[k] = take_batch<T>(frame, n, d);
+      if (!gradients) continue;
+      gradient[k] = out[k].data ? take_batch<T>(frame, n, d) : MatrixView<T>{nullptr, n, d, d};
+    }
+  }
+};
+
+/// Every loss: as one process.
+template <class Loss, class T, std::size_t K>
+auto by_whole(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspace& workspace,
+              const Outputs<T, K>& out, bool gradients) {
+  Workspace::Frame frame =
+      workspace.beside().frame(core::bytes_of<WholeArrays<T, K>>(meeting, in, out, gradients));
+  const WholeArrays<T, K> arrays(meeting, in, out, gradients, frame);
+  meeting.agree();
+  Inputs<T, K> all{};
+  Outputs<T, K> to{};
+  for (std::size_t k = 0; k < K; ++k) {
+    core::gather_rows<T>(meeting, int(k), in[k], arrays.all[k]);
+    all[k] = arrays.all[k];
+    to[k] = arrays.gradient[k];
+  }
+  const auto result = run(loss, meeting.function(), all, workspace, to);
+  for (std::size_t k = 0; k < K; ++k)
+    if (to[k].data)
+      core::copy_rows<T>(
+          to[k].middle_rows(meeting.first(int(k), meeting.ranks().rank()), in[k].rows), out[k]);
+  return result;
+}
+
+/// A mean over rows of terms of one row each: of n of N rows the n / N-th part.
+template <class Loss, class T, std::size_t K>
+auto by_rows(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspace& workspace,
+             const Outputs<T, K>& out) {
+  decltype(run(loss, meeting.function(), in, workspace, out)) result{};
+  const double share = double(in[0].rows) / double(meeting.total(0));
+  if (in[0].rows > 0) result = run(loss, meeting.function(), in, workspace, out);
+  for (std::size_t k = 0; k < K; ++k)
+    for (Index i = 0; out[k].data && i < out[k].rows; ++i)
+      for (Index j = 0; j < out[k].cols; ++j) out[k](i, j) = T(share * double(out[k](i, j)));
+  meeting.mine.number[0] = in[0].rows > 0 ? share * result.loss : 0;
+  meeting.agree();
+  result.loss = meeting.sum(0);
+  return result;
+}
+
+/// What a loss by strip asks. Calls on it come in the same order on every rank.
+template <class T>
+class Strip {
+ public:
+  Strip(Meeting& meeting, Index first_row, Index all_rows, double x_largest, double y_largest)
+      : first(first_row),
+        total(all_rows),
+        x_norm(x_largest),
+        y_norm(y_largest),
+        meeting_(meeting) {}
+  virtual ~Strip() = default;
+
+  const Index first;            ///< row number of this rank's row 0 in the whole batch
+  const Index total;            ///< rows in all: what means divide by
+  const double x_norm, y_norm;  ///< pairwise::largest_norm of all rows of X, of Y
+
+  Meeting& meeting() const { return meeting_; }
+
+  /// Returns when all ranks are here; the values (Record::kNumbers at most) are then those of all,
+  /// added up in the order of the ranks. Between the last such call and the end of the loss nothing
+  /// may throw.
+  virtual void sum(double* values, int count) const = 0;
+  void sum() const { sum(nullptr, 0); }
+
+ private:
+  Meeting& meeting_;
+};
+
+template <class T>
+class StripOfMeeting : public Strip<T> {
+ public:
+  using Strip<T>::Strip;
+
+  void sum(double* values, int count) const override {
+    Meeting& meeting = this->meeting();
+    std::copy(values, values + count, meeting.mine.number);
+    meeting.agree();
+    for (int k = 0; k < count; ++k) values[k] = meeting.sum(k);
+  }
+};
+
+template <class T>
+struct StripArrays {
+  MatrixView<T> y, dy;
+  T* other = nullptr;  ///< dY of this rank's rows as another rank has them
+
+  StripArrays(Index total, Index own, Index d, bool gradients, bool of_y, Workspace::Frame& frame)
+      : y(take_batch<T>(frame, total, d)) {
+    if (gradients) dy = {nullptr, total, d, d};
+    if (!of_y) return;
+    dy = take_batch<T>(frame, total, d);
+    other = frame.take<T>(std::size_t(own * d));
+  }
+};
+
+/// The rank's rows of X against all rows of Y.
+template <class Loss, class T>
+auto by_strip(Meeting& meeting, const Loss& loss, const Inputs<T, 2>& in, Workspace& workspace,
+              const Outputs<T, 2>& out, bool gradients) {
+  const bool of_y = out[1].data != nullptr;
+  const Index own = in[0].rows, d = in[0].cols, total = meeting.total(1);
+  Workspace::Frame frame =
+      workspace.beside().frame(core::bytes_of<StripArrays<T>>(total, own, d, gradients, of_y));
+  const StripArrays<T> arrays(total, own, d, gradients, of_y, frame);
+  meeting.mine.number[0] = pairwise::largest_norm(in[0]);
+  meeting.mine.number[1] = pairwise::largest_norm(in[1]);
+  meeting.agree();
+  const typename Loss::template StripType<T> strip(
+      meeting, meeting.first(0, meeting.ranks().rank()), meeting.total(0), meeting.largest(0),
+      meeting.largest(1));
+  core::gather_rows<T>(meeting, 1, in[1], arrays.y);
+  Inputs<T, 2> rows{{in[0], arrays.y}, &strip};
+  const auto result =
+      run(loss, meeting.function(), rows, workspace, Outputs<T, 2>{out[0], arrays.dy});
+  if (of_y) core::reduce_scatter_rows<T>(meeting, 1, arrays.dy, out[1], arrays.other);
+  return result;
+}
+
+/// Targets beyond the diagonal: what of them works over several ranks. number[5]: there are such.
+template <class T, class TargetsOf>
+void bring_targets(Meeting& meeting, const TargetsOf& targets, const Inputs<T, 2>& in) {
+  const char* const function = meeting.function();
+  core::expects(!targets.exclude, function,
+                "exclude is not known over several processes, nor are targets: gather the rows");
+  core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+  const Index weights = targets.row_weights ? Index(targets.row_weights->size()) : 0;
+  core::expects(!targets.row_weights || weights == in[0].rows, function, "row_weights has ",
+                weights, " elements where ", in[0].rows, " are needed");
+  meeting.mine.rows[7] = weights;
+  meeting.mine.cols[7] = 1;
+  meeting.mine.number[5] = targets.plain() ? 0 : 1;
+}
+
+/// Label smoothing and weights of rows: as one process.
+template <class Loss, class T>
+auto by_whole_targets(Meeting& meeting, const Loss& loss, const Inputs<T, 2>& in,
+                      Workspace& workspace, const Outputs<T, 2>& out, bool gradients) {
+  const bool weighed = meeting.total(7) > 0;
+  core::expects(!weighed || meeting.total(7) == meeting.total(0), meeting.function(),
+                "row_weights has ", meeting.total(7), " elements on all ranks where ",
+                meeting.total(0), " are needed");
+  std::vector<double> all(std::size_t(meeting.total(7)));
+  meeting.agree();
+  const Index count = loss.targets.row_weights ? in[0].rows : 0;
+  core::gather_rows<double>(meeting, 7,
+                            {count > 0 ? loss.targets.row_weights->data() : nullptr, count, 1, 1},
+                            {all.data(), meeting.total(7), 1, 1});
+  Loss whole = loss;
+  if (weighed) whole.targets.row_weights = &all;
+  return by_whole<Loss, T, 2>(meeting, whole, in, workspace, out, gradients);
+}
+
+template <class Loss, class T, std::size_t K>
+auto across(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspace& workspace,
+            const Outputs<T, K>& out, bool gradients) {
+  const char* const function = meeting.function();
+  bool empty = true;
+  for (std::size_t k = 0; k < K; ++k) {
+    meeting.bring<T>(int(k), in[k].rows, in[k].cols);
+    empty = empty && in[k].rows == 0;
+  }
+  if (!empty) loss.expects(function, in);
+  for (std::size_t k = 0; k < K; ++k)  // all ranks ask for the same gradients
+    meeting.mine.options ^= core::digest_of(100 + int(k), out[k].data != nullptr);
+  if constexpr (requires { loss.targets; }) bring_targets<T>(meeting, loss.targets, in);
+  meeting.agree();
+  Inputs<T, K> shapes{};
+  for (std::size_t k = 0; k < K; ++k)
+    shapes[k] = {nullptr, meeting.total(int(k)), in[k].cols, in[k].cols};
+  loss.expects(function, shapes);
+  if constexpr (requires { loss.targets; })
+    if (meeting.largest(5) > 0)
+      return by_whole_targets<Loss, T>(meeting, loss, in, workspace, out, gradients);
+  if constexpr (requires { typename Loss::template StripType<T>; })
+    return by_strip<Loss, T>(meeting, loss, in, workspace, out, gradients);
+  else if constexpr (requires { Loss::kMeanOfRows; })
+    return by_rows<Loss, T, K>(meeting, loss, in, workspace, out);
+  else
+    return by_whole<Loss, T, K>(meeting, loss, in, workspace, out, gradients);
+}
+
+// ---- Losses of more than batches: their public functions on the rows of all ranks ----
+
+/// Of `all`, a gradient struct of the whole batch, this rank's rows and the numbers to `out`.
+template <class Out, class All>
+void put_own_gradient(const Meeting& meeting, Out& out, const All& all) {
+  if constexpr (requires { all.x; }) core::put_own_rows(meeting, 0, "out.x", out.x, all.x);
+  if constexpr (requires { all.y; }) core::put_own_rows(meeting, 0, "out.y", out.y, all.y);
+  const auto put_lambda = [&](const char* name, auto& to, const auto& from) {
+    if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(from)>>) {
+      to = from;
+    } else {
+      const int rank = meeting.ranks().rank();
+      sphere::detail::OutputVector own(meeting.function(), name, to, meeting.count(0, rank), 1);
+      std::copy_n(from.data() + meeting.first(0, rank), meeting.count(0, rank), own.data());
+      own.commit();
+    }
+  };
+  if constexpr (requires { all.lambda.m2; }) {
+    put_lambda("out.lambda.m2", out.lambda.m2, all.lambda.m2);
+    put_lambda("out.lambda.v", out.lambda.v, all.lambda.v);
+    put_lambda("out.lambda.l", out.lambda.l, all.lambda.l);
+    put_lambda("out.lambda.vl", out.lambda.vl, all.lambda.vl);
+  } else if constexpr (requires { all.lambda; }) {
+    put_lambda("out.lambda", out.lambda, all.lambda);
+  }
+  if constexpr (requires { all.loss; }) out.loss = all.loss;
+  if constexpr (requires { all.log_temperature; }) out.log_temperature = all.log_temperature;
+  if constexpr (requires { all.log_mix_temperature; })
+    out.log_mix_temperature = all.log_mix_temperature;
+  if constexpr (requires { all.skipped; }) out.skipped = all.skipped;
+  if constexpr (requires { all.active; }) out.active = all.active;
+}
+
+/// Gradients into `out` from call(arguments of all ranks...), which returns a gradient struct.
+template <class World, class Options, class Out, class Call, class... Arguments>
+void gradient_across(const char* function, World& world, const Options& options, Out& out,
+                     const Call& call, const Arguments&... arguments) {
+  core::over_whole(
+      function, world, options,
+      [&](const Meeting& meeting, auto&... all) { put_own_gradient(meeting, out, call(all...)); },
+      arguments...);
+}
+
+/// Rows' partners; empty where a loss has none.
+template <class Options>
+std::vector<Index> partners_of(const Options& options) {
+  if constexpr (requires { options.partners; })
+    return options.partners;
+  else
+    return {};
+}
+template <class Options>
+Options with_partners(const Options& options, const std::vector<Index>& partners) {
+  Options all = options;
+  if constexpr (requires { all.partners; }) all.partners = partners;
+  return all;
+}
+
+/// By rows: call() is the mean over this rank's rows of logits, which have as many columns on all.
+template <class World, class Options, class Z, class Call>
+double mean_across(const char* function, World& world, const Options& options,
+                   const Eigen::MatrixBase<Z>& z, const Call& call) {
+  double loss = 0;
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](Meeting& meeting) {
+    meeting.mine.options = core::digest_of(options);
+    meeting.bring<typename Z::Scalar>(0, z.rows(), z.cols());
+    meeting.agree();
+    core::expects(meeting.total(0) > 0, function, "there are no rows");
+    if (z.rows() > 0)
+      meeting.mine.number[0] = call() * (double(z.rows()) / double(meeting.total(0)));
+    meeting.agree();
+    loss = meeting.sum(0);
+  });
+  return loss;
+}
+
+/// The same with gradients: call() puts those of this rank's mean to `out`.
+template <class World, class Options, class Z, class Out, class Call>
+void mean_gradient_across(const char* function, World& world, const Options& options,
+                          const Eigen::MatrixBase<Z>& z, Out& out, const Call& call) {
+  using T = typename Z::Scalar;
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](Meeting& meeting) {
+    meeting.mine.options = core::digest_of(options);
+    meeting.bring<T>(0, z.rows(), z.cols());
+    meeting.agree();
+    core::expects(meeting.total(0) > 0, function, "there are no rows");
+    const double share = double(z.rows()) / double(meeting.total(0));
+    constexpr bool one_lambda = requires { requires std::is_arithmetic_v<decltype(out.lambda)>; };
+    constexpr bool each_lambda = requires { out.lambda.size(); };
+    if (z.rows() > 0) {
+      call();
+      out.logits *= T(share);
+      if constexpr (each_lambda) out.lambda *= static_cast<T>(share);
+      if constexpr (one_lambda) meeting.mine.number[1] = share * out.lambda;
+      meeting.mine.number[0] = share * out.loss;
+    } else {
+      core::OutputRows(function, "out.logits", out.logits, 0, z.cols()).commit();
+      if constexpr (each_lambda)
+        sphere::detail::OutputVector(function, "out.lambda", out.lambda, 0, 1).commit();
+    }
+    meeting.agree();
+    out.loss = meeting.sum(0);
+    if constexpr (one_lambda) out.lambda = meeting.sum(1);
+  });
+}
+
+template <class Loss, class World, class Options, class... X>
+auto value(const char* function, const Loss& loss, const Over<World, Options>& over,
+           const Eigen::MatrixBase<X>&... batches) {
+  decltype(value(function, loss, batches...)) result{};
+  if (over.world.size() == 1) return result = value(function, loss, batches...);
+  Workspace workspace;
+  core::RanksOf<World> ranks(over.world);
+  core::over_ranks(ranks, function, [&](Meeting& meeting) {
+    meeting.mine.options = core::digest_of(over.options);
+    with_rows(
+        [&]<class T>(MatrixView<const T> first, auto... others) {
+          const Inputs<T, sizeof...(X)> in{{first, others...}};
+          result = across(meeting, loss, in, workspace, Outputs<T, sizeof...(X)>{}, false);
+        },
+        batches...);
+  });
+  return result;
+}
+
+template <class Loss, class World, class Options, class Out, class... X>
+void into(const char* function, const Loss& loss, const Over<World, Options>& over,
+          Workspace& workspace, Out& out, const Eigen::MatrixBase<X>&... batches) {
+  if (over.world.size() == 1) return into(function, loss, workspace, out, batches...);
+  core::RanksOf<World> ranks(over.world);
+  core::over_ranks(ranks, function, [&](Meeting& meeting) {
+    meeting.mine.options = core::digest_of(over.options);
+    with_rows(
+        [&]<class T>(MatrixView<const T> first, auto... others) {
+          constexpr std::size_t count = sizeof...(X);
+          const Inputs<T, count> in{{first, others...}};
+          std::apply(
+              [&]<class... M>(M&... matrices) {
+                OutputBatches<T, M...> rows(function, Loss::kFields, in.data(), matrices...);
+                Outputs<T, count> to;
+                rows.views(to.data());
+                expects_outputs_apart(function, to, Loss::kFields, in);
+                T nothing{};  // an empty block has no memory, but asks for gradients, too
+                constexpr bool asked[] = {!std::is_same_v<M, NoField>...};
+                for (std::size_t k = 0; k < count; ++k)
+                  if (asked[k] && !to[k].data) to[k].data = &nothing;
+                const auto result = across(meeting, loss, in, workspace, to, true);
+                rows.commit();
+                result.put(out);
+              },
+              Loss::fields(out));
+        },
+        batches...);
+  });
+}
+
+}  // namespace spheremix::losses::detail
