@@ -21,6 +21,7 @@
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
 #          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one;
 #                     tests/gpu_run.sh run without a GPU
+#          distributed  losses over 1, 2, 3 and 5 processes of MPI, ranks that fail, examples/trainer_mpi.cpp
 #          machine_code  instructions a pair, code bytes, spills and calls of the hot device kernels, optimised (sm_90), where there is nvcc
 # Only when asked for
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
@@ -34,7 +35,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units flags budget consumers readme examples compile_fail fuzz platforms cuda machine_code"
+default_stages="floors units sanitized headers two_units flags budget consumers readme examples compile_fail fuzz platforms distributed cuda machine_code"
 more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
@@ -69,6 +70,7 @@ find_missing() {
   need zlib1g-dev have_header zlib.h
   need libbenchmark-dev have_header benchmark/benchmark.h
   need "libomp-dev libclang-rt-dev" clang_links
+  need "libopenmpi-dev openmpi-bin" pkg-config --exists mpi-c
 }
 find_missing
 if [ -n "$missing" ]; then
@@ -198,6 +200,7 @@ stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
 stage_platforms() { script sh tests/scripts/platforms.sh "$out/platforms"; }
 stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" more; }
+stage_distributed() { script sh tests/distributed.sh "$out/distributed"; }
 stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
@@ -227,7 +230,7 @@ stage_faults() {
 [ "$*" != more ] || set -- $more_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | compile_fail | fuzz | platforms | \
+    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | compile_fail | fuzz | platforms | distributed | \
       cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"

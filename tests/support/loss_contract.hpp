@@ -52,6 +52,17 @@ struct LossCall {
     }
   }
 
+  /// Rows [at, at + count): a rank's part. The settings stay.
+  LossCall part(Index at, Index count) const {
+    LossCall p = *this;
+    for (auto& x : p.batches) x = RowMatrix<T>(x.middleRows(at, count));
+    p.lambda = Vector<T>(lambda.segment(at, count));
+    p.label = Vector<double>(label.segment(at, count));
+    p.first.assign(first.begin() + at, first.begin() + at + count);
+    p.second.assign(second.begin() + at, second.begin() + at + count);
+    return p;
+  }
+
   /// Lambdas of m3_mix, two of them one a row, without a copy.
   auto four() const {
     using View = Eigen::Map<const Vector<T>>;
@@ -106,6 +117,11 @@ struct LossCase {
   /// The gradients again from batches that are no row-major matrices: blocks of a wider one (0),
   /// column-major (1), transposed (2).
   std::function<LossOutcome<T>(const LossCall<T>&, int layout)> elsewhere;
+#if defined(SPHEREMIX_TEST_RANKS)
+  /// Of a rank's rows of a call, on one of several ranks; with the workspace of earlier calls.
+  std::function<LossOutcome<T>(const LossCall<T>&, core::Workspace&, AnyRank&)> across;
+  std::function<double(const LossCall<T>&, AnyRank&)> value_across;
+#endif
 };
 
 namespace detail {
@@ -195,6 +211,24 @@ LossCase<T> loss_case() {
     if (layout == 1) return run(call, [&](std::size_t k) -> const Columns& { return columns[k]; });
     return run(call, [&](std::size_t k) { return transposed[k].transpose(); });
   };
+#if defined(SPHEREMIX_TEST_RANKS)
+  const auto batch = [](const LossCall<T>& call) {
+    return [&call](std::size_t k) -> const RowMatrix<T>& { return call.batches[k]; };
+  };
+  c.across = [batch](const LossCall<T>& call, core::Workspace& workspace, AnyRank& rank) {
+    typename Call::template Gradient<T> out;
+    spread<K>(batch(call),
+              [&](const auto&... x) { Call::across(call, workspace, out, rank, x...); });
+    LossOutcome<T> result;
+    std::apply([&](const auto&... g) { (result.gradients.push_back(g), ...); }, Call::fields(out));
+    collect(out, result);
+    return result;
+  };
+  c.value_across = [batch](const LossCall<T>& call, AnyRank& rank) {
+    return spread<K>(batch(call),
+                     [&](const auto&... x) { return Call::value_across(call, rank, x...); });
+  };
+#endif
   return c;
 }
 
@@ -221,6 +255,18 @@ LossCase<T> loss_case() {
       (void)c;                                                                                \
       losses::FUNCTION##_with_gradient(SPHEREMIX_UNWRAP ARGUMENTS __VA_OPT__(, ) __VA_ARGS__, \
                                        workspace, out);                                       \
+    }                                                                                         \
+    template <class C, class World, class... X>                                               \
+    static double value_across(const C& c, World& world, const X&... x) {                     \
+      (void)c;                                                                                \
+      return losses::FUNCTION(SPHEREMIX_UNWRAP ARGUMENTS __VA_OPT__(, ) __VA_ARGS__, world);  \
+    }                                                                                         \
+    template <class C, class Out, class World, class... X>                                    \
+    static void across(const C& c, core::Workspace& workspace, Out& out, World& world,        \
+                       const X&... x) {                                                       \
+      (void)c;                                                                                \
+      losses::FUNCTION##_with_gradient(SPHEREMIX_UNWRAP ARGUMENTS __VA_OPT__(, ) __VA_ARGS__, \
+                                       workspace, out, world);                                \
     }                                                                                         \
   };
 

@@ -1,0 +1,90 @@
+#!/bin/sh
+# Losses over processes of MPI: 1, 2, 3 and 5 ranks against threads as ranks and against one process, and what happens
+# to the others when a rank fails. Without MPI it says so and ends well.
+# Usage: distributed.sh [folder to build in]
+cd "$(dirname "$0")/.." || exit 1
+. tests/scripts/check.sh
+out=${1:-build/tests/distributed}
+mkdir -p "$out"
+if ! command -v mpirun >/dev/null || ! command -v mpicc >/dev/null; then
+  echo "note: no MPI here: ranks of MPI were not tested"
+  exit 0
+fi
+# Open MPI's compiler says where its header and library are, MPICH's in another way.
+mpi_flags=$( (mpicc --showme:compile && mpicc --showme:link) 2>/dev/null || mpicc -show 2>/dev/null | sed 's/^[^ ]* //')
+run="mpirun"
+if mpirun --version 2>&1 | grep -q 'Open MPI'; then
+  run="mpirun --oversubscribe --bind-to none"
+  [ "$(id -u)" -ne 0 ] || run="$run --allow-run-as-root"
+fi
+export OMP_NUM_THREADS=1
+
+build() { # source program
+  g++ -std=c++20 -O1 -fopenmp -Iinclude -Itests -isystem "$eigen" "$1" \
+    -o "$out/$2" $mpi_flags >"$out/$2.log" 2>&1
+}
+if ! build tests/distributed/mpi_main.cpp mpi_main || ! build examples/trainer_mpi.cpp trainer_mpi; then
+  echo "failed: programs with MPI build"
+  head -n 20 "$out/mpi_main.log" "$out/trainer_mpi.log" 2>/dev/null | sed 's/^/    /'
+  exit 1
+fi
+echo "passed: programs with MPI build"
+
+# job seconds ranks arguments...: output to a file, never longer than that, no process left behind.
+job() {
+  seconds=$1 ranks=$2
+  shift 2
+  timeout -k 5 "$seconds" $run -np "$ranks" "$@" >"$out/job.log" 2>&1 </dev/null
+}
+wrong() {
+  echo "failed: $1"
+  tail -n 20 "$out/job.log" | sed 's/^/    /'
+}
+
+for ranks in 1 2 3 5; do
+  if job 300 $ranks "$out/mpi_main" check; then grep '^passed: ' "$out/job.log"; else
+    grep '^failed: ' "$out/job.log" || wrong "mpi_main check, $ranks ranks"
+  fi
+done
+for ranks in 2 3; do
+  if job 120 $ranks "$out/mpi_main" refuse; then grep '^passed: ' "$out/job.log"; else
+    grep '^failed: ' "$out/job.log" || wrong "mpi_main refuse, $ranks ranks"
+  fi
+done
+
+# A rank that fails: the job ends by itself, badly, with a sentence.
+ends() { # mode sentence what
+  began=$(date +%s)
+  job 60 3 "$out/mpi_main" "$1"
+  status=$?
+  took=$(($(date +%s) - began))
+  if [ $status -ne 0 ] && [ $took -lt 55 ] && grep -q "$2" "$out/job.log"; then
+    echo "passed: $3"
+  else
+    wrong "$3 (status $status, $took s)"
+  fi
+}
+ends hang 'mpi: rank [02] of 3: waited 2000 ms for' "a rank that hangs: the others end at their timeout with a sentence"
+ends kill 'mpirun\|BAD TERMINATION' "a rank that is killed ends the job"
+ends exit 'mpirun\|BAD TERMINATION\|exit' "a rank that leaves without MPI_Finalize ends the job"
+ends throw 'rank 1 has had enough' "an exception of one rank outside the library ends the job with its sentence"
+
+# The trainer: the parameters of one process.
+for ranks in 1 2 4; do
+  job 120 $ranks "$out/trainer_mpi" 20 --parameters && grep '^parameters ' "$out/job.log" >"$out/parameters.$ranks" ||
+    wrong "trainer_mpi, $ranks ranks"
+done
+for ranks in 2 4; do
+  if python3 - "$out/parameters.1" "$out/parameters.$ranks" <<'PYTHON'; then
+import sys
+one, more = ([float(x) for x in open(p).read().split()[1:]] for p in sys.argv[1:])
+assert len(one) == len(more) and len(one) > 100
+off = max(abs(a - b) for a, b in zip(one, more)) / max(map(abs, one))
+print(f"note: trainer_mpi: parameters of {sys.argv[2][-1]} ranks are {off:.1e} off those of one, relative")
+sys.exit(not off <= 1e-10)
+PYTHON
+    echo "passed: trainer_mpi: $ranks ranks have the parameters of one"
+  else
+    wrong "trainer_mpi: $ranks ranks have the parameters of one"
+  fi
+done

@@ -1,0 +1,238 @@
+// Every metric over W ranks, threads of this process, against one process.
+#include <doctest/doctest.h>
+
+#include "distributed/loss_ranks.hpp"
+
+using namespace spheremix;
+using namespace spheremix::metrics;
+using namespace spheremix::test;
+
+namespace {
+
+/// Numbers of a result.
+using Numbers = std::vector<double>;
+void put(Numbers& to, double x) { to.push_back(x); }
+template <class X>
+void put(Numbers& to, const std::vector<X>& x) {
+  for (const auto& one : x) {
+    if constexpr (std::is_arithmetic_v<X>) {
+      put(to, double(one));
+    } else {
+      put(to, double(one.count));
+      put(to, one.accuracy);
+      put(to, one.confidence);
+    }
+  }
+}
+void put(Numbers& to, const RetrievalResult& r) {
+  put(to, r.recall);
+  put(to, r.median_rank);
+  put(to, r.mrr);
+}
+
+template <class T>
+struct Rows {
+  RowMatrix<T> x, y;
+  std::vector<Index> labels, classes;  ///< below 3; row numbers of y
+  std::vector<Index> image_of;         ///< of y: rows of x in turn
+  Vector<T> confidence;
+  Eigen::Array<bool, Eigen::Dynamic, 1> correct;
+  std::vector<Judgement> judged;
+
+  Rows(Index n, Index d)
+      : x(unit_rows<T>(n, d, 1)), y(unit_rows<T>(n, d, 2)), confidence(n), correct(n) {
+    for (Index i = 0; i < n; ++i) {
+      y.row(i) = (x.row(i) + T(0.8) * y.row(i)).normalized();
+      labels.push_back(i % 3);
+      classes.push_back((2 * i) % n);
+      image_of.push_back((i + 1) % n);
+      confidence[i] = T((7 * i) % 10) / T(10);
+      correct[i] = i % 3 != 0;
+      judged.push_back({i, (3 * i) % n, double(1 + i % 2)});
+    }
+  }
+  Rows part(Index at, Index count) const {
+    Rows p = *this;
+    const auto cut = [&](auto& v) {
+      v = std::remove_cvref_t<decltype(v)>(v.begin() + at, v.begin() + at + count);
+    };
+    p.x = RowMatrix<T>(x.middleRows(at, count));
+    p.y = RowMatrix<T>(y.middleRows(at, count));
+    cut(p.labels), cut(p.classes), cut(p.image_of), cut(p.judged);
+    for (auto& j : p.judged) j.query -= at;
+    p.confidence = Vector<T>(confidence.segment(at, count));
+    p.correct = Eigen::Array<bool, Eigen::Dynamic, 1>(correct.segment(at, count));
+    return p;
+  }
+};
+
+template <class T>
+struct MetricCase {
+  const char* name;
+  bool exact;  ///< the bits of one process
+  std::function<Numbers(const Rows<T>&)> one;
+  std::function<Numbers(const Rows<T>&, AnyRank&)> across;
+};
+
+/// Call: (rows, world...) -> numbers.
+template <class T, class Call>
+MetricCase<T> metric_case(const char* name, bool exact, const Call& call) {
+  return {name, exact, [call](const Rows<T>& r) { return call(r); },
+          [call](const Rows<T>& r, AnyRank& rank) { return call(r, rank); }};
+}
+
+template <class T>
+std::vector<MetricCase<T>> metric_cases() {
+  std::vector<MetricCase<T>> all;
+#define SPHEREMIX_METRIC(EXACT, ...)                                                       \
+  all.push_back(metric_case<T>(#__VA_ARGS__, EXACT, [](const Rows<T>& r, auto&... world) { \
+    Numbers numbers;                                                                       \
+    put(numbers, __VA_ARGS__);                                                             \
+    return numbers;                                                                        \
+  }))
+  SPHEREMIX_METRIC(false, alignment(r.x, r.y, AlignmentOptions{.alpha = 1.5}, world...));
+  SPHEREMIX_METRIC(true, uniformity(r.x, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(true, cross_uniformity(r.x, r.y, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(true, joint_uniformity(r.x, r.y, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(true, distribution_gap(r.x, r.y, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(true, relative_alignment(r.x, r.y, world...));
+  SPHEREMIX_METRIC(false, modality_gap(r.x, r.y, world...));
+  SPHEREMIX_METRIC(true, retrieval_ranks(r.x, r.y, world...));
+  SPHEREMIX_METRIC(true, retrieval(r.x, r.y, RetrievalOptions{.k = {1, 3}}, world...));
+  SPHEREMIX_METRIC(true, retrieval_both(r.x, r.y, RetrievalOptions{.k = {1, 3}}, world...).x_to_y);
+  SPHEREMIX_METRIC(true, retrieval_both(r.x, r.y, RetrievalOptions{.k = {1, 3}}, world...).y_to_x);
+  SPHEREMIX_METRIC(true,
+                   caption_retrieval(r.x, r.y, r.image_of, RetrievalOptions{}, world...).y_to_x);
+  SPHEREMIX_METRIC(true, mean_average_precision(r.x, r.y, r.labels, r.labels, world...).value);
+  SPHEREMIX_METRIC(true, mean_average_precision(r.x, r.labels, world...).value);
+  SPHEREMIX_METRIC(true, hubness(r.x, HubnessOptions{.k = 2}, world...).occurrences);
+  SPHEREMIX_METRIC(true, hubness(r.x, r.y, HubnessOptions{.k = 2}, world...).skewness);
+  SPHEREMIX_METRIC(true, zero_shot_accuracy(r.x, r.y, r.classes, ZeroShotOptions{}, world...));
+  SPHEREMIX_METRIC(
+      true, contrastive_calibration(r.x, r.y, ContrastiveCalibrationOptions{}, world...).x_to_y);
+  SPHEREMIX_METRIC(true, calibration_bins(r.confidence, r.correct, CalibrationOptions{}, world...));
+  SPHEREMIX_METRIC(
+      true, expected_calibration_error(r.confidence, r.correct, CalibrationOptions{}, world...));
+  SPHEREMIX_METRIC(true, singular_values(r.x, SpectrumOptions{}, world...));
+  SPHEREMIX_METRIC(true, effective_rank(r.x, EffectiveRankOptions{}, world...));
+  SPHEREMIX_METRIC(true, isotropy(r.x, world...));
+  SPHEREMIX_METRIC(true, anisotropy(r.x, world...));
+  SPHEREMIX_METRIC(true, linear_cka(r.x, r.y, world...));
+  SPHEREMIX_METRIC(true, hardness(r.x, r.y, 0.3, world...));
+  SPHEREMIX_METRIC(true, hardness(r.x, r.y, r.x, world...));
+  SPHEREMIX_METRIC(
+      true, judged_retrieval(r.x, r.y, r.judged, JudgedRetrievalOptions{}, world...).of_ndcg);
+#undef SPHEREMIX_METRIC
+  return all;
+}
+
+template <class T>
+void check_metrics(double within) {
+  for (const MetricCase<T>& c : metric_cases<T>())
+    for (const Index n : {5, 60}) {
+      const Rows<T> rows(n, 6);
+      const Numbers one = c.one(rows);
+      for (const int size : {1, 2, 3, 5})
+        for (const Cut cut : {Cut::even, Cut::uneven, Cut::first_empty, Cut::last_has_all}) {
+          if (size == 1 && cut != Cut::even) continue;
+          const auto first = blocks(n, size, cut);
+          std::vector<Numbers> got(static_cast<std::size_t>(size));
+          const auto errors = on_ranks(size, [&](ThreadRank& rank) {
+            const std::size_t r = std::size_t(rank.rank());
+            got[r] = c.across(rows.part(first[r], first[r + 1] - first[r]), rank);
+          });
+          const std::string name = c.name;
+          CAPTURE(name);
+          CAPTURE(n);
+          CAPTURE(size);
+          CAPTURE(int(cut));
+          for (std::size_t r = 0; r < got.size(); ++r) {
+            CHECK(errors[r] == "");
+            REQUIRE(got[r].size() == one.size());
+            CHECK(same_bits(got[r], got[0]));
+            for (std::size_t k = 0; k < one.size(); ++k)
+              CHECK(apart(got[r][k], one[k]) <= (c.exact || size == 1 ? 0 : within));
+          }
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("ranks: metrics of W ranks are those of one process") {
+  check_metrics<double>(1e-12);
+  check_metrics<float>(1e-12);  // values are double, from sums in double
+}
+
+TEST_CASE("ranks: gradients of metrics") {
+  const Index n = 23;
+  const Rows<double> rows(n, 5);
+  const auto a = alignment_with_gradient(rows.x, rows.y, {.alpha = 1.5});
+  const auto u = uniformity_with_gradient(rows.x);
+  const auto g = modality_gap_with_gradient(rows.x, rows.y);
+  const auto v = modality_gap_vector(rows.x, rows.y);
+  for (const Cut cut : {Cut::even, Cut::uneven, Cut::first_empty, Cut::last_has_all}) {
+    const auto first = blocks(n, 3, cut);
+    double off[3] = {};
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      const std::size_t r = std::size_t(rank.rank());
+      const Index at = first[r], count = first[r + 1] - at;
+      const Rows<double> mine = rows.part(at, count);
+      const auto ma = alignment_with_gradient(mine.x, mine.y, {.alpha = 1.5}, rank);
+      const auto mu = uniformity_with_gradient(mine.x, {}, rank);
+      const auto mg = modality_gap_with_gradient(mine.x, mine.y, rank);
+      const auto put_off = [&](double x) { off[r] = (std::max)(off[r], x); };
+      put_off(apart(ma.value, a.value));
+      put_off(apart(mu.value, u.value));
+      put_off(apart(mg.value, g.value));
+      put_off(apart(modality_gap_vector(mine.x, mine.y, rank), v));
+      put_off(apart(ma.x, RowMatrix<double>(a.x.middleRows(at, count))));
+      put_off(apart(ma.y, RowMatrix<double>(a.y.middleRows(at, count))));
+      put_off(apart(mu.x, RowMatrix<double>(u.x.middleRows(at, count))));
+      put_off(apart(mg.x, RowMatrix<double>(g.x.middleRows(at, count))));
+      put_off(apart(mg.y, RowMatrix<double>(g.y.middleRows(at, count))));
+    });
+    for (int r = 0; r < 3; ++r) {
+      CHECK(errors[std::size_t(r)] == "");
+      CHECK(off[r] <= 1e-12);
+    }
+  }
+}
+
+TEST_CASE("ranks: a metric that one rank refuses, all refuse") {
+  const Rows<double> rows(8, 5);
+  const auto first = blocks(8, 2, Cut::even);
+  const auto sentences = [&](const auto& spoil) {
+    return on_ranks(2, [&](ThreadRank& rank) {
+      const std::size_t r = std::size_t(rank.rank());
+      Rows<double> mine = rows.part(first[r], first[r + 1] - first[r]);
+      std::vector<Index> k{1, 2};
+      if (r == 1) spoil(mine, k);
+      (void)retrieval(mine.x, mine.y, {.k = k}, rank);
+    });
+  };
+  const auto same = [](const std::vector<std::string>& errors, const char* text) {
+    CHECK(errors[0] == text);
+    CHECK(errors[1] == errors[0]);
+  };
+  same(sentences([](auto& mine, auto&) { mine.x(2, 3) = core::nan<double>; }),
+       "retrieval: rank 1 of 2: row 2 of X has nan in column 3");
+  same(sentences([](auto& mine, auto&) { mine.y.conservativeResize(3, 5); }),
+       "retrieval: rank 1 of 2: X is 4 x 5 but Y is 3 x 5");
+  same(sentences([](auto&, auto& k) { k[1] = 3; }),
+       "retrieval: rank 1 of 2 has other options than rank 0");
+  // Rows that are missing on one rank and too many on the other are no pairs.
+  const auto crossed = on_ranks(2, [&](ThreadRank& rank) {
+    const Index more = rank.rank() == 0 ? 5 : 3;
+    (void)relative_alignment(rows.x.topRows(4), rows.y.topRows(more), rank);
+  });
+  CHECK(crossed[0].find(
+            "relative_alignment: rank 0 of 2: argument 1 is 4 x 5 but argument 2 is 5 x 5") == 0);
+  const auto other = on_ranks(2, [&](ThreadRank& rank) {
+    if (rank.rank() == 0)
+      (void)uniformity(rows.x, {}, rank);
+    else
+      (void)anisotropy(rows.x, rank);
+  });
+  same(other, "uniformity: rank 0 of 2 calls uniformity while rank 1 calls anisotropy");
+}

@@ -1,0 +1,167 @@
+// Ranks of MPI against threads as ranks (the same bits) and one process, and what a failure of one
+// rank does to the others. tests/distributed.sh starts it and reads "passed: ..." and sentences.
+//
+//   mpi_main check | refuse | hang | kill | exit | throw | busy N D
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <thread>
+
+#include "distributed/loss_ranks.hpp"
+#include "spheremix/mpi/communicator.hpp"
+
+using namespace spheremix;
+using namespace spheremix::test;
+
+namespace {
+
+class MpiRank final : public AnyRank {
+ public:
+  explicit MpiRank(mpi::Communicator& world) : world_(world) {}
+  int rank() const override { return world_.rank(); }
+  int size() const override { return world_.size(); }
+  void all_gather(const void* from, void* to, std::size_t bytes) override {
+    world_.all_gather(from, to, bytes);
+  }
+  void start(int to, const void* out, std::size_t out_bytes, int from, void* in,
+             std::size_t in_bytes) override {
+    world_.start(to, out, out_bytes, from, in, in_bytes);
+  }
+  void wait() override { world_.wait(); }
+
+ private:
+  mpi::Communicator& world_;
+};
+
+/// Rank 0 tells whether all ranks hold it true.
+bool report(mpi::Communicator& world, const std::string& what, bool holds) {
+  std::vector<char> all(std::size_t(world.size()));
+  const char mine = holds;
+  world.all_gather(&mine, all.data(), 1);
+  const bool every = std::find(all.begin(), all.end(), 0) == all.end();
+  if (world.rank() == 0)
+    std::printf("%s: %s, %d ranks\n", every ? "passed" : "failed", what.c_str(), world.size());
+  return every;
+}
+
+bool check(mpi::Communicator& world) {
+  MpiRank rank(world);
+  bool fine = true;
+  std::vector<LossCase<float>> losses = cut_up_losses<float>();
+  losses.push_back(detail::loss_case<float, 2, detail::NtXent>());
+  losses.push_back(detail::loss_case<float, 2, detail::VMix>());
+  losses.push_back(detail::loss_case<float, 1, detail::Triplets>());
+  for (const auto& c : losses)
+    for (const Index n : {3, 200}) {
+      const LossCall<float> call(c.batches, n, 24);
+      const auto first = blocks(n, world.size(), Cut::uneven);
+      const auto part = [&](int r) {
+        return call.part(first[std::size_t(r)], first[std::size_t(r + 1)] - first[std::size_t(r)]);
+      };
+      const LossOutcome<float> one = c.gradient(call);
+      core::Workspace workspace;
+      const LossOutcome<float> mine = c.across(part(world.rank()), workspace, rank);
+      std::vector<double> thread;
+      on_ranks(world.size(), [&](ThreadRank& other) {
+        core::Workspace memory;
+        const auto bits = bits_of(c.across(part(other.rank()), memory, other));
+        if (other.rank() == world.rank()) thread = bits;
+      });
+      const Index at = first[std::size_t(world.rank())],
+                  count = first[std::size_t(world.rank() + 1)] - at;
+      const bool right =
+          off_one_process(mine, one, at, count) <= 64 * double(core::epsilon<float>) &&
+          same_bits(bits_of(mine), thread);
+      fine = report(world, c.name + " of " + std::to_string(n) + " rows", right) && fine;
+    }
+  return fine;
+}
+
+/// Calls clip until something is wrong with it; returns the sentence.
+std::string clip_of(mpi::Communicator& world, const LossCall<float>& call, double temperature) {
+  const auto first = blocks(call.batches[0].rows(), world.size(), Cut::even);
+  const std::size_t r = std::size_t(world.rank());
+  const auto mine = call.part(first[r], first[r + 1] - first[r]);
+  try {
+    const auto g = losses::clip_with_gradient(mine.batches[0], mine.batches[1],
+                                              {.temperature = temperature}, world);
+    return std::isnan(g.loss) ? "nan" : "fine";
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+bool refuse(mpi::Communicator& world) {
+  LossCall<float> call(2, 40, 8);
+  const bool last = world.rank() == world.size() - 1;
+  const std::string who =
+      "rank " + std::to_string(world.size() - 1) + " of " + std::to_string(world.size());
+  bool fine = report(world, "other options are refused by all",
+                     clip_of(world, call, last ? 0.2 : 0.1) ==
+                         "clip_with_gradient: " + who + " has other options than rank 0");
+  LossCall<float> spoilt = call;
+  spoilt.batches[0](39, 0) = core::nan<float>;
+  fine = report(world, "NaN of one rank is NaN on all",
+                clip_of(world, last ? spoilt : call, 0.1) == "nan") &&
+         fine;
+  fine = report(world, "one row in all", clip_of(world, LossCall<float>(2, 1, 8), 0.1) == "fine") &&
+         fine;
+  return report(world, "then they go on", clip_of(world, call, 0.1) == "fine") && fine;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int provided = 0;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+  const std::string mode = argc > 1 ? argv[1] : "";
+  int status = 0;
+  try {
+    const bool waits = mode == "hang";
+    mpi::Communicator world(MPI_COMM_WORLD, {.timeout = std::chrono::seconds(waits ? 2 : 120)});
+    if (mode == "check") status = check(world) ? 0 : 1;
+    if (mode == "refuse") status = refuse(world) ? 0 : 1;
+    if (mode == "hang" || mode == "kill" || mode == "exit" || mode == "throw") {
+      const LossCall<float> call(2, 64, 16);
+      (void)clip_of(world, call, 0.1);
+      if (world.rank() == 1) {
+        if (mode == "hang") std::this_thread::sleep_for(std::chrono::seconds(600));
+        if (mode == "kill") std::raise(SIGKILL);
+        if (mode == "exit") std::_Exit(0);
+        if (mode == "throw") throw std::runtime_error("rank 1 has had enough");
+      }
+      (void)clip_of(world, call, 0.1);
+    }
+    if (mode == "busy" && argc > 3) {
+      const Index n = std::atol(argv[2]), d = std::atol(argv[3]);
+      const LossCall<float> call(2, n, d);
+      const auto first = blocks(n, world.size(), Cut::even);
+      const std::size_t r = std::size_t(world.rank());
+      const auto mine = call.part(first[r], first[r + 1] - first[r]);
+      core::Workspace workspace;
+      losses::ContrastiveGradient<RowMatrix<float>> out;
+      const auto run = [&] {
+        losses::clip_with_gradient(mine.batches[0], mine.batches[1], {.temperature = 0.1},
+                                   workspace, out, world);
+      };
+      run();
+      const std::size_t before = world.sent();
+      const std::clock_t begin = std::clock();
+      constexpr int calls = 3;
+      for (int k = 0; k < calls; ++k) run();
+      std::printf("rank %d of %d: %.3f s of processor time a call, %zu bytes sent\n", world.rank(),
+                  world.size(), double(std::clock() - begin) / CLOCKS_PER_SEC / calls,
+                  (world.sent() - before) / calls);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::fflush(stderr);
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(500));  // Open MPI loses what is printed last
+    MPI_Abort(MPI_COMM_WORLD, 3);
+  }
+  MPI_Finalize();
+  return status;
+}

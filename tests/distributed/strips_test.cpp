@@ -1,0 +1,174 @@
+// Losses by strip and by rows over W ranks.
+#include "distributed/rank_checks.hpp"
+
+using namespace spheremix;
+using namespace spheremix::test;
+
+TEST_CASE("ranks: strips are one process") {
+  check_one_process(cut_up_losses<double>(), 1e-12);
+
+  check_one_process(cut_up_losses<float>(), 64 * double(core::epsilon<float>));
+}
+
+TEST_CASE("ranks: several strips and threads, delays: the same bits") {
+  for (const LossCase<float>& c : cut_up_losses<float>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    LossCall<float> call(c.batches, 900, 40);
+    if (c.has_budget) call.budget = std::size_t(3) << 20;
+    double off = -1;
+    const auto first = run_ranks(c, call, 3, Cut::uneven, off, {.threads = 1});
+    CHECK(off <= 64 * double(core::epsilon<float>));
+    for (const int threads : {2, 4}) {
+      const auto again = run_ranks(c, call, 3, Cut::uneven, off,
+                                   {.threads = threads, .delays = unsigned(threads)});
+      for (std::size_t r = 0; r < 3; ++r) CHECK(same_bits(first[r], again[r]));
+    }
+  }
+}
+
+TEST_CASE("ranks: one row in all") {
+  for (const LossCase<double>& c : cut_up_losses<double>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    const LossCall<double> call(c.batches, 1, 4);
+    std::string alone;
+    LossOutcome<double> one;
+    try {
+      one = c.gradient(call);
+    } catch (const std::invalid_argument& error) {
+      alone = error.what();
+    }
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      core::Workspace workspace;
+      const Index count = rank.rank() == 1 ? 1 : 0;
+      const auto mine = c.across(call.part(0, count), workspace, rank);
+      if (!(off_one_process(mine, one, 0, count) <= 1e-12))
+        throw std::runtime_error("other numbers");
+    });
+    for (const std::string& error : errors) CHECK(error == alone);
+  }
+}
+
+TEST_CASE("ranks: NaN in a row of one rank is NaN on all") {
+  for (const LossCase<double>& c : cut_up_losses<double>())
+    for (std::size_t batch = 0; batch < c.batches; ++batch) {
+      const std::string name = c.name;
+      CAPTURE(name);
+      CAPTURE(batch);
+      LossCall<double> call(c.batches, 7, 4);
+      call.batches[batch](5, 1) = core::nan<double>;
+      double off = -1;
+      bool refused = false;
+      try {
+        (void)c.gradient(call);
+      } catch (const std::invalid_argument&) {
+        refused = true;
+      }
+      if (refused) continue;
+      const auto bits = run_ranks(c, call, 3, Cut::uneven, off);
+      for (const auto& rank : bits) CHECK(std::isnan(rank[0]));
+    }
+}
+
+TEST_CASE("ranks: an exchange that fails, each in turn, ends the call on every rank") {
+  for (const LossCase<double>& c : cut_up_losses<double>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    const LossCall<double> call(c.batches, 8, 4);
+    const auto first = blocks(8, 3, Cut::even);
+    bool failed = true;
+    int k = 0;
+    for (; failed; ++k) {
+      const auto errors =
+          on_ranks(3,
+                   [&](ThreadRank& rank) {
+                     const std::size_t r = std::size_t(rank.rank());
+                     core::Workspace workspace;
+                     (void)c.across(call.part(first[r], first[r + 1] - first[r]), workspace, rank);
+                   },
+                   {.failing_rank = 1, .failing_call = k});
+      failed = errors[1] != "";
+      CAPTURE(k);
+      if (failed) CHECK(errors[1] == "exchange " + std::to_string(k) + " fails");
+    }
+    CHECK(k > 3);
+  }
+}
+
+TEST_CASE("ranks: bytes sent are those of the table") {
+  const Index n = 600, d = 64;
+  const auto traffic = [&](const char* name) {
+    for (const LossCase<float>& c : cut_up_losses<float>())
+      if (c.name == name) {
+        double off = -1;
+        std::size_t sent = 0;
+        run_ranks(c, LossCall<float>(c.batches, n, d), 3, Cut::even, off, {}, &sent);
+        return double(sent);
+      }
+    return 0.0;
+  };
+  const double part = 2.0 / 3, meetings = 6 * 2 * double(sizeof(core::Record));
+  CHECK(traffic("siglip") <= 1.02 * (2 * part * double(n * d) * 4) + meetings);
+  CHECK(traffic("clip") <=
+        1.02 * (2 * part * double(n * d) * 4 + 28 * part * double(n)) + meetings);
+  CHECK(traffic("mixup_cross_entropy") <= meetings);
+}
+
+TEST_CASE("ranks: one lambda for all rows, and partners by their number in the whole batch") {
+  const Index n = 11;
+  const LossCall<double> call(2, n, 5);
+  const std::vector<Index> partners{3, 0, 7, 10, 2, 1, 9, 4, 5, 8, 6};
+  const auto logits =
+      losses::mixup_cross_entropy_with_gradient(call.batches[0], call.first, call.second, 0.3);
+  const auto mixed = losses::v_mix_with_gradient(call.batches[0], call.batches[1], 0.3,
+                                                 {.temperature = 0.3, .partners = partners});
+  for (const Cut cut : kCuts) {
+    const auto first = blocks(n, 3, cut);
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      const Index at = first[std::size_t(rank.rank())],
+                  count = first[std::size_t(rank.rank() + 1)] - at;
+      const auto mine = call.part(at, count);
+      const auto one = losses::mixup_cross_entropy_with_gradient(mine.batches[0], mine.first,
+                                                                 mine.second, 0.3, rank);
+      const std::vector<Index> own(partners.begin() + at, partners.begin() + at + count);
+      const auto two = losses::v_mix_with_gradient(mine.batches[0], mine.batches[1], 0.3,
+                                                   {.temperature = 0.3, .partners = own}, rank);
+      const auto off = [](const char* what, double by) {
+        if (!(by <= 1e-12)) throw std::runtime_error(what + std::to_string(by));
+      };
+      off("mixup loss ", apart(one.loss, logits.loss));
+      off("mixup lambda ", apart(one.lambda, logits.lambda));
+      off("v_mix loss ", apart(two.loss, mixed.loss));
+      off("v_mix lambda ", apart(two.lambda, mixed.lambda));
+      off("v_mix x ", apart(two.x, RowMatrix<double>(mixed.x.middleRows(at, count))));
+    });
+    for (const auto& error : errors) CHECK(error == "");
+  }
+  const auto other = on_ranks(2, [&](ThreadRank& rank) {
+    (void)losses::mixup_cross_entropy(call.batches[0], call.first, call.second,
+                                      rank.rank() == 0 ? 0.3 : 0.4, rank);
+  });
+  CHECK(other[0] == "mixup_cross_entropy: rank 1 of 2 has other options than rank 0");
+}
+
+TEST_CASE("ranks: a second call allocates nothing that stays, and budgets are the strips'") {
+  const LossCall<float> call(2, 300, 16);
+  std::size_t held[2] = {};
+  const auto errors = on_ranks(2, [&](ThreadRank& rank) {
+    const auto mine = call.part(150 * rank.rank(), 150);
+    core::Workspace workspace;
+    losses::ContrastiveGradient<RowMatrix<float>> out;
+    const auto run = [&] {
+      losses::clip_with_gradient(mine.batches[0], mine.batches[1], {}, workspace, out, rank);
+    };
+    run();
+    const std::size_t before = workspace.capacity() + workspace.beside().capacity();
+    const float* const x = out.x.data();
+    run();
+    held[rank.rank()] = workspace.capacity() + workspace.beside().capacity() - before +
+                        std::size_t(out.x.data() != x);
+  });
+  for (const auto& error : errors) CHECK(error == "");
+  CHECK(held[0] + held[1] == 0);
+}
