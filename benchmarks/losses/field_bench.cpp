@@ -11,6 +11,7 @@
 #include "spheremix/losses/feature_separation.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/losses/hard_negative.hpp"
+#include "spheremix/losses/info_nce.hpp"
 #include "spheremix/losses/margin_nce.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
 #include "spheremix/losses/sup_con.hpp"
@@ -87,11 +88,35 @@ const TwoClasses& two_classes(Index n, Index d) {
   return two;
 }
 
+/// Five captions an image: ids of n rows, five of each.
+const Labels& fives(Index n) {
+  static Labels ids;
+  if (ids.size() != n) {
+    ids.resize(n);
+    for (Index i = 0; i < n; ++i) ids[i] = int(i / 5);
+  }
+  return ids;
+}
+
 void enter(const Sweep& sweep) {
   const auto ours = "spheremix";
   add(sweep, "clip", ours, false, cost(6),
       loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
         losses::clip_with_gradient(b.x, b.y, {}, workspace, out);
+      }));
+  add(sweep, "clip_ids", ours, false, cost(6),
+      loss<losses::ContrastiveGradient>([](auto& c, auto& b, auto& workspace, auto& out) {
+        const auto targets = losses::ids(fives(c.n), fives(c.n));
+        losses::clip_with_gradient(b.x, b.y, targets, {}, workspace, out);
+      }));
+  add(sweep, "info_nce", ours, false, cost(6),
+      loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
+        losses::info_nce_with_gradient(b.x, b.y, {}, workspace, out);
+      }));
+  add(sweep, "info_nce_ids", ours, false, cost(6),
+      loss<losses::ContrastiveGradient>([](auto& c, auto& b, auto& workspace, auto& out) {
+        const auto targets = losses::ids(fives(c.n), fives(c.n));
+        losses::info_nce_with_gradient(b.x, b.y, targets, {}, workspace, out);
       }));
   add(sweep, "margin_nce", ours, false, cost(6),
       loss<losses::MarginNceGradient>([](auto&, auto& b, auto& workspace, auto& out) {

@@ -276,8 +276,8 @@ void check_kinds(const Run& run, double within) {
   }
 }
 
-template <class G>
-bool same_bits(const G& a, const G& b) {
+template <class G, class H>
+bool same_bits(const G& a, const H& b) {
   return a.loss == b.loss && a.x == b.x && a.y == b.y && a.log_temperature == b.log_temperature;
 }
 
@@ -679,6 +679,55 @@ TEST_CASE("targets: a row without a target is left out, and so is one of weight 
                                                       {.temperature = 0.3, .row_weights = weights});
   CHECK(weighed.loss == doctest::Approx(want.loss).epsilon(1e-14));
   CHECK(matrix_error(weighed.y, want.y) < 1e-14);
+}
+
+namespace {
+
+struct WithLosses {
+  double loss, log_temperature, bias;
+  RowMatrix<double> x, y;
+  Vector<double> row_losses, col_losses;
+};
+
+}  // namespace
+
+TEST_CASE("targets: an out with row_losses gets the loss of each row") {
+  const Index n = 70, m = 90;
+  const RowMatrix<double> x = unit_rows<double>(n, 7, 1), y = unit_rows<double>(m, 7, 2);
+  std::mt19937 engine(11);
+  const std::vector<int> a = integers(engine, n, 60), b = integers(engine, m, 60);
+  const auto targets = losses::ids(a, b);
+  core::Workspace workspace;
+  WithLosses out{};
+  losses::clip_with_gradient(x, y, targets, {.temperature = 0.2}, workspace, out);
+  CHECK(same_bits(losses::clip_with_gradient(x, y, targets, {.temperature = 0.2}), out));
+  REQUIRE(out.row_losses.size() == n);
+  REQUIRE(out.col_losses.size() == m);
+  Index rows = 0, cols = 0;
+  for (Index i = 0; i < n; ++i) {
+    const std::vector<int> one{a[std::size_t(i)]};
+    const bool there = std::find(b.begin(), b.end(), one[0]) != b.end();
+    rows += there;
+    const double want =
+        there ? losses::info_nce(x.row(i), y, losses::ids(one, b), {.temperature = 0.2}) : 0;
+    CHECK(std::abs(out.row_losses[i] - want) <= 1e-13 * (1 + want));
+  }
+  for (Index j = 0; j < m; ++j) cols += out.col_losses[j] > 0;
+  CHECK(rows < n);
+  const double mean =
+      (out.row_losses.sum() / double(rows) + out.col_losses.sum() / double(cols)) / 2;
+  CHECK(out.loss == doctest::Approx(mean).epsilon(1e-13));
+  // Without targets too, and of siglip.
+  losses::info_nce_with_gradient(x, y, {.temperature = 0.2}, workspace, out);
+  CHECK(out.loss == doctest::Approx(out.row_losses.mean()).epsilon(1e-13));
+  CHECK(out.loss == doctest::Approx(losses::info_nce(x, y, {.temperature = 0.2})).epsilon(1e-13));
+  losses::siglip_with_gradient(x, y, targets, {.row_weights = std::vector<double>(70, 2.0)},
+                               workspace, out);
+  CHECK(out.loss == doctest::Approx(out.row_losses.mean()).epsilon(1e-13));
+  RowMatrix<double> bad = x;
+  bad(0, 0) = core::infinity<double>;
+  losses::clip_with_gradient(bad, y, targets, {.temperature = 0.2}, workspace, out);
+  CHECK(out.row_losses.array().isNaN().all());
 }
 
 TEST_CASE("targets: bf16 products take the same tables") {

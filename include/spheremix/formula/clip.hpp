@@ -5,6 +5,8 @@
 // Units      nats. L = 0 exactly for n = 1.
 // Gradient   with P the softmax over rows and Q over columns, G = (P - I + Q - I) / (2 n tau):
 //            dX = G Y, dY = G^T X, dL/d ln(tau) = -sum_i x_i . dX_i.
+// Targets    other than the diagonal, m != n, label smoothing, excluded pairs, weights of rows:
+//            formula/targets.hpp.
 // Source     Radford et al. 2021, arXiv 2103.00020, figure 3.
 #pragma once
 

@@ -5,6 +5,8 @@
 // Units      nats. L = 0 exactly for n = 1.
 // Gradient   with P = softmax over each row, G = (P - I) / (n tau): dX = G Y, dY = G^T X, and
 //            dL/d ln(tau) = -sum_ij G_ij x_i . y_j = -sum_i x_i . dX_i.
+// Targets    Y may have further rows, negatives all; other targets than the diagonal, label smoothing,
+//            excluded pairs, weights of rows: formula/targets.hpp.
 // Source     van den Oord, Li, Vinyals 2018, arXiv 1807.03748, equation 4.
 #pragma once
 

@@ -5,6 +5,11 @@
 // Units      nats; the sum over j is not divided by n (as published).
 // Gradient   with u = -z (s/tau + b): G = -z sigmoid(u) / (n tau), dX = G Y, dY = G^T X,
 //            dL/d ln(tau) = -sum G o S, dL/dbias = -(1/n) sum z sigmoid(u).
+// Targets    Y may have further rows, negatives all. Other targets than the diagonal
+//            (formula/targets.hpp): those of ids and pairs have z = +1, whatever their weight above 0;
+//            soft(P) is the cross entropy -p log sigmoid(u) - (1 - p) log sigmoid(-u), u = s/tau + b,
+//            p in [0, 1]. Every row counts, with a target or without; row_weights weigh rows, and
+//            excluded pairs are no part of the sum.
 // Source     Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv 2303.15343.
 #pragma once
 

@@ -15,6 +15,9 @@
 //   loss = -sum t' log p = log R + (1 - e) sum t (M - z) / sum t + e (M - mean z)
 //   dL/dz = p - t'
 //
+// Rows count by their row_weights w, columns by the mean of w over their targets. A line without a
+// target is left out of its mean.
+//
 // The heaviest target of a line is set apart (softmax_line.hpp): where the loss is small, that one
 // has nearly all the weight and nearly all of p. [Derived; t' as in Szegedy et al. 2016,
 // arXiv 1512.00567, section 7]
@@ -96,6 +99,32 @@ struct DenseNumbers {
     const Index at = i * row_step + j * col_step;
     return single ? double(static_cast<const float*>(data)[at])
                   : static_cast<const double*>(data)[at];
+  }
+  /// Row i from column j on.
+  void copy(Index i, Index j, Index count, double* to) const {
+    const Index at = i * row_step + j * col_step;
+    const auto from = [&](const auto* p) {
+      if (col_step == 1)
+        for (Index k = 0; k < count; ++k) to[k] = double(p[k]);
+      else
+        for (Index k = 0; k < count; ++k) to[k] = double(p[k * col_step]);
+    };
+    if (single)
+      from(static_cast<const float*>(data) + at);
+    else
+      from(static_cast<const double*>(data) + at);
+  }
+  static constexpr Index kBlock = 512;  ///< columns copied at a time
+
+  /// body(j, count, weights) for the columns [first, last) of row i, kBlock at a time.
+  template <class Body>
+  void blocks(Index i, Index first, Index last, const Body& body) const {
+    double weight[kBlock];
+    for (Index j = first; j < last; j += kBlock) {
+      const Index count = last - j < kBlock ? last - j : kBlock;
+      copy(i, j, count, weight);
+      body(j, count, weight);
+    }
   }
 };
 

@@ -1,6 +1,6 @@
 // clip on the CPU: formula, gradient and options in formula/clip.hpp.
 //
-// Shapes     X, Y: n x d, n >= 1; rows are used as they are (normalise with
+// Shapes     X, Y: n x d, n >= 1; with targets Y: m x d. Rows are used as they are (normalise with
 //            sphere::normalize_rows).
 // Accuracy   as info_nce: exact maxima over rows and columns, saturated losses keep their digits.
 // Memory     4 n^2 bytes (float) for 6 n^2 d flops where memory_budget allows, down to one strip of
@@ -38,7 +38,8 @@ requires core::Worlds<World...>
 void clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                         const ClipOptions& options, core::Workspace& workspace, Out& out,
                         World&... world) {
-  detail::into("clip_with_gradient", detail::PairLoss<true>(options),
+  constexpr auto* name = "clip_with_gradient";
+  detail::into(name, detail::PairLoss<true>(options).to(name, out, x.rows(), y.rows()),
                detail::over(options, world...), workspace, out, x, y);
 }
 
@@ -57,8 +58,9 @@ template <class X, class Y, class Out>
 void clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                         const Targets& targets, const ClipOptions& options,
                         core::Workspace& workspace, Out& out) {
-  detail::into("clip_with_gradient", detail::PairLoss<true>(options, &targets), workspace, out, x,
-               y);
+  constexpr auto* name = "clip_with_gradient";
+  detail::into(name, detail::PairLoss<true>(options, &targets).to(name, out, x.rows(), y.rows()),
+               workspace, out, x, y);
 }
 
 template <class X, class Y>

@@ -48,8 +48,11 @@ template <class X, class Y, class Out>
 void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const ClipOptions& options, core::Workspace& workspace, Out& out) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  detail::into("clip_bf16_with_gradient", detail::PairLoss<true, pairwise::Bf16Products>(options),
-               workspace, out, x, y);
+  constexpr auto* name = "clip_bf16_with_gradient";
+  detail::into(
+      name,
+      detail::PairLoss<true, pairwise::Bf16Products>(options).to(name, out, x.rows(), y.rows()),
+      workspace, out, x, y);
 }
 
 template <class X, class Y>
@@ -66,9 +69,11 @@ void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
                              const Targets& targets, const ClipOptions& options,
                              core::Workspace& workspace, Out& out) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  detail::into("clip_bf16_with_gradient",
-               detail::PairLoss<true, pairwise::Bf16Products>(options, &targets), workspace, out, x,
-               y);
+  constexpr auto* name = "clip_bf16_with_gradient";
+  detail::into(name,
+               detail::PairLoss<true, pairwise::Bf16Products>(options, &targets)
+                   .to(name, out, x.rows(), y.rows()),
+               workspace, out, x, y);
 }
 
 template <class X, class Y>

@@ -1,7 +1,7 @@
 // info_nce on the CPU: formula, gradient and options in formula/info_nce.hpp.
 //
-// Shapes     X, Y: n x d, n >= 1; rows are used as they are (normalise with
-//            sphere::normalize_rows).
+// Shapes     X: n x d, Y: m x d, m >= n >= 1; with targets any m. Rows are used as they are
+//            (normalise with sphere::normalize_rows).
 // Accuracy   exact maxima; the positive is never subtracted from a sum that it dominates, so
 //            saturated losses and gradients keep their digits (down to tau = .001 and below).
 // Memory     O(strip x n): 6 n^2 d flops without an n x n matrix.
@@ -39,7 +39,8 @@ requires core::Worlds<World...>
 void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const InfoNceOptions& options, core::Workspace& workspace, Out& out,
                             World&... world) {
-  detail::into("info_nce_with_gradient", detail::PairLoss<false>(options),
+  constexpr auto* name = "info_nce_with_gradient";
+  detail::into(name, detail::PairLoss<false>(options).to(name, out, x.rows(), y.rows()),
                detail::over(options, world...), workspace, out, x, y);
 }
 
@@ -59,8 +60,9 @@ template <class X, class Y, class Out>
 void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const Targets& targets, const InfoNceOptions& options,
                             core::Workspace& workspace, Out& out) {
-  detail::into("info_nce_with_gradient", detail::PairLoss<false>(options, &targets), workspace, out,
-               x, y);
+  constexpr auto* name = "info_nce_with_gradient";
+  detail::into(name, detail::PairLoss<false>(options, &targets).to(name, out, x.rows(), y.rows()),
+               workspace, out, x, y);
 }
 
 template <class X, class Y>

@@ -40,8 +40,11 @@ void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
                                  const InfoNceOptions& options, core::Workspace& workspace,
                                  Out& out) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  detail::into("info_nce_bf16_with_gradient",
-               detail::PairLoss<false, pairwise::Bf16Products>(options), workspace, out, x, y);
+  constexpr auto* name = "info_nce_bf16_with_gradient";
+  detail::into(
+      name,
+      detail::PairLoss<false, pairwise::Bf16Products>(options).to(name, out, x.rows(), y.rows()),
+      workspace, out, x, y);
 }
 
 template <class X, class Y>
@@ -60,9 +63,11 @@ void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
                                  const Targets& targets, const InfoNceOptions& options,
                                  core::Workspace& workspace, Out& out) {
   static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
-  detail::into("info_nce_bf16_with_gradient",
-               detail::PairLoss<false, pairwise::Bf16Products>(options, &targets), workspace, out,
-               x, y);
+  constexpr auto* name = "info_nce_bf16_with_gradient";
+  detail::into(name,
+               detail::PairLoss<false, pairwise::Bf16Products>(options, &targets)
+                   .to(name, out, x.rows(), y.rows()),
+               workspace, out, x, y);
 }
 
 template <class X, class Y>

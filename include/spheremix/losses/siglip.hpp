@@ -1,6 +1,7 @@
 // siglip on the CPU: formula, gradient and options in formula/siglip.hpp.
 //
-// Shapes     X, Y: n x d, n >= 1. The learned scale of the paper is e^a = 1/tau.
+// Shapes     X: n x d, Y: m x d, m >= n >= 1; with targets any m. The learned scale of the paper is
+//            e^a = 1/tau.
 // Cost       6 n^2 d flops in O(strip x n) memory, one sweep: no statistics.
 // Accuracy   softplus(u) = max(u, 0) + log1p(e^-|u|): finite and exact to a few eps everywhere.
 // Errors     shapes, no rows, tau, bias not finite, memory_budget too small. NaN gives NaN.
@@ -85,21 +86,24 @@ struct SiglipRow {
   /// returns the sum of the rest.
   double fold() const {
     double rest = 0;
-    for (Index j = 0; j < m; ++j) {
-      T& u = row.scratch[j];
-      if (!(u > -core::infinity<T>)) continue;  // excluded
-      const double p = targets.from->soft(row.i, j);
-      rest += u > 0 ? (1 - p) * double(u) : -p * double(u);
-      u = u > 0 ? -u : u;
-    }
+    targets.from->soft.blocks(row.i, 0, m, [&](Index j, Index block, const double* p) {
+      T* const u = row.scratch + j;
+      for (Index k = 0; k < block; ++k) {
+        if (!(u[k] > -core::infinity<T>)) continue;  // excluded
+        rest += u[k] > 0 ? (1 - p[k]) * double(u[k]) : -p[k] * double(u[k]);
+        u[k] = u[k] > 0 ? -u[k] : u[k];
+      }
+    });
     return rest;
   }
   /// sigmoid(u) - p from sigmoid(-|u|).
   void unfold() const {
-    for (Index j = 0; j < m; ++j) {
-      const T p = T(targets.from->soft(row.i, j)), s = row.scratch[j];
-      row.scratch[j] = logit(j) > 0 ? (1 - p) - s : s - p;
-    }
+    targets.from->soft.blocks(row.i, 0, m, [&](Index j, Index block, const double* p) {
+      for (Index k = 0; k < block; ++k) {
+        T& u = row.scratch[j + k];
+        u = logit(j + k) > 0 ? T(1 - p[k]) - u : u - T(p[k]);
+      }
+    });
   }
 };
 
@@ -112,6 +116,12 @@ struct SiglipLoss : OfTwoBatches {
   explicit SiglipLoss(const SiglipOptions& o, const Targets* of = nullptr)
       : options(o), targets(o, of) {}
 
+  template <class Out>
+  SiglipLoss to(const char* function, Out& out, Index n, Index m) const {
+    SiglipLoss loss = *this;
+    loss.targets.want_losses(function, out, n, m);
+    return loss;
+  }
   template <class Out>
   static auto fields(Out& out) {
     return fields_if_there(out);
@@ -137,6 +147,7 @@ struct SiglipLoss : OfTwoBatches {
                                    core::bytes_of<SiglipArrays>(targets, n, m));
     if (!computable(in, options.temperature)) {
       if (strip) strip->sum();
+      if (targets.row_losses) std::fill_n(targets.row_losses, n, core::nan<double>);
       const ContrastResult bad = nan_result(out);
       return {bad.loss, bad.loss, bad.loss};
     }
@@ -184,6 +195,7 @@ struct SiglipLoss : OfTwoBatches {
     SiglipResult result{0, 0, 0};
     for (Index i = 0; i < n; ++i) {
       result.loss += arrays.weight[i] * loss[i] / lines;
+      if (targets.row_losses) targets.row_losses[i] = loss[i];
       if (!gradients) continue;
       result.log_temperature -= moment[i];
       result.bias += arrays.weight[i] * shift[i] / lines;
@@ -221,8 +233,9 @@ requires core::Worlds<World...>
 void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const SiglipOptions& options, core::Workspace& workspace, Out& out,
                           World&... world) {
-  detail::into("siglip_with_gradient", detail::SiglipLoss(options), detail::over(options, world...),
-               workspace, out, x, y);
+  constexpr auto* name = "siglip_with_gradient";
+  detail::into(name, detail::SiglipLoss(options).to(name, out, x.rows(), y.rows()),
+               detail::over(options, world...), workspace, out, x, y);
 }
 
 template <class X, class Y, class... World>
@@ -241,7 +254,9 @@ template <class X, class Y, class Out>
 void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const Targets& targets, const SiglipOptions& options,
                           core::Workspace& workspace, Out& out) {
-  detail::into("siglip_with_gradient", detail::SiglipLoss(options, &targets), workspace, out, x, y);
+  constexpr auto* name = "siglip_with_gradient";
+  detail::into(name, detail::SiglipLoss(options, &targets).to(name, out, x.rows(), y.rows()),
+               workspace, out, x, y);
 }
 
 template <class X, class Y>

@@ -161,6 +161,8 @@ void bring_targets(Meeting& meeting, const TargetsOf& targets, const Inputs<T, 2
   const char* const function = meeting.function();
   core::expects(!targets.exclude, function,
                 "exclude is not known over several processes, nor are targets: gather the rows");
+  core::expects(!targets.row_losses && !targets.col_losses, function,
+                "row_losses and col_losses are not known over several processes");
   core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
   const Index weights = targets.row_weights ? Index(targets.row_weights->size()) : 0;
   core::expects(!targets.row_weights || weights == in[0].rows, function, "row_weights has ",

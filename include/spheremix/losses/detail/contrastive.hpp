@@ -51,6 +51,7 @@ struct TargetOptions {
   const Targets* exclude;
   const std::vector<double>* row_weights;
   double smoothing = 0;
+  double *row_losses = nullptr, *col_losses = nullptr;  ///< n, m: where each line's loss goes
 
   template <class Options>
   explicit TargetOptions(const Options& options, const Targets* of = nullptr)
@@ -60,7 +61,27 @@ struct TargetOptions {
     if constexpr (requires { options.label_smoothing; }) smoothing = options.label_smoothing;
   }
 
-  bool plain() const { return !targets && !exclude && !row_weights && smoothing == 0; }
+  /// Sizes the fields row_losses and col_losses of `out`, where it has them.
+  template <class Out>
+  void want_losses(const char* function, Out& out, Index n, Index m) {
+    if constexpr (requires { out.row_losses; })
+      row_losses = sized(function, "out.row_losses", out.row_losses, n);
+    if constexpr (requires { out.col_losses; })
+      col_losses = sized(function, "out.col_losses", out.col_losses, m);
+  }
+
+  bool plain() const {
+    return !targets && !exclude && !row_weights && smoothing == 0 && !row_losses && !col_losses;
+  }
+
+ private:
+  template <class V>
+  static double* sized(const char* function, const char* name, V& v, Index size) {
+    if constexpr (requires { v.resize(size); })
+      if (Index(v.size()) != size) v.resize(decltype(v.size())(size));
+    core::expects_size(function, name, Index(v.size()), size);
+    return v.data();
+  }
 };
 
 /// What comes back besides the gradients.

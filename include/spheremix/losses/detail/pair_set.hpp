@@ -199,10 +199,12 @@ SPHEREMIX_COLD inline void expects_soft(const char* function, const char* what,
   constexpr Index chunk = 16;
   core::parallel_chunks(p.rows, chunk, [&](Index from, Index count) {
     for (Index i = from; i < from + count; ++i)
-      for (Index j = 0; j < p.cols; ++j)
-        if (const double w = p(i, j); !(w >= 0 && w <= most)) [[unlikely]]
-          core::fail(function, ": ", what, "(", i, ", ", j, ") is ", w,
-                     most == 1 ? ", not in [0, 1]" : ", not a finite number of at least 0");
+      p.blocks(i, 0, p.cols, [&](Index j, Index block, const double* w) {
+        for (Index k = 0; k < block; ++k)
+          if (!(w[k] >= 0 && w[k] <= most)) [[unlikely]]
+            core::fail(function, ": ", what, "(", i, ", ", j + k, ") is ", w[k],
+                       most == 1 ? ", not in [0, 1]" : ", not a finite number of at least 0");
+      });
   });
 }
 

@@ -72,6 +72,13 @@ struct PairLoss : OfPairs<Both, Products> {
   explicit PairLoss(const Options& options, const Targets* of = nullptr)
       : temperature(options.temperature), budget(options.memory_budget), targets(options, of) {}
 
+  /// For a call into `out`.
+  template <class Out>
+  PairLoss to(const char* function, Out& out, Index n, Index m) const {
+    PairLoss loss = *this;
+    loss.targets.want_losses(function, out, n, m);
+    return loss;
+  }
   template <class Out>
   static auto fields(Out& out) {
     return fields_if_there(out);

@@ -18,15 +18,16 @@ class TargetSweep {
  public:
   /// weight: of the mean over the lines of each direction. both: columns as well as rows.
   TargetSweep(const TargetArrays<T>& arrays, const pairwise::Plan<T>& plan, T scale, double weight,
-              double smoothing, bool both)
+              const TargetOptions& o, bool both)
       : a_(arrays),
         t_(arrays.table),
         plan_(plan),
         scale_(scale),
         weight_(weight),
-        smoothing_(smoothing),
+        smoothing_(o.smoothing),
+        options_(o),
         both_(both),
-        sums_(t_.more || smoothing > 0) {}
+        sums_(t_.more || o.smoothing > 0) {}
   TargetSweep(const TargetSweep&) = delete;
 
   /// For a PairTable; null where the pairs set apart are all that there is.
@@ -54,12 +55,13 @@ class TargetSweep {
       a_.weights.special[k] = 0;
     between({first, count, t_.first[first], t_.first[first + count], plan_.m, t_.row, a_.rows,
              t_.rows, a_.stats.row_max, a_.stats.row_sum, a_.weights.row_shift,
-             a_.weights.row_scale});
+             a_.weights.row_scale, options_.row_losses});
   }
   /// All columns, after the rows.
   void cols() {
     between({0, plan_.m, 0, t_.first[plan_.n], plan_.n, t_.column, a_.cols, t_.cols,
-             a_.stats.col_max, a_.stats.col_sum, a_.weights.col_shift, a_.weights.col_scale});
+             a_.stats.col_max, a_.stats.col_sum, a_.weights.col_shift, a_.weights.col_scale,
+             options_.col_losses});
   }
 
   double loss() const { return loss_; }
@@ -85,6 +87,7 @@ class TargetSweep {
     const T* top;
     const double* sum;
     T *shift, *scale;
+    double* losses;
   };
 
   SPHEREMIX_COLD void between(const Direction& d) {
@@ -117,6 +120,7 @@ class TargetSweep {
       d.shift[at] = line.top > -core::infinity<T> ? line.top : T(0);
       d.scale[at] = of.softmax.total() > 0 ? T(d.weights.weight[at] / of.softmax.total()) : T(0);
     }
+    if (d.losses) d.losses[at] = 0;
     if (!(total > 0)) return;
     line.weight += sums.weight;
     of.below = line.below / total;
@@ -127,7 +131,9 @@ class TargetSweep {
       of.mean = (sums.all + line.all) / count;
       of.even = smoothing_ / count;
     }
-    loss_ += q * of.loss();
+    const double loss = of.loss();
+    loss_ += q * loss;
+    if (d.losses) d.losses[at] = loss;
     moment_ -= q * ((1 - smoothing_) * of.pull + of.even * sums.all);
     d.arrays.slope[at] = double(scale_) * q * (1 - smoothing_) / total;
     d.arrays.even[at] = double(scale_) * q * of.even;
@@ -154,7 +160,9 @@ class TargetSweep {
     for (Index c = 0; c < s.cols; ++c) col[c] = {};
     for (Index r = 0; r < s.rows; ++r) {
       row[r] = {};
-      if (t_.more)
+      if (t_.targets.dense())
+        dense_sums(i0 + r, j0, s.cols, s.row(r), row[r], col);
+      else if (t_.more)
         for (PairSet::Walk w = t_.targets.walk(i0 + r, j0, j0 + s.cols); t_.targets.step(w);) {
           const T cosine = s(r, w.j - j0);
           if (!(cosine > -core::infinity<T>)) continue;  // set apart
@@ -169,6 +177,20 @@ class TargetSweep {
         col[c].add_any(z);
       }
     }
+  }
+
+  void dense_sums(Index i, Index j0, Index cols, const T* s, LineSums& row, LineSums* col) const {
+    LineSums sum;
+    t_.targets.from->soft.blocks(i, j0, j0 + cols, [&](Index j, Index block, const double* w) {
+      for (Index k = 0; k < block; ++k) {
+        const T cosine = s[j - j0 + k];
+        if (!(cosine > -core::infinity<T>)) continue;  // set apart, or not a target
+        const double z = double(logit_of(cosine));
+        sum.add_target(w[k], z);
+        col[j - j0 + k].add_target(w[k], z);
+      }
+    });
+    row = sum;
   }
 
   void strip(Index s) const {
@@ -189,6 +211,18 @@ class TargetSweep {
           g(r, c) -= T(a_.rows.even[i0 + r] + of_col(a_.cols.even, j0 + c));
       put_excluded(i0, j0, g, T(0));
     }
+    if (t_.targets.dense()) {
+      for (Index r = 0; r < g.rows; ++r) {
+        const double slope = a_.rows.slope[i0 + r];
+        t_.targets.from->soft.blocks(
+            i0 + r, j0, j0 + g.cols, [&](Index j, Index block, const double* w) {
+              T* const to = g.row(r) + (j - j0);
+              const double* const cols = both_ ? a_.cols.slope + j : nullptr;
+              for (Index k = 0; k < block; ++k) to[k] -= T(w[k] * (cols ? slope + cols[k] : slope));
+            });
+      }
+      return;
+    }
     for (Index r = 0; t_.more && r < g.rows; ++r)
       for (PairSet::Walk w = t_.targets.walk(i0 + r, j0, j0 + g.cols); t_.targets.step(w);)
         g(r, w.j - j0) -= T(w.weight * (a_.rows.slope[w.i] + of_col(a_.cols.slope, w.j)));
@@ -199,6 +233,7 @@ class TargetSweep {
   const pairwise::Plan<T>& plan_;
   T scale_;
   double weight_, smoothing_;
+  const TargetOptions& options_;
   bool both_, sums_;
   LineSums *row_part_ = nullptr, *col_part_ = nullptr;  ///< of the tiles of a strip
   pairwise::TileSteps<T> steps_{};
@@ -222,6 +257,8 @@ SPHEREMIX_COLD ContrastResult target_loss_on_views(const char* function, MatrixV
   if (!computable(x, y, temperature)) {
     fill_nan(out.dx);
     fill_nan(out.dy);
+    if (o.row_losses) std::fill_n(o.row_losses, n, core::nan<double>);
+    if (o.col_losses) std::fill_n(o.col_losses, m, core::nan<double>);
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
@@ -230,7 +267,7 @@ SPHEREMIX_COLD ContrastResult target_loss_on_views(const char* function, MatrixV
   targets.expects_lines(function, Both);
   const T scale = T(1 / temperature);
   const double weight = Both ? 0.5 : 1.0;
-  TargetSweep<T> sweep(arrays, plan, scale, weight, o.smoothing, Both);
+  TargetSweep<T> sweep(arrays, plan, scale, weight, o, Both);
   const pairwise::PairTable<T> table{x, y, 1, targets.column, targets.first, sweep.steps()};
   const formula::SoftmaxPair<T, true, Both> policy{scale, T(weight * targets.rows.unit),
                                                    Both ? T(weight * targets.cols.unit) : T(0)};

@@ -101,6 +101,13 @@ struct TargetTable {
         if (targets.of_ids()) {  // one id for all is no reason to look at n x m pairs
           sum = double(targets.last[i] - targets.first[i]);
           if (sum > 0) pick = targets.column[targets.first[i]];
+        } else if (targets.dense()) {
+          targets.from->soft.blocks(i, 0, m, [&](Index j, Index block, const double* w) {
+            for (Index k = 0; k < block; ++k) {
+              sum += w[k];
+              if (w[k] > most) most = w[k], pick = j + k;
+            }
+          });
         } else {
           for (PairSet::Walk w = targets.walk(i, 0, m); targets.step(w);) {
             sum += w.weight;
@@ -121,11 +128,6 @@ struct TargetTable {
       cols.weight[j] += w * rows.weight[i];
       if (w > most[j]) most[j] = w, col_pick[j] = i;
     };
-    const auto add_block = [&](Index from, Index count) {
-      for (Index i = 0; i < n; ++i)
-        for (PairSet::Walk w = targets.walk(i, from, from + count); targets.step(w);)
-          add(i, w.j, w.weight);
-    };
     if (targets.of_ids()) {
       // columns of one id are neighbours in the order of ids and have the same sums
       for (Index c = 0; c < m; ++c) {
@@ -141,9 +143,16 @@ struct TargetTable {
         }
       }
     } else if (targets.dense()) {
-      core::parallel_chunks(m, 64, add_block);
+      core::parallel_chunks(m, 64, [&](Index from, Index count) {
+        for (Index i = 0; i < n; ++i)
+          targets.from->soft.blocks(i, from, from + count,
+                                    [&](Index j, Index block, const double* w) {
+                                      for (Index k = 0; k < block; ++k) add(i, j + k, w[k]);
+                                    });
+      });
     } else {
-      add_block(0, m);
+      for (Index i = 0; i < n; ++i)
+        for (PairSet::Walk w = targets.walk(i, 0, m); targets.step(w);) add(i, w.j, w.weight);
     }
     for (Index j = 0; j < m; ++j)
       cols.weight[j] = weighted && cols.total[j] > 0 ? cols.weight[j] / cols.total[j] : 1;
