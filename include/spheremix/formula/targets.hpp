@@ -130,11 +130,14 @@ struct DenseNumbers {
 
 enum class TargetKind { ids, pairs, soft };
 
+struct PairCode;
+
 struct TargetParts {
   TargetKind kind;
   TargetNumbers<Id> a{}, b{};       ///< ids of rows and columns, or rows and columns of pairs
   TargetNumbers<double> weights{};  ///< of pairs; no data: all 1
   DenseNumbers soft{};
+  const PairCode* code = nullptr;  ///< what is compiled where targets are made (losses/targets.hpp)
 };
 
 }  // namespace detail

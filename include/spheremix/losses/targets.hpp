@@ -20,7 +20,7 @@
 #include <type_traits>
 
 #include "spheremix/core/eigen.hpp"
-#include "spheremix/formula/targets.hpp"
+#include "spheremix/losses/detail/pair_code.hpp"
 
 namespace spheremix::losses {
 
@@ -95,28 +95,35 @@ TargetNumbers<Value> numbers(V&& vector) {
   }
 }
 
+inline Targets made(TargetParts parts) {
+  parts.code = &pair_code;
+  return Targets(std::move(parts));
+}
+
 }  // namespace detail
 
 /// Row i of X and row j of Y belong together where a[i] == b[j].
 template <class A, class B>
 [[nodiscard]] Targets ids(A&& a, B&& b) {
-  return Targets({detail::TargetKind::ids, detail::numbers<detail::Id>(std::forward<A>(a)),
-                  detail::numbers<detail::Id>(std::forward<B>(b))});
+  return detail::made({detail::TargetKind::ids, detail::numbers<detail::Id>(std::forward<A>(a)),
+                       detail::numbers<detail::Id>(std::forward<B>(b))});
 }
 
 /// Row rows[k] of X has target cols[k] of Y with weight weights[k] >= 0.
 template <class Rows, class Cols, class Weights>
 [[nodiscard]] Targets pairs(Rows&& rows, Cols&& cols, Weights&& weights) {
-  return Targets({detail::TargetKind::pairs, detail::numbers<detail::Id>(std::forward<Rows>(rows)),
-                  detail::numbers<detail::Id>(std::forward<Cols>(cols)),
-                  detail::numbers<double>(std::forward<Weights>(weights))});
+  return detail::made({detail::TargetKind::pairs,
+                       detail::numbers<detail::Id>(std::forward<Rows>(rows)),
+                       detail::numbers<detail::Id>(std::forward<Cols>(cols)),
+                       detail::numbers<double>(std::forward<Weights>(weights))});
 }
 
 /// The same with weights 1.
 template <class Rows, class Cols>
 [[nodiscard]] Targets pairs(Rows&& rows, Cols&& cols) {
-  return Targets({detail::TargetKind::pairs, detail::numbers<detail::Id>(std::forward<Rows>(rows)),
-                  detail::numbers<detail::Id>(std::forward<Cols>(cols))});
+  return detail::made({detail::TargetKind::pairs,
+                       detail::numbers<detail::Id>(std::forward<Rows>(rows)),
+                       detail::numbers<detail::Id>(std::forward<Cols>(cols))});
 }
 
 /// Weights P_ij >= 0 of all pairs. A matrix with its numbers in memory is read there, rows or columns
@@ -145,7 +152,7 @@ template <class P>
     parts.soft = of(*own);
     parts.soft.owner = own;
   }
-  return Targets(std::move(parts));
+  return detail::made(std::move(parts));
 }
 
 }  // namespace spheremix::losses

@@ -54,22 +54,24 @@ struct TargetTable {
         row(frame.take<Index>(std::size_t(both ? n + m : n))),
         column(frame.take<Index>(std::size_t(both ? n + m : n))),
         weight(frame.take<double>(std::size_t(both ? n + m : n))) {
-    Index* const row_pick = frame.take<Index>(std::size_t(n));
-    Index* const col_pick = frame.take<Index>(std::size_t(both ? m : 0));
-    double* const heaviest = frame.take<double>(std::size_t(both ? m : 0));
+    const TargetPicks picks{frame.take<Index>(std::size_t(n)),
+                            frame.take<Index>(std::size_t(both ? m : 0)),
+                            frame.take<double>(std::size_t(both ? m : 0))};
     if (frame.counts()) return;
     for (Index i = 0; i < n; ++i)
       rows.weight[i] = o.row_weights ? (*o.row_weights)[std::size_t(i)] : 1;
-    total_rows(row_pick);
-    rows.normalise(n);
-    if (both) {
-      total_cols(o.row_weights != nullptr, col_pick, heaviest);
-      cols.normalise(m);
+    if (targets.from) {
+      targets.from->code->totals(*this, both, o.row_weights != nullptr, picks);
+    } else {
+      for (Index i = 0; i < n; ++i) rows.total[i] = 1, picks.row[i] = i;
+      rows.normalise(n);
+      for (Index j = 0; both && j < m; ++j)
+        cols.total[j] = 1, cols.weight[j] = rows.weight[j], picks.col[j] = j;
+      if (both) cols.normalise(m);
     }
-    set_apart(both, row_pick, col_pick);
+    set_apart(both, picks.row, picks.col);
     Index entries = 0;
-    if (!targets.dense())
-      for (Index i = 0; i < n; ++i) entries += targets.last[i] - targets.first[i];
+    for (Index i = 0; targets.first && i < n; ++i) entries += targets.last[i] - targets.first[i];
     more = targets.dense() || entries > first[n];
   }
 
@@ -90,72 +92,6 @@ struct TargetTable {
                     "the weights of ", what, i, "'s targets add up to ", total[i]);
     }
     core::expects(with > 0, function, "no row has a target in a table of ", n, " x ", m);
-  }
-
-  /// row_pick: the column of the heaviest, the first among equals; -1 for none.
-  void total_rows(Index* row_pick) {
-    core::parallel_chunks(n, targets.dense() ? 16 : 4096, [&](Index from, Index count) {
-      for (Index i = from; i < from + count; ++i) {
-        double sum = 0, most = 0;
-        Index pick = -1;
-        if (targets.of_ids()) {  // one id for all is no reason to look at n x m pairs
-          sum = double(targets.last[i] - targets.first[i]);
-          if (sum > 0) pick = targets.column[targets.first[i]];
-        } else if (targets.dense()) {
-          targets.from->soft.blocks(i, 0, m, [&](Index j, Index block, const double* w) {
-            for (Index k = 0; k < block; ++k) {
-              sum += w[k];
-              if (w[k] > most) most = w[k], pick = j + k;
-            }
-          });
-        } else {
-          for (PairSet::Walk w = targets.walk(i, 0, m); targets.step(w);) {
-            sum += w.weight;
-            if (w.weight > most) most = w.weight, pick = w.j;
-          }
-        }
-        rows.total[i] = sum;
-        row_pick[i] = pick;
-      }
-    });
-  }
-
-  /// The same of columns, and the weights of their losses: the mean row weight of their targets.
-  void total_cols(bool weighted, Index* col_pick, double* most) {
-    for (Index j = 0; j < m; ++j) cols.total[j] = cols.weight[j] = most[j] = 0, col_pick[j] = -1;
-    const auto add = [&](Index i, Index j, double w) {
-      cols.total[j] += w;
-      cols.weight[j] += w * rows.weight[i];
-      if (w > most[j]) most[j] = w, col_pick[j] = i;
-    };
-    if (targets.of_ids()) {
-      // columns of one id are neighbours in the order of ids and have the same sums
-      for (Index c = 0; c < m; ++c) {
-        const Index j = targets.column[c], from = targets.col_first[j], to = targets.col_last[j];
-        const Index before = c > 0 ? targets.column[c - 1] : j;
-        if (c > 0 && from < to && targets.col_first[before] == from &&
-            targets.col_last[before] == to) {
-          cols.total[j] = cols.total[before];
-          cols.weight[j] = cols.weight[before];
-          col_pick[j] = col_pick[before];
-        } else {
-          for (Index r = from; r < to; ++r) add(targets.row[r], j, 1);
-        }
-      }
-    } else if (targets.dense()) {
-      core::parallel_chunks(m, 64, [&](Index from, Index count) {
-        for (Index i = 0; i < n; ++i)
-          targets.from->soft.blocks(i, from, from + count,
-                                    [&](Index j, Index block, const double* w) {
-                                      for (Index k = 0; k < block; ++k) add(i, j + k, w[k]);
-                                    });
-      });
-    } else {
-      for (Index i = 0; i < n; ++i)
-        for (PairSet::Walk w = targets.walk(i, 0, m); targets.step(w);) add(i, w.j, w.weight);
-    }
-    for (Index j = 0; j < m; ++j)
-      cols.weight[j] = weighted && cols.total[j] > 0 ? cols.weight[j] / cols.total[j] : 1;
   }
 
   SPHEREMIX_COLD void set_apart(bool both, const Index* row_pick, const Index* col_pick) {
