@@ -122,3 +122,16 @@ TEST_CASE("distribution_gap: definition, one distribution, one centre and two di
   CHECK(modality_gap(many, axis) < 0.05);
   CHECK(distribution_gap(many, axis) > 0.2);
 }
+
+TEST_CASE_TEMPLATE("equal rows are an error, whatever their number", T, float, double) {
+  const RowMatrix<T> row = gaussian_rows<T>(1, 4, 9);
+  for (Index n = 2; n <= 70; ++n) {
+    CAPTURE(n);
+    const RowMatrix<T> equal = row.replicate(n, 1), other = gaussian_rows<T>(n, 3, 8);
+    CHECK_THROWS_AS((void)linear_cka(equal, other), std::invalid_argument);
+    CHECK_THROWS_AS((void)linear_cka(other, equal), std::invalid_argument);
+    CHECK_THROWS_AS((void)isotropy(equal), std::invalid_argument);
+    CHECK_THROWS_AS((void)effective_rank(equal, {.centred = true}), std::invalid_argument);
+    for (const double s : singular_values(equal, {.centred = true})) CHECK(s == 0);
+  }
+}

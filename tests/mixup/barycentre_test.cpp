@@ -153,3 +153,61 @@ TEST_CASE("barycentre and dirichlet: errors, NaN, laws") {
   CHECK_THROWS_AS((void)dirichlet<double>(2, 0, 1, rng), std::invalid_argument);
   CHECK_THROWS_AS((void)dirichlet<double>(2, 2, 0, rng), std::invalid_argument);
 }
+
+TEST_CASE("barycentre: points in no open half sphere are an error, all others have a mean") {
+  const auto ring = [](Index d, double turn) {
+    RowMatrix<double> x = RowMatrix<double>::Zero(3, d);
+    for (Index i = 0; i < 3; ++i) {
+      x(i, 0) = std::cos(2 * core::pi<double> * (double(i) + turn) / 3);
+      x(i, 1) = std::sin(2 * core::pi<double> * (double(i) + turn) / 3);
+    }
+    return x;
+  };
+  const Members three = (Members(1, 3) << 0, 1, 2).finished();
+  const auto weights = [](double a, double b, double c) {
+    return RowMatrix<double>((RowMatrix<double>(1, 3) << a, b, c).finished());
+  };
+  for (const Index d : {2, 3, 5})
+    for (const double turn : {0.0, 0.2})
+      for (const auto& w : {weights(1, 1, 1), weights(1, 1, 0.9), weights(0.2, 0.5, 0.3)}) {
+        CAPTURE(d);
+        CHECK_THROWS_AS((void)barycentre(ring(d, turn), three, w), std::invalid_argument);
+        CHECK_THROWS_AS(
+            (void)barycentre_vjp(ring(d, turn), three, w, RowMatrix<double>::Ones(1, d).eval()),
+            std::invalid_argument);
+      }
+  // Lifted by little the three are in an open half sphere, their mean is the pole.
+  for (const double lift : {1e-2, 1e-4}) {
+    RowMatrix<double> x = ring(3, 0.1);
+    x.col(2).setConstant(lift);
+    x.rowwise().normalize();
+    const RowMatrix<double> m = barycentre(x, three, weights(1, 1, 1));
+    CHECK(std::abs(m(0, 2) - 1) < 1e-12);
+    CHECK(m.leftCols(2).norm() < 1e-9);
+  }
+  // A weight of 0 is not a point of the mixture, wherever it lies.
+  RowMatrix<double> x = ring(3, 0);
+  x.row(2) << -1, 0, 0;
+  x.row(0) << 1, 0, 0;
+  CHECK(barycentre(x, three, weights(1, 0.5, 0)).allFinite());
+  // A row of X that is not unit is named.
+  x.row(1) *= 1.2;
+  CHECK_THROWS_WITH_AS((void)barycentre(x, three, weights(1, 1, 0)),
+                       doctest::Contains("row 1 of X has length 1.2"), std::invalid_argument);
+}
+
+TEST_CASE("barycentre: many points close to the edge of a half sphere") {
+  // Plain fixed-point steps shrink by theta cot theta = 0.0016 a step here.
+  const Index n = 60, d = 40;
+  RowMatrix<double> x(n, d);
+  for (Index i = 0; i < n; ++i)
+    x.row(i) = at_angle(unit<double>(d, 3), 1.5698L, std::uint32_t(i) + 1).transpose();
+  Members all(1, n);
+  for (Index i = 0; i < n; ++i) all(0, i) = i;
+  const RowMatrix<double> m = barycentre(x, all, RowMatrix<double>::Ones(1, n).eval());
+  LongVector balance = LongVector::Zero(d);
+  for (Index i = 0; i < n; ++i)
+    balance +=
+        log_oracle(m.row(0).transpose().cast<LongReal>(), x.row(i).transpose().cast<LongReal>());
+  CHECK(double(balance.norm()) < 1e-13 * double(n));
+}

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "spheremix/sphere/sampling.hpp"
 #include "support/differences.hpp"
 #include "support/sphere_oracle.hpp"
 
@@ -73,4 +74,119 @@ TEST_CASE("Frechet mean: options, buffers, errors") {
   const auto spoiled = sphere::frechet_mean(bad);
   CHECK(spoiled.mean.hasNaN());
   CHECK(std::isnan(spoiled.residual));
+}
+
+namespace {
+
+/// Sum of squared angles in long double.
+long double spread(const RowMatrix<double>& x, const LongVector& m) {
+  long double sum = 0;
+  for (Index i = 0; i < x.rows(); ++i) {
+    const long double theta = LongArc(m.template cast<double>(), x.row(i).transpose()).log().norm();
+    sum += theta * theta;
+  }
+  return sum;
+}
+
+/// No point within a step of the mean, in any of many directions, has a lesser sum.
+void check_minimum(const RowMatrix<double>& x, const Vector<double>& mean) {
+  const Index d = x.cols();
+  const LongVector m = mean.cast<long double>();
+  const long double here = spread(x, m);
+  for (const double step : {0.02, 0.1})
+    for (Index k = 0; k < 60; ++k) {
+      Vector<double> v = gaussian_rows<double>(1, d, std::uint32_t(900 + k)).row(0).transpose();
+      v -= mean.dot(v) * mean;
+      const Vector<double> there = sphere::exp_map(mean, Vector<double>(step / v.norm() * v));
+      CHECK(double(spread(x, there.cast<long double>()) - here) > -1e-12 * double(here));
+    }
+}
+
+RowMatrix<double> ring(Index n, Index d, double angle, double turn) {
+  RowMatrix<double> x = RowMatrix<double>::Zero(n, d);
+  for (Index i = 0; i < n; ++i) {
+    const double a = 2 * core::pi<double> * (double(i) + turn) / double(n);
+    x(i, 0) = std::sin(angle) * std::cos(a);
+    x(i, 1) = std::sin(angle) * std::sin(a);
+    if (d > 2) x(i, 2) = std::cos(angle);
+  }
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("frechet_mean never stops at a saddle or a maximum") {
+  const double right = core::pi<double> / 2;
+  std::vector<RowMatrix<double>> batches;
+  for (const Index d : {2, 3, 4, 9})
+    for (const double turn : {0.0, 0.3}) {
+      batches.push_back(ring(3, d, right, turn));  // three points at 120 degrees
+      batches.push_back(ring(5, d, right, turn));
+    }
+  for (const double angle : {0.05, 0.3, 1.0})  // mirrored clusters around both poles
+    for (const Index n : {5, 20}) {
+      RowMatrix<double> both(2 * n, 3);
+      both << ring(n, 3, angle, 0.1), ring(n, 3, core::pi<double> - angle, 0.1);
+      batches.push_back(both);
+      both << ring(n, 3, angle, 0.1), ring(n, 3, core::pi<double> - angle, 0.1 + 0.25);
+      batches.push_back(both);
+      both << ring(n, 3, angle, 0.0), -ring(n, 3, angle, 0.0) * 0.999999;  // all but antipodal
+      both.bottomRows(n).col(0).array() += 1e-3;
+      both.rowwise().normalize();
+      batches.push_back(both);
+    }
+  RowMatrix<double> tetrahedron(4, 3);
+  tetrahedron << 1, 1, 1, 1, -1, -1, -1, 1, -1, -1, -1, 1;
+  batches.push_back(tetrahedron / std::sqrt(3.0));
+  batches.push_back(unit_rows<double>(200, 3, 5));
+  batches.push_back(unit_rows<double>(60, 12, 6));
+  Index found = 0;
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    CAPTURE(b);
+    try {
+      const auto got = sphere::frechet_mean(batches[b]);
+      if (!(got.residual <= 4 * core::epsilon<double>)) continue;  // said not to have converged
+      ++found;
+      CHECK(std::abs(got.mean.norm() - 1) < 1e-14);
+      check_minimum(batches[b], got.mean);
+    } catch (const std::invalid_argument&) {
+    }
+  }
+  CHECK(found >= 30);
+  // The pole of three points at 120 degrees: all angles are right ones.
+  const auto pole = sphere::frechet_mean(ring(3, 3, right, 0.0));
+  const long double angle = core::pi<long double> / 2;
+  CHECK(std::abs(double(spread(ring(3, 3, right, 0.0), pole.mean.cast<long double>()) -
+                        3 * angle * angle)) < 1e-12);
+}
+
+TEST_CASE_TEMPLATE("frechet_mean takes a handful of steps", T, float, double) {
+  core::Philox rng(7);
+  for (const double kappa : {0.0, 1.0, 5.0, 200.0}) {
+    CAPTURE(kappa);
+    const RowMatrix<T> x = sphere::sample_von_mises_fisher(unit<T>(64, 3), kappa, 20000, rng);
+    const auto got = sphere::frechet_mean(x);
+    CHECK(got.iterations <= 15);
+    CHECK(got.residual <= 4 * double(core::epsilon<T>));
+  }
+  // Two clusters far apart, unlike in every direction but one: a plain step would take hundreds.
+  RowMatrix<T> far(100, 16);
+  for (Index i = 0; i < 100; ++i)
+    far.row(i) =
+        at_angle(unit<T>(16, 1), i % 2 ? 1.5L : 1.4L, std::uint32_t(i % 2 + 50)).transpose();
+  const auto got = sphere::frechet_mean(far);
+  CHECK(got.iterations <= 15);
+  CHECK(got.residual <= 4 * double(core::epsilon<T>));
+}
+
+TEST_CASE("Frechet mean: rows that are not unit are named; weights of any type") {
+  RowMatrix<double> x =
+      rows_at_angle(RowMatrix<double>(unit_rows<double>(1, 5, 1).replicate(6, 1)), 0.7L, 2);
+  const auto want = sphere::frechet_mean(x, Vector<double>(Vector<double>::LinSpaced(6, 1, 6)));
+  CHECK(same_bits(sphere::frechet_mean(x, std::vector<int>{1, 2, 3, 4, 5, 6}).mean, want.mean));
+  CHECK(same_bits(sphere::frechet_mean(x, std::vector<float>{1, 2, 3, 4, 5, 6}).mean, want.mean));
+  x.row(3) *= 1.01;
+  CHECK_THROWS_WITH_AS((void)sphere::frechet_mean(x),
+                       doctest::Contains("row 3 of X has length 1.01"), std::invalid_argument);
+  CHECK_NOTHROW((void)sphere::frechet_mean(x, std::vector<int>{1, 1, 1, 0, 1, 1}));
 }
