@@ -73,13 +73,25 @@ std::string class_name(nb::handle o) { return nb::cast<const char*>(o.type().att
 std::string name_of(nb::dlpack::dtype type) {
   const char* word = "an unknown type of ";
   switch (Code(type.code)) {
-    case Code::Int: word = "int"; break;
-    case Code::UInt: word = "uint"; break;
-    case Code::Float: word = "float"; break;
-    case Code::Bfloat: word = "bfloat"; break;
-    case Code::Complex: word = "complex"; break;
-    case Code::Bool: return "bool";
-    default: break;
+    case Code::Int:
+      word = "int";
+      break;
+    case Code::UInt:
+      word = "uint";
+      break;
+    case Code::Float:
+      word = "float";
+      break;
+    case Code::Bfloat:
+      word = "bfloat";
+      break;
+    case Code::Complex:
+      word = "complex";
+      break;
+    case Code::Bool:
+      return "bool";
+    default:
+      break;
   }
   return word + std::to_string(type.bits);
 }
@@ -98,17 +110,19 @@ Tensor as_tensor(const char* function, const char* name, nb::handle from) {
     }
     if (!array.is_valid() || !nb::try_cast(array, tensor, false)) {
       const std::string kind =
-          array.is_valid() ? "an array of " + nb::cast<std::string>(nb::str(array.attr("dtype")))
-                           : "a " + class_name(from);
+          array.is_valid()
+              ? "an array of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype"))))
+              : "a " + class_name(from);
       type_error(function, std::string(name) + " is " + kind +
                                ", which is not an array of numbers that can be read");
     }
   }
   constexpr int pinned = 3;  // CUDA's page-locked host memory
   if (tensor.device_type() != nb::device::cpu::value && tensor.device_type() != pinned)
-    value_error(function, std::string(name) + " lies on another device (DLPack's type " +
-                              std::to_string(tensor.device_type()) +
-                              "): this package computes on the CPU, the device library is not part of it");
+    value_error(function,
+                std::string(name) + " lies on another device (DLPack's type " +
+                    std::to_string(tensor.device_type()) +
+                    "): this package computes on the CPU, the device library is not part of it");
   return tensor;
 }
 
@@ -122,14 +136,15 @@ double element(const Tensor& from, Index at) {
       if (type.bits == 32) return read(float());
       return double(io::half_value(static_cast<const std::uint16_t*>(data)[at]));
     case Code::Bfloat:
-      return double(std::bit_cast<float>(
-          std::uint32_t(static_cast<const std::uint16_t*>(data)[at]) << 16));
+      return double(
+          std::bit_cast<float>(std::uint32_t(static_cast<const std::uint16_t*>(data)[at]) << 16));
     case Code::UInt:
       if (type.bits == 64) return read(std::uint64_t());
       if (type.bits == 32) return read(std::uint32_t());
       if (type.bits == 16) return read(std::uint16_t());
       return read(std::uint8_t());
-    case Code::Bool: return read(std::uint8_t());
+    case Code::Bool:
+      return read(std::uint8_t());
     default:
       if (type.bits == 64) return read(std::int64_t());
       if (type.bits == 32) return read(std::int32_t());
@@ -307,7 +322,7 @@ nb::object as_kind(Kind kind, nb::object array) {
   if (reinterpret_cast<PyObject*>(type) == common().ndarray) return array;
   if (!nb::hasattr(kind.like, "__dlpack__") || nb::isinstance(kind.like, common().ndarray))
     return array;
-  const auto module = nb::cast<std::string>(nb::str(kind.like.type().attr("__module__")));
+  const auto module = nb::cast<std::string>(kind.like.type().attr("__module__"));
   std::string root = module.substr(0, module.find('.'));
   if (root == "numpy") return array;
   if (root == "torch") return nb::module_::import_("torch").attr("from_numpy")(array);
@@ -348,7 +363,7 @@ bool is_double_type(const char* function, nb::handle dtype) {
   const auto name = nb::cast<std::string>(nb::str(dtype));
   if (nb::isinstance<nb::str>(dtype) || nb::isinstance<nb::type_object>(dtype)) {
     nb::object known = nb::handle(common().numpy).attr("dtype")(dtype);
-    const auto kind = nb::cast<std::string>(nb::str(known.attr("name")));
+    const auto kind = nb::cast<std::string>(known.attr("name"));
     if (kind == "float64") return true;
     if (kind == "float32") return false;
   } else if (name.size() >= 7) {

@@ -225,15 +225,15 @@ const char* doc(const std::string& name);
 namespace nanobind::detail {
 
 /// An argument that any object is, under a name for the type stubs.
-#define SPHEREMIX_ARGUMENT(TYPE, NAME)                                                  \
-  template <>                                                                           \
-  struct type_caster<spheremix::python::TYPE> {                                         \
-    NB_TYPE_CASTER(spheremix::python::TYPE, const_name(NAME))                           \
-    template <class Flags>                                                              \
-    bool from_python(handle src, Flags, cleanup_list*) noexcept {                       \
-      value.value = src;                                                                \
-      return true;                                                                      \
-    }                                                                                   \
+#define SPHEREMIX_ARGUMENT(TYPE, NAME)                            \
+  template <>                                                     \
+  struct type_caster<spheremix::python::TYPE> {                   \
+    NB_TYPE_CASTER(spheremix::python::TYPE, const_name(NAME))     \
+    template <class Flags>                                        \
+    bool from_python(handle src, Flags, cleanup_list*) noexcept { \
+      value.value = src;                                          \
+      return true;                                                \
+    }                                                             \
   };
 SPHEREMIX_ARGUMENT(Arg, "numpy.typing.ArrayLike")
 SPHEREMIX_ARGUMENT(IndexArg, "int | collections.abc.Sequence[int] | numpy.typing.NDArray")
@@ -264,18 +264,18 @@ struct type_caster<spheremix::python::Floats> {
 }  // namespace nanobind::detail
 
 /// A class of spheremix._records as a return type, for the stubs: RECORD(FrechetMean).
-#define SPHEREMIX_RECORD(NAME)                                                          \
-  namespace spheremix::python {                                                         \
-  struct NAME##Record {                                                                 \
-    nb::object value;                                                                   \
-  };                                                                                    \
-  }                                                                                     \
-  namespace nanobind::detail {                                                          \
-  template <>                                                                           \
-  struct type_caster<spheremix::python::NAME##Record> {                                 \
+#define SPHEREMIX_RECORD(NAME)                                                               \
+  namespace spheremix::python {                                                              \
+  struct NAME##Record {                                                                      \
+    nb::object value;                                                                        \
+  };                                                                                         \
+  }                                                                                          \
+  namespace nanobind::detail {                                                               \
+  template <>                                                                                \
+  struct type_caster<spheremix::python::NAME##Record> {                                      \
     NB_TYPE_CASTER(spheremix::python::NAME##Record, const_name("spheremix._records." #NAME)) \
-    static handle from_cpp(const Value& src, rv_policy, cleanup_list*) noexcept {       \
-      return handle(src.value).inc_ref();                                               \
-    }                                                                                   \
-  };                                                                                    \
+    static handle from_cpp(const Value& src, rv_policy, cleanup_list*) noexcept {            \
+      return handle(src.value).inc_ref();                                                    \
+    }                                                                                        \
+  };                                                                                         \
   }

@@ -81,8 +81,8 @@ void bind_normalize(nb::module_& m) {
       [](Arg x, Zero zero) {
         const Rows a("normalize", "x", x, kPoint);
         const sphere::NormalizeOptions options{chosen<ZeroPolicy>("normalize", "zero", zero.value)};
-        return point("normalize", [&](const auto& p, auto& out) { sphere::normalize(p, options, out); },
-                     a);
+        return point(
+            "normalize", [&](const auto& p, auto& out) { sphere::normalize(p, options, out); }, a);
       },
       nb::arg("x"), nb::kw_only(), nb::arg("zero") = "error", doc("sphere::normalize"));
   m.def(
@@ -179,34 +179,41 @@ void bind_tangent_space(nb::module_& m) {
   m.def(
       "tangent",
       [](Arg x, Arg g) {
-        return point("tangent", [](const auto& p, const auto& q, auto& out) { sphere::tangent(p, q, out); },
-                     Rows("tangent", "x", x, kPoint), Rows("tangent", "g", g, kPoint));
+        const Rows p0("tangent", "x", x, kPoint), p1("tangent", "g", g, kPoint);
+        return point(
+            "tangent", [](const auto& p, const auto& q, auto& out) { sphere::tangent(p, q, out); },
+            p0, p1);
       },
       nb::arg("x"), nb::arg("g"), doc("sphere::tangent"));
   m.def(
       "exp_map",
       [](Arg x, Arg v) {
-        return point("exp_map", [](const auto& p, const auto& q, auto& out) { sphere::exp_map(p, q, out); },
-                     Rows("exp_map", "x", x, kPoint), Rows("exp_map", "v", v, kPoint));
+        const Rows p0("exp_map", "x", x, kPoint), p1("exp_map", "v", v, kPoint);
+        return point(
+            "exp_map", [](const auto& p, const auto& q, auto& out) { sphere::exp_map(p, q, out); },
+            p0, p1);
       },
       nb::arg("x"), nb::arg("v"), doc("sphere::exp_map"));
   m.def(
       "log_map",
       [](Arg x, Arg y) {
-        return point("log_map", [](const auto& p, const auto& q, auto& out) { sphere::log_map(p, q, out); },
-                     Rows("log_map", "x", x, kPoint), Rows("log_map", "y", y, kPoint));
+        const Rows p0("log_map", "x", x, kPoint), p1("log_map", "y", y, kPoint);
+        return point(
+            "log_map", [](const auto& p, const auto& q, auto& out) { sphere::log_map(p, q, out); },
+            p0, p1);
       },
       nb::arg("x"), nb::arg("y"), doc("sphere::log_map"));
   m.def(
       "parallel_transport",
       [](Arg x, Arg y, Arg v) {
         constexpr auto* name = "parallel_transport";
+        const Rows p0(name, "x", x, kPoint), p1(name, "y", y, kPoint), p2(name, "v", v, kPoint);
         return point(
             name,
             [](const auto& p, const auto& q, const auto& r, auto& out) {
               sphere::parallel_transport(p, q, r, out);
             },
-            Rows(name, "x", x, kPoint), Rows(name, "y", y, kPoint), Rows(name, "v", v, kPoint));
+            p0, p1, p2);
       },
       nb::arg("x"), nb::arg("y"), nb::arg("v"), doc("sphere::parallel_transport"));
 }
@@ -240,8 +247,10 @@ void bind_slerp(nb::module_& m) {
   m.def(
       "slerp",
       [](Arg u, Arg v, double t) {
-        return point("slerp", [t](const auto& p, const auto& q, auto& out) { sphere::slerp(p, q, t, out); },
-                     Rows("slerp", "u", u, kPoint), Rows("slerp", "v", v, kPoint));
+        const Rows p0("slerp", "u", u, kPoint), p1("slerp", "v", v, kPoint);
+        return point(
+            "slerp", [t](const auto& p, const auto& q, auto& out) { sphere::slerp(p, q, t, out); },
+            p0, p1);
       },
       nb::arg("u"), nb::arg("v"), nb::arg("t"), doc("sphere::slerp"));
   m.def(
@@ -485,8 +494,8 @@ void bind_core(nb::module_& m) {
       .def("take_step", &core::Philox::take_step,
            "The step to draw with now; the next call gets the next one.")
       .def("__repr__", [](const core::Philox& rng) {
-        return "Philox(seed=" + std::to_string(rng.seed()) + ", step=" +
-               std::to_string(rng.step()) + ")";
+        return "Philox(seed=" + std::to_string(rng.seed()) +
+               ", step=" + std::to_string(rng.step()) + ")";
       });
 }
 

@@ -54,10 +54,14 @@ nb::class_<File> bind_file(nb::module_& m, const char* name) {
             run([&] { return new (self) File(io::FilePath(path)); });
           },
           nb::arg("path"))
-      .def("path", [](const File& f) { return f.path(); }, "The file's name.")
-      .def("dtype", [](const File& f) { return f.dtype(); }, "The type of its numbers.")
-      .def("cols", [](const File& f) { return f.cols(); }, "Numbers in a row.")
-      .def("rows", [](const File& f) { return f.rows(); }, "How many rows the file has.");
+      .def(
+          "path", [](const File& f) { return f.path(); }, "The file's name.")
+      .def(
+          "dtype", [](const File& f) { return f.dtype(); }, "The type of its numbers.")
+      .def(
+          "cols", [](const File& f) { return f.cols(); }, "Numbers in a row.")
+      .def(
+          "rows", [](const File& f) { return f.rows(); }, "How many rows the file has.");
 }
 
 }  // namespace
@@ -78,13 +82,15 @@ void bind_io(nb::module_& m) {
         const Numbers shape("save_npy", "x", x);
         io::SaveNpyOptions options;
         if (!dtype.value.is_none()) options.dtype = chosen<Dtype>("save_npy", "dtype", dtype.value);
-        const bool column = !shape.is_number() && nb::len(nb::getattr(x.value, "shape", nb::make_tuple(0, 0))) == 1;
+        const bool column =
+            !shape.is_number() && nb::len(nb::getattr(x.value, "shape", nb::make_tuple(0, 0))) == 1;
         const Rows rows("save_npy", "x", x, column ? Rows::Rank::vector : Rows::Rank::batch);
         by_type(rows.is_double(), [&]<class T>() {
           const io::FilePath to(path);
           if (column)
             run([&] {
-              io::save_npy(to, Eigen::Map<const Vector<T>>(rows.map<T>().data(), rows.cols()), options);
+              io::save_npy(to, Eigen::Map<const Vector<T>>(rows.map<T>().data(), rows.cols()),
+                           options);
             });
           else
             run([&] { io::save_npy(to, rows.map<T>(), options); });
@@ -93,15 +99,16 @@ void bind_io(nb::module_& m) {
       nb::arg("path"), nb::arg("x"), nb::kw_only(), nb::arg("dtype").none() = nb::none(),
       doc("io::save_npy"));
   bind_file<io::NpyFile>(m, "NpyFile")
-      .def("shape", [](const io::NpyFile& f) { return nb::tuple(nb::cast(f.shape())); },
-           "As in the file: one or two numbers.")
+      .def(
+          "shape", [](const io::NpyFile& f) { return nb::tuple(nb::cast(f.shape())); },
+          "As in the file: one or two numbers.")
       .def(
           "rows",
           [](const io::NpyFile& f, Index first, Index count, Array dtype) {
             return read("NpyFile::rows", f, first, count, dtype.value, false);
           },
-          nb::arg("first"), nb::arg("count"), nb::kw_only(),
-          nb::arg("dtype").none() = nb::none(), "Rows [first, first + count).");
+          nb::arg("first"), nb::arg("count"), nb::kw_only(), nb::arg("dtype").none() = nb::none(),
+          "Rows [first, first + count).");
   const auto rows = [](auto bound) {
     using File = typename decltype(bound)::Type;
     bound.def(

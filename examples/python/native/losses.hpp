@@ -42,7 +42,8 @@ void bind_pair_loss(nb::module_& m, const char* name, const char* with_gradient,
   const auto expects_type = [float_only](const char* function, const Rows& x, const Rows& y) {
     expects_one_type(function, {&x, &y});
     if (float_only && x.is_double())
-      type_error(function, "x is float64, where float32 or float16 is needed: bf16 is for float rows");
+      type_error(function,
+                 "x is float64, where float32 or float16 is needed: bf16 is for float rows");
   };
   const std::string documented = std::string("losses::") + name;
   m.def(

@@ -133,8 +133,8 @@ auto with_remix_weights(const char* function, nb::handle lambda, const Body& bod
     return body(one);
   }
   const std::vector<double> all = given.reals();
-  RowMatrix<T> each =
-      Eigen::Map<const RowMatrix<double>>(all.data(), given.rows(), given.cols()).template cast<T>();
+  RowMatrix<T> each = Eigen::Map<const RowMatrix<double>>(all.data(), given.rows(), given.cols())
+                          .template cast<T>();
   return body(each);
 }
 
@@ -335,8 +335,8 @@ void bind_losses_of_labels(nb::module_& m) {
   const auto as_triplet = [](Array x, const auto& out) {
     return record("TripletGradient", out.loss, x, out.active, out.skipped);
   };
-#define LABELLED_LOSS(NAME)                                                            \
-  #NAME, #NAME "_with_gradient",                                                       \
+#define LABELLED_LOSS(NAME) \
+#NAME, #NAME "_with_gradient",                                                       \
       [](const auto& x, const auto& y, const auto& o) { return NAME(x, y, o); },       \
       [](const auto& x, const auto& y, const auto& o, auto& workspace, auto& out) {    \
         NAME##_with_gradient(x, y, o, workspace, out);                                 \

@@ -52,9 +52,8 @@ void bind_mixing_loss(nb::module_& m, const char* name, const char* with, Value 
         const Numbers weights(name, "lambda_", lambda);
         return by_type(a.is_double(), [&]<class T>() {
           const auto p = a.map<T>(), q = b.map<T>();
-          return with_weights<T>(weights, [&](const auto& l) {
-            return run([&] { return value(p, q, l, options); });
-          });
+          return with_weights<T>(
+              weights, [&](const auto& l) { return run([&] { return value(p, q, l, options); }); });
         });
       },
       nb::arg("x"), nb::arg("y"), nb::arg("lambda_"), nb::kw_only(), default_of(fields)...,
@@ -93,8 +92,8 @@ void bind_mixing_loss(nb::module_& m, const char* name, const char* with, Value 
       doc(documented + "_with_gradient"));
 }
 
-#define MIXING_LOSS(NAME)                                                               \
-  #NAME, #NAME "_with_gradient",                                                        \
+#define MIXING_LOSS(NAME) \
+#NAME, #NAME "_with_gradient",                                                        \
       [](const auto& x, const auto& y, const auto& l, const auto& o) {                  \
         return NAME(x, y, l, o);                                                        \
       },                                                                                \
@@ -179,12 +178,13 @@ void bind_m3(nb::module_& m, Field<M3MixOptions, M>... fields) {
             });
           };
           if (weights.are_numbers()) {
-            PairOut<T, MixLambdas<double, double, double, double>> out{dx.map<T>(), dy.map<T>(), {}};
+            PairOut<T, MixLambdas<double, double, double, double>> out{
+                dx.map<T>(), dy.map<T>(), {}};
             call(weights.numbers(), out);
-            return {as_two(dx.finish(), dy.finish(),
-                           record("MixLambdas", out.lambda.m2, out.lambda.v, out.lambda.l,
-                                  out.lambda.vl),
-                           out)};
+            return {as_two(
+                dx.finish(), dy.finish(),
+                record("MixLambdas", out.lambda.m2, out.lambda.v, out.lambda.l, out.lambda.vl),
+                out)};
           }
           const auto each = weights.vectors<T>(a.rows());
           PairOut<T, FourWeights::Each<T>> out{dx.map<T>(), dy.map<T>(), {}};
@@ -195,11 +195,11 @@ void bind_m3(nb::module_& m, Field<M3MixOptions, M>... fields) {
             to.column<T>() = g;
             return to.finish().value;
           };
-          return {as_two(dx.finish(), dy.finish(),
-                         record("MixLambdas", back(weights.m2, out.lambda.m2),
-                                back(weights.v, out.lambda.v), back(weights.l, out.lambda.l),
-                                back(weights.vl, out.lambda.vl)),
-                         out)};
+          return {as_two(
+              dx.finish(), dy.finish(),
+              record("MixLambdas", back(weights.m2, out.lambda.m2), back(weights.v, out.lambda.v),
+                     back(weights.l, out.lambda.l), back(weights.vl, out.lambda.vl)),
+              out)};
         });
       },
       nb::arg("x"), nb::arg("y"), nb::arg("lambda_"), nb::kw_only(), default_of(fields)...,

@@ -55,15 +55,15 @@ constexpr auto as_margin_nce = [](Array x, Array y, const auto& out) {
   return record("MarginNceGradient", out.loss, x, y, out.log_temperature, out.margin);
 };
 
-#define LOSS(NAME)                                                                   \
-  #NAME, #NAME "_with_gradient", false,                                              \
+#define LOSS(NAME) \
+#NAME, #NAME "_with_gradient", false,                                              \
       [](const auto& x, const auto& y, const auto& o) { return NAME(x, y, o); },     \
       [](const auto& x, const auto& y, const auto& o, auto& workspace, auto& out) {  \
         NAME##_with_gradient(x, y, o, workspace, out);                               \
       }
 
-#define FLOAT_LOSS(NAME)                                                             \
-  #NAME, #NAME "_with_gradient", true,                                               \
+#define FLOAT_LOSS(NAME) \
+#NAME, #NAME "_with_gradient", true,                                               \
       [](const auto& x, const auto& y, const auto& o) {                              \
         if constexpr (sizeof(x(0, 0)) == 4)                                          \
           return NAME(x, y, o);                                                      \
@@ -107,7 +107,8 @@ void bind_bridge(nb::module_& m) {
             core::Workspace workspace;
             brownian_bridge_with_gradient(p, q, s, {.ratio = r}, workspace, out);
           });
-          return {record("BrownianBridgeGradient", out.loss, da.finish(), dx.finish(), dy.finish())};
+          return {
+              record("BrownianBridgeGradient", out.loss, da.finish(), dx.finish(), dy.finish())};
         });
       },
       nb::arg("augmented"), nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(ratio),
@@ -222,31 +223,31 @@ void bind_losses_of_pairs(nb::module_& m) {
   bind_enum<Denominator>(m, "Denominator", "Keys of feature_separation's contrast.");
   bind_enum<UniformityReading>(m, "UniformityReading", "How feature_separation adds uniformities.");
 
-  bind_pair_loss<InfoNceOptions, ContrastiveGradientRecord>(
-      m, LOSS(info_nce), as_contrastive, FIELD(InfoNceOptions, temperature),
-      FIELD(InfoNceOptions, memory_budget));
+  bind_pair_loss<InfoNceOptions, ContrastiveGradientRecord>(m, LOSS(info_nce), as_contrastive,
+                                                            FIELD(InfoNceOptions, temperature),
+                                                            FIELD(InfoNceOptions, memory_budget));
   bind_pair_loss<InfoNceOptions, ContrastiveGradientRecord>(
       m, FLOAT_LOSS(info_nce_bf16), as_contrastive, FIELD(InfoNceOptions, temperature),
       FIELD(InfoNceOptions, memory_budget));
-  bind_pair_loss<ClipOptions, ContrastiveGradientRecord>(
-      m, LOSS(clip), as_contrastive, FIELD(ClipOptions, temperature),
-      FIELD(ClipOptions, memory_budget));
-  bind_pair_loss<ClipOptions, ContrastiveGradientRecord>(
-      m, FLOAT_LOSS(clip_bf16), as_contrastive, FIELD(ClipOptions, temperature),
-      FIELD(ClipOptions, memory_budget));
+  bind_pair_loss<ClipOptions, ContrastiveGradientRecord>(m, LOSS(clip), as_contrastive,
+                                                         FIELD(ClipOptions, temperature),
+                                                         FIELD(ClipOptions, memory_budget));
+  bind_pair_loss<ClipOptions, ContrastiveGradientRecord>(m, FLOAT_LOSS(clip_bf16), as_contrastive,
+                                                         FIELD(ClipOptions, temperature),
+                                                         FIELD(ClipOptions, memory_budget));
   bind_pair_loss<MarginNceOptions, MarginNceGradientRecord>(
       m, LOSS(margin_nce), as_margin_nce, FIELD(MarginNceOptions, temperature),
       FIELD(MarginNceOptions, margin), FIELD(MarginNceOptions, memory_budget));
   bind_pair_loss<SiglipOptions, SiglipGradientRecord>(
       m, LOSS(siglip), as_siglip, FIELD(SiglipOptions, temperature), FIELD(SiglipOptions, bias),
       FIELD(SiglipOptions, memory_budget));
-  bind_pair_loss<NtXentOptions, ContrastiveGradientRecord>(
-      m, LOSS(nt_xent), as_contrastive, FIELD(NtXentOptions, temperature),
-      FIELD(NtXentOptions, memory_budget));
+  bind_pair_loss<NtXentOptions, ContrastiveGradientRecord>(m, LOSS(nt_xent), as_contrastive,
+                                                           FIELD(NtXentOptions, temperature),
+                                                           FIELD(NtXentOptions, memory_budget));
   using Dcl = DecoupledContrastiveOptions;
-  bind_pair_loss<Dcl, ContrastiveGradientRecord>(
-      m, LOSS(decoupled_contrastive), as_contrastive, FIELD(Dcl, temperature), FIELD(Dcl, sigma),
-      FIELD(Dcl, weighting), FIELD(Dcl, memory_budget));
+  bind_pair_loss<Dcl, ContrastiveGradientRecord>(m, LOSS(decoupled_contrastive), as_contrastive,
+                                                 FIELD(Dcl, temperature), FIELD(Dcl, sigma),
+                                                 FIELD(Dcl, weighting), FIELD(Dcl, memory_budget));
   using Hard = HardNegativeOptions;
   bind_pair_loss<Hard, ContrastiveGradientRecord>(
       m, LOSS(hard_negative), as_contrastive, FIELD(Hard, temperature), FIELD(Hard, beta),
@@ -256,9 +257,9 @@ void bind_losses_of_pairs(nb::module_& m) {
       FIELD(CyclipOptions, cross_weight), FIELD(CyclipOptions, in_modal_weight),
       FIELD(CyclipOptions, memory_budget));
   using Consistency = GeometricConsistencyOptions;
-  bind_pair_loss<Consistency, PairGradientRecord>(
-      m, LOSS(geometric_consistency), as_pair, FIELD(Consistency, cross_weight),
-      FIELD(Consistency, in_modal_weight));
+  bind_pair_loss<Consistency, PairGradientRecord>(m, LOSS(geometric_consistency), as_pair,
+                                                  FIELD(Consistency, cross_weight),
+                                                  FIELD(Consistency, in_modal_weight));
   bind_pair_loss<AlignUniformOptions, PairGradientRecord>(
       m, LOSS(align_uniform), as_pair, FIELD(AlignUniformOptions, alpha),
       FIELD(AlignUniformOptions, t), FIELD(AlignUniformOptions, align_weight),

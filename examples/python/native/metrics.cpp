@@ -249,7 +249,8 @@ void bind_retrieval(nb::module_& m) {
           if (nb::hasattr(each, "query") && nb::hasattr(each, "grade")) {
             j = {nb::cast<Index>(each.attr("query")), nb::cast<Index>(each.attr("answer")),
                  nb::cast<double>(each.attr("grade"))};
-          } else if (nb::isinstance<nb::sequence>(each) && (nb::len(each) == 2 || nb::len(each) == 3)) {
+          } else if (nb::isinstance<nb::sequence>(each) &&
+                     (nb::len(each) == 2 || nb::len(each) == 3)) {
             j.query = nb::cast<Index>(each[0]), j.answer = nb::cast<Index>(each[1]);
             if (nb::len(each) == 3) j.grade = nb::cast<double>(each[2]);
           } else {
@@ -348,9 +349,8 @@ void bind_others(nb::module_& m) {
         const Numbers given(name, "m", mixed);
         if (given.is_number()) {
           const double lambda = given.number();
-          return of_pairs(name, a, b, [&](const auto& p, const auto& q) {
-            return hardness(p, q, lambda);
-          });
+          return of_pairs(name, a, b,
+                          [&](const auto& p, const auto& q) { return hardness(p, q, lambda); });
         }
         const Rows c(name, "m", mixed);
         expects_one_type(name, {&a, &c});
@@ -371,7 +371,8 @@ void bind_others(nb::module_& m) {
           r = of_rows(a, [&](const auto& p) { return hubness(p, {k}); });
         } else {
           const Rows b(name, "y", y);
-          r = of_pairs(name, a, b, [&](const auto& p, const auto& q) { return hubness(p, q, {k}); });
+          r = of_pairs(name, a, b,
+                       [&](const auto& p, const auto& q) { return hubness(p, q, {k}); });
         }
         return {record("HubnessResult", r.skewness, indices(a.kind(), r.occurrences))};
       },

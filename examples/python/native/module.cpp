@@ -19,6 +19,14 @@ NB_MODULE(_native, m) {
         "Threads of the calls that follow, in every Python thread; 0: what OpenMP says.");
   m.def("threads", &threads, "Threads that a call takes.");
 
+  // For the tests: the address that a batch is read from.
+  m.def("_read_at", [](Arg x) {
+    const Rows rows("_read_at", "x", x);
+    return by_type(rows.is_double(), [&]<class T>() {
+      return reinterpret_cast<std::uintptr_t>(rows.map<T>().data());
+    });
+  });
+
   nb::module_ core = m.def_submodule("core", "Random numbers: Philox.");
   nb::module_ sphere = m.def_submodule("sphere", "Points and batches of rows on the unit sphere.");
   nb::module_ mixup = m.def_submodule("mixup", "Mixing weights, partners and mixtures.");
