@@ -195,6 +195,12 @@ def test_neighbours_and_classes():
     assert (own.occurrences == f.occurrences(x, x, 3, True)).all() and own.skewness == pytest.approx(f.skewness(own.occurrences))
     across = M.hubness(x, y, k=4)
     assert (across.occurrences == f.occurrences(x, y, 4, False)).all()
+    near = M.nearest(x, y, k=3)
+    order = np.argsort(-(x @ y.T), axis=1)[:, :3]
+    assert (near.ids == order).all()
+    close(near.cosines, np.take_along_axis(x @ y.T, order, 1))
+    within = M.nearest(x, k=2)
+    assert (within.ids == np.argsort(-(x @ x.T - 3 * np.eye(20)), axis=1)[:, :2]).all()
     m = f.mix(x, y, 0.3)
     s, o = x @ m.T, x @ y.T
     off = ~np.eye(20, dtype=bool)

@@ -251,6 +251,69 @@ def test_bf16(name):
         getattr(L, name + "_bf16")(x, y)
 
 
+def with_targets(name, x, y, t, tau, bias=0.0):
+    """Softmax losses: t normalised over each line, lines without a target left out. siglip: z = +1 where t > 0."""
+    s = x @ y.T / tau
+    if name == "siglip":
+        z = np.where(t > 0, 1, -1)
+        return f.softplus(-z * (s + bias)).sum() / len(x)
+
+    def one_way(s, t):
+        kept = t.sum(1) > 0
+        w = t[kept] / t[kept].sum(1, keepdims=True)
+        return np.mean(f.lse(s[kept]) - (w * s[kept]).sum(1))
+
+    return one_way(s, t) if name == "info_nce" else (one_way(s, t) + one_way(s.T, t.T)) / 2
+
+
+@pytest.mark.parametrize("name", ["info_nce", "clip", "siglip"])
+def test_targets(name):
+    x, y = batches(2, N)
+    y = np.concatenate([y, batches(1, 3, seed=4)[0]])
+    a, b = np.array([5, 5, 2**62 + 1, 9, 1, 2, 3]), np.array([5, 9, 2**62 + 1, 2**62, 5, 1, 2, 2, 7, 7])
+    table = (a[:, None] == b[None]).astype(float)
+    rows, cols, weights = [0, 1, 1, 4, 6], [3, 0, 8, 4, 9], [1.0, 0.5, 2.0, 1.5, 1.0]
+    sparse = np.zeros((7, 10))
+    sparse[rows, cols] = weights
+    dense = np.exp(-3 * ((x[:, None] - y[None]) ** 2).sum(-1))
+    dense /= dense.sum(1, keepdims=True)
+    value, gradient = getattr(L, name), getattr(L, name + "_with_gradient")
+    options = {"bias": -1.0} if name == "siglip" else {}
+    targets = [(L.ids(a, b), table), (L.pairs(rows, cols, weights), sparse), (L.pairs(rows, cols), (sparse > 0) * 1.0)]
+    if name != "siglip":
+        targets.append((L.soft(dense), dense))
+    for given, t in targets:
+        formula = lambda x, y, l: with_targets(name, x, y, t, np.exp(l), -1.0)  # noqa: E731, B023
+        close(value(x, y, given, temperature=0.2, **options), formula(x, y, math.log(0.2)), 1e-12)
+        g = gradient(x, y, targets=given, temperature=0.2, **options)
+        assert g.y.shape == y.shape
+        slopes(formula, [x, y, math.log(0.2)], [g.x, g.y, g.log_temperature])
+    with pytest.raises(TypeError, match=f"^{name}: targets is not made by ids, pairs or soft$"):
+        value(x, y, table)
+    # soft reads the array in place, and keeps it
+    p = dense.copy()
+    given = L.soft(p)
+    before = value(x, y, given, **options)
+    p[:] = p[:, ::-1]
+    assert value(x, y, given, **options) != before
+    del p
+    assert value(x, y, given, **options) == value(x, y, L.soft(dense[:, ::-1].copy()), **options)
+
+
+def test_smoothing_weights_and_exclusion():
+    x, y = batches(2, N)
+    s = x @ y.T / 0.2
+    p = f.log_softmax(s)
+    e = 0.1
+    t = (1 - e) * np.eye(N) + e / N
+    close(L.info_nce(x, y, temperature=0.2, label_smoothing=e), -np.mean((t * p).sum(1)), 1e-12)
+    w = np.linspace(0, 2, N)
+    close(L.info_nce(x, y, temperature=0.2, row_weights=w), -(w * np.diag(p)).sum() / w.sum(), 1e-12)
+    out = L.ids(CLASSES, CLASSES)
+    left = np.where((CLASSES[:, None] == CLASSES[None]) & ~np.eye(N, dtype=bool), -np.inf, s)
+    close(L.info_nce(x, y, temperature=0.2, exclude=out), np.mean(f.lse(left) - np.diag(s)), 1e-12)
+
+
 def test_clamp_log_scale():
     assert L.clamp_log_scale(2.0) == (2.0, 1.0)
     assert L.clamp_log_scale(5.0) == (pytest.approx(math.log(100)), 0.0)

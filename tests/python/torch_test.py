@@ -165,4 +165,4 @@ def test_training_step_learns():
     with torch.no_grad():
         slope = sum(float((a.grad**2).sum()) for a in (x, y, t))
         after = st.clip(unit(x - step * x.grad), unit(y - step * y.grad), t - step * t.grad)
-    assert float(loss - after) == pytest.approx(step * slope, rel=1e-2)
+    assert (loss - after).item() == pytest.approx(step * slope, rel=1e-2)

@@ -353,6 +353,12 @@ Array indices(Kind kind, const std::vector<Index>& from) {
   std::copy(from.begin(), from.end(), static_cast<std::int64_t*>(writable(array.ptr())));
   return {as_kind(kind, std::move(array))};
 }
+Array index_matrix(Kind kind, const RowMatrix<Index>& from) {
+  nb::object array =
+      nb::steal(numpy_empty({std::size_t(from.rows()), std::size_t(from.cols())}, common().i8));
+  std::copy_n(from.data(), from.size(), static_cast<std::int64_t*>(writable(array.ptr())));
+  return {as_kind(kind, std::move(array))};
+}
 Array reals(Kind kind, const std::vector<double>& from) {
   Output out(kind, true, {from.size()});
   std::copy(from.begin(), from.end(), out.column<double>().data());

@@ -41,6 +41,10 @@ struct ArrayOrPhilox {
 struct FourArg {
   nb::handle value;
 };
+/// Targets, or None.
+struct TargetsArg {
+  nb::handle value;
+};
 /// An array that goes to Python.
 struct Array {
   nb::object value;
@@ -199,6 +203,7 @@ class Output {
 
 /// Whole numbers as an int64 array of that kind.
 Array indices(Kind kind, const std::vector<Index>& from);
+Array index_matrix(Kind kind, const RowMatrix<Index>& from);
 Array reals(Kind kind, const std::vector<double>& from);
 /// A matrix as an array of that kind.
 template <class T>
@@ -239,6 +244,7 @@ SPHEREMIX_ARGUMENT(Arg, "numpy.typing.ArrayLike")
 SPHEREMIX_ARGUMENT(IndexArg, "int | collections.abc.Sequence[int] | numpy.typing.NDArray")
 SPHEREMIX_ARGUMENT(ArrayOrPhilox, "numpy.typing.ArrayLike | spheremix.core.Philox")
 SPHEREMIX_ARGUMENT(FourArg, "spheremix._records.MixLambdas")
+SPHEREMIX_ARGUMENT(TargetsArg, "spheremix._native.losses.Targets")
 template <>
 struct type_caster<spheremix::python::Array> {
   NB_TYPE_CASTER(spheremix::python::Array, const_name("typing.Any"))

@@ -35,9 +35,17 @@ struct PairOut {
   double loss = 0, log_temperature = 0, log_mix_temperature = 0, bias = 0, margin = 0;
 };
 
-/// A loss of X and Y. finish(x, y, out) makes the record.
-template <class Options, class Record, class Value, class Gradient, class Finish, class... M>
-void bind_pair_loss(nb::module_& m, const char* name, const char* with_gradient, bool float_only,
+/// What a loss takes between Y and its options: nothing, or targets.
+template <class Extra>
+auto extra_argument() {
+  return nb::arg("targets").none() = nb::none();
+}
+
+/// A loss of X and Y: value(x, y, options, targets...), gradient(x, y, options, workspace, out, targets...).
+/// finish(x, y, out) makes the record.
+template <class Record, class... Extra, class Options, class Value, class Gradient, class Finish,
+          class... M>
+void bind_pair_loss(nb::module_& m, const char* name, const char* with, bool float_only,
                     Value value, Gradient gradient, Finish finish, Field<Options, M>... fields) {
   const auto expects_type = [float_only](const char* function, const Rows& x, const Rows& y) {
     expects_one_type(function, {&x, &y});
@@ -48,37 +56,44 @@ void bind_pair_loss(nb::module_& m, const char* name, const char* with_gradient,
   const std::string documented = std::string("losses::") + name;
   m.def(
       name,
-      [=](Arg x, Arg y, Given<M>... given) -> double {
+      [=](Arg x, Arg y, Extra... extra, Given<M>... given) -> double {
         Options options;
         (set(options, name, fields, given), ...);
         const Rows a(name, "x", x), b(name, "y", y);
         expects_type(name, a, b);
-        return by_type(a.is_double(), [&]<class T>() {
-          const auto p = a.map<T>(), q = b.map<T>();
-          return run([&] { return value(p, q, options); });
-        });
+        const auto call = [&](const auto*... targets) {
+          return by_type(a.is_double(), [&]<class T>() {
+            const auto p = a.map<T>(), q = b.map<T>();
+            return run([&] { return value(p, q, options, targets...); });
+          });
+        };
+        return call(targets_of(name, "targets", extra.value)...);
       },
-      nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(fields)..., doc(documented));
+      nb::arg("x"), nb::arg("y"), extra_argument<Extra>()..., nb::kw_only(), default_of(fields)...,
+      doc(documented));
   m.def(
-      with_gradient,
-      [=](Arg x, Arg y, Given<M>... given) -> Record {
+      with,
+      [=](Arg x, Arg y, Extra... extra, Given<M>... given) -> Record {
         Options options;
-        (set(options, with_gradient, fields, given), ...);
-        const Rows a(with_gradient, "x", x), b(with_gradient, "y", y);
-        expects_type(with_gradient, a, b);
+        (set(options, with, fields, given), ...);
+        const Rows a(with, "x", x), b(with, "y", y);
+        expects_type(with, a, b);
         Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
         Output dy(a.kind(), a.is_double(), b.rows(), b.cols());
-        return by_type(a.is_double(), [&]<class T>() {
-          const auto p = a.map<T>(), q = b.map<T>();
-          PairOut<T> out{dx.map<T>(), dy.map<T>(), 0};
-          run([&] {
-            core::Workspace workspace;
-            gradient(p, q, options, workspace, out);
+        const auto call = [&](const auto*... targets) {
+          return by_type(a.is_double(), [&]<class T>() {
+            const auto p = a.map<T>(), q = b.map<T>();
+            PairOut<T> out{dx.map<T>(), dy.map<T>(), 0};
+            run([&] {
+              core::Workspace workspace;
+              gradient(p, q, options, workspace, out, targets...);
+            });
+            return Record{finish(dx.finish(), dy.finish(), out)};
           });
-          return Record{finish(dx.finish(), dy.finish(), out)};
-        });
+        };
+        return call(targets_of(with, "targets", extra.value)...);
       },
-      nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(fields)...,
+      nb::arg("x"), nb::arg("y"), extra_argument<Extra>()..., nb::kw_only(), default_of(fields)...,
       doc(documented + "_with_gradient"));
 }
 

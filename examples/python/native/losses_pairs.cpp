@@ -14,6 +14,7 @@
 #include "spheremix/losses/margin_nce.hpp"
 #include "spheremix/losses/nt_xent.hpp"
 #include "spheremix/losses/siglip.hpp"
+#include "spheremix/losses/targets.hpp"
 #include "spheremix/losses/temperature.hpp"
 #include "spheremix/losses/vicreg.hpp"
 
@@ -62,19 +63,73 @@ constexpr auto as_margin_nce = [](Array x, Array y, const auto& out) {
         NAME##_with_gradient(x, y, o, workspace, out);                               \
       }
 
+/// With targets, or the diagonal.
+#define TARGET_LOSS(NAME) \
+#NAME, #NAME "_with_gradient", false,                                                     \
+      [](const auto& x, const auto& y, const auto& o, const Targets* t) {                   \
+        return t ? NAME(x, y, *t, o) : NAME(x, y, o);                                       \
+      },                                                                                    \
+      [](const auto& x, const auto& y, const auto& o, auto& workspace, auto& out,           \
+         const Targets* t) {                                                                \
+        if (t)                                                                              \
+          NAME##_with_gradient(x, y, *t, o, workspace, out);                                \
+        else                                                                                \
+          NAME##_with_gradient(x, y, o, workspace, out);                                    \
+      }
+
+/// float64 is refused before.
 #define FLOAT_LOSS(NAME) \
-#NAME, #NAME "_with_gradient", true,                                               \
-      [](const auto& x, const auto& y, const auto& o) {                              \
-        if constexpr (sizeof(x(0, 0)) == 4)                                          \
-          return NAME(x, y, o);                                                      \
-        else                                                                         \
-          return 0.0; /* refused before */                                           \
-      },                                                                             \
-      [](const auto& x, const auto& y, const auto& o, auto& workspace, auto& out) {  \
-        if constexpr (sizeof(x(0, 0)) == 4) NAME##_with_gradient(x, y, o, workspace, out); \
+#NAME, #NAME "_with_gradient", true,                                                      \
+      [](const auto& x, const auto& y, const auto& o, const Targets* t) {                   \
+        if constexpr (sizeof(x(0, 0)) == 4)                                                 \
+          return t ? NAME(x, y, *t, o) : NAME(x, y, o);                                     \
+        else                                                                                \
+          return 0.0;                                                                       \
+      },                                                                                    \
+      [](const auto& x, const auto& y, const auto& o, auto& workspace, auto& out,           \
+         const Targets* t) {                                                                \
+        if constexpr (sizeof(x(0, 0)) == 4) {                                               \
+          if (t)                                                                            \
+            NAME##_with_gradient(x, y, *t, o, workspace, out);                              \
+          else                                                                              \
+            NAME##_with_gradient(x, y, o, workspace, out);                                  \
+        }                                                                                   \
       }
 
 #define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
+
+void bind_targets(nb::module_& m) {
+  nb::class_<Targets>(m, "Targets", doc("losses::Targets"));
+  m.def(
+      "ids",
+      [](Arg a, Arg b) {
+        auto rows = Numbers("ids", "a", a).indices();
+        return ids(std::move(rows), Numbers("ids", "b", b).indices());
+      },
+      nb::arg("a"), nb::arg("b"), doc("losses::ids"));
+  m.def(
+      "pairs",
+      [](Arg rows, Arg cols, Arg weights) {
+        auto from = Numbers("pairs", "rows", rows).indices();
+        auto to = Numbers("pairs", "cols", cols).indices();
+        if (weights.value.is_none()) return pairs(std::move(from), std::move(to));
+        return pairs(std::move(from), std::move(to), Numbers("pairs", "weights", weights).reals());
+      },
+      nb::arg("rows"), nb::arg("cols"), nb::arg("weights").none() = nb::none(),
+      doc("losses::pairs"));
+  m.def(
+      "soft",
+      [](Arg p) {
+        const auto held = std::make_shared<const Rows>("soft", "p", p);
+        return by_type(held->is_double(), [&]<class T>() {
+          const auto rows = held->map<T>();
+          auto parts = soft(rows).parts();  // read in place,
+          parts.soft.owner = held;          // and the array stays as long as they do
+          return Targets(std::move(parts));
+        });
+      },
+      nb::arg("p"), doc("losses::soft"));
+}
 
 void bind_bridge(nb::module_& m) {
   constexpr auto* name = "brownian_bridge";
@@ -223,48 +278,48 @@ void bind_losses_of_pairs(nb::module_& m) {
   bind_enum<Denominator>(m, "Denominator", "Keys of feature_separation's contrast.");
   bind_enum<UniformityReading>(m, "UniformityReading", "How feature_separation adds uniformities.");
 
-  bind_pair_loss<InfoNceOptions, ContrastiveGradientRecord>(m, LOSS(info_nce), as_contrastive,
-                                                            FIELD(InfoNceOptions, temperature),
-                                                            FIELD(InfoNceOptions, memory_budget));
-  bind_pair_loss<InfoNceOptions, ContrastiveGradientRecord>(
-      m, FLOAT_LOSS(info_nce_bf16), as_contrastive, FIELD(InfoNceOptions, temperature),
-      FIELD(InfoNceOptions, memory_budget));
-  bind_pair_loss<ClipOptions, ContrastiveGradientRecord>(m, LOSS(clip), as_contrastive,
-                                                         FIELD(ClipOptions, temperature),
-                                                         FIELD(ClipOptions, memory_budget));
-  bind_pair_loss<ClipOptions, ContrastiveGradientRecord>(m, FLOAT_LOSS(clip_bf16), as_contrastive,
-                                                         FIELD(ClipOptions, temperature),
-                                                         FIELD(ClipOptions, memory_budget));
-  bind_pair_loss<MarginNceOptions, MarginNceGradientRecord>(
+  bind_targets(m);
+  const auto softmax = [&](auto options, auto... loss) {
+    using Options = decltype(options);
+    bind_pair_loss<ContrastiveGradientRecord, TargetsArg>(
+        m, loss..., as_contrastive, FIELD(Options, temperature), FIELD(Options, memory_budget),
+        FIELD(Options, label_smoothing), FIELD(Options, exclude), FIELD(Options, row_weights));
+  };
+  softmax(InfoNceOptions{}, TARGET_LOSS(info_nce));
+  softmax(InfoNceOptions{}, FLOAT_LOSS(info_nce_bf16));
+  softmax(ClipOptions{}, TARGET_LOSS(clip));
+  softmax(ClipOptions{}, FLOAT_LOSS(clip_bf16));
+  bind_pair_loss<SiglipGradientRecord, TargetsArg>(
+      m, TARGET_LOSS(siglip), as_siglip, FIELD(SiglipOptions, temperature),
+      FIELD(SiglipOptions, bias), FIELD(SiglipOptions, memory_budget),
+      FIELD(SiglipOptions, exclude), FIELD(SiglipOptions, row_weights));
+  bind_pair_loss<MarginNceGradientRecord>(
       m, LOSS(margin_nce), as_margin_nce, FIELD(MarginNceOptions, temperature),
       FIELD(MarginNceOptions, margin), FIELD(MarginNceOptions, memory_budget));
-  bind_pair_loss<SiglipOptions, SiglipGradientRecord>(
-      m, LOSS(siglip), as_siglip, FIELD(SiglipOptions, temperature), FIELD(SiglipOptions, bias),
-      FIELD(SiglipOptions, memory_budget));
-  bind_pair_loss<NtXentOptions, ContrastiveGradientRecord>(m, LOSS(nt_xent), as_contrastive,
-                                                           FIELD(NtXentOptions, temperature),
-                                                           FIELD(NtXentOptions, memory_budget));
+  bind_pair_loss<ContrastiveGradientRecord>(m, LOSS(nt_xent), as_contrastive,
+                                            FIELD(NtXentOptions, temperature),
+                                            FIELD(NtXentOptions, memory_budget));
   using Dcl = DecoupledContrastiveOptions;
-  bind_pair_loss<Dcl, ContrastiveGradientRecord>(m, LOSS(decoupled_contrastive), as_contrastive,
-                                                 FIELD(Dcl, temperature), FIELD(Dcl, sigma),
-                                                 FIELD(Dcl, weighting), FIELD(Dcl, memory_budget));
+  bind_pair_loss<ContrastiveGradientRecord>(m, LOSS(decoupled_contrastive), as_contrastive,
+                                            FIELD(Dcl, temperature), FIELD(Dcl, sigma),
+                                            FIELD(Dcl, weighting), FIELD(Dcl, memory_budget));
   using Hard = HardNegativeOptions;
-  bind_pair_loss<Hard, ContrastiveGradientRecord>(
-      m, LOSS(hard_negative), as_contrastive, FIELD(Hard, temperature), FIELD(Hard, beta),
-      FIELD(Hard, tau_plus), FIELD(Hard, memory_budget));
-  bind_pair_loss<CyclipOptions, ContrastiveGradientRecord>(
+  bind_pair_loss<ContrastiveGradientRecord>(m, LOSS(hard_negative), as_contrastive,
+                                            FIELD(Hard, temperature), FIELD(Hard, beta),
+                                            FIELD(Hard, tau_plus), FIELD(Hard, memory_budget));
+  bind_pair_loss<ContrastiveGradientRecord>(
       m, LOSS(cyclip), as_contrastive, FIELD(CyclipOptions, temperature),
       FIELD(CyclipOptions, cross_weight), FIELD(CyclipOptions, in_modal_weight),
       FIELD(CyclipOptions, memory_budget));
   using Consistency = GeometricConsistencyOptions;
-  bind_pair_loss<Consistency, PairGradientRecord>(m, LOSS(geometric_consistency), as_pair,
-                                                  FIELD(Consistency, cross_weight),
-                                                  FIELD(Consistency, in_modal_weight));
-  bind_pair_loss<AlignUniformOptions, PairGradientRecord>(
+  bind_pair_loss<PairGradientRecord>(m, LOSS(geometric_consistency), as_pair,
+                                     FIELD(Consistency, cross_weight),
+                                     FIELD(Consistency, in_modal_weight));
+  bind_pair_loss<PairGradientRecord>(
       m, LOSS(align_uniform), as_pair, FIELD(AlignUniformOptions, alpha),
       FIELD(AlignUniformOptions, t), FIELD(AlignUniformOptions, align_weight),
       FIELD(AlignUniformOptions, uniform_weight));
-  bind_pair_loss<VicregOptions, PairGradientRecord>(
+  bind_pair_loss<PairGradientRecord>(
       m, LOSS(vicreg), as_pair, FIELD(VicregOptions, invariance_weight),
       FIELD(VicregOptions, variance_weight), FIELD(VicregOptions, covariance_weight),
       FIELD(VicregOptions, gamma), FIELD(VicregOptions, epsilon));

@@ -14,6 +14,7 @@
 #include "spheremix/metrics/hubness.hpp"
 #include "spheremix/metrics/judged_retrieval.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
+#include "spheremix/metrics/nearest.hpp"
 #include "spheremix/metrics/relative_alignment.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 #include "spheremix/metrics/spectrum.hpp"
@@ -30,6 +31,7 @@ SPHEREMIX_RECORD(ContrastiveCalibrationResult)
 SPHEREMIX_RECORD(EmbeddingArithmeticResult)
 SPHEREMIX_RECORD(HubnessResult)
 SPHEREMIX_RECORD(JudgedRetrievalResult)
+SPHEREMIX_RECORD(NearestResult)
 
 namespace spheremix::python {
 
@@ -378,6 +380,28 @@ void bind_others(nb::module_& m) {
       },
       nb::arg("x"), nb::arg("y").none() = nb::none(), nb::kw_only(), default_of(k),
       doc("metrics::hubness"));
+  m.def(
+      "nearest",
+      [](Arg x, Arg y, Index k) -> NearestResultRecord {
+        constexpr auto* name = "nearest";
+        const Rows a(name, "x", x);
+        return by_type(a.is_double(), [&]<class T>() -> NearestResultRecord {
+          const auto p = a.map<T>();
+          NearestResult<RowMatrix<Index>, RowMatrix<T>> r;
+          if (y.value.is_none()) {
+            r = run([&] { return nearest(p, {k}); });
+          } else {
+            const Rows b(name, "y", y);
+            expects_one_type(name, {&a, &b});
+            const auto q = b.map<T>();
+            r = run([&] { return nearest(p, q, {k}); });
+          }
+          return {record("NearestResult", index_matrix(a.kind(), r.ids),
+                         matrix<T>(a.kind(), r.cosines))};
+        });
+      },
+      nb::arg("x"), nb::arg("y").none() = nb::none(), nb::kw_only(),
+      default_of(FIELD(NearestOptions, k)), doc("metrics::nearest"));
   m.def(
       "singular_values",
       [](Arg x, bool centred) {

@@ -7,9 +7,11 @@
 // An enum is its own value or the name of one, a list of indices any sequence of whole numbers or None.
 #pragma once
 
+#include <optional>
 #include <type_traits>
 
 #include "array.hpp"
+#include "spheremix/formula/targets.hpp"
 
 namespace spheremix::python {
 
@@ -35,6 +37,14 @@ struct GivenAs<M> {
 template <>
 struct GivenAs<std::vector<Index>> {
   using type = IndexArg;
+};
+template <>
+struct GivenAs<std::vector<double>> {
+  using type = Arg;
+};
+template <>
+struct GivenAs<std::optional<losses::Targets>> {
+  using type = TargetsArg;
 };
 template <class M>
 using Given = typename GivenAs<M>::type;
@@ -75,13 +85,26 @@ E chosen(const char* function, const char* name, nb::handle from) {
   return value;
 }
 
+/// The Targets behind an argument; null: None.
+inline const losses::Targets* targets_of(const char* function, const char* name, nb::handle from) {
+  if (from.is_none()) return nullptr;
+  if (!nb::isinstance<losses::Targets>(from))
+    type_error(function, std::string(name) + " is not made by ids, pairs or soft");
+  return nb::cast<const losses::Targets*>(from);
+}
+
 template <class M>
 M given_value(const char* function, const char* name, const Given<M>& given) {
   if constexpr (std::is_enum_v<M>)
     return chosen<M>(function, name, given.value);
   else if constexpr (std::is_same_v<M, std::vector<Index>>)
     return index_list(function, name, given.value);
-  else
+  else if constexpr (std::is_same_v<M, std::vector<double>>)
+    return given.value.is_none() ? M{} : Numbers(function, name, given.value).reals();
+  else if constexpr (std::is_same_v<M, std::optional<losses::Targets>>) {
+    const losses::Targets* const targets = targets_of(function, name, given.value);
+    return targets ? M{*targets} : M{};
+  } else
     return given;
 }
 
@@ -101,6 +124,9 @@ auto default_of(const Field<Options, M>& field) {
     for (const auto& [known, e] : EnumNames<M>::all)
       if (e == value) name = known;
     return nb::arg(field.name) = name;
+  } else if constexpr (std::is_same_v<M, std::vector<double>> ||
+                       std::is_same_v<M, std::optional<losses::Targets>>) {
+    return nb::arg(field.name).none() = nb::none();
   } else if constexpr (std::is_same_v<M, std::vector<Index>>) {
     nb::object list = nb::none();
     if (!value.empty()) {

@@ -116,6 +116,13 @@ class HubnessResult(NamedTuple):
     occurrences: Any
 
 
+class NearestResult(NamedTuple):
+    """Rows of Y, nearest first, and their products with the row of X: n x k each."""
+
+    ids: Any
+    cosines: Any
+
+
 class Judgement(NamedTuple):
     """A row of X, a row of Y, and how relevant that is to this."""
 

@@ -10,6 +10,7 @@ from ._records import (  # noqa: F401
     JudgedRetrievalResult,
     Judgement,
     ModalityGapGradient,
+    NearestResult,
     RetrievalBothResult,
     RetrievalResult,
     UniformityGradient,

@@ -79,8 +79,13 @@ class _Loss(_torch.autograd.Function):
         return (None, None, None, *scaled)
 
 
+def _number(value: Any) -> float:
+    """A number, or an array of one element."""
+    return float(value.item() if hasattr(value, "item") else value)
+
+
 def _temperature(log_temperature: Any) -> float:
-    return math.exp(float(log_temperature))
+    return math.exp(_number(log_temperature))
 
 
 def _public(function):
@@ -133,9 +138,9 @@ _pair = ["x", "y"]
 for _name in ("info_nce", "info_nce_bf16", "clip", "clip_bf16", "nt_xent", "decoupled_contrastive", "hard_negative", "cyclip"):
     _define(_name, [*_pair, "log_temperature"], [*_pair, "log_temperature"], keywords=_log_tau)
 _define("margin_nce", [*_pair, "log_temperature", "margin"], [*_pair, "log_temperature", "margin"],
-        keywords={**_log_tau, "margin": ("margin", float)})
+        keywords={**_log_tau, "margin": ("margin", _number)})
 _define("siglip", [*_pair, "log_temperature", "bias"], [*_pair, "log_temperature", "bias"],
-        keywords={**_log_tau, "bias": ("bias", float)})
+        keywords={**_log_tau, "bias": ("bias", _number)})
 for _name in ("geometric_consistency", "align_uniform", "vicreg"):
     _define(_name, _pair, _pair)
 for _name in ("m2_mix", "v_mix", "l_mix", "vl_mix"):
