@@ -1,0 +1,103 @@
+"""What open_clip, pytorch-metric-learning, lightly and align_uniform compute, for the table of docs/python.md.
+
+    python tests/reference/peers.py record     runs the left column, writes peers.json beside this file
+    python tests/reference/peers.py check      runs it and compares with peers.json
+
+In an environment with torch, open_clip_torch, pytorch-metric-learning and lightly (`sh tests/run.sh peers` makes one).
+align_uniform is not on PyPI: its two functions are written out below by their formulas (arXiv 2005.10242, figure 5).
+"""
+import importlib.metadata
+import json
+import math
+import pathlib
+import re
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+RECORD = HERE / "peers.json"
+N, D = 8, 6
+LABELS = [0, 0, 1, 1, 2, 2, 3, 3]
+LOG_SCALE, BIAS = 1.5, -2.0
+
+
+def rows(side):
+    """Unit rows from sines: the same on every machine to the last digits, no file, no generator."""
+    out = []
+    for i in range(N):
+        row = [math.sin(1 + 2.3 * i + 1.7 * k + 0.9 * side * (1 + i * k)) for k in range(D)]
+        norm = math.sqrt(sum(v * v for v in row))
+        out.append([v / norm for v in row])
+    return out
+
+
+def table():
+    """Rows of the migration table: (from, there, here with tensors, here with arrays)."""
+    text = (HERE.parents[1] / "docs/python.md").read_text().split("<!-- migration -->")[1]
+    found = re.findall(r"^\| ([^|]+) \| `([^`]+)` \| `([^`]+)` \| `([^`]+)` \|$", text, flags=re.M)
+    assert len(found) == text.count("| `sx."), "a row of the table was not understood"
+    return found
+
+
+def peers():
+    import lightly.loss  # noqa: F401
+    import open_clip.loss  # noqa: F401
+    import pytorch_metric_learning.losses
+    import pytorch_metric_learning.miners
+    import pytorch_metric_learning.reducers
+    import torch
+
+    def align_loss(x, y, alpha=2):
+        return (x - y).norm(p=2, dim=1).pow(alpha).mean()
+
+    def uniform_loss(x, t=2):
+        return torch.pdist(x, p=2).pow(2).mul(-t).exp().mean().log()
+
+    return {
+        "torch": torch,
+        "open_clip": open_clip,
+        "lightly": lightly,
+        "pml": pytorch_metric_learning,
+        "align_loss": align_loss,
+        "uniform_loss": uniform_loss,
+    }
+
+
+def measure(code, names):
+    """Value and dL/dx of a line, float64."""
+    import torch
+
+    x = torch.tensor(rows(0), dtype=torch.double, requires_grad=True)
+    y = torch.tensor(rows(1), dtype=torch.double)
+    scope = {
+        **names,
+        "math": math,
+        "x": x,
+        "y": y,
+        "labels": torch.tensor(LABELS),
+        "log_scale": torch.tensor(LOG_SCALE, dtype=torch.double),
+        "bias": torch.tensor(BIAS, dtype=torch.double),
+    }
+    loss = eval(code, scope)
+    loss.backward()
+    # pytorch-metric-learning and lightly normalise inside: what is tangent is compared.
+    gradient = x.grad - (x.grad * x.detach()).sum(1, keepdim=True) * x.detach()
+    return {"value": loss.item(), "tangent_gradient": gradient.tolist()}
+
+
+def main():
+    names = peers()
+    figures = {there: measure(there, names) for _, there, _, _ in table()}
+    packages = ("torch", "open_clip_torch", "pytorch-metric-learning", "lightly")
+    if sys.argv[1:] == ["record"]:
+        versions = {p: importlib.metadata.version(p) for p in packages}
+        RECORD.write_text(json.dumps({"versions": versions, "figures": figures}, indent=1) + "\n")
+        return
+    recorded = json.loads(RECORD.read_text())["figures"]
+    for there, now in figures.items():
+        then = recorded.get(there)
+        apart = math.inf if then is None else abs(now["value"] - then["value"]) / max(1, abs(then["value"]))
+        print(f"{'passed' if apart < 1e-9 else 'failed'}: {there} gives {now['value']!r}, {apart:.1e} from the record")
+
+
+if __name__ == "__main__":
+    main()
