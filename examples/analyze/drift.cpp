@@ -3,6 +3,7 @@
 #include "cka.hpp"
 #include "health.hpp"
 #include "procrustes.hpp"
+#include "spheremix/metrics/nearest.hpp"
 #include "spheremix/sphere/distance.hpp"
 #include "spheremix/sphere/normalize.hpp"
 #include "tables.hpp"
@@ -16,29 +17,6 @@ Rows unit_rows(const Source& source, const std::vector<Index>& ids) {
   Rows x = source.gather<double>(ids);
   spheremix::sphere::normalize_rows(x, x);
   return x;
-}
-
-/// The k nearest of every row, of equal ones the lower row first.
-std::vector<std::vector<Index>> nearest_rows(const Rows& x, Index k) {
-  constexpr Index block = 256;
-  const Index n = x.rows();
-  std::vector<std::vector<Index>> all(at(n));
-  for (Index first = 0; first < n; first += block) {
-    stop_if_asked();
-    const Index count = std::min(block, n - first);
-    const Rows s = x.middleRows(first, count) * x.transpose();
-    for (Index r = 0; r < count; ++r) {
-      std::vector<Index>& list = all[at(first + r)];
-      for (Index j = 0; j < n; ++j)
-        if (j != first + r) list.push_back(j);
-      std::nth_element(list.begin(), list.begin() + (k - 1), list.end(), [&](Index a, Index b) {
-        return s(r, a) != s(r, b) ? s(r, a) > s(r, b) : a < b;
-      });
-      list.resize(at(k));
-      std::sort(list.begin(), list.end());
-    }
-  }
-  return all;
 }
 
 struct Mmd {
@@ -149,13 +127,16 @@ Json drift(const DriftRequest& r, Progress& progress) {
     progress.stage("Items of both versions", 3, "steps");
     const Rows x = unit_rows(before, ids), y = unit_rows(after, ids);
     const Index k = std::min<Index>(10, count - 1);
-    const auto old_near = nearest_rows(x, k), new_near = nearest_rows(y, k);
+    using spheremix::metrics::nearest;
+    RowMatrix<Index> old_near = nearest(x, {.k = k}).ids, new_near = nearest(y, {.k = k}).ids;
+    stop_if_asked();
     progress.add(1);
     std::vector<double> overlap(at(count));
     for (std::size_t i = 0; i < overlap.size(); ++i) {
+      Index *const a = old_near.row(Index(i)).data(), *const b = new_near.row(Index(i)).data();
+      std::sort(a, a + k), std::sort(b, b + k);
       std::vector<Index> both;
-      std::set_intersection(old_near[i].begin(), old_near[i].end(), new_near[i].begin(),
-                            new_near[i].end(), std::back_inserter(both));
+      std::set_intersection(a, a + k, b, b + k, std::back_inserter(both));
       overlap[i] = double(both.size()) / double(k);
     }
     const double share = mean_of(overlap), chance = double(k) / double(count - 1);

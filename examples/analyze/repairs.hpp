@@ -12,6 +12,7 @@
 #include "procrustes.hpp"
 #include "spheremix/metrics/alignment.hpp"
 #include "spheremix/metrics/hubness.hpp"
+#include "spheremix/metrics/nearest.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 
 namespace analyze {
@@ -19,21 +20,10 @@ namespace analyze {
 /// Mean cosine of each unit row of x with its k nearest of y.
 inline std::vector<double> mean_of_nearest(const RowMatrix<double>& x, const RowMatrix<double>& y,
                                            Index k) {
-  constexpr Index block = 256;
-  std::vector<double> mean(at(x.rows()));
   k = std::min(k, y.rows());
-  for (Index first = 0; first < x.rows(); first += block) {
-    stop_if_asked();
-    const Index count = std::min(block, x.rows() - first);
-    RowMatrix<double> s = x.middleRows(first, count) * y.transpose();
-    for (Index r = 0; r < count; ++r) {
-      double* const row = s.row(r).data();
-      std::nth_element(row, row + (k - 1), row + y.rows(), std::greater<>());
-      double sum = 0;
-      for (Index p = 0; p < k; ++p) sum += row[p];
-      mean[at(first + r)] = sum / double(k);
-    }
-  }
+  const auto cosines = spheremix::metrics::nearest(x, y, {.k = k}).cosines;
+  std::vector<double> mean(at(x.rows()));
+  for (Index i = 0; i < x.rows(); ++i) mean[at(i)] = cosines.row(i).mean();
   return mean;
 }
 

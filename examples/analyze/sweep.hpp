@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "groups.hpp"
@@ -227,6 +228,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
   }
   std::vector<double> tile_potential(at(col_tiles));
   const auto exponentials = SPHEREMIX_DISPATCH(row_exponential<T>);
+  const auto next_above = SPHEREMIX_DISPATCH(next_above<T, true>);
   Memory memory(threads);
 
   spheremix::core::parallel_for(col_tiles, threads, [&](Index task, int thread) {
@@ -309,14 +311,12 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
           }
         if ((i + r) % skip == 0)
           for (Index c = from; c < cols; ++c) ++my.histogram[std::size_t(bin_of(double(s[c])))];
-        constexpr Index chunk = 16;
         T row_least = my.row_top.least(i + r);
-        for (Index c = from; c < cols; c += chunk) {
-          const Index end = std::min(c + chunk, cols);
-          int found = 0;
-          for (Index l = c; l < end; ++l) found |= int(s[l] >= row_least) | int(s[l] >= least[l]);
-          if (found == 0) continue;
-          for (Index l = c; l < end; ++l) {
+        std::uint64_t which;
+        for (Index c = from; (c = next_above(s, c, cols, row_least, least.data(), which)) < cols;
+             c += spheremix::pairwise::kChunk)
+          for (; which != 0; which &= which - 1) {
+            const Index l = c + std::countr_zero(which);
             if (s[l] >= row_least) {
               my.row_top.add(i + r, s[l], j + l);
               row_least = my.row_top.least(i + r);
@@ -326,7 +326,6 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
               least[l] = col_top.least(j + l);
             }
           }
-        }
       }
       progress.add(2 * double(rows) * double(cols) * double(d) * 1e-9);
     }

@@ -42,7 +42,7 @@ inline constexpr std::array<LossName, 5> losses{
      {Loss::clip, "clip", "CLIP"},
      {Loss::m2, "m2", "CLIP + m2-Mix"},
      {Loss::m3, "m3", "CLIP + m3-Mix"},
-     {Loss::control, "control", "CLIP + CLIP(τ₂), no mixing"}}};
+     {Loss::control, "control", "control: CLIP + CLIP(τ₂)"}}};
 
 /// The loss to be lowered and its gradients, batch after batch.
 class Objective {

@@ -1,30 +1,22 @@
 """Files as people have them: .npz, bfloat16, bytes and bits, shards, pipes, tables of every make. Right figures, or one sentence."""
 import gzip  # noqa: F401 (zlib is what it needs)
-import io
 import json
 import os
 import random
 import struct
 import subprocess
 import sys
-import tempfile
-import unittest
 import zipfile
 from pathlib import Path
 
 import support
+from support import archive, npy
 
 DRAW = random.Random(6)
 half = lambda v: struct.unpack("<e", struct.pack("<e", v))[0]
 top = lambda v: struct.unpack("<f", struct.pack("<I", struct.unpack("<I", struct.pack("<f", v))[0] & 0xFFFF0000))[0]
 ROWS = [[top(half(DRAW.gauss(0.2, 1))) for _ in range(16)] for _ in range(60)]  # exact in f2 and in bf16
 FLAT = [v for row in ROWS for v in row]
-
-
-def npy(descr, shape, data, fortran=False):
-    text = f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"
-    text += " " * (63 - (10 + len(text)) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data
 
 
 def bf16(values):
@@ -35,27 +27,10 @@ def plain(rows=ROWS, letter="f"):
     return struct.pack(f"<{len(rows) * len(rows[0])}{letter}", *(v for row in rows for v in row))
 
 
-def archive(members, method):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    return out.getvalue()
-
-
-class Formats(unittest.TestCase):
+class Formats(support.Folder):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
+        super().setUp()
         self.x = self.put("x.npy", npy("'<f4'", (60, 16), plain()))
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def put(self, name, content):
-        path = self.path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
 
     def figures(self, *arguments):
         return [(m["scope"], m["key"], m["value"]) for m in support.report(*arguments)[0]["metrics"]]
@@ -285,23 +260,14 @@ bad = pa.table({"a": [1], "b": ["x"]}); pq.write_table(bad, out + "/none.parquet
         self.assertAlmostEqual(support.value(document, "neighbour_overlap", "image-text"), overlap, places=12)
 
 
-class Tables(unittest.TestCase):
+class Tables(support.Folder):
     """The same labels from every table, or one sentence that names the cause."""
 
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
+        super().setUp()
         self.x = support.save(self.path / "x.npy", [[DRAW.gauss(0, 1) for _ in range(8)] for _ in range(40)])
         self.rows = [(f"g{i % 4}", f"item {i}") for i in range(40)]
         self.text = "group\tname\n" + "".join(f"{a}\t{b}\n" for a, b in self.rows)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def put(self, name, content):
-        path = self.path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
 
     def labels(self, *arguments):
         document, _ = support.report("--image", self.x, *arguments)

@@ -5,10 +5,7 @@ import random
 import shutil
 import struct
 import subprocess
-import tempfile
-import unittest
 import zipfile
-from pathlib import Path
 
 import formats_test
 import support
@@ -16,14 +13,7 @@ import support
 DRAW = random.Random(30)
 
 
-class Hostile(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
+class Hostile(support.Folder):
     def survive(self, *arguments, before=None, **more):
         before = sorted(os.listdir(self.path))
         done = subprocess.run([support.PROGRAM, *map(str, arguments), "--json", "o.json", "--csv", "tables"], cwd=self.path,
@@ -60,9 +50,9 @@ class Hostile(unittest.TestCase):
         yield other
 
     def test_damaged_arrays(self):
-        x = formats_test.npy("'<f4'", (60, 16), formats_test.plain())
+        x = support.npy("'<f4'", (60, 16), formats_test.plain())
         whole = {
-            "x.npy": x, "x.npz": formats_test.archive({"x.npy": x}, zipfile.ZIP_DEFLATED), "s.npz": formats_test.archive({"x.npy": x}, zipfile.ZIP_STORED),
+            "x.npy": x, "x.npz": support.archive({"x.npy": x}, zipfile.ZIP_DEFLATED), "s.npz": support.archive({"x.npy": x}, zipfile.ZIP_STORED),
             "x.safetensors": support.safetensors({"e": ("F32", [60, 16], formats_test.plain())}),
             "x.fvecs": support.fvecs(formats_test.ROWS),
             "x.fbin": support.fbin(formats_test.ROWS), "x.parquet": b"PAR1" + x + b"PAR1", "x.arrow": b"ARROW1\0\0" + x + b"ARROW1",
@@ -95,7 +85,7 @@ class Hostile(unittest.TestCase):
             (self.path / name).unlink()
 
     def test_damaged_files_of_the_other_commands(self):
-        x = formats_test.npy("'<f4'", (60, 16), formats_test.plain())
+        x = support.npy("'<f4'", (60, 16), formats_test.plain())
         support.save(self.path / "x.npy", formats_test.ROWS)
         done = subprocess.run([support.PROGRAM, "--image", "x.npy", "--text", "x.npy", "--json", "run.json"], cwd=self.path, capture_output=True)
         self.assertEqual(done.returncode, 0)

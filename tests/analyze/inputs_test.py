@@ -2,9 +2,6 @@
 import os
 import random
 import struct
-import tempfile
-import unittest
-from pathlib import Path
 
 import support
 
@@ -17,20 +14,11 @@ def tensor(dtype, rows):
     return dtype, [len(rows), len(rows[0])], support.numbers(rows, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[dtype])
 
 
-class Inputs(unittest.TestCase):
+class Inputs(support.Folder):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
+        super().setUp()
         self.image = self.put("image.npy", support.header("<f4", 60, 12) + support.numbers(ROWS))
         self.text = self.put("text.npy", support.header("<f4", 60, 12) + support.numbers(OTHER))
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def put(self, name, content):
-        path = self.path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
 
     def figures(self, *arguments):
         return [(m["scope"], m["key"], m["value"]) for m in support.report(*arguments)[0]["metrics"]]

@@ -1,10 +1,12 @@
 """What the tests of spheremix-analyze share: running it, and .npy files by the standard library alone."""
+import io
 import json
 import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,10 +47,24 @@ def load(path):
     return [list(numbers[i * cols:(i + 1) * cols]) for i in range(rows)]
 
 
-def header(descr, rows, cols):
-    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}"
+def npy(descr, shape, data=b"", fortran=False):
+    """descr and shape as Python writes them."""
+    text = f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"
     text += " " * (63 - (10 + len(text)) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data
+
+
+def header(descr, rows, cols):
+    return npy(repr(descr), (rows, cols))
+
+
+def archive(members, method):
+    """An .npz file: name: content."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return out.getvalue()
 
 
 def numbers(rows, descr="<f4"):
@@ -83,6 +99,22 @@ def ascii(text):
     """As it is printed where nobody looks on a terminal."""
     signs = {"\u2212": "-", "\u2013": "-", "\u2265": ">=", "\u2264": "<=", "\u2192": "->", "\u00d7": "x"}
     return "".join(c if c.isascii() else signs.get(c, f"\\u{{{ord(c):x}}}") for c in text)
+
+
+class Folder(unittest.TestCase):
+    """A folder for each test, and files in it."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def put(self, name, content):
+        path = self.path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
 
 
 def main():
