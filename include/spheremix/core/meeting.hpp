@@ -27,7 +27,7 @@ namespace spheremix::core {
 
 /// What a rank brings to an agreement.
 struct Record {
-  static constexpr int kBatches = 8, kNumbers = 6;
+  static constexpr int kBatches = 10, kNumbers = 6;
 
   enum class State : std::int64_t { fine, refused, failed };
 

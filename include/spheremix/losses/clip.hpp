@@ -24,10 +24,14 @@ requires core::Worlds<World...>
 }
 
 /// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double clip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                          const Targets& targets, const ClipOptions& options = {}) {
-  return detail::value("clip", detail::PairLoss<true>(options, &targets), x, y).loss;
+                          const Targets& targets, const ClipOptions& options = {},
+                          World&... world) {
+  return detail::value("clip", detail::PairLoss<true>(options, &targets),
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
@@ -54,21 +58,24 @@ requires core::Worlds<World...>
 }
 
 /// The same with `targets` in place of the diagonal.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                         const Targets& targets, const ClipOptions& options,
-                        core::Workspace& workspace, Out& out) {
+                        core::Workspace& workspace, Out& out, World&... world) {
   constexpr auto* name = "clip_with_gradient";
   detail::into(name, detail::PairLoss<true>(options, &targets).to(name, out, x.rows(), y.rows()),
-               workspace, out, x, y);
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                                      const Targets& targets, const ClipOptions& options = {}) {
+                                      const Targets& targets, const ClipOptions& options = {},
+                                      World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        clip_with_gradient(x, y, targets, options, workspace, out);
+        clip_with_gradient(x, y, targets, options, workspace, out, world...);
       });
 }
 

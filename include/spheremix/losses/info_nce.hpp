@@ -25,10 +25,14 @@ requires core::Worlds<World...>
 }
 
 /// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double info_nce(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                              const Targets& targets, const InfoNceOptions& options = {}) {
-  return detail::value("info_nce", detail::PairLoss<false>(options, &targets), x, y).loss;
+                              const Targets& targets, const InfoNceOptions& options = {},
+                              World&... world) {
+  return detail::value("info_nce", detail::PairLoss<false>(options, &targets),
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of ContrastiveGradient), without an
@@ -56,22 +60,24 @@ requires core::Worlds<World...>
 }
 
 /// The same with `targets` in place of the diagonal.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const Targets& targets, const InfoNceOptions& options,
-                            core::Workspace& workspace, Out& out) {
+                            core::Workspace& workspace, Out& out, World&... world) {
   constexpr auto* name = "info_nce_with_gradient";
   detail::into(name, detail::PairLoss<false>(options, &targets).to(name, out, x.rows(), y.rows()),
-               workspace, out, x, y);
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto info_nce_with_gradient(const Eigen::MatrixBase<X>& x,
                                           const Eigen::MatrixBase<Y>& y, const Targets& targets,
-                                          const InfoNceOptions& options = {}) {
+                                          const InfoNceOptions& options = {}, World&... world) {
   return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        info_nce_with_gradient(x, y, targets, options, workspace, out);
+        info_nce_with_gradient(x, y, targets, options, workspace, out, world...);
       });
 }
 

@@ -144,12 +144,26 @@ struct M3Loss : OfTwoBatches {
   }
 };
 
+/// A lambda of all ranks as MixLambdas stores it.
+template <class L>
+auto stored_lambda(const L& lambda) {
+  if constexpr (std::is_arithmetic_v<L>) {
+    return lambda;
+  } else {
+    Vector<double> all(lambda.size());
+    for (Index i = 0; i < lambda.size(); ++i) all[i] = lambda[i].high;
+    return all;
+  }
+}
+
 /// From what all ranks have to the arguments of m3_mix.
 template <class Call>
 auto m3_across(const M3MixOptions& options, const Call& call) {
   return [&options, call](const auto& x, const auto& y, const auto& m2, const auto& v,
                           const auto& l, const auto& vl, const std::vector<Index>& partners) {
-    return call(x, y, MixLambdas{m2, v, l, vl}, with_partners(options, partners));
+    return call(
+        x, y, MixLambdas{stored_lambda(m2), stored_lambda(v), stored_lambda(l), stored_lambda(vl)},
+        with_partners(options, partners));
   };
 }
 

@@ -219,10 +219,14 @@ requires core::Worlds<World...>
 }
 
 /// The loss with `targets` (losses/targets.hpp) in place of the diagonal. X: n x d, Y: m x d.
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] double siglip(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                            const Targets& targets, const SiglipOptions& options = {}) {
-  return detail::value("siglip", detail::SiglipLoss(options, &targets), x, y).loss;
+                            const Targets& targets, const SiglipOptions& options = {},
+                            World&... world) {
+  return detail::value("siglip", detail::SiglipLoss(options, &targets),
+                       detail::over(options, world...), x, y)
+      .loss;
 }
 
 /// Loss and gradients into `out` (any struct with the fields of SiglipGradient), without an
@@ -250,22 +254,24 @@ requires core::Worlds<World...>
 }
 
 /// The same with `targets` in place of the diagonal.
-template <class X, class Y, class Out>
+template <class X, class Y, class Out, class... World>
+requires core::Worlds<World...>
 void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                           const Targets& targets, const SiglipOptions& options,
-                          core::Workspace& workspace, Out& out) {
+                          core::Workspace& workspace, Out& out, World&... world) {
   constexpr auto* name = "siglip_with_gradient";
   detail::into(name, detail::SiglipLoss(options, &targets).to(name, out, x.rows(), y.rows()),
-               workspace, out, x, y);
+               detail::over(options, world...), workspace, out, x, y);
 }
 
-template <class X, class Y>
+template <class X, class Y, class... World>
+requires core::Worlds<World...>
 [[nodiscard]] auto siglip_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y, const Targets& targets,
-                                        const SiglipOptions& options = {}) {
+                                        const SiglipOptions& options = {}, World&... world) {
   return detail::by_value<SiglipGradient<RowMatrix<typename X::Scalar>>>(
       [&](auto& workspace, auto& out) {
-        siglip_with_gradient(x, y, targets, options, workspace, out);
+        siglip_with_gradient(x, y, targets, options, workspace, out, world...);
       });
 }
 

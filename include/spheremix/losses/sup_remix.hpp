@@ -190,7 +190,8 @@ SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
 /// What labels are taken for: a table of distances, or numbers.
 template <class Y>
 using RemixLabels =
-    std::conditional_t<std::is_same_v<Y, LabelDistances>, const LabelDistances&, const Numbers>;
+    std::conditional_t<std::is_same_v<Y, LabelDistances> || std::is_same_v<Y, Numbers>, const Y&,
+                       const Numbers>;
 
 }  // namespace detail
 

@@ -138,13 +138,20 @@ template <class P, class C, core::Communicator World>
                                                            const Eigen::DenseBase<C>& correct,
                                                            const CalibrationOptions& options,
                                                            World& world) {
-  const Eigen::Array<typename P::Scalar, Eigen::Dynamic, 1> p = confidence.derived().reshaped();
+  using T = typename P::Scalar;
+  const Eigen::Array<T, Eigen::Dynamic, 1> p = confidence.derived().reshaped();
   const Eigen::Array<Index, Eigen::Dynamic, 1> right =
       (correct.derived().reshaped().array() != typename C::Scalar(0)).template cast<Index>();
   return core::value_of_whole(
       "calibration_bins", world, options,
-      [&](const auto&... all) { return calibration_bins(all..., options); },
-      core::per_row(p.matrix()), core::per_row(right.matrix()));
+      [&](const std::vector<T>& all, const std::vector<Index>& all_right) {
+        const Index n = Index(all.size()), m = Index(all_right.size());
+        return calibration_bins(
+            Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>(all.data(), n),
+            Eigen::Map<const Eigen::Array<Index, Eigen::Dynamic, 1>>(all_right.data(), m), options);
+      },
+      std::vector<T>(p.begin(), p.end()),
+      core::paired(std::vector<Index>(right.begin(), right.end())));
 }
 
 template <class P, class C, core::Communicator World>

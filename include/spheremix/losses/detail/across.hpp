@@ -10,6 +10,7 @@
 
 #include "spheremix/core/whole.hpp"
 #include "spheremix/losses/detail/entry.hpp"
+#include "spheremix/losses/detail/whole_targets.hpp"
 #include "spheremix/pairwise/norms.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 
@@ -155,41 +156,67 @@ auto by_strip(Meeting& meeting, const Loss& loss, const Inputs<T, 2>& in, Worksp
   return result;
 }
 
-/// Targets beyond the diagonal: what of them works over several ranks. number[5]: there are such.
-template <class T, class TargetsOf>
-void bring_targets(Meeting& meeting, const TargetsOf& targets, const Inputs<T, 2>& in) {
-  const char* const function = meeting.function();
-  core::expects(!targets.exclude, function,
-                "exclude is not known over several processes, nor are targets: gather the rows");
-  core::expects(!targets.row_losses && !targets.col_losses, function,
-                "row_losses and col_losses are not known over several processes");
-  core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
-  const Index weights = targets.row_weights ? Index(targets.row_weights->size()) : 0;
-  core::expects(!targets.row_weights || weights == in[0].rows, function, "row_weights has ",
-                weights, " elements where ", in[0].rows, " are needed");
-  meeting.mine.rows[7] = weights;
-  meeting.mine.cols[7] = 1;
-  meeting.mine.number[5] = targets.plain() ? 0 : 1;
-}
-
-/// Label smoothing and weights of rows: as one process.
+/// A loss with targets beyond the diagonal, excluded pairs, weights of rows or label smoothing: those
+/// of all ranks, then as one process. Which of these a rank has must not depend on its rows.
 template <class Loss, class T>
-auto by_whole_targets(Meeting& meeting, const Loss& loss, const Inputs<T, 2>& in,
-                      Workspace& workspace, const Outputs<T, 2>& out, bool gradients) {
-  const bool weighed = meeting.total(7) > 0;
-  core::expects(!weighed || meeting.total(7) == meeting.total(0), meeting.function(),
-                "row_weights has ", meeting.total(7), " elements on all ranks where ",
-                meeting.total(0), " are needed");
-  std::vector<double> all(std::size_t(meeting.total(7)));
-  meeting.agree();
-  const Index count = loss.targets.row_weights ? in[0].rows : 0;
-  core::gather_rows<double>(meeting, 7,
-                            {count > 0 ? loss.targets.row_weights->data() : nullptr, count, 1, 1},
-                            {all.data(), meeting.total(7), 1, 1});
-  Loss whole = loss;
-  if (weighed) whole.targets.row_weights = &all;
-  return by_whole<Loss, T, 2>(meeting, whole, in, workspace, out, gradients);
-}
+class AcrossTargets {
+ public:
+  AcrossTargets(Meeting& meeting, const Loss& loss, const Inputs<T, 2>& in)
+      : meeting_(meeting),
+        loss_(loss),
+        targets_(meeting, 2, "targets", loss.targets.targets, in[0].rows, in[1].rows),
+        exclude_(meeting, 5, "exclude", loss.targets.exclude, in[0].rows, in[1].rows) {
+    const char* const function = meeting.function();
+    if (!loss.targets.targets)
+      core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+    const auto* const weights = loss.targets.row_weights;
+    if (weights) core::expects_size(function, "row_weights", Index(weights->size()), in[0].rows);
+    meeting.mine.rows[8] = weights ? in[0].rows : 0;
+    meeting.mine.number[5] = loss.targets.plain() ? 0 : 1;
+  }
+  /// From the agreement: has any rank such?
+  bool any() const { return meeting_.largest(5) > 0; }
+
+  auto operator()(const Inputs<T, 2>& in, Workspace& workspace, const Outputs<T, 2>& out,
+                  bool gradients) {
+    const bool weighed = meeting_.total(8) > 0;
+    core::expects(!weighed || meeting_.total(8) == meeting_.total(0), meeting_.function(),
+                  "row_weights has ", meeting_.total(8), " elements on all ranks where ",
+                  meeting_.total(0), " are needed");
+    std::vector<double> weights(std::size_t(meeting_.total(8))),
+        rows(std::size_t(meeting_.total(0))), cols(std::size_t(meeting_.total(1)));
+    targets_.make_room();
+    exclude_.make_room();
+    meeting_.agree();
+    const bool own = weighed && in[0].rows > 0;
+    core::gather_rows<double>(
+        meeting_, 8,
+        {own ? loss_.targets.row_weights->data() : nullptr, own ? in[0].rows : 0, 1, 1},
+        {weights.data(), meeting_.total(8), 1, 1});
+    targets_.gather();
+    exclude_.gather();
+    Loss whole = loss_;
+    if (whole.targets.row_losses) whole.targets.row_losses = rows.data();
+    if (whole.targets.col_losses) whole.targets.col_losses = cols.data();
+    std::optional<Targets> of, without;
+    if (whole.targets.targets) whole.targets.targets = &of.emplace(targets_.all());
+    if (whole.targets.exclude) whole.targets.exclude = &without.emplace(exclude_.all());
+    if (weighed) whole.targets.row_weights = &weights;
+    const auto result = by_whole<Loss, T, 2>(meeting_, whole, in, workspace, out, gradients);
+    const int me = meeting_.ranks().rank();
+    const auto put = [&](double* own, const std::vector<double>& all, int k) {
+      if (own) std::copy_n(all.data() + meeting_.first(k, me), meeting_.count(k, me), own);
+    };
+    put(loss_.targets.row_losses, rows, 0);
+    put(loss_.targets.col_losses, cols, 1);
+    return result;
+  }
+
+ private:
+  Meeting& meeting_;
+  const Loss& loss_;
+  WholeTargets<Meeting> targets_, exclude_;
+};
 
 template <class Loss, class T, std::size_t K>
 auto across(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspace& workspace,
@@ -200,18 +227,24 @@ auto across(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspac
     meeting.bring<T>(int(k), in[k].rows, in[k].cols);
     empty = empty && in[k].rows == 0;
   }
-  if (!empty) loss.expects(function, in);
+  constexpr bool has_targets = requires { loss.targets; };
+  if (!empty && !has_targets) loss.expects(function, in);
   for (std::size_t k = 0; k < K; ++k)  // all ranks ask for the same gradients
     meeting.mine.options ^= core::digest_of(100 + int(k), out[k].data != nullptr);
-  if constexpr (requires { loss.targets; }) bring_targets<T>(meeting, loss.targets, in);
+  const auto own = [&] {
+    if constexpr (has_targets)
+      return AcrossTargets<Loss, T>(meeting, loss, in);
+    else
+      return Local{};
+  };
+  auto targets = own();
   meeting.agree();
   Inputs<T, K> shapes{};
   for (std::size_t k = 0; k < K; ++k)
     shapes[k] = {nullptr, meeting.total(int(k)), in[k].cols, in[k].cols};
   loss.expects(function, shapes);
-  if constexpr (requires { loss.targets; })
-    if (meeting.largest(5) > 0)
-      return by_whole_targets<Loss, T>(meeting, loss, in, workspace, out, gradients);
+  if constexpr (has_targets)
+    if (targets.any()) return targets(in, workspace, out, gradients);
   if constexpr (requires { typename Loss::template StripType<T>; })
     return by_strip<Loss, T>(meeting, loss, in, workspace, out, gradients);
   else if constexpr (requires { Loss::kMeanOfRows; })
