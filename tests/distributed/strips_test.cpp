@@ -172,3 +172,63 @@ TEST_CASE("ranks: a second call allocates nothing that stays, and budgets are th
   for (const auto& error : errors) CHECK(error == "");
   CHECK(held[0] + held[1] == 0);
 }
+
+TEST_CASE("ranks: targets as pairs and as matrices, one gradient alone") {
+  const Index n = 9;
+  const LossCall<double> call(2, n, 4);
+  const RowMatrix<double>&x = call.batches[0], &y = call.batches[1];
+  std::vector<Index> rows, cols;
+  std::vector<double> weights;
+  RowMatrix<double> soft = RowMatrix<double>::Zero(n, n);
+  for (Index i = 0; i < n; ++i)
+    for (const Index j : {i, (i * 4 + 2) % n}) {
+      rows.push_back(i);
+      cols.push_back(j);
+      weights.push_back(0.25 * double(1 + (i + j) % 4));
+      soft(i, j) += weights.back();
+    }
+  const auto one =
+      losses::clip_with_gradient(x, y, losses::pairs(rows, cols, weights), {.temperature = 0.3});
+  for (const Cut cut : kCuts) {
+    const auto first = blocks(n, 3, cut);
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      const Index at = first[std::size_t(rank.rank())],
+                  count = first[std::size_t(rank.rank() + 1)] - at;
+      const RowMatrix<double> a = x.middleRows(at, count), b = y.middleRows(at, count);
+      std::vector<Index> r, c;
+      std::vector<double> w;
+      for (std::size_t k = 0; k < rows.size(); ++k)
+        if (rows[k] >= at && rows[k] < at + count)
+          r.push_back(rows[k] - at), c.push_back(cols[k]), w.push_back(weights[k]);
+      const RowMatrix<double> p = soft.middleRows(at, count);
+      const auto listed =
+          losses::clip_with_gradient(a, b, losses::pairs(r, c, w), {.temperature = 0.3}, rank);
+      const auto dense =
+          losses::clip_with_gradient(a, b, losses::soft(p), {.temperature = 0.3}, rank);
+      struct {
+        double loss, log_temperature;
+        RowMatrix<double> x;
+      } only;
+      core::Workspace workspace;
+      losses::clip_with_gradient(a, b, losses::ClipOptions{.temperature = 0.3}, workspace, only,
+                                 rank);
+      const auto both = losses::clip_with_gradient(a, b, {.temperature = 0.3}, rank);
+      const auto off = [](const char* what, double by) {
+        if (!(by <= 1e-12)) throw std::runtime_error(what + std::to_string(by));
+      };
+      off("pairs ", apart(listed.loss, one.loss));
+      off("soft ", apart(dense.loss, one.loss));
+      off("pairs y ", apart(listed.y, RowMatrix<double>(one.y.middleRows(at, count))));
+      off("only x ", apart(only.x, both.x));
+      off("only x: ", apart(only.log_temperature, both.log_temperature));
+    });
+    for (const auto& error : errors) CHECK(error == "");
+  }
+  const auto strange = on_ranks(2, [&](ThreadRank& rank) {
+    const std::vector<Index> r{0, 5}, c{0, 1};
+    (void)losses::clip(x.middleRows(4 * rank.rank(), 4), y.middleRows(4 * rank.rank(), 4),
+                       losses::pairs(r, c), {}, rank);
+  });
+  CHECK(strange[0].find("clip: targets: pair 1 is of a row") == 0);
+  CHECK(strange[1] == strange[0]);
+}
