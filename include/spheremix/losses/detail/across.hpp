@@ -204,8 +204,8 @@ class AcrossTargets {
     if (weighed) whole.targets.row_weights = &weights;
     const auto result = by_whole<Loss, T, 2>(meeting_, whole, in, workspace, out, gradients);
     const int me = meeting_.ranks().rank();
-    const auto put = [&](double* own, const std::vector<double>& all, int k) {
-      if (own) std::copy_n(all.data() + meeting_.first(k, me), meeting_.count(k, me), own);
+    const auto put = [&](double* to, const std::vector<double>& all, int k) {
+      if (to) std::copy_n(all.data() + meeting_.first(k, me), meeting_.count(k, me), to);
     };
     put(loss_.targets.row_losses, rows, 0);
     put(loss_.targets.col_losses, cols, 1);

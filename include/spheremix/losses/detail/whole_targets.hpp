@@ -88,6 +88,7 @@ class WholeTargets {
   /// Of all ranks; borrows from this.
   Targets all() const {
     TargetParts p{parts_->kind};
+    p.code = parts_->code;
     if (p.kind == TargetKind::soft) {
       const Index d = parts_->soft.cols;
       p.soft = {w_.data(), meeting_.total(place_), d, d, 1, false};
