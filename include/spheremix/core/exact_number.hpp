@@ -11,6 +11,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "spheremix/core/constants.hpp"
 #include "spheremix/core/rounded.hpp"
 
 namespace spheremix::core {
@@ -20,8 +21,7 @@ struct ExactNumber {
 
   /// Not NaN, not infinite.
   SPHEREMIX_HD bool finite() const {
-    return high <= std::numeric_limits<double>::max() &&
-           high >= std::numeric_limits<double>::lowest();
+    return high <= largest<double> && high >= -largest<double>;
   }
   friend SPHEREMIX_HD bool operator==(ExactNumber a, ExactNumber b) {
     return a.high == b.high && a.low == b.low;

@@ -125,6 +125,38 @@ TEST_CASE("sup_con is the CPU's at ragged sizes, whatever the labels") {
   });
 }
 
+TEST_CASE("sup_con: ids above 2^53, of 64 bits without a sign, small ones; steps of any unit") {
+  const Index n = 66, d = 5;
+  const auto x = unit_rows<double>(n, d, 3);
+  const Case at{n, d, Precision::exact, 64, 1e-11};
+  const auto small = classes<int>(n, 9);
+  std::vector<std::int64_t> ids;
+  std::vector<std::uint64_t> top;
+  std::vector<double> steps;
+  for (const int k : small) {
+    ids.push_back((std::int64_t(1) << 53) + k);
+    top.push_back(UINT64_MAX - std::uint64_t(k));
+    steps.push_back(0.1 * k + 7);
+  }
+  const auto want = [&](double tolerance) {
+    const auto cpu =
+        losses::sup_con_with_gradient(Eigen::Map<const RowMatrix<double>>(x.data(), n, d), small,
+                                      {.temperature = 0.2, .label_tolerance = tolerance});
+    return std::pair{Reference{Real(cpu.loss),
+                               Real(cpu.log_temperature),
+                               {cpu.x.data(), cpu.x.data() + cpu.x.size()},
+                               {}},
+                     cpu.skipped};
+  };
+  const auto plain = want(0), near = want(1);
+  run<double>(x, ids, at, plain.first, plain.second, 0.2, 0);
+  run<double>(x, top, at, plain.first, plain.second, 0.2, 0);
+  run<double>(x, classes<std::int8_t>(n, 9), at, plain.first, plain.second, 0.2, 0);
+  run<double>(x, classes<std::uint16_t>(n, 9), at, plain.first, plain.second, 0.2, 0);
+  run<double>(x, ids, at, near.first, near.second, 0.2, 1);
+  run<double>(x, steps, at, near.first, near.second, 0.2, 0.1);
+}
+
 TEST_CASE("labels within the tolerance are equal, its end included, and need not be transitive") {
   const Index n = 70, d = 7;
   const auto x = unit_rows<double>(n, d, 3);

@@ -153,11 +153,13 @@ void sup_con(Work& work, const core::MatrixView<const T>& x, const Labels& from,
   Sum* const line = work.take<Sum>(1);
   {
     const Work::Part part(work);  // the labels lie where the sweeps will
-    double* const labels = work.take<double>(n);
+    auto* const labels = work.take<core::ExactNumber>(n);
     pairwise::start(work, LabelsKernel{from, n, labels},
                     pairwise::ceil_div(n, LabelsKernel::kThreads));
-    pairwise::start(work, WindowKernel{labels, n, options.label_tolerance, windows},
-                    pairwise::ceil_div(n, WindowKernel::kRowsEach));
+    pairwise::start(
+        work,
+        WindowKernel{labels, n, options.label_tolerance, LabelDistance{from.resolution()}, windows},
+        pairwise::ceil_div(n, WindowKernel::kRowsEach));
   }
   pairwise::fill(work, core::MatrixView<Sum>{positive, 1, n, n}, Sum(0));
 

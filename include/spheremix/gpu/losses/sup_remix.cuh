@@ -7,7 +7,7 @@
 // Shapes   X: N x D, float, double, Half or Bfloat16; labels: N numbers. Anchors without a positive
 //          are left out and counted. lambda: RemixLambda.
 // Cost     6 N^2 D flops, and sum_i |L_i| |R_i| exponentials (three times that with the gradient).
-// Memory   the operand (2 N D bytes unless fp16 and aligned), 60 N bytes, and strips of 64 MiB or of
+// Memory   the operand (2 N D bytes unless fp16 and aligned), 76 N bytes, and strips of 64 MiB or of
 //          one tile's edge of rows, whichever is more; `block`: rows of a strip.
 // Errors   as in clip.cuh, label_tolerance < 0, window not positive, one lambda outside [0, 1].
 //          renormalise is not on the device: refused. NaN, as sup_con.cuh.
@@ -54,8 +54,8 @@ void sup_remix(Work& work, const core::MatrixView<const T>& x, const Labels& fro
   const Index n = x.rows;
   const RemixPlan<Tile> plan(n, options, block, gradient);
   const auto rows = pairwise::make_operand<Tile>(work, x);
-  double* const labels = work.take<double>(n);
-  double* const sorted = work.take<double>(n);
+  auto* const labels = work.take<core::ExactNumber>(n);
+  auto* const sorted = work.take<core::ExactNumber>(n);
   double* const losses = work.take<double>(n);
   double* const moments = work.take<double>(n);
   double* const anchors = work.take<double>(n);
@@ -66,10 +66,11 @@ void sup_remix(Work& work, const core::MatrixView<const T>& x, const Labels& fro
   Sum* const shares = plan.shares ? work.take<Sum>(plan.size()) : nullptr;
   Weight* const to_anchors = gradient ? work.take<Weight>(plan.size()) : nullptr;
   Weight* const to_keys = plan.keys ? work.take<Weight>(plan.size()) : nullptr;
+  const LabelDistance distance{from.resolution()};
   start(work, LabelsKernel{from, n, labels}, ceil_div(n, LabelsKernel::kThreads));
   start(work, OrderKernel{labels, n, place, sorted}, ceil_div(n, OrderKernel::kRowsEach));
   start(work,
-        WindowsKernel{place, sorted, n, options.label_tolerance, options.window,
+        WindowsKernel{place, sorted, n, options.label_tolerance, options.window, distance,
                       options.mix_positives, windows},
         ceil_div(n, WindowsKernel::kThreads));
 
@@ -85,7 +86,8 @@ void sup_remix(Work& work, const core::MatrixView<const T>& x, const Labels& fro
             Share{lambda, options.beta_a, options.beta_b, first, height, n, shares, plan.width},
             ceil_div(height * n, Share::kThreads));
     const RemixTask<Sum> task{
-        n, labels, sorted, place, windows, options.label_tolerance, options.weighting, scale};
+        n,    labels, sorted, place, windows, options.label_tolerance, distance, options.weighting,
+        scale};
     start(work,
           RemixAnchorKernel<Tile>{task, first, height, plan.width, cosines, shares, losses, moments,
                                   anchors, to_anchors, to_keys},

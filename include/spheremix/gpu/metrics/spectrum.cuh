@@ -65,6 +65,27 @@ __global__ void __launch_bounds__(kEigenThreads)
   *value = (kept * kept / size - 1) / (size - 1);
 }
 
+/// The rows less the first: equal rows are exactly 0, whatever their number.
+template <class T>
+struct RowsLessFirst {
+  View<const T> x;
+  __device__ bool active() const { return true; }
+  template <class Group>
+  __device__ void operator()(const Group& group, Index row, typename Group::Values& out) const {
+    typename Group::Values first;
+    group.load(x, row, out);
+    group.load(x, 0, first);
+    SPHEREMIX_UNROLL
+    for (int k = 0; k < Group::slots; ++k) out[k] -= first[k];
+  }
+};
+
+/// One block: mean += row 0.
+template <class T>
+__global__ void __launch_bounds__(kEigenThreads) add_first_row(View<const T> x, double* mean) {
+  for (Index k = threadIdx.x; k < x.cols; k += kEigenThreads) mean[k] += double(widen(x(0, k)));
+}
+
 template <class T>
 Status spectrum(gpu::detail::RowTexts texts, View<const T> x, bool centred, double* sigma,
                 SpectrumValue what, double epsilon, double* value, Scratch scratch,
@@ -81,7 +102,11 @@ Status spectrum(gpu::detail::RowTexts texts, View<const T> x, bool centred, doub
         double* const mean = work.take<double>(d);
         double* const values = work.take<double>(d);
         double* const kept = work.take<double>(d);
-        if (centred) column_means(work, x, check.wide(), mean);
+        if (centred) {
+          column_sums<T>(work, RowsLessFirst<T>{x}, x.rows, d, check.wide(), 1 / double(x.rows),
+                         mean);
+          work.launch(add_first_row<T>, 1, kEigenThreads, kEigenShared, x, mean);
+        }
         second_moments<T>(work, x, centred ? mean : nullptr, gram);
         eigenvalues(work, gram, d, values);
         work.launch(summarise_spectrum<0>, 1, kEigenThreads, kEigenShared, values, d, count,

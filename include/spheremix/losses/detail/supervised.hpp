@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/formula/label_distance.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
@@ -37,27 +38,7 @@ struct SupervisedResult {
 
 using core::ExactNumber;
 using core::Numbers;
-
-/// How far apart labels are, where rounding has moved them: two as far apart as `length`, to a few
-/// eps of what they are, are at that distance. Labels in fractional steps and the same in whole
-/// steps agree.
-struct LabelDistance {
-  double resolution;  ///< eps of the labels' type, 0 for integers
-
-  double slack(ExactNumber a, ExactNumber b, double length) const {
-    const double size = (std::max)(std::abs(a.high), std::abs(b.high));
-    return 4 * (resolution * size + (std::max)(resolution, core::epsilon<double>)*length);
-  }
-  /// b - a <= tolerance, for a <= b. Tolerance 0: the same value.
-  bool equal(ExactNumber a, ExactNumber b, double tolerance) const {
-    return b - a <= (tolerance > 0 ? tolerance + slack(a, b, tolerance) : 0);
-  }
-  /// Nearer than `window`, and not within `tolerance` of its edge.
-  bool inside(ExactNumber a, ExactNumber b, double window, double tolerance) const {
-    if (!std::isfinite(window)) return true;
-    return b - a < window - tolerance - slack(a, b, window);
-  }
-};
+using formula::LabelDistance;
 
 /// For every row the range of others that count as equal, in the order of the labels. In a frame.
 struct LabelOrder {

@@ -43,11 +43,12 @@ struct StripKernel {
 template <class T>
 struct RemixTask {
   Index n;
-  const double* labels;
-  const double* sorted;
+  const ExactNumber* labels;
+  const ExactNumber* sorted;
   const int* place;
   const RemixWindow* windows;
   double tolerance;
+  LabelDistance distance;
   RemixWeighting weighting;
   T scale;  ///< logit (base 2) of cosine 1
 
@@ -78,7 +79,7 @@ struct RemixAnchorKernel {
     if (r >= rows) return clear(at, 0);
     const T* const s = cosines + at;
     const T* const share = shares ? shares + at : nullptr;
-    const double y = task.labels[i];
+    const ExactNumber y = task.labels[i];
     const RemixWindow w = task.windows[i];
     const double count = w.positives();
     const T self = s[i];
@@ -162,7 +163,7 @@ struct RemixAnchorKernel {
   struct Key {
     bool equal;
     T real, mixed = 0, lambda = 0;
-    __device__ Key(const RemixAnchorKernel& of, const T* s, const T* share, T self, double y,
+    __device__ Key(const RemixAnchorKernel& of, const T* s, const T* share, T self, ExactNumber y,
                    Index k, T top)
         : equal(of.is_equal(y, k)) {
       const double away = y - of.task.labels[k];
@@ -174,26 +175,27 @@ struct RemixAnchorKernel {
     }
   };
 
-  __device__ bool is_equal(double y, Index k) const {
-    return equal_labels(y, task.labels[k], task.tolerance);
+  __device__ bool is_equal(ExactNumber y, Index k) const {
+    return equal_labels(task.distance, y, task.labels[k], task.tolerance);
   }
   __device__ T mixed_logit(T share, T a, T b) const {
     return task.scale * (share * a + (1 - share) * b);
   }
   /// The weight of the left parent j that brings the label of (j, k) to y.
-  __device__ T parent_share(double y, int j, int k) const {
+  __device__ T parent_share(ExactNumber y, int j, int k) const {
     return T((task.sorted[k] - y) / (task.sorted[k] - task.sorted[j]));
   }
   /// Does row k lie among the parents of Mix-pos? By its label, as the windows were found.
   __device__ bool is_parent(const RemixWindow& w, Index k) const {
-    const double label = task.labels[k];
-    return (w.left < w.first && label >= task.sorted[w.left] &&
-            label <= task.sorted[w.first - 1]) ||
-           (w.last < w.end && label >= task.sorted[w.last] && label <= task.sorted[w.end - 1]);
+    const ExactNumber label = task.labels[k];
+    return (w.left < w.first && !(label < task.sorted[w.left]) &&
+            !(task.sorted[w.first - 1] < label)) ||
+           (w.last < w.end && !(label < task.sorted[w.last]) && !(task.sorted[w.end - 1] < label));
   }
   /// One warp: what reaches parent `own` through its mixtures with the others, [from, to).
   template <bool Left>
-  __device__ T parent(const T* s, double y, int own, int from, int to, T top, T of, T each) const {
+  __device__ T parent(const T* s, ExactNumber y, int own, int from, int to, T top, T of,
+                      T each) const {
     T sum = 0;
     for (int other = from + int(threadIdx.x % kWarp); other < to; other += int(kWarp)) {
       const int j = Left ? own : other, k = Left ? other : own;

@@ -63,18 +63,18 @@ struct RemixWindow {
 struct OrderKernel {
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
   static constexpr std::size_t kShared = 0;
-  const double* labels;
+  const ExactNumber* labels;
   Index n;
   int* place;
-  double* sorted;
+  ExactNumber* sorted;
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     if (i >= n) return;
-    const auto key = [this](Index j) { return labels[j] - labels[j] == 0 ? labels[j] : 0; };
-    const double y = key(i);
+    const auto key = [this](Index j) { return sound_label(labels[j]) ? labels[j] : ExactNumber{}; };
+    const ExactNumber y = key(i);
     int below = 0;
     for (Index j = threadIdx.x % kWarp; j < n; j += kWarp) {
-      const double other = key(j);
+      const ExactNumber other = key(j);
       below += other < y || (other == y && j < i);
     }
     below = warp_sum(below);
@@ -88,24 +88,27 @@ struct WindowsKernel {
   static constexpr unsigned kThreads = 128, kResident = 8;
   static constexpr std::size_t kShared = 0;
   const int* place;
-  const double* sorted;
+  const ExactNumber* sorted;
   Index n;
   double tolerance, window;
+  LabelDistance distance;
   bool mix_positives;
   RemixWindow* windows;  ///< by row
   __device__ void operator()() const {
     const Index p = Index(blockIdx.x) * kThreads + threadIdx.x;
     if (p >= n) return;
-    const double y = sorted[p];
+    const ExactNumber y = sorted[p];
     const int own = int(p), all = int(n);
     RemixWindow w;
-    w.first = search(0, own, [&](int q) { return !(y - sorted[q] > tolerance); });
-    w.last = search(own, all, [&](int q) { return !(sorted[q] - y <= tolerance); });
+    w.first = search(0, own, [&](int q) { return distance.equal(sorted[q], y, tolerance); });
+    w.last = search(own, all, [&](int q) { return !distance.equal(y, sorted[q], tolerance); });
     w.left = w.first;
     w.end = w.last;
     if (mix_positives) {
-      w.left = search(0, w.first, [&](int q) { return sorted[q] > y - window; });
-      w.end = search(w.last, all, [&](int q) { return !(sorted[q] < y + window); });
+      w.left = search(0, w.first,
+                      [&](int q) { return distance.inside(sorted[q], y, window, tolerance); });
+      w.end = search(w.last, all,
+                     [&](int q) { return !distance.inside(y, sorted[q], window, tolerance); });
     }
     windows[place[p]] = w;
   }

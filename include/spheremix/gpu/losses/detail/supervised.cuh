@@ -4,6 +4,7 @@
 
 #include <concepts>
 
+#include "spheremix/formula/label_distance.hpp"
 #include "spheremix/gpu/losses/detail/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
@@ -18,48 +19,99 @@ struct SupervisedGradient {
   Index* skipped = nullptr;           ///< anchors without a positive; may be null
 };
 
-/// Labels in device memory, one a row: doubles, floats, or integers of 32 or 64 bits. One that is
-/// not finite makes the loss and the gradient NaN.
+/// Labels in device memory, one a row: doubles, floats, or integers of 8 to 64 bits, compared as
+/// integers. One that is not finite makes the loss and the gradient NaN.
 class Labels {
  public:
   Labels(const double* labels) : from_(labels), kind_(kDouble) {}
   Labels(const float* labels) : from_(labels), kind_(kFloat) {}
-  template <std::signed_integral I>
-  requires(sizeof(I) == 4 || sizeof(I) == 8) Labels(const I* labels)
-      : from_(labels), kind_(sizeof(I) == 4 ? kInt32 : kInt64) {}
+  template <std::integral I>
+  requires(!std::is_same_v<I, bool>) Labels(const I* labels)
+      : from_(labels),
+        kind_(sizeof(I) == 1   ? (std::is_signed_v<I> ? kInt8 : kUnsigned8)
+              : sizeof(I) == 2 ? (std::is_signed_v<I> ? kInt16 : kUnsigned16)
+              : sizeof(I) == 4 ? (std::is_signed_v<I> ? kInt32 : kUnsigned32)
+                               : (std::is_signed_v<I> ? kInt64 : kUnsigned64)) {}
 
   explicit operator bool() const { return from_ != nullptr; }
-  __device__ double operator[](Index i) const {
-    return kind_ == kDouble  ? static_cast<const double*>(from_)[i]
-           : kind_ == kFloat ? double(static_cast<const float*>(from_)[i])
-           : kind_ == kInt32 ? double(static_cast<const std::int32_t*>(from_)[i])
-                             : double(static_cast<const std::int64_t*>(from_)[i]);
+  /// eps of their type, 0 for integers.
+  double resolution() const {
+    return kind_ == kDouble  ? core::epsilon<double>
+           : kind_ == kFloat ? double(core::epsilon<float>)
+                             : 0;
+  }
+  __device__ core::ExactNumber operator[](Index i) const {
+    switch (kind_) {
+      case kDouble:
+        return read<double>(i);
+      case kFloat:
+        return read<float>(i);
+      case kInt8:
+        return read<std::int8_t>(i);
+      case kInt16:
+        return read<std::int16_t>(i);
+      case kInt32:
+        return read<std::int32_t>(i);
+      case kInt64:
+        return read<std::int64_t>(i);
+      case kUnsigned8:
+        return read<std::uint8_t>(i);
+      case kUnsigned16:
+        return read<std::uint16_t>(i);
+      case kUnsigned32:
+        return read<std::uint32_t>(i);
+      default:
+        return read<std::uint64_t>(i);
+    }
   }
 
  private:
-  enum Kind { kDouble, kFloat, kInt32, kInt64 };
+  template <class L>
+  __device__ core::ExactNumber read(Index i) const {
+    return core::exact_number(static_cast<const L*>(from_)[i]);
+  }
+
+  enum Kind {
+    kDouble,
+    kFloat,
+    kInt8,
+    kInt16,
+    kInt32,
+    kInt64,
+    kUnsigned8,
+    kUnsigned16,
+    kUnsigned32,
+    kUnsigned64
+  };
   const void* from_;
   Kind kind_;
 };
 
 namespace detail {
 
-/// Labels in double.
+using core::ExactNumber;
+using formula::LabelDistance;
+
+/// Labels, exactly.
 struct LabelsKernel {
   static constexpr unsigned kThreads = 256, kResident = 8;
   static constexpr std::size_t kShared = 0;
   Labels from;
   Index n;
-  double* to;
+  ExactNumber* to;
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
     if (i < n) to[i] = from[i];
   }
 };
 
+/// Is it neither NaN nor infinite?
+__device__ __forceinline__ bool sound_label(ExactNumber y) { return y.high - y.high == 0; }
+
 /// Do two rows count as equal?
-__device__ __forceinline__ bool equal_labels(double a, double b, double tolerance) {
-  return (a > b ? a - b : b - a) <= tolerance;
+__device__ __forceinline__ bool equal_labels(const LabelDistance& distance, ExactNumber a,
+                                             ExactNumber b, double tolerance) {
+  return a < b ? distance.equal(a, b, tolerance) : distance.equal(b, a, tolerance);
 }
 
 /// Where a row's label lies among all of them, and which labels equal it, in whole numbers: row j's
@@ -78,18 +130,19 @@ struct LabelWindow {
 struct WindowKernel {
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
   static constexpr std::size_t kShared = 0;
-  const double* labels;
+  const ExactNumber* labels;
   Index n;
   double tolerance;
+  LabelDistance distance;
   LabelWindow* windows;
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     if (i >= n) return;
-    const double y = labels[i];
+    const ExactNumber y = labels[i];
     int below = 0, first = 0, equal = 0;
     for (Index j = threadIdx.x % kWarp; j < n; j += kWarp) {
-      const double other = labels[j];
-      const bool same = equal_labels(y, other, tolerance), less = other < y;
+      const ExactNumber other = labels[j];
+      const bool same = equal_labels(distance, y, other, tolerance), less = other < y;
       equal += same;
       below += less;
       first += less && !same;
@@ -98,7 +151,7 @@ struct WindowKernel {
     below = warp_sum(below);
     first = warp_sum(first);
     if (threadIdx.x % kWarp > 0) return;
-    windows[i] = y - y == 0 ? LabelWindow{below, first, equal} : LabelWindow{};
+    windows[i] = sound_label(y) ? LabelWindow{below, first, equal} : LabelWindow{};
   }
 };
 
