@@ -54,7 +54,8 @@ SPHEREMIX_HD ExactNumber exact_number(N value) {
     return {double(value), 0};
   } else if constexpr (std::is_integral_v<N>) {
     static_assert(sizeof(N) <= 8, "spheremix: labels are integers of at most 64 bits");
-    const bool negative = value < 0;
+    bool negative = false;
+    if constexpr (std::is_signed_v<N>) negative = value < 0;
     const std::uint64_t bits = std::uint64_t(value);
     return exact_number(negative, negative ? 0 - bits : bits);
   } else {

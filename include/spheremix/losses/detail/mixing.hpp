@@ -57,7 +57,10 @@ class LambdaArgument {
   const RowParameter<T>& value() const { return value_; }
 
  private:
-  core::InputNumbers<T> each_;
+  struct Nothing {};
+
+  [[no_unique_address]] std::conditional_t<std::is_arithmetic_v<L>, Nothing, core::InputNumbers<T>>
+      each_;
   RowParameter<T> value_;
 };
 
