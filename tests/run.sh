@@ -19,6 +19,7 @@
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
+#          python     examples/python: the wheel is built, installed and tested in an environment of its own, with what PyPI has
 #          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one;
 #                     tests/gpu_run.sh run without a GPU
 #          distributed  losses over 1, 2, 3 and 5 processes of MPI, ranks that fail, examples/trainer_mpi.cpp
@@ -27,6 +28,7 @@
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
 #          recipes    packaging/: Conan, Meson and vcpkg's port make the package and use it, the rest is parsed: 2 min
 #          more       platforms_more and recipes
+#          peers      as python, with torch and the peers of docs/python.md from PyPI (1 GB), whose figures are compared with the record
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
@@ -35,7 +37,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units flags budget consumers readme examples compile_fail fuzz platforms distributed cuda machine_code"
+default_stages="floors units sanitized headers two_units flags budget consumers readme examples compile_fail fuzz platforms distributed python cuda machine_code"
 more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
@@ -71,6 +73,8 @@ find_missing() {
   need libbenchmark-dev have_header benchmark/benchmark.h
   need "libomp-dev libclang-rt-dev" clang_links
   need "libopenmpi-dev openmpi-bin" pkg-config --exists mpi-c
+  need python3-venv python3 -c "import ensurepip"
+  need python3-dev python3 -c "import os, sysconfig; os.stat(sysconfig.get_path('include') + '/Python.h')"
 }
 find_missing
 if [ -n "$missing" ]; then
@@ -202,6 +206,8 @@ stage_platforms() { script sh tests/scripts/platforms.sh "$out/platforms"; }
 stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" more; }
 stage_distributed() { script sh tests/distributed.sh "$out/distributed"; }
 stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
+stage_python() { script sh tests/scripts/python.sh "$out/python"; }
+stage_peers() { script sh tests/scripts/python.sh "$out/peers" peers; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
     export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # two programs of the many, and the run that a machine without a GPU can do
@@ -231,7 +237,7 @@ stage_faults() {
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | compile_fail | fuzz | platforms | distributed | \
-      cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
+      python | peers | cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2

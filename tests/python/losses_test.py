@@ -217,6 +217,38 @@ def test_triplet(mining, distance):
     assert g.active > 0 and g.skipped == 0
 
 
+@pytest.mark.parametrize("form", ["hinge", "soft"])
+def test_triplet_of(form):
+    (x,) = batches(1, N)
+    lists = [0, 1, 4, 4], [1, 0, 5, 6], [3, 4, 0, 2]
+
+    def formula(x):
+        a, p, n = (x[list(rows)] for rows in lists)
+        u = np.linalg.norm(a - p, axis=1) - np.linalg.norm(a - n, axis=1)
+        return np.mean(f.softplus(u) if form == "soft" else np.maximum(0, 0.4 + u))
+
+    options = dict(margin=0.4, form=form)
+    close(L.triplet_of(x, *lists, **options), formula(x), 1e-12)
+    g = L.triplet_of_with_gradient(x, *map(np.array, lists), **options)
+    slopes(formula, [x], [g.x])
+    with pytest.raises(ValueError, match="^triplet_of: "):
+        L.triplet_of(x, [0], [1], [N])
+
+
+def test_label_distances():
+    """Labels of two dimensions: those on a line give what numbers give; a table gives what its function gives."""
+    (x,) = batches(1, N)
+    plane = np.stack([0.6 * NUMBERS, 0.8 * NUMBERS], 1)
+    apart = L.label_distances(plane, lambda a, b: np.linalg.norm(a - b))
+    table = L.label_distances(np.linalg.norm(plane[:, None] - plane[None], axis=-1))
+    options = dict(temperature=0.2, mix_positives=False)
+    want = L.sup_remix(x, NUMBERS, 0.3, **options)
+    for labels in (apart, table):
+        close(L.sup_remix(x, labels, 0.3, label_tolerance=1e-9, **options), want, 1e-9)
+    with pytest.raises(ValueError, match="label_distances: the table is 7 x 2, not square"):
+        L.label_distances(plane)
+
+
 @pytest.mark.parametrize("lam", [0.3, EACH], ids=["one", "each"])
 def test_mixed_labels(lam):
     z = np.random.default_rng(5).normal(size=(N, 5))

@@ -54,6 +54,7 @@ CASES["m3_mix"] = (
 CASES["sup_con"] = (lambda f: lambda x, t: f(unit(x), CLASSES, t), 1, [scalar(-1.0)])
 CASES["sup_remix"] = (lambda f: lambda x, t: f(unit(x), NUMBERS, 0.3, t, detach=False), 1, [scalar(-1.0)])
 CASES["triplet"] = (lambda f: lambda x: f(unit(x), CLASSES, margin=0.4), 1, [])
+CASES["triplet_of"] = (lambda f: lambda x: f(unit(x), [0, 1, 2], [1, 2, 5], torch.tensor([3, 4, 0]), form="soft"), 1, [])
 A, B = torch.tensor([0, 1, 2, 3, 0, 1]), torch.tensor([1, 2, 3, 0, 0, 2])
 CASES["mixup_cross_entropy"] = (lambda f: lambda z, l: f(z, A, B, l), 1, [each()])
 CASES["decoupled_mixup"] = (lambda f: lambda z, l: f(z, A, B, l, weighting="lambda"), 1, [scalar(0.3)])

@@ -1,6 +1,7 @@
 // Losses of labelled rows and of logits.
 #include "losses.hpp"
 #include "spheremix/losses/decoupled_mixup.hpp"
+#include "spheremix/losses/label_distances.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
 #include "spheremix/losses/sup_con.hpp"
 #include "spheremix/losses/sup_remix.hpp"
@@ -26,6 +27,11 @@ template <>
 struct EnumNames<TripletDistance> {
   static constexpr std::pair<const char*, TripletDistance> all[] = {
       {"euclidean", TripletDistance::euclidean}, {"squared", TripletDistance::squared}};
+};
+template <>
+struct EnumNames<TripletMargin> {
+  static constexpr std::pair<const char*, TripletMargin> all[] = {{"hinge", TripletMargin::hinge},
+                                                                  {"soft", TripletMargin::soft}};
 };
 template <>
 struct EnumNames<DecoupledForm> {
@@ -117,6 +123,88 @@ void bind_labelled_loss(nb::module_& m, const char* name, const char* with, Valu
       doc(documented + "_with_gradient"));
 }
 
+/// triplet_of: a loss of X and three lists of rows.
+template <class... M>
+void bind_triplet_of(nb::module_& m, Field<TripletOptions, M>... fields) {
+  constexpr auto* name = "triplet_of";
+  constexpr auto* with = "triplet_of_with_gradient";
+  struct Lists {
+    std::vector<Index> anchors, positives, negatives;
+    Lists(const char* function, Arg a, Arg p, Arg n)
+        : anchors(Numbers(function, "anchors", a).indices()),
+          positives(Numbers(function, "positives", p).indices()),
+          negatives(Numbers(function, "negatives", n).indices()) {}
+  };
+  m.def(
+      name,
+      [=](Arg x, Arg anchors, Arg positives, Arg negatives, Given<M>... given) -> double {
+        TripletOptions options;
+        (set(options, name, fields, given), ...);
+        const Rows a(name, "x", x);
+        const Lists lists(name, anchors, positives, negatives);
+        return by_type(a.is_double(), [&]<class T>() {
+          const auto p = a.map<T>();
+          return run([&] {
+            return triplet_of(p, lists.anchors, lists.positives, lists.negatives, options);
+          });
+        });
+      },
+      nb::arg("x"), nb::arg("anchors"), nb::arg("positives"), nb::arg("negatives"), nb::kw_only(),
+      default_of(fields)..., doc("losses::triplet_of"));
+  m.def(
+      with,
+      [=](Arg x, Arg anchors, Arg positives, Arg negatives,
+          Given<M>... given) -> TripletGradientRecord {
+        TripletOptions options;
+        (set(options, with, fields, given), ...);
+        const Rows a(with, "x", x);
+        const Lists lists(with, anchors, positives, negatives);
+        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
+        return by_type(a.is_double(), [&]<class T>() -> TripletGradientRecord {
+          const auto p = a.map<T>();
+          LabelledOut<T> out{dx.map<T>()};
+          run([&] {
+            core::Workspace workspace;
+            triplet_of_with_gradient(p, lists.anchors, lists.positives, lists.negatives, options,
+                                     workspace, out);
+          });
+          return {record("TripletGradient", out.loss, dx.finish(), out.active, out.skipped)};
+        });
+      },
+      nb::arg("x"), nb::arg("anchors"), nb::arg("positives"), nb::arg("negatives"), nb::kw_only(),
+      default_of(fields)..., doc("losses::triplet_of_with_gradient"));
+}
+
+/// Labels of sup_remix: numbers, or distances.
+template <class Body>
+auto with_remix_labels(const char* function, nb::handle labels, const Body& body) {
+  if (nb::isinstance<LabelDistances>(labels)) return body(nb::cast<const LabelDistances&>(labels));
+  const Vector<double> numbers = with_labels(
+      function, labels, [](const auto& y) { return Vector<double>(y.template cast<double>()); });
+  return body(numbers);
+}
+
+void bind_label_distances(nb::module_& m) {
+  nb::class_<LabelDistances>(m, "LabelDistances", doc("losses::LabelDistances"));
+  m.def(
+      "label_distances",
+      [](nb::object labels, nb::object distance) {
+        const Numbers given("label_distances", "labels", labels);
+        if (distance.is_none()) {
+          const std::vector<double> all = given.reals();
+          return LabelDistances(
+              Eigen::Map<const RowMatrix<double>>(all.data(), given.rows(), given.cols()));
+        }
+        RowMatrix<double> table(given.rows(), given.rows());
+        for (Index i = 0; i < given.rows(); ++i)
+          for (Index k = 0; k < given.rows(); ++k)
+            table(i, k) = nb::cast<double>(
+                nb::module_::import_("builtins").attr("float")(distance(labels[i], labels[k])));
+        return LabelDistances(std::move(table));
+      },
+      nb::arg("labels"), nb::arg("distance").none() = nb::none(), doc("losses::label_distances"));
+}
+
 /// lambda of sup_remix: a number, an n x n matrix, or a Philox to draw from.
 template <class T, class Body>
 auto with_remix_weights(const char* function, nb::handle lambda, const Body& body) {
@@ -150,7 +238,7 @@ void bind_sup_remix(nb::module_& m, Field<SupRemixOptions, M>... fields) {
         const Rows a(name, "x", x);
         return by_type(a.is_double(), [&]<class T>() {
           const auto p = a.map<T>();
-          return with_labels(name, labels.value, [&](const auto& y) {
+          return with_remix_labels(name, labels.value, [&](const auto& y) {
             return with_remix_weights<T>(name, lambda.value, [&](auto& l) -> double {
               return run([&] { return sup_remix(p, y, l, options); });
             });
@@ -169,7 +257,7 @@ void bind_sup_remix(nb::module_& m, Field<SupRemixOptions, M>... fields) {
         return by_type(a.is_double(), [&]<class T>() -> SupervisedGradientRecord {
           const auto p = a.map<T>();
           LabelledOut<T> out{dx.map<T>()};
-          with_labels(with, labels.value, [&](const auto& y) {
+          with_remix_labels(with, labels.value, [&](const auto& y) {
             return with_remix_weights<T>(with, lambda.value, [&](auto& l) {
               return run([&] {
                 core::Workspace workspace;
@@ -320,6 +408,7 @@ struct NoOptions {};
 void bind_losses_of_labels(nb::module_& m) {
   bind_enum<RemixWeighting>(m, "RemixWeighting", "Weight of a key by how far its label is.");
   bind_enum<TripletMining>(m, "TripletMining", "Which triplets of the batch count.");
+  bind_enum<TripletMargin>(m, "TripletMargin", "A hinge with a margin, or softplus without one.");
   bind_enum<TripletDistance>(m, "TripletDistance", "The distance of triplet, or its square.");
   bind_enum<DecoupledForm>(m, "DecoupledForm", "Cross entropy or its binary form.");
   nb::enum_<DecoupledWeighting> weighting(m, "DecoupledWeighting",
@@ -347,7 +436,10 @@ void bind_losses_of_labels(nb::module_& m) {
   bind_labelled_loss<TripletOptions, TripletGradientRecord>(
       m, LABELLED_LOSS(triplet), as_triplet, FIELD(TripletOptions, margin),
       FIELD(TripletOptions, mining), FIELD(TripletOptions, distance),
-      FIELD(TripletOptions, memory_budget));
+      FIELD(TripletOptions, memory_budget), FIELD(TripletOptions, form));
+  bind_triplet_of(m, FIELD(TripletOptions, margin), FIELD(TripletOptions, distance),
+                  FIELD(TripletOptions, memory_budget), FIELD(TripletOptions, form));
+  bind_label_distances(m);
   using Remix = SupRemixOptions;
   bind_sup_remix(m, FIELD(Remix, temperature), FIELD(Remix, window), FIELD(Remix, label_tolerance),
                  FIELD(Remix, beta_a), FIELD(Remix, beta_b), FIELD(Remix, weighting),

@@ -155,6 +155,7 @@ _define("feature_separation", _six, _six, keywords=_log_tau)
 _define("sup_con", ["x", "labels", "log_temperature"], ["x", "", "log_temperature"], keywords=_log_tau)
 _define("sup_remix", ["x", "labels", "lambda_", "log_temperature"], ["x", "", "", "log_temperature"], keywords=_log_tau)
 _define("triplet", ["x", "labels"], ["x", ""])
+_define("triplet_of", ["x", "anchors", "positives", "negatives"], ["x", "", "", ""])
 for _name in ("mixup_cross_entropy", "decoupled_mixup"):
     _define(_name, ["logits", "a", "b", "lambda_"], ["logits", "", "", "lambda_"])
     _define(_name + "_k", ["logits", "labels", "weights"], ["logits", "", ""])
