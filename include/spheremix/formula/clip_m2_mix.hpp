@@ -20,6 +20,8 @@ struct ClipM2MixOptions {
   Negatives negatives = Negatives::replace;
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   bool shared = true;  ///< tables of cosines serve both losses; false: each forms its own
+  std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
+  std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1
 };
 
 }  // namespace spheremix::losses

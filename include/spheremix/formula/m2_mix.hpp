@@ -20,6 +20,8 @@
 
 #include <cstddef>
 
+#include "spheremix/formula/targets.hpp"
+
 namespace spheremix::losses {
 
 /// What the two directions of m2-Mix are added up to.
@@ -39,6 +41,8 @@ struct M2MixOptions {
   Reduction reduction = Reduction::sum;
   Negatives negatives = Negatives::replace;
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
+  std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1
 };
 
 }  // namespace spheremix::losses

@@ -13,6 +13,8 @@
 
 #include <cstddef>
 
+#include "spheremix/formula/targets.hpp"
+
 namespace spheremix::losses {
 
 /// The four mixing weights of m3_mix, and their gradients. Each is a number or a vector with one a
@@ -36,6 +38,8 @@ struct M3MixOptionsOf {
   double weight_vl = 1;
   Partners partners = {};                            ///< of V, L and VL; empty: flip
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
+  std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1
 };
 
 }  // namespace spheremix::losses

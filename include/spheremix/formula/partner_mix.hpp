@@ -24,6 +24,8 @@
 
 #include <cstddef>
 
+#include "spheremix/formula/targets.hpp"
+
 namespace spheremix::losses {
 
 /// What VL-Mix takes for the true pairs.
@@ -39,6 +41,8 @@ struct PartnerMixOptions {
   double temperature = 0.01;
   Partners partners = {};
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
+  std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1
 };
 
 /// Options of VL-Mix.
@@ -48,6 +52,8 @@ struct TargetMixOptions {
   VlTargets targets = VlTargets::identity;
   Partners partners = {};
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
+  std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1
 };
 
 }  // namespace spheremix::losses

@@ -24,13 +24,15 @@ struct M2Loss {
                        RowParameter<T> lambda, Workspace& workspace,
                        const pairwise::PairGradients<T>& out) const {
     expects_temperature<T>(function, "temperature", options.temperature);
+    const MixExtras extras(function, options, x.rows);
     const M2Call<T> call{function,
                          x,
                          y,
                          lambda,
                          options.temperature,
                          options.reduction == Reduction::sum ? 1.0 : 0.5,
-                         options.negatives};
+                         options.negatives,
+                         &extras};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);

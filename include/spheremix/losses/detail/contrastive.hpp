@@ -43,6 +43,9 @@ struct Contrast {
   const T* outside = nullptr;         ///< n cosines of the pairs in slot_count marked kOutside
   double* target_gradient = nullptr;  ///< n x slot_count, or null: dL/d(target) is added here
   T margin = 0;                       ///< off the cosine of every special pair
+  const double* line = nullptr;       ///< weights of rows, and of columns, n; null: 1
+  double lines = 0;                   ///< what a mean divides by; 0: n
+  const pairwise::TileSteps<T>* steps = nullptr;
 };
 
 /// What a call says of targets beyond the diagonal; null and 0: nothing.
@@ -162,15 +165,17 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
   const Index n = contrast.x.rows, slot_count = contrast.slot_count;
   const bool gradients = out.wanted();
   const auto& [stats, weights, lines] = arrays;
-  const pairwise::PairTable<T> table{contrast.x, contrast.y, slot_count, contrast.special};
+  const pairwise::PairTable<T> table{contrast.x,       contrast.y, slot_count,
+                                     contrast.special, nullptr,    contrast.steps};
   if (contrast.outside)
     for (Index i = 0; i < n * slot_count; ++i)
       if (contrast.special[i] == pairwise::kOutside)
         stats.special[i] = contrast.outside[i / slot_count];
   const T scale = T(1 / contrast.temperature);
-  const SpecialTargets<T> targets{table, contrast.targets,         contrast.masked,
-                                  scale, contrast.target_gradient, contrast.margin};
-  const double line_weight = contrast.weight / double(n);
+  const SpecialTargets<T> targets{table,        contrast.targets,         contrast.masked,
+                                  scale,        contrast.target_gradient, contrast.margin,
+                                  contrast.line};
+  const double line_weight = contrast.weight / (contrast.lines > 0 ? contrast.lines : double(n));
   const formula::SoftmaxPair<T, true, Cols> policy{scale, T(line_weight),
                                                    Cols ? T(line_weight) : T(0)};
 

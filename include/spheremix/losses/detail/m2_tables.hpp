@@ -4,6 +4,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/m2_mix.hpp"
+#include "spheremix/losses/detail/mix_table.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
 
@@ -20,6 +21,7 @@ struct M2Call {
   double temperature;
   double weight;  ///< of each direction's mean
   Negatives negatives;
+  const MixExtras* extras = nullptr;
 };
 
 template <class T>
@@ -34,12 +36,14 @@ struct M2Arrays {
   T *positive, *scratch = nullptr;
   double* pair_gradient = nullptr;
   ContrastArrays<T> contrast;
+  MixTable<T> table;
 
   M2Arrays(const M2Call<T>& call, bool gradients, Workspace::Frame& frame)
       : key(take_rows<T>(frame, m2_keys(call), call.x.cols)),
         special(frame.take<Index>(std::size_t(2 * call.x.rows))),
         positive(frame.take<T>(std::size_t(call.x.rows))),
-        contrast(call.x.rows, m2_keys(call), 2, false, gradients, frame) {
+        contrast(call.x.rows, m2_keys(call), 2, false, gradients, frame),
+        table(call.extras, frame) {
     if (!gradients) return;
     dkey = take_rows<T>(frame, m2_keys(call), call.x.cols);
     pair_gradient = frame.take<double>(std::size_t(call.x.rows));
@@ -88,8 +92,10 @@ ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Work
       put_rows<T>(key.middle_rows(0, n), other, false);
       for (Index i = 0; i < n; ++i) special[2 * i] = i;  // the ordinary table has the positive
     }
-    const Contrast<T> contrast{anchor,  key, call.temperature, call.weight, 2, special,
-                               nullptr, 1,   positive};
+    Contrast<T> contrast{anchor,  key, call.temperature, call.weight, 2, special,
+                         nullptr, 1,   positive};
+    pairwise::TileSteps<T> steps;
+    arrays.table.put(contrast, second, steps);
     pairwise::PairGradients<T> to{};
     if (gradients) {
       to = {second ? out.dy : out.dx, dkey, second ? started_y : started_x, second};

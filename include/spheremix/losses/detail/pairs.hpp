@@ -2,6 +2,7 @@
 // both; other targets in target_sweep.hpp.
 #pragma once
 
+#include "spheremix/losses/detail/mix_table.hpp"
 #include "spheremix/losses/detail/pair_strip.hpp"
 #include "spheremix/losses/detail/target_sweep.hpp"
 #include "spheremix/losses/targets.hpp"
@@ -12,19 +13,24 @@ template <class T>
 struct PairArrays {
   Index* diagonal;
   ContrastArrays<T> contrast;
+  MixTable<T> table;
 
-  PairArrays(Index n, Index m, bool both, bool gradients, Workspace::Frame& frame)
-      : diagonal(frame.take<Index>(std::size_t(n))), contrast(n, m, 1, both, gradients, frame) {}
+  PairArrays(Index n, Index m, bool both, bool gradients, const MixExtras* extras,
+             Workspace::Frame& frame)
+      : diagonal(frame.take<Index>(std::size_t(n))),
+        contrast(n, m, 1, both, gradients, frame),
+        table(extras, frame) {}
 };
 
 /// Plan, memory and run of the table X Y^T with its diagonal as targets, m >= n. Both: columns as well
 /// as rows, m = n. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the loss's derivative by
-/// it.
+/// it. extras: of a loss that mixes besides.
 template <bool Both, class T, class Products = pairwise::PlainProducts>
 ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, double temperature,
                                   std::size_t budget, Workspace& workspace,
                                   const pairwise::PairGradients<T>& out, T margin = 0,
-                                  double* margin_slope = nullptr) {
+                                  double* margin_slope = nullptr,
+                                  const MixExtras* extras = nullptr) {
   expects_temperature<T>(function, "temperature", temperature);
   if (in.strip)
     return static_cast<const PairStripOf<T>*>(in.strip)->run(function, in, temperature, budget,
@@ -34,7 +40,7 @@ ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, 
   const Index n = x.rows, m = y.rows;
   const auto plan = pairwise::make_plan<T>(
       function, n, m, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),
-      budget, core::bytes_of<PairArrays<T>>(n, m, Both, gradients));
+      budget, core::bytes_of<PairArrays<T>>(n, m, Both, gradients, extras));
   if (!computable(x, y, temperature)) {
     fill_nan(out.dx);
     fill_nan(out.dy);
@@ -42,10 +48,12 @@ ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, 
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
-  const PairArrays<T> arrays(n, m, Both, gradients, frame);
+  const PairArrays<T> arrays(n, m, Both, gradients, extras, frame);
   for (Index i = 0; i < n; ++i) arrays.diagonal[i] = i;
   Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, arrays.diagonal};
   contrast.margin = margin;
+  pairwise::TileSteps<T> steps;
+  arrays.table.put(contrast, false, steps);
   const auto result = run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);
   if (margin_slope && gradients) {
     *margin_slope = 0;

@@ -20,6 +20,7 @@ struct SideLoss {
     expects_partners(function, options.partners, x.rows);
     // L-Mix is V-Mix with the modalities exchanged: the mixed side is always the table's rows.
     const bool exchange = !mix_x;
+    const MixExtras extras(function, options, x.rows);
     const SideCall<T> call{function,
                            exchange ? y : x,
                            exchange ? x : y,
@@ -29,7 +30,9 @@ struct SideLoss {
                            1,
                            true,
                            mix_x && mix_y,
-                           targets};
+                           targets,
+                           &extras,
+                           exchange};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     const auto plan = side_plan(call, gradients, options.memory_budget, lambda_bytes);

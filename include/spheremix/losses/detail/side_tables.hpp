@@ -4,6 +4,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/partner_mix.hpp"
+#include "spheremix/losses/detail/mix_table.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
 
@@ -22,6 +23,8 @@ struct SideCall {
   double weight = 1;
   bool mix_x = true, mix_y = false;
   VlTargets targets = VlTargets::identity;  ///< when both sides are mixed
+  const MixExtras* extras = nullptr;
+  bool exchanged = false;  ///< are these rows of Y and rows of X?
 };
 
 /// A side of the table: the rows themselves, or mixed with their partners'.
@@ -55,6 +58,7 @@ struct SideArrays {
   double *target, *target_gradient;  ///< of each of them
   T* scratch;
   ContrastArrays<T> contrast;
+  MixTable<T> table;
 
   SideArrays(const SideCall<T>& call, bool gradients, Workspace::Frame& frame)
       : x(take_side(call.x, call.mix_x, gradients, frame)),
@@ -63,7 +67,8 @@ struct SideArrays {
         target(frame.take<double>(std::size_t(2 * call.x.rows))),
         target_gradient(frame.take<double>(std::size_t(2 * call.x.rows))),
         scratch(frame.take<T>(std::size_t(call.x.rows))),
-        contrast(call.x.rows, call.x.rows, 2, true, gradients, frame) {}
+        contrast(call.x.rows, call.x.rows, 2, true, gradients, frame),
+        table(call.extras, frame) {}
 };
 
 /// other_bytes: of the budget, what the caller needs itself.
@@ -111,7 +116,7 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
   const Index n = call.x.rows;
   const bool gradients = out.dx.data != nullptr, both = call.mix_x && call.mix_y;
   const SideArrays<T> arrays(call, gradients, frame);
-  const auto& [x, y, special, target, target_gradient, scratch, memory] = arrays;
+  const auto& [x, y, special, target, target_gradient, scratch, memory, table] = arrays;
   mix_side(call, x);
   mix_side(call, y);
   std::fill(target_gradient, target_gradient + 2 * n, 0.0);
@@ -124,8 +129,10 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
     target[2 * i] = one_target ? 1 : both ? (j == i ? 2 : 1) : (j == i ? 1 : lambda);
     target[2 * i + 1] = both ? 1 : 1 - lambda;
   }
-  const Contrast<T> contrast{x.table(), y.table(), call.temperature, 0.5 * call.weight, 2, special,
-                             target,    -1,        nullptr,          target_gradient};
+  Contrast<T> contrast{x.table(), y.table(), call.temperature, 0.5 * call.weight, 2, special,
+                       target,    -1,        nullptr,          target_gradient};
+  pairwise::TileSteps<T> steps;
+  table.put(contrast, call.exchanged, steps);
   pairwise::PairGradients<T> to{};
   if (gradients)
     to = {call.mix_x ? x.gradient : out.dx, call.mix_y ? y.gradient : out.dy,

@@ -23,7 +23,9 @@ struct SpecialTargets {
   double* gradient =
       nullptr;   ///< n x slot_count: dL/dw_c = weight * -log p_c is added here, unless null
   T margin = 0;  ///< off the cosine of every special pair
+  const double* line = nullptr;  ///< weights of rows, and of columns; null: 1
 
+  double of_line(Index i) const { return line ? line[i] : 1.0; }
   bool present(Index i, Index c) const {
     return c != masked && table.special[i * table.slot_count + c] != pairwise::kAbsent;
   }
@@ -69,10 +71,11 @@ class SoftTargetRows {
       const formula::SoftmaxLine<double> line{others + specials, best >= 0};
       for (Index c = 0; c < slot_count; ++c)
         if (targets_.present(i, c))
-          add(i * slot_count + c, targets_.target(i, c), r, z_cos[c], top, c == best, line);
+          add(i * slot_count + c, targets_.target(i, c), r, z_cos[c], top, c == best, line,
+              targets_.of_line(i));
       if (g) {
         out_.row_shift[i] = top;
-        out_.row_scale[i] = T(r / line.total());
+        out_.row_scale[i] = T(targets_.of_line(i) * r / line.total());
       }
     }
   }
@@ -86,12 +89,12 @@ class SoftTargetRows {
 
   /// One special pair of a line with largest logit `top`.
   void add(Index pair, double w, double r, T cosine, T top, bool best,
-           const formula::SoftmaxLine<double>& line) {
+           const formula::SoftmaxLine<double>& line, double q) {
     const double surprise = line.surprise(double(top) - double(targets_.logit(cosine)));
-    loss_ += w * surprise;
-    if (targets_.gradient) targets_.gradient[pair] += weight_ * surprise;
+    loss_ += q * w * surprise;
+    if (targets_.gradient) targets_.gradient[pair] += q * weight_ * surprise;
     if (out_.special)
-      out_.special[pair] += weight_ * double(targets_.scale) *
+      out_.special[pair] += q * weight_ * double(targets_.scale) *
                             line.slope(best, best ? 1.0 : exponential(cosine, top), w, r);
   }
 
@@ -138,12 +141,12 @@ class SoftTargetLines : public SoftTargetRows<T> {
     each_pair(n, slot_count, [&](Index pair, Index j, Index i, Index c) {
       const auto& line = lines_[j];
       this->add(pair, t.target(i, c), line.r, this->stats_.special[pair], line.top,
-                pair == line.best, softmax(j));
+                pair == line.best, softmax(j), t.of_line(j));
     });
     if (!this->out_.special) return;
     for (Index j = 0; j < m; ++j) {
       this->out_.col_shift[j] = lines_[j].top;
-      this->out_.col_scale[j] = T(lines_[j].r / softmax(j).total());
+      this->out_.col_scale[j] = T(this->targets_.of_line(j) * lines_[j].r / softmax(j).total());
     }
   }
 

@@ -1,0 +1,93 @@
+// Pairs left out and weights of rows in the losses that mix: their targets stay the diagonal.
+#pragma once
+
+#include "spheremix/losses/detail/pair_set.hpp"
+
+namespace spheremix::losses::detail {
+
+/// What the options of a call say, while it lasts.
+class MixExtras {
+ public:
+  template <class Options>
+  MixExtras(const char* function, const Options& options, Index n) : options_(options), n_(n) {
+    if (options_.plain()) return;
+    expects_targets(function, options_, n, n, 1);
+    if (options_.exclude) turned_.emplace(turned(options_.exclude->parts()));
+    if (!options_.row_weights) return;
+    for (const double w : *options_.row_weights) largest_ = (std::max)(largest_, w);
+    core::expects(largest_ > 0, function, "the row_weights add up to 0");
+  }
+  MixExtras(const MixExtras&) = delete;
+
+  bool any() const { return !options_.plain(); }
+  Index n() const { return n_; }
+  /// Of rows of X and Y, or of Y and X.
+  const Targets* exclude(bool second) const {
+    return !turned_ ? nullptr : second ? &*turned_ : options_.exclude;
+  }
+  const std::vector<double>* row_weights() const { return options_.row_weights; }
+  double largest() const { return largest_; }
+
+ private:
+  static Targets turned(TargetParts t) {
+    std::swap(t.a, t.b);
+    std::swap(t.soft.rows, t.soft.cols);
+    std::swap(t.soft.row_step, t.soft.col_step);
+    return Targets(std::move(t));
+  }
+
+  TargetOptions options_;
+  Index n_;
+  double largest_ = 0;
+  std::optional<Targets> turned_;
+};
+
+/// The same in a frame, for the n x n tables of a loss, or n x 2 n with all columns twice.
+template <class T>
+struct MixTable {
+  const MixExtras* extras;
+  double *weight = nullptr, lines = 0;  ///< of rows over the largest, and their sum
+  PairSet first, second;                ///< excluded: rows of X x rows of Y, rows of Y x rows of X
+
+  MixTable(const MixExtras* of, Workspace::Frame& frame)
+      : extras(of && of->any() ? of : nullptr), first(set(false, frame)), second(set(true, frame)) {
+    const auto* const from = extras ? extras->row_weights() : nullptr;
+    if (!from) return;
+    weight = frame.take<double>(from->size());
+    for (std::size_t i = 0; !frame.counts() && i < from->size(); ++i)
+      lines += weight[i] = (*from)[i] / extras->largest();
+  }
+
+  /// Puts weights and excluded pairs into a table of rows of X, or of rows of Y.
+  void put(Contrast<T>& contrast, bool of_y, pairwise::TileSteps<T>& steps) const {
+    contrast.line = weight;
+    contrast.lines = lines;
+    const PairSet& set = of_y ? second : first;
+    if (!set.from) return;
+    steps.of = const_cast<PairSet*>(&set);
+    contrast.steps = &steps;
+    steps.start = [](void*, pairwise::SweepMemory<T>&) {};
+    steps.strip = [](void*, Index) {};
+    steps.gradient = [](void*, Index, Index, MatrixView<T>) {};
+    steps.cosines = [](void* of, Index i0, Index j0, MatrixView<T> s, bool) {
+      const PairSet& pairs = *static_cast<const PairSet*>(of);
+      for (Index r = 0; r < s.rows; ++r)
+        for (const Index before : {Index(0), pairs.n}) {
+          const Index from = (std::max)(j0 - before, Index(0)),
+                      to = (std::min)(j0 + s.cols - before, pairs.n);
+          if (from >= to) continue;
+          for (PairSet::Walk w = pairs.walk(i0 + r, from, to); pairs.step(w);)
+            s(r, w.j + before - j0) = -core::infinity<T>;
+        }
+    };
+  }
+
+ private:
+  PairSet set(bool of_y, Workspace::Frame& frame) const {
+    const Targets* const exclude = extras ? extras->exclude(of_y) : nullptr;
+    const Index n = exclude ? extras->n() : 0;
+    return {exclude, n, n, frame};
+  }
+};
+
+}  // namespace spheremix::losses::detail
