@@ -36,14 +36,14 @@ struct M2Arrays {
   T *positive, *scratch = nullptr;
   double* pair_gradient = nullptr;
   ContrastArrays<T> contrast;
-  MixTable<T> table;
+  std::optional<MixTable<T>> table;
 
   M2Arrays(const M2Call<T>& call, bool gradients, Workspace::Frame& frame)
       : key(take_rows<T>(frame, m2_keys(call), call.x.cols)),
         special(frame.take<Index>(std::size_t(2 * call.x.rows))),
         positive(frame.take<T>(std::size_t(call.x.rows))),
-        contrast(call.x.rows, m2_keys(call), 2, false, gradients, frame),
-        table(call.extras, frame) {
+        contrast(call.x.rows, m2_keys(call), 2, false, gradients, frame) {
+    if (call.extras) table.emplace(*call.extras, frame);
     if (!gradients) return;
     dkey = take_rows<T>(frame, m2_keys(call), call.x.cols);
     pair_gradient = frame.take<double>(std::size_t(call.x.rows));
@@ -95,7 +95,7 @@ ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Work
     Contrast<T> contrast{anchor,  key, call.temperature, call.weight, 2, special,
                          nullptr, 1,   positive};
     pairwise::TileSteps<T> steps;
-    arrays.table.put(contrast, second, steps);
+    if (arrays.table) arrays.table->put(contrast, second, steps);
     pairwise::PairGradients<T> to{};
     if (gradients) {
       to = {second ? out.dy : out.dx, dkey, second ? started_y : started_x, second};

@@ -5,12 +5,11 @@
 
 namespace spheremix::losses::detail {
 
-/// What the options of a call say, while it lasts.
+/// What the options of a call say that says anything, while it lasts.
 class MixExtras {
  public:
-  template <class Options>
-  MixExtras(const char* function, const Options& options, Index n) : options_(options), n_(n) {
-    if (options_.plain()) return;
+  SPHEREMIX_COLD MixExtras(const char* function, const TargetOptions& options, Index n)
+      : options_(options), n_(n) {
     expects_targets(function, options_, n, n, 1);
     if (options_.exclude) turned_.emplace(turned(options_.exclude->parts()));
     if (!options_.row_weights) return;
@@ -19,7 +18,6 @@ class MixExtras {
   }
   MixExtras(const MixExtras&) = delete;
 
-  bool any() const { return !options_.plain(); }
   Index n() const { return n_; }
   /// Of rows of X and Y, or of Y and X.
   const Targets* exclude(bool second) const {
@@ -45,21 +43,21 @@ class MixExtras {
 /// The same in a frame, for the n x n tables of a loss, or n x 2 n with all columns twice.
 template <class T>
 struct MixTable {
-  const MixExtras* extras;
+  const MixExtras& extras;
   double *weight = nullptr, lines = 0;  ///< of rows over the largest, and their sum
   PairSet first, second;                ///< excluded: rows of X x rows of Y, rows of Y x rows of X
 
-  MixTable(const MixExtras* of, Workspace::Frame& frame)
-      : extras(of && of->any() ? of : nullptr), first(set(false, frame)), second(set(true, frame)) {
-    const auto* const from = extras ? extras->row_weights() : nullptr;
+  SPHEREMIX_COLD MixTable(const MixExtras& of, Workspace::Frame& frame)
+      : extras(of), first(set(false, frame)), second(set(true, frame)) {
+    const auto* const from = extras.row_weights();
     if (!from) return;
     weight = frame.take<double>(from->size());
     for (std::size_t i = 0; !frame.counts() && i < from->size(); ++i)
-      lines += weight[i] = (*from)[i] / extras->largest();
+      lines += weight[i] = (*from)[i] / extras.largest();
   }
 
   /// Puts weights and excluded pairs into a table of rows of X, or of rows of Y.
-  void put(Contrast<T>& contrast, bool of_y, pairwise::TileSteps<T>& steps) const {
+  SPHEREMIX_COLD void put(Contrast<T>& contrast, bool of_y, pairwise::TileSteps<T>& steps) const {
     contrast.line = weight;
     contrast.lines = lines;
     const PairSet& set = of_y ? second : first;
@@ -84,8 +82,8 @@ struct MixTable {
 
  private:
   PairSet set(bool of_y, Workspace::Frame& frame) const {
-    const Targets* const exclude = extras ? extras->exclude(of_y) : nullptr;
-    const Index n = exclude ? extras->n() : 0;
+    const Targets* const exclude = extras.exclude(of_y);
+    const Index n = exclude ? extras.n() : 0;
     return {exclude, n, n, frame};
   }
 };

@@ -13,13 +13,13 @@ template <class T>
 struct PairArrays {
   Index* diagonal;
   ContrastArrays<T> contrast;
-  MixTable<T> table;
+  std::optional<MixTable<T>> table;
 
   PairArrays(Index n, Index m, bool both, bool gradients, const MixExtras* extras,
              Workspace::Frame& frame)
-      : diagonal(frame.take<Index>(std::size_t(n))),
-        contrast(n, m, 1, both, gradients, frame),
-        table(extras, frame) {}
+      : diagonal(frame.take<Index>(std::size_t(n))), contrast(n, m, 1, both, gradients, frame) {
+    if (extras) table.emplace(*extras, frame);
+  }
 };
 
 /// Plan, memory and run of the table X Y^T with its diagonal as targets, m >= n. Both: columns as well
@@ -53,7 +53,7 @@ ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, 
   Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, arrays.diagonal};
   contrast.margin = margin;
   pairwise::TileSteps<T> steps;
-  arrays.table.put(contrast, false, steps);
+  if (extras) arrays.table->put(contrast, false, steps);
   const auto result = run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);
   if (margin_slope && gradients) {
     *margin_slope = 0;

@@ -20,7 +20,9 @@ struct SideLoss {
     expects_partners(function, options.partners, x.rows);
     // L-Mix is V-Mix with the modalities exchanged: the mixed side is always the table's rows.
     const bool exchange = !mix_x;
-    const MixExtras extras(function, options, x.rows);
+    std::optional<MixExtras> extras;
+    if (const TargetOptions given(options); !given.plain()) extras.emplace(function, given, x.rows);
+    const MixExtras* const extra = extras ? &*extras : nullptr;
     const SideCall<T> call{function,
                            exchange ? y : x,
                            exchange ? x : y,
@@ -31,7 +33,7 @@ struct SideLoss {
                            true,
                            mix_x && mix_y,
                            targets,
-                           &extras,
+                           extra,
                            exchange};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);

@@ -58,7 +58,7 @@ struct SideArrays {
   double *target, *target_gradient;  ///< of each of them
   T* scratch;
   ContrastArrays<T> contrast;
-  MixTable<T> table;
+  std::optional<MixTable<T>> table;
 
   SideArrays(const SideCall<T>& call, bool gradients, Workspace::Frame& frame)
       : x(take_side(call.x, call.mix_x, gradients, frame)),
@@ -67,8 +67,9 @@ struct SideArrays {
         target(frame.take<double>(std::size_t(2 * call.x.rows))),
         target_gradient(frame.take<double>(std::size_t(2 * call.x.rows))),
         scratch(frame.take<T>(std::size_t(call.x.rows))),
-        contrast(call.x.rows, call.x.rows, 2, true, gradients, frame),
-        table(call.extras, frame) {}
+        contrast(call.x.rows, call.x.rows, 2, true, gradients, frame) {
+    if (call.extras) table.emplace(*call.extras, frame);
+  }
 };
 
 /// other_bytes: of the budget, what the caller needs itself.
@@ -132,7 +133,7 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
   Contrast<T> contrast{x.table(), y.table(), call.temperature, 0.5 * call.weight, 2, special,
                        target,    -1,        nullptr,          target_gradient};
   pairwise::TileSteps<T> steps;
-  table.put(contrast, call.exchanged, steps);
+  if (table) table->put(contrast, call.exchanged, steps);
   pairwise::PairGradients<T> to{};
   if (gradients)
     to = {call.mix_x ? x.gradient : out.dx, call.mix_y ? y.gradient : out.dy,
