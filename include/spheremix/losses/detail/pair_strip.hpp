@@ -69,7 +69,7 @@ class StripLines : public SoftTargetRows<T> {
     double others = sum > 0 ? sum * std::exp(double(largest) - double(top)) : 0;
     if (!best) others += this->exponential(cosine, top);
     const formula::SoftmaxLine<double> line{others, best};
-    this->add(i, 1, 1, cosine, top, best, line);
+    this->add(i, 1, 1, cosine, top, best, line, 1);
     if (!this->out_.special) return;
     this->out_.col_shift[strip_.first + i] = top;
     this->out_.col_scale[strip_.first + i] = T(1 / line.total());
