@@ -164,13 +164,14 @@ TEST_CASE("ranks: metrics of W ranks are those of one process") {
   check_metrics<float>(1e-12);  // values are double, from sums in double
 }
 
-TEST_CASE("ranks: gradients of metrics") {
+TEST_CASE("ranks: gradients of metrics, neighbours") {
   const Index n = 23;
   const Rows<double> rows(n, 5);
   const auto a = alignment_with_gradient(rows.x, rows.y, {.alpha = 1.5});
   const auto u = uniformity_with_gradient(rows.x);
   const auto g = modality_gap_with_gradient(rows.x, rows.y);
   const auto v = modality_gap_vector(rows.x, rows.y);
+  const auto n1 = nearest(rows.x, rows.y, {.k = 3}), n2 = nearest(rows.x, {.k = 3});
   for (const Cut cut : {Cut::even, Cut::uneven, Cut::first_empty, Cut::last_has_all}) {
     const auto first = blocks(n, 3, cut);
     double off[3] = {};
@@ -181,6 +182,12 @@ TEST_CASE("ranks: gradients of metrics") {
       const auto ma = alignment_with_gradient(mine.x, mine.y, {.alpha = 1.5}, rank);
       const auto mu = uniformity_with_gradient(mine.x, {}, rank);
       const auto mg = modality_gap_with_gradient(mine.x, mine.y, rank);
+      const auto near = nearest(mine.x, mine.y, NearestOptions{.k = 3}, rank);
+      const auto within = nearest(mine.x, NearestOptions{.k = 3}, rank);
+      if (near.ids != n1.ids.middleRows(at, count) ||
+          near.cosines != n1.cosines.middleRows(at, count) ||
+          within.ids != n2.ids.middleRows(at, count))
+        throw std::runtime_error("other neighbours");
       const auto put_off = [&](double x) { off[r] = (std::max)(off[r], x); };
       put_off(apart(ma.value, a.value));
       put_off(apart(mu.value, u.value));

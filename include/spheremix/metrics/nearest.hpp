@@ -13,6 +13,7 @@
 //          lists of a strip of rows a thread, at most 8 MiB unless k is above 3,000.
 #pragma once
 
+#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/nearest_rows.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
@@ -99,6 +100,41 @@ template <class X>
   const core::InputRows<T> xs(x);
   core::Workspace workspace;
   detail::checked_nearest<T>(xs.view(), xs.view(), options.k, true, workspace, out);
+  return out;
+}
+
+/// Over several processes: of this rank's rows of X, among all ranks' rows of Y; ids are row numbers
+/// in the whole of Y.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> nearest(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const NearestOptions& options,
+    World& world) {
+  NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> out;
+  core::over_whole(
+      "nearest", world, options,
+      [&](const core::Meeting&, const auto& all_y) {
+        if (x.rows() > 0)
+          nearest(x, all_y, options, out);
+        else
+          out.ids.resize(0, options.k), out.cosines.resize(0, options.k);
+      },
+      y);
+  return out;
+}
+
+/// Within one batch: of this rank's rows, the nearest others of all ranks.
+template <class X, core::Communicator World>
+[[nodiscard]] NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> nearest(
+    const Eigen::MatrixBase<X>& x, const NearestOptions& options, World& world) {
+  NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> out;
+  core::over_whole(
+      "nearest", world, options,
+      [&](const core::Meeting& meeting, const auto& all) {
+        const auto whole = nearest(all, options);
+        core::put_own_rows(meeting, 0, "out.ids", out.ids, whole.ids);
+        core::put_own_rows(meeting, 0, "out.cosines", out.cosines, whole.cosines);
+      },
+      x);
   return out;
 }
 
