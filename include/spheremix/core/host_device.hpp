@@ -1,4 +1,6 @@
 // SPHEREMIX_HD: callable from host code and, under nvcc, from device code as well.
+// SPHEREMIX_COLD: not run for every pair of rows; compiled for size, once, because that is quicker.
+// SPHEREMIX_APART: a function of its own, for the same reason.
 // SPHEREMIX_INLINE: inlined at every optimisation level, so that a scalar formula called from a
 // kernel compiled for AVX-512 becomes AVX-512 code and never a call to a baseline copy.
 #pragma once
@@ -34,6 +36,10 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SPHEREMIX_INLINE __attribute__((always_inline)) inline
+#define SPHEREMIX_COLD __attribute__((cold, noinline))
+#define SPHEREMIX_APART __attribute__((noinline))
 #else
 #define SPHEREMIX_INLINE inline
+#define SPHEREMIX_COLD
+#define SPHEREMIX_APART
 #endif

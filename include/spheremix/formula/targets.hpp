@@ -77,13 +77,12 @@ struct Id {
   }
 };
 
-/// TargetNumbers in memory, whatever their type; `owner` holds what was a temporary.
+/// Numbers in memory, whatever their type.
 template <class Value>
 struct TargetNumbers {
   const void* data = nullptr;
   Index size = 0, step = 1;
   Value (*read)(const void* data, Index at) = nullptr;
-  std::shared_ptr<const void> owner{};
 
   Value operator[](Index i) const { return read(data, i * step); }
 };
@@ -93,7 +92,6 @@ struct DenseNumbers {
   const void* data = nullptr;
   Index rows = 0, cols = 0, row_step = 0, col_step = 0;
   bool single = false;
-  std::shared_ptr<const void> owner{};
 
   double operator()(Index i, Index j) const {
     const Index at = i * row_step + j * col_step;
@@ -132,11 +130,17 @@ enum class TargetKind { ids, pairs, soft };
 
 struct PairCode;
 
+/// What were temporaries.
+struct TargetOwned {
+  std::shared_ptr<const void> part[3];
+};
+
 struct TargetParts {
   TargetKind kind;
   TargetNumbers<Id> a{}, b{};       ///< ids of rows and columns, or rows and columns of pairs
   TargetNumbers<double> weights{};  ///< of pairs; no data: all 1
   DenseNumbers soft{};
+  std::shared_ptr<const TargetOwned> owned{};
   const PairCode* code = nullptr;  ///< what is compiled where targets are made (losses/targets.hpp)
 };
 

@@ -67,7 +67,7 @@ TargetNumbers<Value> borrow(const V& v) {
 }
 
 template <class Value, class V>
-TargetNumbers<Value> numbers(V&& vector) {
+TargetNumbers<Value> numbers(V&& vector, std::shared_ptr<const void>& owner) {
   using Plain = std::remove_cvref_t<V>;
   static_assert(EigenVector<V> || Contiguous<Plain>,
                 "spheremix: ids, rows, columns and weights are vectors: Eigen's, std::vector, "
@@ -81,23 +81,31 @@ TargetNumbers<Value> numbers(V&& vector) {
       const auto own = std::make_shared<const Vector<typename Plain::Scalar>>(
           vector.rows() == 1 ? Vector<typename Plain::Scalar>(vector.transpose().eval())
                              : Vector<typename Plain::Scalar>(vector));
-      TargetNumbers<Value> n = borrow<Value>(*own);
-      n.owner = own;
-      return n;
+      owner = own;
+      return borrow<Value>(*own);
     }
   } else if constexpr (std::is_lvalue_reference_v<V>) {
     return borrow<Value>(vector);
   } else {
     const auto own = std::make_shared<const Plain>(std::forward<V>(vector));
-    TargetNumbers<Value> n = borrow<Value>(*own);
-    n.owner = own;
-    return n;
+    owner = own;
+    return borrow<Value>(*own);
   }
 }
 
-inline Targets made(TargetParts parts) {
+inline Targets made(TargetParts parts, TargetOwned owned = {}) {
   parts.code = &pair_code;
+  if (owned.part[0] || owned.part[1] || owned.part[2])
+    parts.owned = std::make_shared<const TargetOwned>(std::move(owned));
   return Targets(std::move(parts));
+}
+
+template <TargetKind Kind, class A, class B>
+Targets of_two(A&& a, B&& b) {
+  TargetOwned own;
+  TargetParts parts{Kind, numbers<Id>(std::forward<A>(a), own.part[0]),
+                    numbers<Id>(std::forward<B>(b), own.part[1])};
+  return made(std::move(parts), std::move(own));
 }
 
 }  // namespace detail
@@ -105,25 +113,25 @@ inline Targets made(TargetParts parts) {
 /// Row i of X and row j of Y belong together where a[i] == b[j].
 template <class A, class B>
 [[nodiscard]] Targets ids(A&& a, B&& b) {
-  return detail::made({detail::TargetKind::ids, detail::numbers<detail::Id>(std::forward<A>(a)),
-                       detail::numbers<detail::Id>(std::forward<B>(b))});
+  return detail::of_two<detail::TargetKind::ids>(std::forward<A>(a), std::forward<B>(b));
 }
 
 /// Row rows[k] of X has target cols[k] of Y with weight weights[k] >= 0.
 template <class Rows, class Cols, class Weights>
 [[nodiscard]] Targets pairs(Rows&& rows, Cols&& cols, Weights&& weights) {
-  return detail::made({detail::TargetKind::pairs,
-                       detail::numbers<detail::Id>(std::forward<Rows>(rows)),
-                       detail::numbers<detail::Id>(std::forward<Cols>(cols)),
-                       detail::numbers<double>(std::forward<Weights>(weights))});
+  detail::TargetOwned own;
+  detail::TargetParts parts{detail::TargetKind::pairs,
+                            detail::numbers<detail::Id>(std::forward<Rows>(rows), own.part[0]),
+                            detail::numbers<detail::Id>(std::forward<Cols>(cols), own.part[1]),
+                            detail::numbers<double>(std::forward<Weights>(weights), own.part[2])};
+  return detail::made(std::move(parts), std::move(own));
 }
 
 /// The same with weights 1.
 template <class Rows, class Cols>
 [[nodiscard]] Targets pairs(Rows&& rows, Cols&& cols) {
-  return detail::made({detail::TargetKind::pairs,
-                       detail::numbers<detail::Id>(std::forward<Rows>(rows)),
-                       detail::numbers<detail::Id>(std::forward<Cols>(cols))});
+  return detail::of_two<detail::TargetKind::pairs>(std::forward<Rows>(rows),
+                                                   std::forward<Cols>(cols));
 }
 
 /// Weights P_ij >= 0 of all pairs. A matrix with its numbers in memory is read there, rows or columns
@@ -145,14 +153,15 @@ template <class P>
                                 std::is_same_v<Scalar, float>};
   };
   detail::TargetParts parts{detail::TargetKind::soft};
+  detail::TargetOwned owned;
   if constexpr (std::is_lvalue_reference_v<P> && bool(Plain::Flags & Eigen::DirectAccessBit)) {
     parts.soft = of(p);
   } else {
     const auto own = std::make_shared<const RowMatrix<Scalar>>(std::forward<P>(p));
     parts.soft = of(*own);
-    parts.soft.owner = own;
+    owned.part[0] = own;
   }
-  return detail::made(std::move(parts));
+  return detail::made(std::move(parts), std::move(owned));
 }
 
 }  // namespace spheremix::losses

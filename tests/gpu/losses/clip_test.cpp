@@ -203,6 +203,11 @@ TEST_CASE("what is refused") {
                                                        small.scratch(), nullptr)));
   CHECK(refused(
       gpu::losses::clip<float>(dx.input(), dx.input(), {}, nullptr, scratch.scratch(), nullptr)));
+  for (const gpu::losses::ClipOptions& o :  // the CPU's: never left aside
+       {gpu::losses::ClipOptions{.label_smoothing = 0.1},
+        gpu::losses::ClipOptions{.row_weights = {1.0}}})
+    CHECK(refused(gpu::losses::clip<float>(dx.input(), dx.input(), o, loss.data(),
+                                           scratch.scratch(), nullptr)));
   const core::MatrixView<const float> empty{nullptr, 0, d, d};
   CHECK(
       refused(gpu::losses::clip<float>(empty, empty, {}, loss.data(), scratch.scratch(), nullptr)));

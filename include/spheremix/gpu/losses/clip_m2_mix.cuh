@@ -33,6 +33,7 @@ Status clip_m2_mix_checked(const core::MatrixView<const T>& x, const core::Matri
                            const RowScalar<Arithmetic<T>>& lambda, const ClipM2MixOptions& options,
                            const ClipM2Gradient<T>& out, Scratch scratch, cudaStream_t stream,
                            const Products& how) {
+  if (const char* wrong = target_error(options)) return invalid(wrong);
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
     return invalid(wrong);

@@ -25,6 +25,7 @@ Status m2_mix_checked(const core::MatrixView<const T>& x, const core::MatrixView
                       const RowScalar<Arithmetic<T>>& lambda, const M2MixOptions& options,
                       const MixGradient<T>& out, Scratch scratch, cudaStream_t stream,
                       const Products& how) {
+  if (const char* wrong = target_error(options)) return invalid(wrong);
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
     return invalid(wrong);

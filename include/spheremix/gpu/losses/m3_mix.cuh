@@ -66,6 +66,7 @@ Status m3_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
                             const MixLambdas<RowScalar<Arithmetic<T>>>& lambda,
                             const M3MixOptions& options, const M3Gradient<T>& out, Scratch scratch,
                             cudaStream_t stream = nullptr, const Products& how = {}) {
+  if (const char* wrong = detail::target_error(options)) return invalid(wrong);
   if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
   for (const double tau : {options.temperature, options.mix_temperature})
     if (const char* wrong = detail::place_error(x, y, tau, out.loss, out.x, out.y))

@@ -23,6 +23,7 @@ template <class T, class Products = pairwise::KernelProducts>
 Status vl_mix(core::MatrixView<const T> x, core::MatrixView<const T> y,
               RowScalar<Arithmetic<T>> lambda, const VlMixOptions& options, double* loss,
               Scratch scratch, cudaStream_t stream = nullptr, const Products& how = {}) {
+  if (const char* wrong = detail::target_error(options)) return invalid(wrong);
   return detail::side_checked(x, y, lambda, detail::vl_mix_call(options),
                               MixGradient<T>{loss, {}, {}, nullptr, nullptr}, scratch, stream, how);
 }
@@ -34,6 +35,7 @@ Status vl_mix_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
                             const MixGradient<T>& out, Scratch scratch,
                             cudaStream_t stream = nullptr, const Products& how = {}) {
   if (!detail::has_places(out)) return invalid(detail::kNoPlaces);
+  if (const char* wrong = detail::target_error(options)) return invalid(wrong);
   return detail::side_checked(x, y, lambda, detail::vl_mix_call(options), out, scratch, stream,
                               how);
 }

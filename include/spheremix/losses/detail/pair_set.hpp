@@ -7,15 +7,6 @@
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/losses/detail/contrastive.hpp"
 
-// What is not run for every pair need not be fast, but is compiled with every loss that takes targets.
-#if defined(__GNUC__)
-#define SPHEREMIX_COLD __attribute__((cold, noinline))
-#define SPHEREMIX_APART __attribute__((noinline))
-#else
-#define SPHEREMIX_COLD
-#define SPHEREMIX_APART
-#endif
-
 namespace spheremix::losses::detail {
 
 struct TargetTable;
