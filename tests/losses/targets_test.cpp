@@ -152,8 +152,9 @@ void check_against(const G& got, const TargetOracle& want, const LongMatrix& s, 
 
 template <class Loss, class T>
 void check_softmax(double tau, double within) {
-  for (const auto& [n, m] : {std::array<Index, 2>{7, 7}, {17, 26}, {26, 17}, {3, 70}, {1, 6}})
-    for (const Case& c : cases(n, m, std::uint32_t(n))) {
+  for (const auto& shape : {std::array<Index, 2>{7, 7}, {17, 26}, {26, 17}, {3, 70}, {1, 6}})
+    for (const Case& c : cases(shape[0], shape[1], std::uint32_t(shape[0]))) {
+      const Index n = shape[0], m = shape[1];
       const RowMatrix<T> x = unit_rows<T>(n, 9, 3), y = unit_rows<T>(m, 9, 4);
       const LongMatrix a = x.template cast<LongReal>(), b = y.template cast<LongReal>();
       for (const int extra : {0, 1, 2, 3, 4}) {
@@ -203,8 +204,9 @@ namespace {
 
 template <class T>
 void check_siglip(double tau, double bias, double within) {
-  for (const auto& [n, m] : {std::array<Index, 2>{7, 7}, {17, 26}, {26, 17}, {3, 70}, {1, 6}})
-    for (Case c : cases(n, m, std::uint32_t(n))) {
+  for (const auto& shape : {std::array<Index, 2>{7, 7}, {17, 26}, {26, 17}, {3, 70}, {1, 6}})
+    for (Case c : cases(shape[0], shape[1], std::uint32_t(shape[0]))) {
+      const Index n = shape[0], m = shape[1];
       if (c.name.find("soft") == std::string::npos && c.targets.parts().weights.data)
         c.weight = c.weight.unaryExpr([](LongReal w) { return w > 0 ? LongReal(1) : w; });
       if (c.targets.parts().kind == losses::detail::TargetKind::soft) {
