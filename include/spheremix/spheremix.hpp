@@ -40,6 +40,7 @@
 #include "spheremix/losses/sup_con.hpp"
 #include "spheremix/losses/sup_remix.hpp"
 #include "spheremix/losses/targets.hpp"
+#include "spheremix/losses/teacher.hpp"
 #include "spheremix/losses/temperature.hpp"
 #include "spheremix/losses/triplet.hpp"
 #include "spheremix/losses/v_mix.hpp"
