@@ -40,6 +40,35 @@ def test_every_public_function_is_here(folder):
     assert not wanted - here, f"sx.{folder} lacks {sorted(wanted - here)}: bind them in examples/python/native"
 
 
+OF_SEVERAL = {"PartnerMixOptions": ["v_mix", "l_mix"], "TargetMixOptions": ["vl_mix"], "M3MixOptionsOf": ["m3_mix"]}
+FLAGS = {"spectrum": ["singular_values"], "normalize": ["normalize", "normalize_rows", "normalize_rows_vjp"], "save_npy": ["save_npy"]}
+FLAGS["calibration"] = ["calibration_bins", "expected_calibration_error"]
+FLAGS["zero_shot"] = ["zero_shot_accuracy"]
+
+
+def option_structs():
+    """struct -> its fields, of all headers."""
+    for path in (ROOT / "include/spheremix").glob("*/*.hpp"):
+        for name, body in re.findall(r"^struct (\w+Options(?:Of)?) \{\n(.*?)^\};", path.read_text(), flags=re.S | re.M):
+            fields = re.findall(r"^  [\w:<>]+ (\w+)(?: =|\{)", re.sub(r"^  [^\n]*\).*", "", body, flags=re.M) if "(" not in body else body, flags=re.M)
+            yield name, [f for f in fields if f not in ("weigh",)]
+
+
+def test_every_option_is_a_keyword():
+    seen = 0
+    everything = {n: getattr(m, n) for m in (sx.io, sx.sphere, sx.metrics, sx.losses) for n in dir(m)}
+    for struct, fields in option_structs():
+        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z])(?=[0-9])", "_", struct.removesuffix("Of").removesuffix("Options")).lower()
+        base = {"m2_mix": "m2_mix", "clip_m2_mix": "clip_m2_mix", "vmix": "v_mix"}.get(base, base)
+        functions = OF_SEVERAL.get(struct) or FLAGS.get(base) or [base]
+        assert functions[0] in everything, f"{struct}: {functions[0]} is not there"
+        for function in functions:
+            for field in fields:
+                seen += 1
+                assert re.search(rf"\b{field}: ", everything[function].__doc__), f"{function} lacks the option {field}"
+    assert seen > 100, seen
+
+
 def test_names_of_core_and_io():
     assert {"load_npy", "save_npy", "NpyFile", "FvecsFile", "FbinFile", "Dtype", "Error"} <= set(dir(sx.io))
     assert repr(sx.core.Philox(3, step=2)) == "Philox(seed=3, step=2)"

@@ -31,16 +31,18 @@ def rows(side):
 
 
 def table():
-    """Rows of the migration table: (from, there, here with tensors, here with arrays)."""
-    text = (HERE.parents[1] / "docs/python.md").read_text().split("<!-- migration -->")[1]
-    found = re.findall(r"^\| ([^|]+) \| `([^`]+)` \| `([^`]+)` \| `([^`]+)` \|$", text, flags=re.M)
-    assert len(found) == text.count("| `sx."), "a row of the table was not understood"
-    return found
+    """Rows of the migration tables: (from, there, here with tensors, here with arrays)."""
+    _, tensors, arrays = re.split(r"<!-- migration: \w+ -->", (HERE.parents[1] / "docs/python.md").read_text())
+    tensors = re.findall(r"^\| ([^|]+) \| `([^`]+)` \| `([^`]+)` \|$", tensors, flags=re.M)
+    arrays = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", arrays, flags=re.M))
+    if len(tensors) < 2 or set(arrays) != {there for _, there, _ in tensors}:
+        raise SystemExit("failed: the tables of docs/python.md were not understood")
+    return [(source, there, here, arrays[there]) for source, there, here in tensors]
 
 
 def peers():
-    import lightly.loss  # noqa: F401
-    import open_clip.loss  # noqa: F401
+    import lightly.loss
+    import open_clip.loss
     import pytorch_metric_learning.losses
     import pytorch_metric_learning.miners
     import pytorch_metric_learning.reducers
@@ -54,9 +56,11 @@ def peers():
 
     return {
         "torch": torch,
-        "open_clip": open_clip,
-        "lightly": lightly,
-        "pml": pytorch_metric_learning,
+        "open_clip": open_clip.loss,
+        "lightly": lightly.loss,
+        "pml": pytorch_metric_learning.losses,
+        "mean": pytorch_metric_learning.reducers.MeanReducer(),
+        "hardest": pytorch_metric_learning.miners.BatchHardMiner(),
         "align_loss": align_loss,
         "uniform_loss": uniform_loss,
     }

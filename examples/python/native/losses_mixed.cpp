@@ -4,6 +4,7 @@
 #include "spheremix/losses/l_mix.hpp"
 #include "spheremix/losses/m2_mix.hpp"
 #include "spheremix/losses/m3_mix.hpp"
+#include "spheremix/losses/targets.hpp"
 #include "spheremix/losses/v_mix.hpp"
 #include "spheremix/losses/vl_mix.hpp"
 
@@ -216,26 +217,32 @@ void bind_losses_that_mix(nb::module_& m) {
   bind_mixing_loss<M2MixOptions, MixGradientRecord>(
       m, MIXING_LOSS(m2_mix), as_mix, FIELD(M2MixOptions, temperature),
       FIELD(M2MixOptions, reduction), FIELD(M2MixOptions, negatives),
-      FIELD(M2MixOptions, memory_budget));
+      FIELD(M2MixOptions, memory_budget), FIELD(M2MixOptions, exclude),
+      FIELD(M2MixOptions, row_weights));
   using Both = ClipM2MixOptions;
   bind_mixing_loss<Both, TwoTemperatureGradientRecord>(
       m, MIXING_LOSS(clip_m2_mix), as_two, FIELD(Both, temperature), FIELD(Both, mix_temperature),
       FIELD(Both, weight), FIELD(Both, reduction), FIELD(Both, negatives),
-      FIELD(Both, memory_budget), FIELD(Both, shared));
+      FIELD(Both, memory_budget), FIELD(Both, shared), FIELD(Both, exclude),
+      FIELD(Both, row_weights));
   bind_mixing_loss<VMixOptions, MixGradientRecord>(
       m, MIXING_LOSS(v_mix), as_mix, FIELD(VMixOptions, temperature), FIELD(VMixOptions, partners),
-      FIELD(VMixOptions, memory_budget));
+      FIELD(VMixOptions, memory_budget), FIELD(VMixOptions, exclude),
+      FIELD(VMixOptions, row_weights));
   bind_mixing_loss<LMixOptions, MixGradientRecord>(
       m, MIXING_LOSS(l_mix), as_mix, FIELD(LMixOptions, temperature), FIELD(LMixOptions, partners),
-      FIELD(LMixOptions, memory_budget));
+      FIELD(LMixOptions, memory_budget), FIELD(LMixOptions, exclude),
+      FIELD(LMixOptions, row_weights));
   bind_mixing_loss<VlMixOptions, MixGradientRecord>(
       m, MIXING_LOSS(vl_mix), as_mix, FIELD(VlMixOptions, temperature),
       FIELD(VlMixOptions, targets), FIELD(VlMixOptions, partners),
-      FIELD(VlMixOptions, memory_budget));
+      FIELD(VlMixOptions, memory_budget), FIELD(VlMixOptions, exclude),
+      FIELD(VlMixOptions, row_weights));
   bind_m3(m, FIELD(M3MixOptions, temperature), FIELD(M3MixOptions, mix_temperature),
           FIELD(M3MixOptions, weight_m2), FIELD(M3MixOptions, weight_v),
           FIELD(M3MixOptions, weight_l), FIELD(M3MixOptions, weight_vl),
-          FIELD(M3MixOptions, partners), FIELD(M3MixOptions, memory_budget));
+          FIELD(M3MixOptions, partners), FIELD(M3MixOptions, memory_budget),
+          FIELD(M3MixOptions, exclude), FIELD(M3MixOptions, row_weights));
 }
 
 }  // namespace spheremix::python
