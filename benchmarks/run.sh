@@ -4,7 +4,7 @@
 #   sh benchmarks/run.sh                      all of it: about an hour
 #   sh benchmarks/run.sh --quick              the sizes that matter most: about a quarter of an hour
 #   sh benchmarks/run.sh --flags "-march=native"   more compiler flags, for both the programs and versus_torch.py
-#   sh benchmarks/run.sh --only versus        one part: programs | versus | plots
+#   sh benchmarks/run.sh --only versus        one part: programs | versus | faiss | plots
 #   sh benchmarks/run.sh --tiny               every step at toy sizes, results in build/: does it all still run?
 #
 # Rivals: Debian's PyTorch (python3-torch), and the newest wheel that pip finds, in a virtual environment under build/
@@ -172,6 +172,23 @@ if wanted versus; then
       echo "skipped: no torch with numpy in $python"
     fi
   done
+fi
+
+# ---- Against faiss ----
+if wanted faiss; then
+  echo "== versus faiss"
+  faiss=$build/faiss/bin/python
+  "$faiss" -c 'import faiss, numpy' 2>/dev/null || { python3 -m venv "$build/faiss" && "$build/faiss/bin/pip" -q install faiss-cpu numpy; } >"$build/faiss.log" 2>&1
+  case $size in
+    tiny) set -- --rows 300 --dim 32 --k 1,10 --turns 2 ;;
+    quick) set -- --turns 5 ;;
+    full) set -- --rows 10000,100000 --turns 7 ;;
+  esac
+  if "$faiss" -c 'import faiss, numpy' 2>/dev/null; then
+    "$faiss" benchmarks/versus_faiss.py "$@" ${flags:+--flags="$flags"} --json "$results/versus-faiss.json" || fail "versus faiss"
+  else
+    echo "skipped: no faiss-cpu for this Python"
+  fi
 fi
 
 # ---- Plots ----

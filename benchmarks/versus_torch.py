@@ -5,9 +5,9 @@
     python3 benchmarks/versus_torch.py --list
     python3 benchmarks/versus_torch.py clip-4096 m2-4096 --threads 2 --repeats 15 --json out.json
 
-Runs under any Python that has torch and numpy (Debian: python3-torch with libopenblas0-pthread). Our side is benchmarks/versus/versus.cpp,
-built here with g++ -O2 -fopenmp and --flags. Each workload is value and gradients unless its name says forward;
-PyTorch runs it eagerly the way trainers write it (and compiled, with --compile). First both results are compared:
+Runs under any Python that has torch and numpy (Debian: python3-torch with libopenblas0-pthread; with the reference BLAS
+it is refused). Our side is benchmarks/versus/versus.cpp, built here with g++ -O2 -fopenmp and --flags. Each workload is
+value and gradients unless its name says forward; PyTorch runs it eagerly the way trainers write it (and compiled, with --compile). First both results are compared:
 without agreement nothing is timed. Then the two take turns, and medians of the turns are reported with the quartile
 spread and their ratio, beside the rate of fused multiply-adds probed in the same turns. Peak memory is the growth of
 the resident set in one extra call of each.

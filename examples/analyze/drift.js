@@ -3,7 +3,7 @@
 const versions = `old: ${data.old.file}, ${data.old.rows.toLocaleString("en")} rows; new: ${data.new.file}, ${data.new.rows.toLocaleString("en")} rows.`;
 main.append(element("header", {}, element("h1", {}, document.title), element("p", {class: "lede"}, versions)));
 const words = {look: "△ look", fine: "✓ fine"};
-section("What changed", element("ul", {class: "findings"}, ...data.readings.map((r) => element("li", {}, element("span", {class: "level " + r.level}, words[r.level]), " ", r.text))));
+section("What changed", element("ul", {class: "findings"}, ...["look", "fine"].flatMap((level) => data.readings.filter((r) => r.level === level)).map((r) => element("li", {}, element("span", {class: "level " + r.level}, words[r.level]), " ", r.text))));
 const interval = (m) => m.interval ? `[${digits(m.interval[0], m.digits)}, ${digits(m.interval[1], m.digits)}]` : "";
 section("Figures", element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures"}, element("table", {class: "figures"}, element("thead", {}, element("tr", {}, ...["figure and its formula", "value", "95 % interval", "what is good", "computed"].map((h, i) => element("th", {scope: "col", class: i === 1 || i === 2 ? "number" : ""}, h)))),
   element("tbody", {}, ...data.metrics.map((m) => element("tr", {}, element("th", {scope: "row"}, m.name, element("small", {}, m.formula)), element("td", {class: "number"}, digits(m.value, m.digits)), element("td", {class: "number"}, interval(m)),

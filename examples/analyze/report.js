@@ -346,10 +346,9 @@ class Ball {
   }
   shape(pen, m, x, y, s) {
     pen.beginPath();
-    if (m === 0) pen.arc(x, y, s * 0.9, 0, 7);
-    else if (m === 1) { pen.moveTo(x, y - s * 1.2); pen.lineTo(x + s * 1.2, y); pen.lineTo(x, y + s * 1.2); pen.lineTo(x - s * 1.2, y); pen.closePath(); }
-    else if (m === 2) { pen.moveTo(x, y - s * 1.2); pen.lineTo(x + s * 1.1, y + s * 0.9); pen.lineTo(x - s * 1.1, y + s * 0.9); pen.closePath(); }
-    else pen.rect(x - s * 0.85, y - s * 0.85, s * 1.7, s * 1.7);
+    const corners = shapes[m % shapes.length][1];
+    if (!corners) pen.arc(x, y, s * 0.9, 0, 7);
+    else { corners.forEach(([u, v]) => pen.lineTo(x + s * u, y + s * v)); pen.closePath(); }
   }
   draw() {
     if (!this.canvas.clientWidth) return;
@@ -410,16 +409,20 @@ class Ball {
   }
 }
 
+// The marks of modalities, so that colour alone tells nothing: name and corners, none for a circle.
+const shapes = [["circle"], ["diamond", [[0, -1.2], [1.2, 0], [0, 1.2], [-1.2, 0]]], ["triangle", [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]]], ["square", [[-0.85, -0.85], [0.85, -0.85], [0.85, 0.85], [-0.85, 0.85]]],
+  ["triangle upside down", [[0, 1.2], [1.1, -0.9], [-1.1, -0.9]]], ["cross", [[-0.4, -1.1], [0.4, -1.1], [0.4, -0.4], [1.1, -0.4], [1.1, 0.4], [0.4, 0.4], [0.4, 1.1], [-0.4, 1.1], [-0.4, 0.4], [-1.1, 0.4], [-1.1, -0.4], [-0.4, -0.4]]]];
+
 let ball = null;
 function drawSphere() {
   const spare = pairs.filter(alike).length > 1 ? spectrumPlot() : null;  // one pair's are among its plots
-  const shapes = ["circle", "diamond", "triangle", "square"], names = data.sphere.modalities.map((l) => l.name);
+  const names = data.sphere.modalities.map((l) => l.name);
   const canvas = element("canvas", {id: "sphere", tabindex: 0, role: "img", "aria-label": `Sphere of ${data.sphere.modalities[0].ids.length} rows of ${names.join(" and ")} on their three leading directions, ` +
     `which hold ${percent(data.sphere.share)} of the squared length. Arrow keys turn it, Enter steps through its marks.`});
   section("On the sphere", element("p", {class: "note"}, `${data.sphere.modalities[0].ids.length} rows on the three leading directions of all modalities together (uncentred), brought back to length 1; these hold ${percent(data.sphere.share)} of the squared length. ` +
     "Drag or use the arrow keys to turn; point at a mark, or press Enter, to see its row."),
   element("p", {class: "legend"}, ...names.map((name, m) => element("span", {class: "key"}, element("svg", {viewBox: "0 0 26 12", "aria-hidden": "true"},
-    element("path", {fill: `var(--${colourOf(name)})`, d: m === 0 ? "M13 1a5 5 0 1 0 .01 0Z" : m === 1 ? "M13 0l6 6-6 6-6-6Z" : m === 2 ? "M13 1l6 10H7Z" : "M8 1h10v10H8Z"})), `${name} (${shapes[Math.min(m, 3)]})`))),
+    element("path", {fill: `var(--${colourOf(name)})`, d: shapes[m % shapes.length][1] ? `M${shapes[m % shapes.length][1].map(([u, v]) => `${13 + 5 * u} ${6 + 5 * v}`).join("L")}Z` : "M13 1a5 5 0 1 0 .01 0Z"})), `${name} (${shapes[m % shapes.length][0]})`))),
   element("div", {class: "ball"}, canvas, spare ? element("div", {}, spare) : null));
   ball = new Ball(canvas);
   ball.draw();
