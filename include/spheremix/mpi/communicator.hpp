@@ -65,10 +65,10 @@ class Communicator {
                   "MPI_THREAD_FUNNELED in place of MPI_Init");
     core::expects(options.timeout.count() >= 0, kName, "timeout is ", options.timeout.count(),
                   " ms, which must not be negative");
-    check(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
-    check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
-    check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
+    expects_success(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
+    expects_success(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    expects_success(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
+    expects_success(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
   }
   /// Gives the duplicate back, with the other ranks; not after an error, nor where MPI has ended.
   ~Communicator() {
@@ -95,9 +95,9 @@ class Communicator {
     std::memcpy(own_.get(), from, bytes);
     requests_.assign(1, MPI_REQUEST_NULL);
     receives_ = 0;
-    check(MPI_Iallgather(own_.get(), int(bytes), MPI_BYTE, gathered_.get(), int(bytes), MPI_BYTE,
-                         comm_, requests_.data()),
-          "MPI_Iallgather");
+    expects_success(MPI_Iallgather(own_.get(), int(bytes), MPI_BYTE, gathered_.get(), int(bytes),
+                                   MPI_BYTE, comm_, requests_.data()),
+                    "MPI_Iallgather");
     finish("the other ranks");
     std::memcpy(to, gathered_.get(), all);
     sent_ += bytes * std::size_t(size_ - 1);
@@ -111,16 +111,17 @@ class Communicator {
     receives_ = 0;
     for (std::size_t at = 0; at < in_bytes; at += kPiece) {
       requests_.push_back(MPI_REQUEST_NULL);
-      check(MPI_Irecv(static_cast<char*>(in) + at, int((std::min)(kPiece, in_bytes - at)), MPI_BYTE,
-                      from, kTag, comm_, &requests_.back()),
-            "MPI_Irecv");
+      expects_success(MPI_Irecv(static_cast<char*>(in) + at, int((std::min)(kPiece, in_bytes - at)),
+                                MPI_BYTE, from, kTag, comm_, &requests_.back()),
+                      "MPI_Irecv");
     }
     receives_ = requests_.size();
     for (std::size_t at = 0; at < out_bytes; at += kPiece) {
       requests_.push_back(MPI_REQUEST_NULL);
-      check(MPI_Isend(static_cast<const char*>(out) + at, int((std::min)(kPiece, out_bytes - at)),
-                      MPI_BYTE, to, kTag, comm_, &requests_.back()),
-            "MPI_Isend");
+      expects_success(
+          MPI_Isend(static_cast<const char*>(out) + at, int((std::min)(kPiece, out_bytes - at)),
+                    MPI_BYTE, to, kTag, comm_, &requests_.back()),
+          "MPI_Isend");
     }
     sent_ += out_bytes;
   }
@@ -147,7 +148,7 @@ class Communicator {
       if (requests_[k] != MPI_REQUEST_NULL) MPI_Cancel(&requests_[k]);
     throw Error(who() + ": " + what);
   }
-  void check(int code, const char* call) {
+  void expects_success(int code, const char* call) {
     if (code == MPI_SUCCESS) return;
     char text[MPI_MAX_ERROR_STRING] = {};
     int length = 0;
@@ -156,14 +157,15 @@ class Communicator {
   }
   void finish(const std::string& whom) {
     if (timeout_.count() == 0) {
-      check(MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE),
-            "MPI_Waitall");
+      expects_success(MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE),
+                      "MPI_Waitall");
       return;
     }
     const auto deadline = std::chrono::steady_clock::now() + timeout_;
     for (int done = 0;;) {
-      check(MPI_Testall(int(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE),
-            "MPI_Testall");
+      expects_success(
+          MPI_Testall(int(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE),
+          "MPI_Testall");
       if (done) return;
       if (std::chrono::steady_clock::now() > deadline)
         fail("waited " + std::to_string(timeout_.count()) + " ms for " + whom);
