@@ -346,6 +346,17 @@ def test_smoothing_weights_and_exclusion():
     close(L.info_nce(x, y, temperature=0.2, exclude=out), np.mean(f.lse(left) - np.diag(s)), 1e-12)
 
 
+def test_mixing_takes_weights_and_exclusions():
+    x, y = batches(2, N)
+    for name in ("m2_mix", "v_mix", "l_mix", "vl_mix", "clip_m2_mix"):
+        loss = getattr(L, name)
+        plain = loss(x, y, 0.3, temperature=0.2)
+        close(loss(x, y, 0.3, temperature=0.2, row_weights=np.full(N, 2.0)), plain, 1e-12)
+        close(loss(x, y, 0.3, temperature=0.2, exclude=L.ids(np.arange(N), np.arange(N))), plain, 1e-12)
+        assert abs(loss(x, y, 0.3, temperature=0.2, row_weights=[1.0] * 3 + [0.1] * 4) - plain) > 1e-3
+        assert loss(x, y, 0.3, temperature=0.2, exclude=L.ids(CLASSES, CLASSES)) < plain
+
+
 def test_clamp_log_scale():
     assert L.clamp_log_scale(2.0) == (2.0, 1.0)
     assert L.clamp_log_scale(5.0) == (pytest.approx(math.log(100)), 0.0)
