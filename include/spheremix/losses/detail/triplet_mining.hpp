@@ -65,15 +65,21 @@ class DistanceOrder {
         share_(double(x.cols + 8) * 0.5 * double(core::epsilon<T>)),
         floor_(double(x.cols + 8) * double(core::smallest_normal<T>)),
         relative_((double(x.cols) / 16 + 16) * core::epsilon<double>) {
-    for (Index j = 0; j < x.rows; ++j) square[j] = norm[i] + norm[j] - 2 * square[j];
+    T largest = 0;
+    for (Index j = 0; j < x.rows; ++j) {
+      square[j] = norm[i] + norm[j] - 2 * square[j];
+      largest = (std::max)(largest, norm[j]);
+    }
+    most_ = 2 * (share_ * (double(norm[i]) + double(largest)) + floor_);
     std::fill_n(near, x.rows, -1.0);
     std::fill_n(exact, x.rows, -1.0);
   }
 
   /// Below 0 where row a is nearer than row b, above 0 where it is farther.
   int compare(Index a, Index b) const {
-    const double to_a = double(square_[a]), to_b = double(square_[b]);
-    if (std::abs(to_a - to_b) > bound(a) + bound(b)) return to_a < to_b ? -1 : 1;
+    const double to_a = double(square_[a]), to_b = double(square_[b]),
+                 apart = std::abs(to_a - to_b);
+    if (apart > most_ || apart > bound(a) + bound(b)) return to_a < to_b ? -1 : 1;
     const double near_a = near(a), near_b = near(b);
     if (std::abs(near_a - near_b) > relative_ * (near_a + near_b)) return near_a < near_b ? -1 : 1;
     const double exact_a = exact(a), exact_b = exact(b);
@@ -102,6 +108,7 @@ class DistanceOrder {
   const T* square_;
   double *near_, *exact_;
   double share_, floor_, relative_;
+  double most_;  ///< no two bounds add up to more
 };
 
 /// Triplets of anchor i, one or one a positive; returns how many. `others`: room for n numbers.
