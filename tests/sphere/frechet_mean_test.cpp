@@ -108,7 +108,7 @@ RowMatrix<double> ring(Index n, Index d, double angle, double turn) {
     const double a = 2 * core::pi<double> * (double(i) + turn) / double(n);
     x(i, 0) = std::sin(angle) * std::cos(a);
     x(i, 1) = std::sin(angle) * std::sin(a);
-    if (d > 2) x(i, 2) = std::cos(angle);
+    if (d > 2) x(i, 2) = angle == core::pi<double> / 2 ? 0 : std::cos(angle);  // in the plane
   }
   return x;
 }
