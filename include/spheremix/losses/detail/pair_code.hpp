@@ -146,9 +146,10 @@ inline void expects_pairs(const char* function, const char* what, const TargetPa
     };
     if (!inside(t.a[k], n) || !inside(t.b[k], m)) [[unlikely]] {
       const Id r = t.a[k], c = t.b[k];
-      core::fail(function, ": ", what, "' pair ", k, " is (", r.negative ? "-" : "",
-                 std::size_t(r.negative ? 0 - r.bits : r.bits), ", ", c.negative ? "-" : "",
-                 std::size_t(c.negative ? 0 - c.bits : c.bits), ") in a table of ", n, " x ", m);
+      const std::size_t row = r.negative ? 0 - r.bits : r.bits,
+                        col = c.negative ? 0 - c.bits : c.bits;
+      core::fail(function, ": ", what, "' pair ", k, " is (", r.negative ? "-" : "", row, ", ",
+                 c.negative ? "-" : "", col, ") in a table of ", n, " x ", m);
     }
     if (const double w = t.weights.data ? t.weights[k] : 1.0; !(w >= 0 && w <= 1e300)) [[unlikely]]
       core::fail(function, ": ", what, "' weight ", k, " is ", w,
