@@ -99,12 +99,12 @@ constexpr auto as_margin_nce = [](Array x, Array y, const auto& out) {
 #define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
 
 void bind_targets(nb::module_& m) {
-  nb::class_<Targets>(m, "Targets", doc("losses::Targets"));
+  nb::class_<HeldTargets>(m, "Targets", doc("losses::Targets"));
   m.def(
       "ids",
       [](Arg a, Arg b) {
         auto rows = Numbers("ids", "a", a).indices();
-        return ids(std::move(rows), Numbers("ids", "b", b).indices());
+        return HeldTargets{ids(std::move(rows), Numbers("ids", "b", b).indices())};
       },
       nb::arg("a"), nb::arg("b"), doc("losses::ids"));
   m.def(
@@ -112,8 +112,9 @@ void bind_targets(nb::module_& m) {
       [](Arg rows, Arg cols, Arg weights) {
         auto from = Numbers("pairs", "rows", rows).indices();
         auto to = Numbers("pairs", "cols", cols).indices();
-        if (weights.value.is_none()) return pairs(std::move(from), std::move(to));
-        return pairs(std::move(from), std::move(to), Numbers("pairs", "weights", weights).reals());
+        if (weights.value.is_none()) return HeldTargets{pairs(std::move(from), std::move(to))};
+        auto each = Numbers("pairs", "weights", weights).reals();
+        return HeldTargets{pairs(std::move(from), std::move(to), std::move(each))};
       },
       nb::arg("rows"), nb::arg("cols"), nb::arg("weights").none() = nb::none(),
       doc("losses::pairs"));
@@ -123,9 +124,7 @@ void bind_targets(nb::module_& m) {
         const auto held = std::make_shared<const Rows>("soft", "p", p);
         return by_type(held->is_double(), [&]<class T>() {
           const auto rows = held->map<T>();
-          auto parts = soft(rows).parts();  // read in place,
-          parts.soft.owner = held;          // and the array stays as long as they do
-          return Targets(std::move(parts));
+          return HeldTargets{soft(rows), held};  // borrowed: read in place
         });
       },
       nb::arg("p"), doc("losses::soft"));

@@ -7,6 +7,7 @@
 // An enum is its own value or the name of one, a list of indices any sequence of whole numbers or None.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <type_traits>
 
@@ -85,12 +86,18 @@ E chosen(const char* function, const char* name, nb::handle from) {
   return value;
 }
 
+/// Targets, and the array that soft ones are read from.
+struct HeldTargets {
+  losses::Targets targets;
+  std::shared_ptr<const Rows> rows{};
+};
+
 /// The Targets behind an argument; null: None.
 inline const losses::Targets* targets_of(const char* function, const char* name, nb::handle from) {
   if (from.is_none()) return nullptr;
-  if (!nb::isinstance<losses::Targets>(from))
+  if (!nb::isinstance<HeldTargets>(from))
     type_error(function, std::string(name) + " is not made by ids, pairs or soft");
-  return nb::cast<const losses::Targets*>(from);
+  return &nb::cast<const HeldTargets*>(from)->targets;
 }
 
 template <class M>
