@@ -2,11 +2,11 @@
 """Compile time, as a share of a reference compile in the same run: no machine is too slow for it.
 
 Reference: a program that includes Eigen/Dense, multiplies two float matrices and runs SelfAdjointEigenSolver.
-Budgets:   a program that includes spheremix.hpp and calls losses::clip_with_gradient takes at most 0.65 of that, one
-           that includes losses/clip.hpp alone at most 0.5, and examples/quickstart.cpp at most 1.1 (clang++: 1.25);
+Wanted:    a program that includes spheremix.hpp and calls losses::clip_with_gradient takes at most 0.65 of that, one
+           that includes losses/clip.hpp alone at most 0.5, and examples/quickstart.cpp at most 0.95 (clang++: 1.1);
            with spheremix::compiled clip alone at most 0.25, and twenty functions (tests/compiled/twenty.cpp) at most 0.8.
-The share depends on the machine's kind as well: quickstart takes 0.87 on one and 0.97 on another (clang++: 0.94 and 1.09).
-What is wanted there is 0.95; its limits stand a seventh above what the slower kind shows.
+Fails:     a sixth above that. The share depends on the kind of machine: quickstart took 0.87 on one and 0.97 on another
+           of the same day (clang++: 1.03 and 1.09).
 
 All at -O2, processor time of the compiler (user + system), in turns; the least share of at most five turns counts. What
 else the machine does adds to these times, and not evenly: a share is of two compiles one after the other."""
@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 TURNS = 5
+ROOM = 7 / 6  # for the kind of machine
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = """
 #include <Eigen/Dense>
@@ -36,13 +37,13 @@ int main() {
 }
 """
 COMPILED = "-DSPHEREMIX_COMPILED"
-# name, source, flags, most of the reference's time (of each compiler's, where they differ)
+# name, source, flags, wanted share of the reference's time (of each compiler's, where they differ)
 PROGRAMS = [
     ("spheremix.hpp and clip_with_gradient", CLIP.replace("HEADER", "spheremix.hpp"), [], 0.65),
     ("losses/clip.hpp and clip_with_gradient", CLIP.replace("HEADER", "losses/clip.hpp"), [], 0.5),
     ("the same with spheremix::compiled", CLIP.replace("HEADER", "losses/clip.hpp"), [COMPILED], 0.25),
     ("twenty functions with spheremix::compiled", (ROOT / "tests/compiled/twenty.cpp").read_text(), [COMPILED], 0.8),
-    ("examples/quickstart.cpp", (ROOT / "examples/quickstart.cpp").read_text(), [], {"g++": 1.1, "clang++": 1.25}),
+    ("examples/quickstart.cpp", (ROOT / "examples/quickstart.cpp").read_text(), [], {"g++": 0.95, "clang++": 1.1}),
 ]
 
 
@@ -88,8 +89,8 @@ with tempfile.TemporaryDirectory() as folder:
             status = 1
             continue
         for share, most, (name, _, _, _) in zip(found, limits, PROGRAMS):
-            verdict = "passed" if share <= most else "failed"
-            print(f"{verdict}: {name} compile in {share:.2f} of the reference's {seconds:.1f} s here (at most {most:g}), "
-                  f"{compiler} -O2")
+            verdict = "passed" if share <= most * ROOM else "failed"
+            print(f"{verdict}: {name} compile in {share:.2f} of the reference's {seconds:.1f} s here (wanted {most:g}, "
+                  f"fails above {most * ROOM:.2f}), {compiler} -O2")
             status |= verdict == "failed"
 sys.exit(status)
