@@ -232,3 +232,38 @@ TEST_CASE("ranks: targets as pairs and as matrices, one gradient alone") {
   CHECK(strange[0].find("clip: targets: pair 1 is of a row") == 0);
   CHECK(strange[1] == strange[0]);
 }
+
+TEST_CASE("ranks: other gradients asked for on one rank, and what losses that mix refuse") {
+  const Index n = 8;
+  const LossCall<double> call(2, n, 4);
+  const RowMatrix<double>&x = call.batches[0], &y = call.batches[1];
+  const auto asked = on_ranks(2, [&](ThreadRank& rank) {
+    const RowMatrix<double> a = x.middleRows(4 * rank.rank(), 4),
+                            b = y.middleRows(4 * rank.rank(), 4);
+    core::Workspace workspace;
+    struct {
+      double loss, log_temperature;
+      RowMatrix<double> x;
+    } only;
+    if (rank.rank() == 0)
+      losses::clip_with_gradient(a, b, {}, workspace, only, rank);
+    else
+      (void)losses::clip_with_gradient(a, b, {}, rank);
+  });
+  CHECK(asked[0] == "clip_with_gradient: rank 1 of 2 has other options than rank 0");
+  CHECK(asked[1] == asked[0]);
+  for (const bool weights : {false, true}) {
+    const auto refused = on_ranks(2, [&](ThreadRank& rank) {
+      losses::M2MixOptions options;
+      if (weights)
+        options.row_weights = {1, 2, 3, 4};
+      else
+        options.exclude = losses::pairs(std::vector<Index>{0}, std::vector<Index>{1});
+      (void)losses::m2_mix(x.middleRows(4 * rank.rank(), 4), y.middleRows(4 * rank.rank(), 4), 0.3,
+                           options, rank);
+    });
+    CHECK(refused[0].find("exclude and row_weights are not known over several processes") !=
+          std::string::npos);
+    CHECK(refused[1] == refused[0]);
+  }
+}
