@@ -343,6 +343,16 @@ def test_smoothing_weights_and_exclusion():
     close(L.info_nce(x, y, temperature=0.2, exclude=out), np.mean(f.lse(left) - np.diag(s)), 1e-12)
 
 
+def test_teacher():
+    x, y = batches(2, N)
+    s = x @ y.T
+    close(L.teacher_rows(s, 0.3), np.exp(f.log_softmax(s / 0.3)), 1e-12)
+    table = L.teacher_table(s.astype("f4"), 0.3)
+    assert table.dtype == np.float64
+    close(table / table.sum(1, keepdims=True), np.exp(f.log_softmax(s / 0.3)), 1e-5)
+    close(table / table.sum(0), np.exp(f.log_softmax(s.T / 0.3)).T, 1e-5)
+
+
 def test_mixing_takes_weights_and_exclusions():
     x, y = batches(2, N)
     for name in ("m2_mix", "v_mix", "l_mix", "vl_mix", "clip_m2_mix"):

@@ -15,6 +15,7 @@
 #include "spheremix/losses/nt_xent.hpp"
 #include "spheremix/losses/siglip.hpp"
 #include "spheremix/losses/targets.hpp"
+#include "spheremix/losses/teacher.hpp"
 #include "spheremix/losses/temperature.hpp"
 #include "spheremix/losses/vicreg.hpp"
 
@@ -128,6 +129,33 @@ void bind_targets(nb::module_& m) {
         });
       },
       nb::arg("p"), doc("losses::soft"));
+}
+
+void bind_teacher(nb::module_& m) {
+  m.def(
+      "teacher_rows",
+      [](Arg s, double temperature) {
+        const Rows a("teacher_rows", "s", s);
+        Output out(a.kind(), a.is_double(), a.rows(), a.cols());
+        by_type(a.is_double(), [&]<class T>() {
+          auto to = out.map<T>();
+          run([&] { teacher_rows(a.map<T>(), temperature, to); });
+        });
+        return out.finish();
+      },
+      nb::arg("s"), nb::arg("temperature"), doc("losses::teacher_rows"));
+  m.def(
+      "teacher_table",
+      [](Arg s, double temperature) {
+        const Rows a("teacher_table", "s", s);
+        Output out(a.kind(), true, a.rows(), a.cols());
+        by_type(a.is_double(), [&]<class T>() {
+          auto to = out.map<double>();
+          run([&] { teacher_table(a.map<T>(), temperature, to); });
+        });
+        return out.finish();
+      },
+      nb::arg("s"), nb::arg("temperature"), doc("losses::teacher_table"));
 }
 
 void bind_bridge(nb::module_& m) {
@@ -278,6 +306,7 @@ void bind_losses_of_pairs(nb::module_& m) {
   bind_enum<UniformityReading>(m, "UniformityReading", "How feature_separation adds uniformities.");
 
   bind_targets(m);
+  bind_teacher(m);
   const auto softmax = [&](auto options, auto... loss) {
     using Options = decltype(options);
     bind_pair_loss<ContrastiveGradientRecord, TargetsArg>(
