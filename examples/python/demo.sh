@@ -8,7 +8,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 build=${SPHEREMIX_PYTHON_BUILD:-build/python}
-mkdir -p "$build"
+mkdir -p "$build" && build=$(cd "$build" && pwd)
 log=$build/setup.log
 
 # ---- What is missing comes from Debian's packages ----
@@ -62,7 +62,7 @@ if [ ! -e "$build/installed" ] || [ -n "$(find include cmake examples/python -ne
   echo "building the package in $build (a minute or two)"
   doing="build the package"
   # shellcheck disable=SC2086
-  PATH="$PWD/$build/venv/bin:$PATH" quietly $pip --no-build-isolation --no-deps --force-reinstall -C build-dir="$PWD/$build/package" ./examples/python
+  PATH="$build/venv/bin:$PATH" quietly $pip --no-build-isolation --no-deps --force-reinstall -C build-dir="$build/package" ./examples/python
   touch "$build/installed"
 fi
 

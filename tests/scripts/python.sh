@@ -8,9 +8,8 @@
 # SPHEREMIX_PYTHON names the Python to use (python3 where it is not set). Without PyPI nothing is tested, and a note says so.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-out=$1
 python=${SPHEREMIX_PYTHON:-python3}
-mkdir -p "$out"
+mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
 log=$out/log
 venv=$out/venv
 "$python" -m venv --clear "$venv" >"$log" 2>&1 || { echo "failed: $python -m venv"; cat "$log"; exit 1; }
@@ -27,7 +26,7 @@ fi
 
 # PyPI's cmake is not asked for where one is installed; the build folder stays, so that a second run compiles what changed.
 rm -rf "$out/wheel"
-if ! PATH="$PWD/$venv/bin:$PATH" pip wheel --no-deps --no-build-isolation -C build-dir="$PWD/$out/build" --wheel-dir "$out/wheel" ./examples/python; then
+if ! PATH="$venv/bin:$PATH" pip wheel --no-deps --no-build-isolation -C build-dir="$out/build" --wheel-dir "$out/wheel" ./examples/python; then
   echo "failed: the package does not build"
   grep -E "error|Error" "$log" | head -n 20
   tail -n 20 "$log"
