@@ -80,6 +80,7 @@
 #include "spheremix/sphere/distance_matrix.hpp"
 #include "spheremix/sphere/exp_log.hpp"
 #include "spheremix/sphere/frechet_mean.hpp"
+#include "spheremix/sphere/gradient_steps.hpp"
 #include "spheremix/sphere/normalize.hpp"
 #include "spheremix/sphere/sampling.hpp"
 #include "spheremix/sphere/slerp.hpp"
