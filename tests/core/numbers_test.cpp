@@ -12,11 +12,13 @@
 #include <string>
 
 #include "spheremix/core/eigen.hpp"
+#include "support/refusal.hpp"
 
 using namespace spheremix;
 using core::exact_number;
 using core::ExactNumber;
 using core::Numbers;
+using spheremix::test::refusal;
 
 namespace {
 
@@ -113,29 +115,22 @@ TEST_CASE("numbers come from any vector, and are borrowed where they lie") {
 }
 
 TEST_CASE("numbers: what is refused says which one and what it is") {
-  const auto said = [](const auto& run) -> std::string {
-    try {
-      run();
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "";
-  };
   const Numbers none({1.0, core::nan<double>});
-  CHECK(said([&] { none.expects_vector("f", "labels", 2); }) ==
+  CHECK(refusal([&] { none.expects_vector("f", "labels", 2); }) ==
         "f: labels[1] is nan, not a finite number");
-  CHECK(said([&] { none.expects_vector("f", "labels", 3); }) ==
+  CHECK(refusal([&] { none.expects_vector("f", "labels", 3); }) ==
         "f: labels has 2 elements where 3 are needed");
   const Numbers ids({std::uint64_t(1), UINT64_MAX});
   ids.expects_vector("f", "labels", 2);
-  CHECK(said([&] { ids.expects_classes("f", "labels", 2, 5); }) ==
+  CHECK(refusal([&] { ids.expects_classes("f", "labels", 2, 5); }) ==
         "f: labels[1] is 18446744073709551615, outside [0, 5)");
-  CHECK(said([&] {
+  CHECK(refusal([&] {
           Numbers({0.5, 1.0}).expects_classes("f", "a", 2, 5);
         }) == "f: a[0] is 0.5, not a whole number in [0, 5)");
-  CHECK(said([&] {
+  CHECK(refusal([&] {
           Numbers({0, -1}).expects_classes("f", "a", 2, 5);
         }) == "f: a[1] is -1, outside [0, 5)");
-  CHECK(said([&] { Numbers(Eigen::Matrix2i::Zero().eval()).expects_vector("f", "labels", 4); }) ==
-        "f: labels are 2 x 2, not a vector");
+  CHECK(refusal([&] {
+          Numbers(Eigen::Matrix2i::Zero().eval()).expects_vector("f", "labels", 4);
+        }) == "f: labels are 2 x 2, not a vector");
 }

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "support/allocations.hpp"
+#include "support/refusal.hpp"
 #include "support/threads.hpp"
 
 using namespace spheremix;
@@ -34,17 +35,6 @@ double distance(const LossOutcome<T>& a, const LossOutcome<T>& b) {
     worst = std::max(worst, double((a.gradients[k] - b.gradients[k]).norm()) /
                                 (1e-3 + double(b.gradients[k].norm())));
   return worst;
-}
-
-/// The message of what `body` throws as std::invalid_argument; empty where it throws nothing.
-template <class Body>
-std::string refusal(const Body& body) {
-  try {
-    body();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return {};
 }
 
 /// The least budget that the loss takes, as its errors say; 0 where they lead nowhere.

@@ -9,6 +9,7 @@
 #include "spheremix/losses/v_mix.hpp"
 #include "spheremix/losses/vl_mix.hpp"
 #include "support/many_inputs.hpp"
+#include "support/refusal.hpp"
 
 using namespace spheremix;
 using namespace spheremix::losses;
@@ -215,21 +216,13 @@ TEST_CASE("mixing losses: what leaves everything as it is, and what is refused")
   // Every other pair left out: no negatives, no loss.
   const std::vector<int> one(kRows, 5);
   CHECK(m2_mix(kX, kY, kLambda, {.exclude = ids(one, one)}) == 0);
-  const auto refused = [](const auto& body) -> std::string {
-    try {
-      body();
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "";
-  };
-  CHECK(refused([&] {
+  CHECK(refusal([&] {
           (void)m2_mix(kX, kY, kLambda, {.exclude = ids(one, own), .row_weights = {1}});
         }) == "m2_mix: row_weights has 1 elements where 9 are needed");
-  CHECK(refused([&] {
+  CHECK(refusal([&] {
           (void)v_mix(kX, kY, kLambda, {.exclude = ids(std::vector<int>{1}, own)});
         }) == "v_mix: exclude have 1 and 9 ids but X has 9 rows and Y has 9");
-  CHECK(refused([&] {
+  CHECK(refusal([&] {
           (void)m3_mix(kX, kY, MixLambdas{0.1, 0.1, 0.1, 0.1},
                        {.row_weights = std::vector<double>(kRows, 0.0)});
         }) == "m3_mix: the row_weights add up to 0");

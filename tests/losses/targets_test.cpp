@@ -15,6 +15,7 @@
 #include "spheremix/losses/info_nce_bf16.hpp"
 #include "spheremix/losses/siglip.hpp"
 #include "spheremix/losses/sup_con.hpp"
+#include "support/refusal.hpp"
 #include "support/target_oracle.hpp"
 #include "support/threads.hpp"
 
@@ -178,15 +179,6 @@ void check_softmax(double tau, double within) {
         check_against(Loss::run(x, y, c.targets, options), want, a * b.transpose(), within);
       }
     }
-}
-
-std::string refusal(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return {};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "spheremix/losses/clip.hpp"
 #include "spheremix/losses/info_nce.hpp"
+#include "support/refusal.hpp"
 #include "support/target_oracle.hpp"
 
 using namespace spheremix;
@@ -17,15 +18,6 @@ namespace {
 
 const RowMatrix<double> kX = unit_rows<double>(40, 6, 1), kY = unit_rows<double>(57, 6, 2),
                         kU = unit_rows<double>(40, 9, 3), kV = unit_rows<double>(57, 9, 4);
-
-std::string refusal(const auto& body) {
-  try {
-    body();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return {};
-}
 
 }  // namespace
 

@@ -11,6 +11,7 @@
 #include "spheremix/metrics/hubness.hpp"
 #include "support/differences.hpp"
 #include "support/each_isa.hpp"
+#include "support/refusal.hpp"
 #include "support/sphere_points.hpp"
 #include "support/threads.hpp"
 
@@ -51,16 +52,6 @@ void check_cosines(const R& got, const RowMatrix<T>& x, const RowMatrix<T>& y) {
   for (Index i = 0; i < got.ids.rows(); ++i)
     for (Index p = 0; p < got.ids.cols(); ++p)
       CHECK(got.cosines(i, p) == x.row(i).dot(y.row(got.ids(i, p))));
-}
-
-template <class Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& e) {
-    return e.what();
-  }
-  return "nothing thrown";
 }
 
 }  // namespace
@@ -220,7 +211,7 @@ TEST_CASE_TEMPLATE("into the caller's buffers, with one workspace", T, float, do
 TEST_CASE_TEMPLATE("what nearest refuses, by name", T, float, double) {
   RowMatrix<T> x = unit_rows<T>(6, 3, 1), y = unit_rows<T>(5, 3, 2);
   const auto says = [](const auto& call, const char* text) {
-    const std::string got = message_of(call);
+    const std::string got = refusal(call);
     CHECK_MESSAGE(got.find(text) != std::string::npos, got);
     CHECK_MESSAGE(got.rfind("nearest: ", 0) == 0, got);
   };

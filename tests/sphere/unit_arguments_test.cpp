@@ -11,24 +11,11 @@
 #include "spheremix/sphere/slerp.hpp"
 #include "spheremix/sphere/slerp_rows.hpp"
 #include "support/differences.hpp"
+#include "support/refusal.hpp"
 #include "support/sphere_points.hpp"
 
 using namespace spheremix;
 using namespace spheremix::test;
-
-namespace {
-
-template <class Run>
-std::string said(const Run& run) {
-  try {
-    run();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "";
-}
-
-}  // namespace
 
 TEST_CASE_TEMPLATE("single points must be unit to 1e-3 of their square", T, float, double) {
   for (const Index d : {1, 2, 7, 300}) {
@@ -37,7 +24,7 @@ TEST_CASE_TEMPLATE("single points must be unit to 1e-3 of their square", T, floa
                     g = gaussian_rows<T>(1, d, 3).row(0).transpose();
     core::Philox rng(1);
     const auto refused = [](const auto& run, const char* start) {
-      const std::string text = said(run);
+      const std::string text = refusal(run);
       CHECK(text.rfind(start, 0) == 0);
       CHECK(text.find("not 1") != std::string::npos);
     };
@@ -78,7 +65,7 @@ TEST_CASE_TEMPLATE("single points must be unit to 1e-3 of their square", T, floa
       CHECK_THROWS_AS((void)sphere::sample_von_mises_fisher(bad, 3, 2, rng), std::invalid_argument);
     }
   }
-  CHECK(said([] { (void)sphere::slerp(Eigen::Vector2d(3, 4), Eigen::Vector2d(0, 1), 0.5); }) ==
+  CHECK(refusal([] { (void)sphere::slerp(Eigen::Vector2d(3, 4), Eigen::Vector2d(0, 1), 0.5); }) ==
         "slerp: u has length 5, not 1: it is no point of the sphere");
 }
 
