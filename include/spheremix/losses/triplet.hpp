@@ -110,17 +110,18 @@ struct TripletSum {
   TripletResult result{};
 
   void add(Index a, Index positive, Index negative) {
-    const double near = distance(a, positive), far = distance(a, negative);
+    const double to_positive = distance(a, positive), to_negative = distance(a, negative);
     const bool soft = options.form == TripletMargin::soft;
-    const double lack = soft ? near - far : options.margin + near - far;
+    const double lack =
+        soft ? to_positive - to_negative : options.margin + to_positive - to_negative;
     const double term = soft ? formula::softplus(lack) : lack;
     if (!(term > 0)) return;
     ++result.active;
     result.loss += each * term;
     if (!gradient) return;
     const double slope = soft ? each * formula::sigmoid(lack) : each;
-    pull(a, positive, near, slope);
-    pull(a, negative, far, -slope);
+    pull(a, positive, to_positive, slope);
+    pull(a, negative, to_negative, -slope);
   }
 
  private:

@@ -53,14 +53,14 @@ double exact_distance(const T* x, const T* y, Index d, double about) {
 template <class T>
 class DistanceOrder {
  public:
-  /// square: products of row i with all rows; near, exact: room for n numbers each.
-  DistanceOrder(MatrixView<const T> x, Index i, const T* norm, T* square, double* near,
+  /// square: products of row i with all rows; coarse, exact: room for n numbers each.
+  DistanceOrder(MatrixView<const T> x, Index i, const T* norm, T* square, double* coarse,
                 double* exact)
       : x_(x),
         i_(i),
         norm_(norm),
         square_(square),
-        near_(near),
+        coarse_(coarse),
         exact_(exact),
         share_(double(x.cols + 8) * 0.5 * double(core::epsilon<T>)),
         floor_(double(x.cols + 8) * double(core::smallest_normal<T>)),
@@ -71,7 +71,7 @@ class DistanceOrder {
       largest = (std::max)(largest, norm[j]);
     }
     most_ = 2 * (share_ * (double(norm[i]) + double(largest)) + floor_);
-    std::fill_n(near, x.rows, -1.0);
+    std::fill_n(coarse, x.rows, -1.0);
     std::fill_n(exact, x.rows, -1.0);
   }
 
@@ -80,8 +80,9 @@ class DistanceOrder {
     const double to_a = double(square_[a]), to_b = double(square_[b]),
                  apart = std::abs(to_a - to_b);
     if (apart > most_ || apart > bound(a) + bound(b)) return to_a < to_b ? -1 : 1;
-    const double near_a = near(a), near_b = near(b);
-    if (std::abs(near_a - near_b) > relative_ * (near_a + near_b)) return near_a < near_b ? -1 : 1;
+    const double coarse_a = coarse(a), coarse_b = coarse(b);
+    if (std::abs(coarse_a - coarse_b) > relative_ * (coarse_a + coarse_b))
+      return coarse_a < coarse_b ? -1 : 1;
     const double exact_a = exact(a), exact_b = exact(b);
     return exact_a < exact_b ? -1 : exact_a > exact_b;
   }
@@ -93,12 +94,12 @@ class DistanceOrder {
 
  private:
   double bound(Index j) const { return share_ * (double(norm_[i_]) + double(norm_[j])) + floor_; }
-  double near(Index j) const {
-    if (near_[j] < 0) near_[j] = metrics::detail::row_distance(x_.row(i_), x_.row(j), x_.cols);
-    return near_[j];
+  double coarse(Index j) const {
+    if (coarse_[j] < 0) coarse_[j] = metrics::detail::row_distance(x_.row(i_), x_.row(j), x_.cols);
+    return coarse_[j];
   }
   double exact(Index j) const {
-    if (exact_[j] < 0) exact_[j] = exact_distance(x_.row(i_), x_.row(j), x_.cols, near(j));
+    if (exact_[j] < 0) exact_[j] = exact_distance(x_.row(i_), x_.row(j), x_.cols, coarse(j));
     return exact_[j];
   }
 
@@ -106,7 +107,7 @@ class DistanceOrder {
   Index i_;
   const T* norm_;
   const T* square_;
-  double *near_, *exact_;
+  double *coarse_, *exact_;
   double share_, floor_, relative_;
   double most_;  ///< no two bounds add up to more
 };

@@ -42,16 +42,16 @@ void put_first(One* list, Index k, Index n, One* scratch) {
     if (b < a) std::swap(a, b);
     std::swap(b, last);  // the second of the three is last
     const One pivot = last;
-    Index place = begin, far = 0;
+    Index place = begin, behind = 0;
     for (Index j = begin; j + 1 < end; ++j) {
       const One one = list[j];
       list[place] = one;  // what stood there has been read
-      scratch[far] = one;
+      scratch[behind] = one;
       const Index nearer = one < pivot;
-      place += nearer, far += 1 - nearer;
+      place += nearer, behind += 1 - nearer;
     }
     list[place] = pivot;
-    std::copy(scratch, scratch + far, list + place + 1);
+    std::copy(scratch, scratch + behind, list + place + 1);
     if (place == k - 1) return;
     if (place < k - 1)
       begin = place + 1;
@@ -116,7 +116,7 @@ struct NearestPlan {
   }
 
   /// Strips whose lists are in memory at once: one a thread, or all where they are cut.
-  Index slots() const { return parts > 1 ? strips * parts : threads; }
+  Index strip_lists() const { return parts > 1 ? strips * parts : threads; }
 };
 
 template <class T>
@@ -125,9 +125,9 @@ class NearestRows {
   NearestRows(const NearestPlan& plan, core::Workspace::Frame& frame)
       : plan_(plan),
         tiles_(plan.threads, true, frame),
-        lists_(frame.take<CandidateList<T>>(std::size_t(plan.slots() * plan.strip_rows))),
+        lists_(frame.take<CandidateList<T>>(std::size_t(plan.strip_lists() * plan.strip_rows))),
         candidates_(frame.take<Candidate<T>>(
-            std::size_t((plan.slots() * plan.strip_rows + plan.threads) * plan.capacity))) {}
+            std::size_t((plan.strip_lists() * plan.strip_rows + plan.threads) * plan.capacity))) {}
 
   /// Calls call(body, i, first k candidates of x_i) for every row of X, in any order.
   /// `within`: X is Y, and no row is its own candidate.
@@ -160,7 +160,7 @@ class NearestRows {
 
  private:
   Candidate<T>* scratch(int thread) const {
-    return candidates_ + (plan_.slots() * plan_.strip_rows + thread) * plan_.capacity;
+    return candidates_ + (plan_.strip_lists() * plan_.strip_rows + thread) * plan_.capacity;
   }
   Index rows_of(Index strip) const {
     return (std::min)(plan_.strip_rows, plan_.n - strip * plan_.strip_rows);
