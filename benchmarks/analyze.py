@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time and peak memory of spheremix-analyze, and of the same figures written with PyTorch.
 
-    python3 benchmarks/analyze.py PROGRAM [--folder build/analyze] [--only 20k 100k 5m torch] [--python python3 ...]
+    python3 benchmarks/analyze.py PROGRAM [--folder build/analyze] [--only 20k 100k 5m torch map] [--python python3 ...]
                                   [--repeats 3] [--threads 2] [--dense] [--json out.json]
 
   20k    20,000 x 512 pairs, float, every figure exact       (target: 12 s)
@@ -10,6 +10,7 @@
          with --dense, two files of 5 GB in which all do
   torch  20k by benchmarks/versus/analyze_torch.py under each --python, figures compared first (targets: 2 x the time,
          10 x the memory)
+  map    a page with 100,000 points, drawn 40 times in headless Chromium, moved and zoomed (target: 30 frames a second)
 
 Peak memory is the largest resident set of the process, mapped pages of its files included. Before and after each run
 the rate of fused multiply-adds is probed; the share is that of 4 N^2 D flops, two for each pair within and across.
@@ -147,6 +148,29 @@ class Bench:
                   f"peak {peak / 1e6:.0f} MB ({grown / 1e6:.0f} above its start): {seconds / own['seconds']:.1f} x the time and "
                   f"{grown / own['peak']:.1f} x the memory of the tool, which also finds intervals and writes the report", flush=True)
 
+    def map(self):
+        sys.path.insert(0, str(ROOT / "tests/analyze"))
+        import browser
+        if not browser.available():
+            print("map: skipped, there is no chromedriver and Chromium")
+            return
+        files, page = [self.folder / f"{name}_map.npy" for name in ("image", "text")], self.folder / "map.html"
+        for k, file in enumerate(files):
+            np.save(file, np.random.default_rng(k).standard_normal((50_000, 16), dtype=np.float32))
+        measured([self.o.program, "--image", files[0], "--text", files[1], "--map", "--report", page, "--threads", self.o.threads])
+        for width in (400, 1280):
+            with browser.Browser(width, 900) as b:
+                b.open(page.resolve())
+                said = b.script("return document.querySelector('#map').getAttribute('aria-label')")
+                each = b.script("""const start = performance.now(), pen = chart.canvas.getContext("2d");
+                    for (let k = 0; k < 40; ++k) {
+                      chart.cx = 0.5 + 0.001 * k; chart.zoom = 1 + 0.01 * k; chart.draw();
+                      pen.getImageData(0, 0, 1, 1);  // waits for the drawing
+                    }
+                    return (performance.now() - start) / 40""")
+            self.results[f"map {width}"] = {"milliseconds": each}
+            print(f"map, {width} px: {said.split(' of ')[0]}: {each:.1f} ms a frame", flush=True)
+
     def run(self):
         only = self.o.only
         if "torch" in only:
@@ -157,6 +181,8 @@ class Bench:
             self.tool("100k", pairs(self.folder, 100_000), 100_000, 1)
         if "5m" in only:
             self.tool("5m", millions(self.folder, self.o.dense), MILLIONS, 1)
+        if "map" in only:
+            self.map()
         if self.o.json:
             Path(self.o.json).write_text(json.dumps(self.results, indent=1) + "\n")
 
@@ -165,7 +191,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("program")
     p.add_argument("--folder", default=str(ROOT / "build/analyze"))
-    p.add_argument("--only", nargs="+", choices=("20k", "100k", "5m", "torch"), default=["20k", "100k", "5m", "torch"])
+    p.add_argument("--only", nargs="+", choices=("20k", "100k", "5m", "torch", "map"), default=["20k", "100k", "5m", "torch", "map"])
     p.add_argument("--python", nargs="+", default=[sys.executable])
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--threads", type=int, default=os.cpu_count())
