@@ -169,7 +169,7 @@ class Bench:
                     }
                     return (performance.now() - start) / 40""")
             self.results[f"map {width}"] = {"milliseconds": each}
-            print(f"map, {width} px: {said.split(' of ')[0]}: {each:.1f} ms a frame", flush=True)
+            print(f"map, {width} px: {said.split(' rows')[0]} rows: {each:.1f} ms a frame", flush=True)
 
     def run(self):
         only = self.o.only
