@@ -62,6 +62,14 @@ class Numbers {
   }
   template <class N>
   Numbers(std::initializer_list<N> values) : Numbers(new std::vector<N>(values)) {}
+  /// Exact numbers that outlive this, of a type with that resolution.
+  Numbers(const std::vector<ExactNumber>& values, double resolution)
+      : rows_(Index(values.size())),
+        resolution_(resolution),
+        from_(values.data()),
+        read_([](const void* from, Index i, Index j) {
+          return static_cast<const ExactNumber*>(from)[i + j];
+        }) {}
   Numbers(const Numbers&) = delete;
   Numbers& operator=(const Numbers&) = delete;
 

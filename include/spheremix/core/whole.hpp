@@ -86,7 +86,7 @@ struct WholeBatch : InputRows<T>, WholeRows<T, RowMatrix<T>> {
       : InputRows<T>(x), WholeRows<T, RowMatrix<T>>(meeting, k, InputRows<T>::view()) {}
 };
 
-/// Numbers of any type (core/numbers.hpp), one a row: exact, and of the kind that they came from.
+/// Numbers of any type (core/numbers.hpp), one a row: exact, with the resolution of their type.
 template <class>  // for who has a communicator
 class WholeNumbers {
  public:
@@ -99,56 +99,19 @@ class WholeNumbers {
     meeting.mine.options ^= digest_of(k, resolution_);
   }
   void make_room(const Meeting& meeting) {
-    const std::size_t n = std::size_t(meeting.total(k_));
-    exact_.resize(n);
-    floats_.reserve(n), doubles_.reserve(n), longs_.reserve(n), integers_.reserve(n),
-        counts_.reserve(n);  // nothing is taken once messages are under way
+    exact_.resize(std::size_t(meeting.total(k_)));
+    all_.emplace(exact_, resolution_);
   }
   void gather(const Meeting& meeting) {
-    const auto count = [](const auto& v) { return Index(v.size()); };
-    gather_rows<ExactNumber>(meeting, k_, {own_.data(), count(own_), 1, 1},
-                             {exact_.data(), count(exact_), 1, 1});
-    for_type([&](auto& values) {
-      values.resize(exact_.size());
-      for (std::size_t i = 0; i < exact_.size(); ++i) put(values[i], exact_[i]);
-      all_.emplace(values);
-    });
+    gather_rows<ExactNumber>(meeting, k_, {own_.data(), Index(own_.size()), 1, 1},
+                             {exact_.data(), Index(exact_.size()), 1, 1});
   }
   const Numbers& all() const { return *all_; }
 
  private:
-  template <class Body>
-  void for_type(const Body& body) {
-    if (resolution_ == double(epsilon<float>)) return body(floats_);
-    if (resolution_ == double(epsilon<double>)) return body(doubles_);
-    if (resolution_ > 0) return body(longs_);
-    bool negative = false, large = false;
-    for (const ExactNumber& x : exact_) {
-      negative = negative || x.high < 0;
-      large = large || x.high >= 0x1p63;
-    }
-    if (large && negative) return body(longs_);
-    if (large) return body(counts_);
-    body(integers_);
-  }
-  template <class N>
-  static void put(N& to, ExactNumber x) {
-    if constexpr (std::is_same_v<N, std::uint64_t>) {
-      const std::uint64_t high = x.high < 0x1p64 ? std::uint64_t(x.high) : 0;  // 2^64 is 0
-      to = x.low < 0 ? high - std::uint64_t(-x.low) : high + std::uint64_t(x.low);
-    } else {
-      to = N(x.high) + N(x.low);
-    }
-  }
-
   int k_;
   double resolution_;
   std::vector<ExactNumber> own_, exact_;
-  std::vector<float> floats_;
-  std::vector<double> doubles_;
-  std::vector<long double> longs_;
-  std::vector<std::int64_t> integers_;
-  std::vector<std::uint64_t> counts_;
   std::optional<Numbers> all_;
 };
 
