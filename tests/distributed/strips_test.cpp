@@ -267,3 +267,23 @@ TEST_CASE("ranks: other gradients asked for on one rank, and what losses that mi
     CHECK(refused[1] == refused[0]);
   }
 }
+
+TEST_CASE("ranks: alone, the bits of no communicator") {
+  core::Alone world;
+  const LossCall<double> call(2, 9, 5);
+  const RowMatrix<double>&x = call.batches[0], &y = call.batches[1];
+  const auto one = losses::clip_with_gradient(x, y),
+             other = losses::clip_with_gradient(x, y, {}, world);
+  CHECK(other.loss == one.loss);
+  CHECK(other.x == one.x);
+  CHECK(other.y == one.y);
+  CHECK(losses::info_nce(x, y, losses::ids(std::vector<int>(9, 1), std::vector<int>(9, 1)), {},
+                         world) ==
+        losses::info_nce(x, y, losses::ids(std::vector<int>(9, 1), std::vector<int>(9, 1))));
+  const auto mixed = losses::m2_mix_with_gradient(x, y, 0.3);
+  const auto mixed_alone = losses::m2_mix_with_gradient(x, y, 0.3, {}, world);
+  CHECK(mixed_alone.loss == mixed.loss);
+  CHECK(mixed_alone.x == mixed.x);
+  CHECK(mixed_alone.lambda == mixed.lambda);
+  CHECK(metrics::uniformity(x, {}, world) == metrics::uniformity(x));
+}
