@@ -36,18 +36,16 @@ struct ClipM2Loss {
     expects_temperature<T>(function, "mix_temperature", options.mix_temperature);
     core::expects(std::isfinite(options.weight), function, "weight is ", options.weight);
     const double half = options.reduction == Reduction::sum ? 1.0 : 0.5;
-    std::optional<MixExtras> extras;
-    if (const TargetOptions given(options); !given.plain()) extras.emplace(function, given, x.rows);
-    const MixExtras* const extra = extras ? &*extras : nullptr;
+    const ExtrasOf extras(function, options, x.rows);
     const M2Call<T> call{
-        function,          x,    y, lambda, options.mix_temperature, options.weight * half,
-        options.negatives, extra};
+        function,          x,           y, lambda, options.mix_temperature, options.weight * half,
+        options.negatives, extras.get()};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     // Whether a budget is enough must not depend on the batch, which may need the direct route.
     const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
     std::optional<pairwise::MixPlan> shared;
-    if (gradients && options.shared && options.negatives == Negatives::replace && !extra)
+    if (gradients && options.shared && options.negatives == Negatives::replace && !extras.get())
       shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));
     if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
@@ -67,7 +65,7 @@ struct ClipM2Loss {
     }
     const ContrastResult clip =
         pair_loss_on_views<true, T>(function, {{x, y}}, options.temperature, options.memory_budget,
-                                    workspace, out, T(0), nullptr, extra);
+                                    workspace, out, T(0), nullptr, extras.get());
     if (!computable(x, y, options.mix_temperature) || !(clip.loss <= core::largest<double>))
       return not_a_number(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);

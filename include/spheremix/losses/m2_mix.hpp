@@ -24,9 +24,7 @@ struct M2Loss {
                        RowParameter<T> lambda, Workspace& workspace,
                        const pairwise::PairGradients<T>& out) const {
     expects_temperature<T>(function, "temperature", options.temperature);
-    std::optional<MixExtras> extras;
-    if (const TargetOptions given(options); !given.plain()) extras.emplace(function, given, x.rows);
-    const MixExtras* const extra = extras ? &*extras : nullptr;
+    const ExtrasOf extras(function, options, x.rows);
     const M2Call<T> call{function,
                          x,
                          y,
@@ -34,7 +32,7 @@ struct M2Loss {
                          options.temperature,
                          options.reduction == Reduction::sum ? 1.0 : 0.5,
                          options.negatives,
-                         extra};
+                         extras.get()};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);

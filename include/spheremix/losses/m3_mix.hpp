@@ -47,28 +47,17 @@ MixResult run_m3(const char* function, MatrixView<const T> x, MatrixView<const T
     core::expects(std::isfinite(w), function, "a weight is ", w);
   const Index n = x.rows;
   const bool gradients = out.dx.data != nullptr;
-  std::optional<MixExtras> extras;
-  if (const TargetOptions given(options); !given.plain()) extras.emplace(function, given, n);
-  const MixExtras* const extra = extras ? &*extras : nullptr;
+  const ExtrasOf extras(function, options, n);
   const auto side = [&](MatrixView<const T> a, MatrixView<const T> b,
                         const RowParameter<T>& parameter, double weight, bool both,
                         bool exchanged) {
-    return SideCall<T>{function,
-                       a,
-                       b,
-                       parameter,
-                       options.partners,
-                       options.temperature,
-                       weight,
-                       true,
-                       both,
-                       VlTargets::identity,
-                       extra,
-                       exchanged};
+    return SideCall<T>{
+        function, a,    b,    parameter,           options.partners, options.temperature,
+        weight,   true, both, VlTargets::identity, extras.get(),     exchanged};
   };
   const M2Call<T> m2{
-      function,           x,    y, lambda.m2, options.mix_temperature, options.weight_m2,
-      Negatives::replace, extra};
+      function,           x,           y, lambda.m2, options.mix_temperature, options.weight_m2,
+      Negatives::replace, extras.get()};
   const SideCall<T> v = side(x, y, lambda.v, options.weight_v, false, false),
                     l = side(y, x, lambda.l, options.weight_l, false, true),
                     vl = side(x, y, lambda.vl, options.weight_vl, true, false);

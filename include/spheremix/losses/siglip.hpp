@@ -44,27 +44,21 @@ struct SiglipArrays {
   double* weight;  ///< of each row over the largest
   PairSet targets, excluded;
 
-  SiglipArrays(const TargetOptions& o, Index n, Index m, Workspace::Frame& frame)
+  /// first: the diagonal's column in row 0.
+  SiglipArrays(const TargetOptions& o, Index n, Index m, Index first, Workspace::Frame& frame)
       : lines(n, frame),
         shift(frame.take<double>(std::size_t(n))),
         weight(frame.take<double>(std::size_t(n))),
         targets(o.targets, n, m, frame),
-        excluded(o.exclude, o.exclude ? n : 0, m, frame) {}
+        excluded(o.exclude, o.exclude ? n : 0, m, frame) {
+    targets.own = first;
+  }
 
-  /// The sum of the weights, set from `o`. Throws where it is 0 or where there is no target.
-  double set_weights(const char* function, const TargetOptions& o) const {
-    const Index n = targets.n, m = targets.m;
-    double largest = 0, sum = 0;
+  void expects_targets_of_rows(const char* function) const {
     Index i = 0;
-    while (i < n && !targets.any(i)) ++i;
-    core::expects(i < n, function, "no row has a target in a table of ", n, " x ", m);
-    for (i = 0; i < n; ++i) {
-      weight[i] = o.row_weights ? (*o.row_weights)[std::size_t(i)] : 1;
-      largest = (std::max)(largest, weight[i]);
-    }
-    core::expects(largest > 0, function, "the row_weights add up to 0");
-    for (i = 0; i < n; ++i) sum += weight[i] /= largest;
-    return sum;
+    while (i < targets.n && !targets.any(i)) ++i;
+    core::expects(i < targets.n, function, "no row has a target in a table of ", targets.n, " x ",
+                  targets.m);
   }
 };
 
@@ -107,29 +101,13 @@ struct SiglipRow {
   }
 };
 
-struct SiglipLoss : OfTwoBatches {
+struct SiglipLoss : OfTargets<SiglipLoss, true> {
   template <class T>
   using StripType = StripOfMeeting<T>;
   const SiglipOptions& options;
-  TargetOptions targets;
 
   explicit SiglipLoss(const SiglipOptions& o, const Targets* of = nullptr)
-      : options(o), targets(o, of) {}
-
-  template <class Out>
-  SiglipLoss to(const char* function, Out& out, Index n, Index m) const {
-    SiglipLoss loss = *this;
-    loss.targets.want_losses(function, out, n, m);
-    return loss;
-  }
-  template <class Out>
-  static auto fields(Out& out) {
-    return fields_if_there(out);
-  }
-  template <class T>
-  void expects(const char* function, const Inputs<T, 2>& in) const {
-    expects_table(function, in, targets.targets != nullptr, true);
-  }
+      : OfTargets(o, of), options(o) {}
 
   template <class T>
   SiglipResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
@@ -144,7 +122,7 @@ struct SiglipLoss : OfTwoBatches {
     if (!strip) expects_targets(function, targets, n, m, 1);
     const auto plan =
         pairwise::make_row_plan<T>(function, n, m, x.cols, 1, false, options.memory_budget,
-                                   core::bytes_of<SiglipArrays>(targets, n, m));
+                                   core::bytes_of<SiglipArrays>(targets, n, m, first));
     if (!computable(in, options.temperature)) {
       if (strip) strip->sum();
       if (targets.row_losses) std::fill_n(targets.row_losses, n, core::nan<double>);
@@ -152,9 +130,11 @@ struct SiglipLoss : OfTwoBatches {
       return {bad.loss, bad.loss, bad.loss};
     }
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const SiglipArrays arrays(targets, n, m, frame);
-    if (strip) std::fill_n(arrays.weight, n, 1.0);
-    const double lines = strip ? double(strip->total) : arrays.set_weights(function, targets);
+    const SiglipArrays arrays(targets, n, m, first, frame);
+    const double sum = weights_over_largest(targets.row_weights, n, arrays.weight);
+    if (!strip) arrays.expects_targets_of_rows(function);
+    core::expects(strip || sum > 0, function, "the row_weights add up to 0");
+    const double lines = strip ? double(strip->total) : sum;
     double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
     double* const shift = arrays.shift;
     const T scale = T(1 / options.temperature), bias = T(options.bias);
@@ -170,13 +150,7 @@ struct SiglipLoss : OfTwoBatches {
               if (!(arrays.targets.at(row.i, w.j) > 0)) u[w.j] = value;
           };
           for (Index j = 0; j < m; ++j) u[j] = scale * s[j] + bias;
-          const auto flip = [&] {
-            if (strip)
-              u[first + row.i] = -u[first + row.i];
-            else
-              pairs.flip();
-          };
-          if (!soft) flip();
+          if (!soft) pairs.flip();
           exclude(-core::infinity<T>);
           const double rest = soft ? pairs.fold() : 0;
           loss[row.i] = SPHEREMIX_DISPATCH(row_softplus<T>)(u, m) + rest;
@@ -185,7 +159,7 @@ struct SiglipLoss : OfTwoBatches {
             pairs.unfold();
             exclude(0);
           } else {
-            flip();
+            pairs.flip();
           }
           shift[row.i] = SPHEREMIX_DISPATCH(row_sum<T>)(u, m);
           const T factor = T(arrays.weight[row.i] / (lines * options.temperature));

@@ -45,12 +45,13 @@ void teacher_rows(const Eigen::MatrixBase<S>& cosines, double temperature, Out& 
   detail::expects_teacher("teacher_rows", plain, temperature);
   core::OutputRows to("teacher_rows", "out", out, plain.rows(), plain.cols());
   const core::MatrixView<typename Out::Scalar> p = to.view();
+  Vector<double> e(plain.cols());
   for (Index i = 0; plain.cols() > 0 && i < plain.rows(); ++i) {
     const double top = double(plain.row(i).maxCoeff());
-    const auto e = [&](Index j) { return std::exp((double(plain(i, j)) - top) / temperature); };
     double sum = 0;
-    for (Index j = 0; j < plain.cols(); ++j) sum += e(j);
-    for (Index j = 0; j < plain.cols(); ++j) p(i, j) = typename Out::Scalar(e(j) / sum);
+    for (Index j = 0; j < plain.cols(); ++j)
+      sum += e[j] = std::exp((double(plain(i, j)) - top) / temperature);
+    for (Index j = 0; j < plain.cols(); ++j) p(i, j) = typename Out::Scalar(e[j] / sum);
   }
   to.commit();
 }

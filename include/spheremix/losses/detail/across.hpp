@@ -296,14 +296,7 @@ void gradient_across(const char* function, World& world, const Options& options,
       arguments...);
 }
 
-/// Rows' partners; empty where a loss has none.
-template <class Options>
-std::vector<Index> partners_of(const Options& options) {
-  if constexpr (requires { options.partners; })
-    return options.partners;
-  else
-    return {};
-}
+/// Options with the partners of all rows, where a loss has any.
 template <class Options>
 Options with_partners(const Options& options, const std::vector<Index>& partners) {
   Options all = options;

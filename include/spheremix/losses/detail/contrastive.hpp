@@ -87,6 +87,32 @@ struct TargetOptions {
   }
 };
 
+/// A loss of X and Y whose targets may be others than the diagonal. More: without them, may Y have
+/// further rows?
+template <class Loss, bool More, class Base = OfTwoBatches>
+struct OfTargets : Base {
+  TargetOptions targets;
+
+  template <class Options>
+  OfTargets(const Options& options, const Targets* of) : targets(options, of) {}
+
+  /// For a call into `out`, which may ask for the losses of lines.
+  template <class Out>
+  Loss to(const char* function, Out& out, Index n, Index m) const {
+    Loss loss = static_cast<const Loss&>(*this);
+    loss.targets.want_losses(function, out, n, m);
+    return loss;
+  }
+  template <class Out>
+  static auto fields(Out& out) {
+    return fields_if_there(out);
+  }
+  template <class T>
+  void expects(const char* function, const Inputs<T, 2>& in) const {
+    expects_table(function, in, targets.targets != nullptr, More);
+  }
+};
+
 /// What comes back besides the gradients.
 struct ContrastResult {
   double loss = 0;

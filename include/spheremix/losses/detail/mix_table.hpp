@@ -12,9 +12,10 @@ class MixExtras {
       : options_(options), n_(n) {
     expects_targets(function, options_, n, n, 1);
     if (options_.exclude) turned_.emplace(turned(options_.exclude->parts()));
-    if (!options_.row_weights) return;
-    for (const double w : *options_.row_weights) largest_ = (std::max)(largest_, w);
-    core::expects(largest_ > 0, function, "the row_weights add up to 0");
+    const auto* const weights = options_.row_weights;
+    core::expects(
+        !weights || std::any_of(weights->begin(), weights->end(), [](double w) { return w > 0; }),
+        function, "the row_weights add up to 0");
   }
   MixExtras(const MixExtras&) = delete;
 
@@ -24,7 +25,6 @@ class MixExtras {
     return !turned_ ? nullptr : second ? &*turned_ : options_.exclude;
   }
   const std::vector<double>* row_weights() const { return options_.row_weights; }
-  double largest() const { return largest_; }
 
  private:
   static Targets turned(TargetParts t) {
@@ -36,8 +36,20 @@ class MixExtras {
 
   TargetOptions options_;
   Index n_;
-  double largest_ = 0;
   std::optional<Targets> turned_;
+};
+
+/// The extras of a call, where its options say any.
+class ExtrasOf {
+ public:
+  template <class Options>
+  ExtrasOf(const char* function, const Options& options, Index n) {
+    if (const TargetOptions given(options); !given.plain()) extras_.emplace(function, given, n);
+  }
+  const MixExtras* get() const { return extras_ ? &*extras_ : nullptr; }
+
+ private:
+  std::optional<MixExtras> extras_;
 };
 
 /// The same in a frame, for the n x n tables of a loss, or n x 2 n with all columns twice.
@@ -52,8 +64,7 @@ struct MixTable {
     const auto* const from = extras.row_weights();
     if (!from) return;
     weight = frame.take<double>(from->size());
-    for (std::size_t i = 0; !frame.counts() && i < from->size(); ++i)
-      lines += weight[i] = (*from)[i] / extras.largest();
+    if (!frame.counts()) lines = weights_over_largest(from, extras.n(), weight);
   }
 
   /// Puts weights and excluded pairs into a table of rows of X, or of rows of Y.

@@ -26,6 +26,7 @@ struct PairSet {
   double* weight = nullptr;                         ///< of a place, or null: 1
   Index *col_first = nullptr, *col_last = nullptr;  ///< m: of ids, the same by columns
   Index* row = nullptr;
+  Index own = 0;  ///< of the diagonal: the column of row 0
 
   PairSet(const Targets* targets, Index rows, Index cols, Workspace::Frame& frame)
       : from(targets ? &targets->parts() : nullptr), n(rows), m(cols) {
@@ -73,7 +74,7 @@ inline void PairSet::take(Workspace::Frame& frame) {
 }
 inline PairSet::Walk PairSet::walk(Index i, Index j0, Index j1) const {
   if (from) return from->code->walk(*this, i, j0, j1);
-  return {i, (std::max)(i, j0), (std::min)(i + 1, j1)};
+  return {i, (std::max)(own + i, j0), (std::min)(own + i + 1, j1)};
 }
 inline bool PairSet::step(Walk& w) const {
   if (from) return from->code->step(*this, w);
@@ -98,6 +99,17 @@ SPHEREMIX_COLD inline void expects_targets(const char* function, const TargetOpt
     core::expects(w >= 0 && w <= 1e300, function, "row_weights[", i, "] is ", w,
                   ", not a finite number of at least 0");
   }
+}
+
+/// Row weights over their largest, all 1 where there are none. Returns their sum, 0 where all are 0.
+inline double weights_over_largest(const std::vector<double>* from, Index n, double* to) {
+  double largest = 0, sum = 0;
+  for (Index i = 0; i < n; ++i) {
+    to[i] = from ? (*from)[std::size_t(i)] : 1;
+    largest = (std::max)(largest, to[i]);
+  }
+  for (Index i = 0; largest > 0 && i < n; ++i) sum += to[i] /= largest;
+  return sum;
 }
 
 }  // namespace spheremix::losses::detail

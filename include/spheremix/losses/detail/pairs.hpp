@@ -71,37 +71,22 @@ struct OfPairs : OfTwoBatches {
 
 /// clip (Both) or info_nce, by the matrix products of Products.
 template <bool Both, class Products = pairwise::PlainProducts>
-struct PairLoss : OfPairs<Both, Products> {
+struct PairLoss : OfTargets<PairLoss<Both, Products>, !Both, OfPairs<Both, Products>> {
   double temperature;
   std::size_t budget;
-  TargetOptions targets;
 
   template <class Options>
   explicit PairLoss(const Options& options, const Targets* of = nullptr)
-      : temperature(options.temperature), budget(options.memory_budget), targets(options, of) {}
-
-  /// For a call into `out`.
-  template <class Out>
-  PairLoss to(const char* function, Out& out, Index n, Index m) const {
-    PairLoss loss = *this;
-    loss.targets.want_losses(function, out, n, m);
-    return loss;
-  }
-  template <class Out>
-  static auto fields(Out& out) {
-    return fields_if_there(out);
-  }
-  template <class T>
-  void expects(const char* function, const Inputs<T, 2>& in) const {
-    expects_table(function, in, targets.targets != nullptr, !Both);
-  }
+      : PairLoss::OfTargets(options, of),
+        temperature(options.temperature),
+        budget(options.memory_budget) {}
 
   template <class T>
   ContrastResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                             const Outputs<T, 2>& out) const {
-    if (!targets.plain())
+    if (!this->targets.plain())
       return target_loss_on_views<Both, T, Products>(function, in[0], in[1], temperature, budget,
-                                                     targets, workspace, {out[0], out[1]});
+                                                     this->targets, workspace, {out[0], out[1]});
     return pair_loss_on_views<Both, T, Products>(function, in, temperature, budget, workspace,
                                                  {out[0], out[1]});
   }

@@ -20,9 +20,7 @@ struct SideLoss {
     expects_partners(function, options.partners, x.rows);
     // L-Mix is V-Mix with the modalities exchanged: the mixed side is always the table's rows.
     const bool exchange = !mix_x;
-    std::optional<MixExtras> extras;
-    if (const TargetOptions given(options); !given.plain()) extras.emplace(function, given, x.rows);
-    const MixExtras* const extra = extras ? &*extras : nullptr;
+    const ExtrasOf extras(function, options, x.rows);
     const SideCall<T> call{function,
                            exchange ? y : x,
                            exchange ? x : y,
@@ -33,7 +31,7 @@ struct SideLoss {
                            true,
                            mix_x && mix_y,
                            targets,
-                           extra,
+                           extras.get(),
                            exchange};
     const bool gradients = out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
