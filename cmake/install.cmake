@@ -1,4 +1,4 @@
-# Headers, CMake package and .pc file. All of it is independent of the machine: Eigen, OpenMP and CUDA are looked
+# Headers, CMake package and .pc file. All of it is independent of the machine: Eigen, OpenMP, CUDA and MPI are looked
 # for when a consumer finds the package, not when it is made. Everything is in the component spheremix_Development.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)

@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs every test; ends with "N passed, N failed".
 #
 #   sh tests/run.sh              everything
-#   sh tests/run.sh floors units only these stages, in the order below
+#   sh tests/run.sh floors units only these stages, in this order
 #
 # Stages   floors     no upward include, with planted faults that must be found; the faults of faults.tsv can be planted
 #          units      unit tests (-O1: they are all compile time; most link spheremix::compiled, whose bits are those of
@@ -19,10 +19,10 @@
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
+#          distributed  losses over 1, 2, 3 and 5 processes of MPI, ranks that fail, examples/trainer_mpi.cpp
 #          python     examples/python: the wheel is built, installed and tested in an environment of its own, with what PyPI has
 #          cuda       every device header alone (sm_80), all together and every device test (sm_80, sm_90) under nvcc, where there is one;
 #                     tests/gpu_run.sh run without a GPU
-#          distributed  losses over 1, 2, 3 and 5 processes of MPI, ranks that fail, examples/trainer_mpi.cpp
 #          machine_code  instructions a pair, code bytes, spills and calls of the hot device kernels, optimised (sm_90), where there is nvcc
 # Only when asked for
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
