@@ -20,16 +20,14 @@ struct ExactNumber {
   double high = 0, low = 0;
 
   /// Not NaN, not infinite.
-  SPHEREMIX_HD bool finite() const {
-    return high <= largest<double> && high >= -largest<double>;
-  }
+  SPHEREMIX_HD bool finite() const { return high <= largest<double> && high >= -largest<double>; }
   friend SPHEREMIX_HD bool operator==(ExactNumber a, ExactNumber b) {
     return a.high == b.high && a.low == b.low;
   }
   friend SPHEREMIX_HD bool operator<(ExactNumber a, ExactNumber b) {
     return a.high < b.high || (a.high == b.high && a.low < b.low);
   }
-  /// a - b, rounded once where both are integers, else to an eps of it.
+  /// a - b to an eps of it.
   friend SPHEREMIX_HD double operator-(ExactNumber a, ExactNumber b) {
     return rounded(a.high - b.high) + rounded(a.low - b.low);
   }

@@ -16,10 +16,6 @@ namespace spheremix::losses {
 
 namespace detail {
 
-/// Rows of scratch of T that a row of doubles takes.
-template <class T>
-inline constexpr Index kDoubleRow = Index(sizeof(double) / sizeof(T));
-
 /// Mix-pos with left parent j: logits over the right parents [right, end) into z. away: the labels
 /// less the anchor's.
 template <class T>
@@ -49,7 +45,7 @@ struct RemixAnchor {
     const Index left = rows.left(i), end = rows.right_end(i);
     const double count = rows.positives(i);
     double* const away = reinterpret_cast<double*>(row.scratch);
-    T *const s = row.s, *const share = row.scratch + kDoubleRow<T> * row.stride,
+    T *const s = row.s, *const share = row.scratch + pairwise::kDoubleRow<T> * row.stride,
              *const mixed = share + row.stride, *const real = mixed + row.stride,
              *const z = real + row.stride, *const back = z + row.stride;
     loss = moment = 0;
@@ -149,9 +145,9 @@ SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr;
   using Arrays = SupervisedArrays<T, RemixRows>;
-  const auto plan =
-      pairwise::make_row_plan<T>(function, n, n, d, 5 + kDoubleRow<T>, gradients && o.detach,
-                                 o.memory_budget, core::bytes_of<Arrays>(labels, o, d, gradients));
+  const auto plan = pairwise::make_row_plan<T>(function, n, n, d, 5 + pairwise::kDoubleRow<T>,
+                                               gradients && o.detach, o.memory_budget,
+                                               core::bytes_of<Arrays>(labels, o, d, gradients));
   if (!computable(x, x, o.temperature)) {
     if (gradients) fill_nan(dx);
     return {core::nan<double>, core::nan<double>, 0};

@@ -154,9 +154,8 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
   expects_triplet(function, o);
   const Index n = x.rows, d = x.cols;
   const Index most = most_triplets(o.mining, labels, workspace);
-  constexpr Index wide = Index(sizeof(double) / sizeof(T));  // scratch rows a row of doubles takes
   const auto plan = pairwise::make_row_plan<T>(
-      function, n, n, d, 3 * wide, false, o.memory_budget,
+      function, n, n, d, 3 * pairwise::kDoubleRow<T>, false, o.memory_budget,
       core::bytes_of<TripletArrays<T>>(labels, most, d, dx.data != nullptr));
   if (!computable(x, x, 1.0)) {
     if (dx.data) fill_nan(dx);
@@ -178,7 +177,9 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
   pairwise::row_sweep<T>(
       x, x, plan, frame,
       [&](const pairwise::PairRow<T>& row) {
-        const auto room = [&](Index k) { return row.scratch + k * wide * row.stride; };
+        const auto room = [&](Index k) {
+          return row.scratch + k * pairwise::kDoubleRow<T> * row.stride;
+        };
         const DistanceOrder<T> distances(x, row.i, norm, row.s, reinterpret_cast<double*>(room(0)),
                                          reinterpret_cast<double*>(room(1)));
         mined[row.i] = mine_triplets(o.mining, label, n, row.i, distances,

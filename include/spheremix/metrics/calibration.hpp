@@ -100,6 +100,25 @@ std::vector<CalibrationBin> calibration_bins(const char* function,
   return sums.bins();
 }
 
+/// Of the predictions of all ranks.
+template <class P, class C, class World>
+std::vector<CalibrationBin> calibration_bins_across(const char* function,
+                                                    const Eigen::DenseBase<P>& confidence,
+                                                    const Eigen::DenseBase<C>& correct,
+                                                    const CalibrationOptions& options,
+                                                    World& world) {
+  return core::value_of_whole(
+      function, world, options,
+      [&](const core::Numbers& stated, const core::Numbers& right) {
+        Eigen::Array<typename P::Scalar, Eigen::Dynamic, 1> p(stated.size());
+        Eigen::Array<bool, Eigen::Dynamic, 1> c(right.size());
+        for (Index i = 0; i < p.size(); ++i) p[i] = static_cast<typename P::Scalar>(stated[i].high);
+        for (Index i = 0; i < c.size(); ++i) c[i] = right[i].high != 0;
+        return calibration_bins(function, p, c, options);
+      },
+      core::per_row(confidence.derived()), core::per_row(correct.derived()));
+}
+
 }  // namespace detail
 
 /// sum_b (n_b / N) |accuracy_b - confidence_b| of given bins.
@@ -138,27 +157,15 @@ template <class P, class C, core::Communicator World>
                                                            const Eigen::DenseBase<C>& correct,
                                                            const CalibrationOptions& options,
                                                            World& world) {
-  using T = typename P::Scalar;
-  const Eigen::Array<T, Eigen::Dynamic, 1> p = confidence.derived().reshaped();
-  const Eigen::Array<Index, Eigen::Dynamic, 1> right =
-      (correct.derived().reshaped().array() != typename C::Scalar(0)).template cast<Index>();
-  return core::value_of_whole(
-      "calibration_bins", world, options,
-      [&](const std::vector<T>& all, const std::vector<Index>& all_right) {
-        const Index n = Index(all.size()), m = Index(all_right.size());
-        return calibration_bins(
-            Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>(all.data(), n),
-            Eigen::Map<const Eigen::Array<Index, Eigen::Dynamic, 1>>(all_right.data(), m), options);
-      },
-      std::vector<T>(p.begin(), p.end()),
-      core::paired(std::vector<Index>(right.begin(), right.end())));
+  return detail::calibration_bins_across("calibration_bins", confidence, correct, options, world);
 }
 
 template <class P, class C, core::Communicator World>
 [[nodiscard]] double expected_calibration_error(const Eigen::DenseBase<P>& confidence,
                                                 const Eigen::DenseBase<C>& correct,
                                                 const CalibrationOptions& options, World& world) {
-  return expected_calibration_error(calibration_bins(confidence, correct, options, world));
+  return expected_calibration_error(detail::calibration_bins_across(
+      "expected_calibration_error", confidence, correct, options, world));
 }
 
 }  // namespace spheremix::metrics

@@ -33,8 +33,7 @@ template <class X, class Y>
   detail::check_query(name, images, captions);
   image_of.expects_classes(name, "image_of", captions.rows, images.rows);
   const std::vector<Index> owner = image_of.indices();
-  for (const Index k : options.k)
-    core::expects(k >= 1, name, "k is ", k, ", which must be at least 1");
+  detail::expects_counts(name, options.k);
   std::vector<Index> to_text(static_cast<std::size_t>(images.rows)),
       to_image(static_cast<std::size_t>(captions.rows), 1);
   std::vector<T> own(static_cast<std::size_t>(captions.rows));

@@ -54,10 +54,12 @@ template <class V, class S, class W>
     core::expects(norm > 0, name, "image ", i, " is 0");
     for (Index k = 0; k < d; ++k) unit(i, k) = T(double(row[k]) / norm);
   }
-  for (Index i = 0; i < count; ++i)
+  for (Index i = 0; i < count; ++i) {
+    const T* const row = rows.view().row(query.index(i));
     for (Index k = 0; k < d; ++k)
-      asked(i, k) = T(double(rows.view()(query.index(i), k)) +
-                      options.scale * (double(to.view()(i, k)) - double(from.view()(i, k))));
+      asked(i, k) =
+          T(double(row[k]) + options.scale * (double(to.view()(i, k)) - double(from.view()(i, k))));
+  }
   const core::MatrixView<const T> questions{asked.data(), count, d, d},
       answers{unit.data(), n, d, d};
   detail::check_query(name, questions, answers);

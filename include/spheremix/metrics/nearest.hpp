@@ -49,8 +49,7 @@ void checked_nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, I
                      core::Workspace& workspace, NearestResult<Ids, Matrix>& out) {
   constexpr const char* function = "nearest";
   static_assert(std::is_same_v<typename Ids::Scalar, Index>, "spheremix: ids are Eigen::Index");
-  static_assert(std::is_same_v<typename Matrix::Scalar, T>,
-                "spheremix: arguments need one scalar type");
+  core::expects_out<T, Matrix>();
   check_query(function, x, y);
   check_nearest(function, k, y.rows, within);
   core::OutputRows<Ids> ids(function, "out.ids", out.ids, x.rows, k);

@@ -35,11 +35,13 @@ struct Ranks {
   std::vector<Index> rows, cols;
 };
 
-/// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns.
+/// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns. Row i's answer
+/// is Y's row first + i.
 template <class T>
-Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool both) {
+Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool both,
+                 Index first = 0) {
   const Index n = x.rows;
-  const std::vector<T> own = paired_products(x, y);
+  const std::vector<T> own = paired_products(x, y.middle_rows(first, n));
   Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
   for_product_tiles(x, y, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
     simd::LaneInt<T> in_column[kTileCols] = {};
@@ -59,25 +61,16 @@ Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool 
 }
 
 /// Of this rank's rows of X the ranks of their pairs among all rows of Y, gathered from all ranks.
-/// `first`: number of this rank's row 0.
 template <class T>
 std::vector<Index> ranks_across(core::Meeting& meeting, core::MatrixView<const T> x,
                                 core::MatrixView<const T> all_y) {
-  const Index first = meeting.first(0, meeting.ranks().rank()), n = x.rows;
+  const Index first = meeting.first(0, meeting.ranks().rank());
   std::vector<Index> all(std::size_t(meeting.total(0)));
-  Index* const mine = all.data() + first;
-  if (n > 0) {
-    const std::vector<T> own = paired_products(x, all_y.middle_rows(first, n));
-    for_product_tiles(x, all_y, false, [&](Index i, Index, core::MatrixView<T> tile, int) {
-      for (Index r = 0; r < tile.rows; ++r)
-        std::atomic_ref<Index>(mine[i + r])
-            .fetch_add(SPHEREMIX_DISPATCH(count_at_least<T>)(
-                           tile.row(r), tile.cols, own[std::size_t(i + r)], nullptr, nullptr),
-                       std::memory_order_relaxed);
-    });
-  }
+  Ranks mine;
+  if (x.rows > 0) mine = pair_ranks(x, all_y, false, first);
   meeting.agree();
-  core::gather_rows<Index>(meeting, 2, {mine, n, 1, 1}, {all.data(), meeting.total(0), 1, 1});
+  core::gather_rows<Index>(meeting, 2, {mine.rows.data(), x.rows, 1, 1},
+                           {all.data(), meeting.total(0), 1, 1});
   return all;
 }
 
@@ -100,11 +93,8 @@ Ranks checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
     meeting.mine.number[1] = finite_norm(function, "Y", ys.view());
     meeting.agree();
     core::expects(meeting.total(0) >= 1, function, "X has 0 rows where at least 1 are needed");
-    const double a = meeting.largest(0), b = meeting.largest(1);
-    core::expects(a * b < 0.25 * double(core::largest<T>), function,
-                  "products of rows of lengths up to ", a, " and ", b, " overflow");
-    for (const Index most : options.k)
-      core::expects(most >= 1, function, "k is ", most, ", which must be at least 1");
+    expects_products<T>(function, meeting.largest(0), meeting.largest(1));
+    expects_counts(function, options.k);
     RowMatrix<T> all(meeting.total(0), x.cols());
     const core::MatrixView<T> others{all.data(), all.rows(), all.cols(), all.cols()};
     meeting.agree();
@@ -141,8 +131,7 @@ Ranks checked_ranks(const char* function, const Eigen::MatrixBase<X>& x,
   using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
   check_pairs(function, xs.view(), ys.view(), 1);
-  for (const Index k : options.k)
-    core::expects(k >= 1, function, "k is ", k, ", which must be at least 1");
+  expects_counts(function, options.k);
   return pair_ranks(xs.view(), ys.view(), both);
 }
 
@@ -202,6 +191,6 @@ template <class X, class Y, core::Communicator World>
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::metrics::detail {
 #define SPHEREMIX_PAIR_RANKS(T) \
-  Ranks pair_ranks(core::MatrixView<const T>, core::MatrixView<const T>, bool)
+  Ranks pair_ranks(core::MatrixView<const T>, core::MatrixView<const T>, bool, Index)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_PAIR_RANKS)
 }  // namespace spheremix::metrics::detail

@@ -35,8 +35,7 @@ template <class X, class P>
   const core::InputRows<T> rows_x(x), rows_p(prototypes);
   detail::check_query(name, rows_x.view(), rows_p.view());
   labels.expects_classes(name, "labels", x.rows(), prototypes.rows());
-  for (const Index k : options.k)
-    core::expects(k >= 1, name, "k is ", k, ", which must be at least 1");
+  detail::expects_counts(name, options.k);
   std::vector<Index> ranks(static_cast<std::size_t>(x.rows()));
   detail::for_whole_rows(rows_x.view(), rows_p.view(), [&](Index i, T* s) {
     const T own = s[labels.index(i)];
@@ -57,9 +56,10 @@ template <class P>
   detail::finite_norm(name, "the prompts", rows.view());
   classes.expects_classes(name, "classes", prompts.rows(), count);
   RowMatrix<double> sum = RowMatrix<double>::Zero(count, prompts.cols());
-  for (Index i = 0; i < prompts.rows(); ++i)
-    for (Index k = 0; k < prompts.cols(); ++k)
-      sum(classes.index(i), k) += double(rows.view()(i, k));
+  for (Index i = 0; i < prompts.rows(); ++i) {
+    const Index c = classes.index(i);
+    for (Index k = 0; k < prompts.cols(); ++k) sum(c, k) += double(rows.view()(i, k));
+  }
   for (Index c = 0; c < count; ++c) {
     const double norm = sum.row(c).norm();
     core::expects(norm > 0, name, "class ", c, " has no prompt, or prompts that add up to 0");

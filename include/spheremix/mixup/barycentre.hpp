@@ -50,7 +50,9 @@ class BarycentreRow {
         mean(std::size_t(d)),
         step(std::size_t(d)),
         log(std::size_t(k * d)),
-        row(std::size_t(k)) {}
+        row(std::size_t(k)),
+        steps({x.data(), k, d, d}, w.data(), 1, mean.data()) {}
+  BarycentreRow(const BarycentreRow&) = delete;
 
   const double* point(Index j) const { return x.data() + j * d_; }
   double* log_of(Index j) { return log.data() + j * d_; }
@@ -67,7 +69,7 @@ class BarycentreRow {
       row[std::size_t(j)] = members.index(i, j);
       sum += weight;
       for (Index a = 0; a < d_; ++a)
-        x[std::size_t(j * d_ + a)] = double(rows(members.index(i, j), a));
+        x[std::size_t(j * d_ + a)] = double(rows(row[std::size_t(j)], a));
     }
     core::expects(sum > 0, function, "the weights of row ", i, " are all 0");
   }
@@ -104,7 +106,7 @@ class BarycentreRow {
       (void)normalise();
       return;
     }
-    sphere::detail::MeanSteps<double> steps({x.data(), k_, d_, d_}, w.data(), sum, mean.data());
+    steps.problem().start(sum);
     if (const Index j = steps.problem().plain_mean(mean.data()); j >= 0)
       sphere::detail::expects_unit_row(function, "X", row[std::size_t(j)], point(j), d_);
     const bool balanced = !normalise();
@@ -237,6 +239,7 @@ class BarycentreRow {
  public:
   std::vector<double> x, w, mean, step, log;
   std::vector<Index> row;  ///< of X, where each member comes from
+  sphere::detail::MeanSteps<double> steps;
   double sum = 0;
 };
 
@@ -310,7 +313,7 @@ void barycentre_vjp(const Eigen::MatrixBase<X>& x, const core::Numbers& members,
     for (Index j = 0; j < k; ++j) {
       dw.view()(i, j) = T(row.pull(j, part.data()));
       for (Index a = 0; a < d; ++a)
-        total[std::size_t(members.index(i, j) * d + a)] += part[std::size_t(a)];
+        total[std::size_t(row.row[std::size_t(j)] * d + a)] += part[std::size_t(a)];
     }
   }
   for (Index i = 0; i < x.rows(); ++i)

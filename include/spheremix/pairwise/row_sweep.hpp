@@ -29,6 +29,10 @@ struct PairRow {
   Index stride;
 };
 
+/// Rows of scratch that a row of doubles takes.
+template <class T>
+inline constexpr Index kDoubleRow = Index(sizeof(double) / sizeof(T));
+
 template <class T>
 struct RowPlan {
   Plan<T> plan;

@@ -43,8 +43,8 @@ struct TileSteps {
 template <class T>
 struct PairTable {
   core::MatrixView<const T> x, y;
-  Index slot_count;              ///< special pairs a row
-  const Index* special;          ///< n x slot_count: column of the pair, kOutside or kAbsent
+  Index slot_count;              ///< special pairs a row, unless `first` says
+  const Index* special;          ///< one after another, row by row: column, kOutside or kAbsent
   const Index* first = nullptr;  ///< n + 1: row i has special[first[i]] to special[first[i + 1]]
   const TileSteps<T>* steps = nullptr;
 
@@ -59,7 +59,7 @@ struct SoftmaxStatistics {
   double* row_sum;  ///< n
   T* col_max;       ///< m
   double* col_sum;  ///< m
-  T* special;       ///< n x slot_count: cosine of each special pair of the table
+  T* special;       ///< of each special pair of the table: its cosine
 };
 
 /// What the second sweep needs: weights p = e^(z - row_shift) row_scale, likewise for columns.
@@ -69,7 +69,7 @@ struct SoftmaxWeights {
   T* row_scale;
   T* col_shift;
   T* col_scale;
-  double* special;  ///< n x slot_count: dL/dS of the special pairs
+  double* special;  ///< of each special pair of the table: dL/dS
 };
 
 namespace detail {
@@ -104,8 +104,7 @@ void cosine_tile(const PairTable<T>& table, Index i0, Index j0, core::MatrixView
                  std::type_identity_t<T>* special, PackBuffers<T>& pack) {
   Products::template times_transposed<T>(s, table.x.middle_rows(i0, s.rows),
                                          table.y.middle_rows(j0, s.cols), false, pack);
-  if (table.slot_count == 0) return;
-  for (Index i = 0; i < s.rows; ++i)
+  for (Index i = 0; table.slot_count > 0 && i < s.rows; ++i)
     for_special(table, i0 + i, j0, s.cols, [&](Index k, Index j) {
       if (special) special[k] = s(i, j);
       s(i, j) = -core::infinity<T>;

@@ -18,6 +18,7 @@
 // Source   Bonnabel 2013, IEEE TAC 58(9); Becigneul, Ganea 2019, arXiv 1810.00760, algorithm 1.
 #pragma once
 
+#include "spheremix/core/lanes.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 #include "spheremix/sphere/row_kernels.hpp"
 
@@ -49,17 +50,10 @@ struct AdamState {
 
 namespace detail {
 
-template <class T>
-double dot_of(const T* a, const T* b, Index d) {
-  double sum = 0;
-  for (Index k = 0; k < d; ++k) sum += double(a[k]) * double(b[k]);
-  return sum;
-}
-
 /// m = keep m + take g of one row, g along the sphere. Returns |g|^2.
 template <class T>
 double take_gradient(const T* x, const T* gradient, double keep, double take, T* m, Index d) {
-  const double along = dot_of(x, gradient, d) / dot_of(x, x, d);
+  const double along = core::row_product(x, gradient, d) / core::row_product(x, x, d);
   double square = 0;
   for (Index k = 0; k < d; ++k) {
     const double g = double(gradient[k]) - along * double(x[k]);
@@ -72,7 +66,7 @@ double take_gradient(const T* x, const T* gradient, double keep, double take, T*
 /// The step against m by the angle scale |m|; m goes along.
 template <class T>
 void step_against(T* x, T* m, double scale, Index d) {
-  const double length = std::sqrt(dot_of(m, m, d)), angle = scale * length;
+  const double length = std::sqrt(core::row_product(m, m, d)), angle = scale * length;
   if (length == 0) return;
   const double c = std::cos(angle), s = std::sin(angle);
   double square = 0;
@@ -94,7 +88,10 @@ void each_step(const char* function, X& x, const G& g, RowMatrix<T>& moment, con
   expects_same_shape(function, "X", from, "G", along);
   const Index n = from.rows, d = from.cols;
   core::expects(d > 0 || n == 0, function, "X has no columns");
-  for (Index i = 0; i < n; ++i) expects_unit_row(function, "X", i, from.row(i), d);
+  if (const Index i =
+          first_undefined(n, d, [&](Index r) { return unit_or_undefined(from.row(r), d); });
+      i >= 0)
+    expects_unit_row(function, "X", i, from.row(i), d);
   if (moment.size() > 0)
     core::expects_same_shape(function, "X", n, d, "the state", moment.rows(), moment.cols());
   core::OutputRows<X> after(function, "X", x, n, d);

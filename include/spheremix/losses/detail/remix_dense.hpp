@@ -83,14 +83,16 @@ struct RemixTable {
   MatrixView<const double> table;
   double tolerance, window;
   bool mixes;
-  double* count;  ///< |P_i|
+  double* count;   ///< |P_i|
+  Index* parents;  ///< of the anchor that is looked at, in ascending order
 
   RemixTable(const LabelDistances& labels, const SupRemixOptions& o, Workspace::Frame& frame)
       : table(labels.view()),
         tolerance(o.label_tolerance),
         window(o.window),
         mixes(o.mix_positives),
-        count(frame.take<double>(std::size_t(table.rows))) {
+        count(frame.take<double>(std::size_t(table.rows))),
+        parents(frame.take<Index>(std::size_t(table.rows))) {
     if (frame.counts()) return;
     for (Index i = 0; i < table.rows; ++i) {
       double found = 0;
@@ -115,14 +117,15 @@ struct RemixTable {
   void mixed_positives(Index i, const Each& each) const {
     if (!mixes) return;
     constexpr double slack = 64 * core::epsilon<double>;
-    for (Index j = 0; j < table.rows; ++j) {
-      if (!parent(i, j)) continue;
-      for (Index k = j + 1; k < table.rows; ++k) {
-        if (!parent(i, k)) continue;
+    Index found = 0;
+    for (Index k = 0; k < table.rows; ++k)
+      if (parent(i, k)) parents[found++] = k;
+    for (Index a = 0; a < found; ++a)
+      for (Index b = a + 1; b < found; ++b) {
+        const Index j = parents[a], k = parents[b];
         const double over = away(i, j) + away(i, k);
         if (over <= table(j, k) * (1 + slack) + tolerance) each(j, k, away(i, k) / over);
       }
-    }
   }
 };
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
 #include "spheremix/core/numbers.hpp"
 #include "spheremix/formula/label_distance.hpp"

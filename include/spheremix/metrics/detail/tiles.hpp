@@ -140,6 +140,19 @@ double finite_norm(const char* function, const char* name, core::MatrixView<cons
   core::fail(function, ": ", name, " has a row whose length overflows");
 }
 
+/// Throws where products of rows of lengths up to a and b might leave the range of T.
+template <class T>
+void expects_products(const char* function, double a, double b) {
+  core::expects(a * b < 0.25 * double(core::largest<T>), function,
+                "products of rows of lengths up to ", a, " and ", b, " overflow");
+}
+
+/// Throws unless every k is at least 1.
+inline void expects_counts(const char* function, const std::vector<Index>& k) {
+  for (const Index most : k)
+    core::expects(most >= 1, function, "k is ", most, ", which must be at least 1");
+}
+
 /// Throws unless X and Y are pairs of `least` or more finite rows whose products T can hold.
 /// Returns the bound |x| |y| of those.
 template <class T>
@@ -149,8 +162,7 @@ double check_pairs(const char* function, core::MatrixView<const T> x, core::Matr
   core::expects(x.rows >= least, function, "X has ", x.rows, " rows where at least ", least,
                 " are needed");
   const double a = finite_norm(function, "X", x), b = finite_norm(function, "Y", y);
-  core::expects(a * b < 0.25 * double(core::largest<T>), function,
-                "products of rows of lengths up to ", a, " and ", b, " overflow");
+  expects_products<T>(function, a, b);
   return a * b;
 }
 

@@ -36,8 +36,7 @@ void check_query(const char* function, core::MatrixView<const T> x, core::Matrix
                 " x ", y.cols, ": one width is needed");
   core::expects(x.rows >= 1 && y.rows >= 1, function, "X has ", x.rows, " rows and Y ", y.rows);
   const double a = finite_norm(function, "X", x), b = finite_norm(function, "Y", y);
-  core::expects(a * b < 0.25 * double(core::largest<T>), function,
-                "products of rows of lengths up to ", a, " and ", b, " overflow");
+  expects_products<T>(function, a, b);
 }
 
 }  // namespace spheremix::metrics::detail

@@ -43,6 +43,9 @@ class MeanProblem {
         rest_(std::size_t(x.rows)),
         memory_(new double[std::size_t(chunks_ * room())]) {}
 
+  /// Other points and weights stand where the old ones did.
+  void start(double total) { total_ = total; }
+
   double value = 0;           ///< F at the last point
   double cotangent = 0;       ///< c'
   std::vector<double> slope;  ///< g
@@ -147,7 +150,7 @@ class MeanProblem {
 };
 
 /// Lowest eigenvalue of a symmetric tridiagonal matrix and its vector, by bisection and inverse
-/// iteration.
+/// iteration: at most 60 x 60, and Eigen's solver would have every program with a mean compile it.
 inline double lowest_of_tridiagonal(const std::vector<double>& diagonal,
                                     const std::vector<double>& beside, std::vector<double>& y) {
   const std::size_t n = diagonal.size();

@@ -19,7 +19,11 @@ class MeanSteps {
         mean_(mean),
         d_(x.cols),
         step_(std::size_t(d_)),
-        from_(step_) {}
+        from_(step_),
+        trial_(step_),
+        rest_(step_),
+        way_(step_),
+        product_(step_) {}
 
   MeanProblem<T>& problem() { return problem_; }
   Index evaluate() { return problem_.at(mean_); }
@@ -33,9 +37,10 @@ class MeanSteps {
     direction();
     const double along = dot(problem_.slope.data(), step_.data(), d_), length = size(step_);
     // No farther than a radian; at rounding level the sum no longer tells, and the step is taken.
+    const Start start(*this);
     for (double part = (std::min)(1.0, 1 / length); part > 1e-9; part /= 2)
-      if (moved(part, 1e-4 * part * along - 1e-14 * problem_.value)) return true;
-    return false;
+      if (moved(start, part, 1e-4 * part * along - 1e-14 * start.value)) return true;
+    return start.back();
   }
 
   /// Off a saddle, a maximum or a flat along +-direction, to where the sum is less. False: it is a
@@ -43,32 +48,42 @@ class MeanSteps {
   bool leave() {
     if (d_ < 2 || problem_.cotangent > 0) return false;
     if (!(lowest_curvature(problem_, mean_, step_) < 1e-6)) return false;
+    const Start start(*this);
     for (double part = 0.5; part > 1e-4; part /= 2)
       for (const double sign : {part, -part})
-        if (moved(sign, 1e-11 * problem_.value)) return true;
-    return false;
+        if (moved(start, sign, 1e-11 * start.value)) return true;
+    return start.back();
   }
 
  private:
-  /// To exp(part step), where that lessens the sum by `enough`; else all is as before.
-  bool moved(double part, double enough) {
-    from_.assign(mean_, mean_ + d_);
-    const double before = problem_.value;
-    std::vector<double> v = step_;
-    for (double& a : v) a *= part;
-    exp_map<double>(mean_, v.data(), mean_, d_);
+  /// Where a step starts from, and the way back there.
+  struct Start {
+    MeanSteps& steps;
+    const double value;
+
+    explicit Start(MeanSteps& s) : steps(s), value(s.problem_.value) {
+      s.from_.assign(s.mean_, s.mean_ + s.d_);
+    }
+    bool back() const {
+      std::copy(steps.from_.begin(), steps.from_.end(), steps.mean_);
+      (void)steps.problem_.at(steps.mean_);
+      return false;
+    }
+  };
+
+  /// To exp(part step) from the start: does that lessen the sum by `enough`?
+  bool moved(const Start& start, double part, double enough) {
+    for (std::size_t k = 0; k < trial_.size(); ++k) trial_[k] = part * step_[k];
+    exp_map<double>(from_.data(), trial_.data(), mean_, d_);
     core::MatrixView<double> m{mean_, 1, d_, d_};
-    if (detail::normalize_rows<double>(m, ZeroPolicy::error, m) < 0 && problem_.at(mean_) < 0 &&
-        problem_.value <= before - enough)
-      return true;
-    std::copy(from_.begin(), from_.end(), mean_);
-    (void)problem_.at(mean_);
-    return false;
+    return detail::normalize_rows<double>(m, ZeroPolicy::error, m) < 0 && problem_.at(mean_) < 0 &&
+           problem_.value <= start.value - enough;
   }
 
   /// step = H^-1 slope, as far as conjugate gradients find the curvature positive.
   void direction() {
-    std::vector<double> rest = problem_.slope, p = rest, hp(rest.size());
+    std::vector<double>&rest = rest_, &p = way_, &hp = product_;
+    rest = p = problem_.slope;
     const double start = dot(rest.data(), rest.data(), d_);
     const double close = (std::min)(0.01, start);  // of the square: quadratic convergence
     std::fill(step_.begin(), step_.end(), 0.0);
@@ -95,7 +110,7 @@ class MeanSteps {
   MeanProblem<T> problem_;
   double* mean_;
   Index d_;
-  std::vector<double> step_, from_;
+  std::vector<double> step_, from_, trial_, rest_, way_, product_;
 };
 
 }  // namespace spheremix::sphere::detail
