@@ -111,6 +111,7 @@ struct LossCase {
   std::string name;
   std::size_t batches;
   bool has_budget = true;
+  bool whole = false;  ///< every rank computes the whole batch, whatever the name says
   std::function<double(const LossCall<T>&)> value;
   std::function<LossOutcome<T>(const LossCall<T>&)> gradient;
   std::function<RepeatedLoss<T>()> repeated;
@@ -380,9 +381,11 @@ std::vector<LossCase<T>> loss_cases(bool with_targets = true) {
       loss_case<T, 1, Triplets>(),      loss_case<T, 1, MixupCrossEntropy>(),
       loss_case<T, 1, DecoupledMixup>()};
   if (with_targets)
-    for (auto& c : {loss_case<T, 2, InfoNceIds>(), loss_case<T, 2, ClipIds>(),
-                    loss_case<T, 2, ClipExcludes>(), loss_case<T, 2, SiglipIds>()})
+    for (LossCase<T> c : {loss_case<T, 2, InfoNceIds>(), loss_case<T, 2, ClipIds>(),
+                          loss_case<T, 2, ClipExcludes>(), loss_case<T, 2, SiglipIds>()}) {
+      c.whole = true;
       all.push_back(c);
+    }
   // Losses that take no budget: to them any is enough.
   for (LossCase<T>& c : all)
     for (const char* name :

@@ -137,7 +137,6 @@ class ThreadRank final : public AnyRank {
 
   int rank() const override { return rank_; }
   int size() const override { return world_.size; }
-  int calls() const { return calls_; }
   std::size_t sent() const { return world_.sent[std::size_t(rank_)]; }
 
   void all_gather(const void* from, void* to, std::size_t bytes) override {
@@ -194,6 +193,7 @@ inline std::vector<std::string> on_ranks(int size, const std::function<void(Thre
 
 /// Row numbers where the blocks of n rows over W ranks begin, W + 1 of them.
 enum class Cut { even, uneven, first_empty, last_has_all };
+inline constexpr Cut kCuts[] = {Cut::even, Cut::uneven, Cut::first_empty, Cut::last_has_all};
 inline std::vector<Index> blocks(Index n, int size, Cut cut) {
   std::vector<Index> first(std::size_t(size + 1), n);
   first[0] = 0;
