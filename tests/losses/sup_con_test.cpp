@@ -3,6 +3,7 @@
 
 #include "spheremix/losses/sup_remix.hpp"
 #include "support/many_inputs.hpp"
+#include "support/remix_oracle.hpp"
 #include "support/threads.hpp"
 
 #if defined(_OPENMP)
@@ -28,51 +29,6 @@ LongReal sup_con_oracle(const LongMatrix& x, const Vector<double>& y, LongReal t
       below += std::exp(z);
       if (std::abs(y(q) - y(i)) <= tolerance) ++count, top += z;
     }
-    if (count == 0) continue;
-    ++anchors;
-    total += std::log(below) - top / LongReal(count);
-  }
-  return anchors == 0 ? 0 : total / LongReal(anchors);
-}
-
-/// Keys of the anchor rows from `parents`: the same batch, or a fixed copy where mixtures are
-/// detached.
-LongReal remix_oracle(const LongMatrix& x, const LongMatrix& parents, const Vector<double>& y,
-                      const RowMatrix<double>& lambda, LongReal tau, const SupRemixOptions& o) {
-  LongReal total = 0;
-  Index anchors = 0;
-  const Index n = x.rows();
-  for (Index i = 0; i < n; ++i) {
-    LongReal below = 0, top = 0;
-    Index count = 0;
-    const auto put = [&](LongVector m, bool mixture, LongReal w, bool positive) {
-      if (mixture && o.renormalise) m /= m.norm();
-      const LongReal z = x.row(i).dot(m) / tau;
-      below += w * std::exp(z);
-      if (positive) ++count, top += z;
-    };
-    const auto weight = [&](LongReal d) -> LongReal {
-      if (o.weighting == RemixWeighting::none) return 1;
-      return o.weighting == RemixWeighting::squared ? 1 + d * d : 1 + std::abs(d);
-    };
-    for (Index q = 0; q < n; ++q) {
-      if (q == i) continue;
-      const bool equal = std::abs(y(q) - y(i)) <= o.label_tolerance;
-      put(x.row(q).transpose(), false, equal ? 1 : weight(y(i) - y(q)), equal);
-      if (equal || !o.mix_negatives) continue;
-      const LongReal l = lambda(i, q), label = l * y(i) + (1 - l) * y(q);
-      put((l * parents.row(i) + (1 - l) * parents.row(q)).transpose(), true, weight(y(i) - label),
-          false);
-    }
-    for (Index j = 0; j < n && o.mix_positives; ++j)
-      for (Index k = 0; k < n; ++k) {
-        const double reach = o.window - o.label_tolerance;  // the edge is out
-        const bool fits = y(i) - reach < y(j) && y(j) < y(i) - o.label_tolerance &&
-                          y(i) + o.label_tolerance < y(k) && y(k) < y(i) + reach;
-        if (!fits) continue;
-        const LongReal l = LongReal(y(k) - y(i)) / LongReal(y(k) - y(j));
-        put((l * parents.row(j) + (1 - l) * parents.row(k)).transpose(), true, 1, true);
-      }
     if (count == 0) continue;
     ++anchors;
     total += std::log(below) - top / LongReal(count);
@@ -161,6 +117,7 @@ TEST_CASE_TEMPLATE("sup_remix equals the dense formula, every switch", T, float,
   const RowMatrix<T> lambda_t = lambda.template cast<T>();
   Vector<double> y(n);
   y << 3, 1, 2, 2.5, 9, 3, 2, 4.25;  // 9 has neither positives nor a right parent
+  const LongMatrix away = distances_of(y), wide = lambda.cast<LongReal>();
   for (const bool detach : {true, false})
     for (const bool renormalise : {false, true})
       for (const auto weighting :
@@ -182,7 +139,7 @@ TEST_CASE_TEMPLATE("sup_remix equals the dense formula, every switch", T, float,
                                     .renormalise = renormalise};
             const LongMatrix fixed = x.template cast<LongReal>();
             const auto f = [&](const LongMatrix& rows, LongReal t) {
-              return remix_oracle(rows, detach ? fixed : rows, y, lambda, t, o);
+              return remix_oracle(rows, detach ? fixed : rows, away, wide, t, o);
             };
             const auto got = sup_remix_with_gradient(x, y, lambda_t, o);
             check_loss_of_batches(
