@@ -5,8 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -14,7 +14,9 @@
 #include "spheremix/sphere/exp_log.hpp"
 #include "spheremix/sphere/frechet_mean.hpp"
 #include "spheremix/sphere/sampling.hpp"
+#include "support/differences.hpp"
 #include "support/refusal.hpp"
+#include "support/sphere_points.hpp"
 
 using namespace spheremix;
 using spheremix::test::refusal;
@@ -22,62 +24,38 @@ using spheremix::test::refusal;
 namespace {
 
 using Long = long double;
-using LongRow = std::vector<Long>;
-
-template <class T>
-RowMatrix<T> noise(Index n, Index d, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<double> normal;
-  RowMatrix<T> g(n, d);
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) g(i, k) = T(normal(engine));
-  return g;
-}
+using spheremix::test::gaussian_rows;
+using spheremix::test::LongVector;
+using spheremix::test::matrix_error;
 
 template <class M>
-LongRow row_of(const M& m, Index i) {
-  LongRow r;
-  for (Index k = 0; k < m.cols(); ++k) r.push_back(Long(m(i, k)));
-  return r;
-}
-Long dot(const LongRow& a, const LongRow& b) {
-  Long sum = 0;
-  for (std::size_t k = 0; k < a.size(); ++k) sum += a[k] * b[k];
-  return sum;
-}
-LongRow mix(Long a, const LongRow& x, Long b, const LongRow& y) {
-  LongRow z = x;
-  for (std::size_t k = 0; k < z.size(); ++k) z[k] = a * x[k] + b * y[k];
-  return z;
-}
-Long off(const LongRow& want, const LongRow& got) {
-  const LongRow difference = mix(1, want, -1, got);
-  return std::sqrt(dot(difference, difference) / std::max(dot(want, want), Long(1e-300)));
+LongVector row_of(const M& m, Index i) {
+  return m.row(i).transpose().template cast<Long>();
 }
 
 /// One step of one row by the header's formulas: x and m are overwritten.
 struct Oracle {
-  LongRow x, m;
+  LongVector x, m;
   Long v = 0;
 
-  void sgd(const LongRow& gradient, Long rate, Long momentum) {
-    const LongRow g = mix(1, gradient, -dot(x, gradient), x);
-    m = mix(momentum, m, 1, g);
+  void sgd(const LongVector& gradient, Long rate, Long momentum) {
+    m = momentum * m + tangent(gradient);
     go(rate);
   }
-  void adam(const LongRow& gradient, int t, const sphere::AdamOptions& o) {
-    const LongRow g = mix(1, gradient, -dot(x, gradient), x);
-    m = mix(Long(o.beta1), m, 1 - Long(o.beta1), g);
-    v = Long(o.beta2) * v + (1 - Long(o.beta2)) * dot(g, g);
+  void adam(const LongVector& gradient, int t, const sphere::AdamOptions& o) {
+    const LongVector g = tangent(gradient);
+    m = Long(o.beta1) * m + (1 - Long(o.beta1)) * g;
+    v = Long(o.beta2) * v + (1 - Long(o.beta2)) * g.squaredNorm();
     go(Long(o.rate) / (1 - std::pow(Long(o.beta1), Long(t))) /
        (std::sqrt(v / (1 - std::pow(Long(o.beta2), Long(t)))) + Long(o.epsilon)));
   }
+  LongVector tangent(const LongVector& gradient) const { return gradient - x.dot(gradient) * x; }
   void go(Long scale) {
-    const Long length = std::sqrt(dot(m, m)), a = scale * length;
+    const Long length = m.norm(), a = scale * length;
     if (length == 0) return;
-    const LongRow from = x;
-    x = mix(std::cos(a), from, -std::sin(a) / length, m);
-    m = mix(std::cos(a), m, std::sin(a) * length, from);
+    const LongVector from = x;
+    x = std::cos(a) * from - std::sin(a) / length * m;
+    m = std::cos(a) * m + std::sin(a) * length * from;
   }
 };
 
@@ -92,9 +70,9 @@ void check_steps() {
     sphere::SgdState<T> momentum;
     sphere::AdamState<T> state;
     std::vector<Oracle> oracle;
-    for (Index i = 0; i < n; ++i) oracle.push_back({row_of(x, i), LongRow(std::size_t(d), 0)});
+    for (Index i = 0; i < n; ++i) oracle.push_back({row_of(x, i), LongVector::Zero(d)});
     for (int t = 1; t <= 5; ++t) {
-      const RowMatrix<T> g = noise<T>(n, d, unsigned(t));
+      const RowMatrix<T> g = gaussian_rows<T>(n, d, std::uint32_t(t));
       const sphere::AdamOptions options{.rate = 0.2, .beta1 = 0.8, .beta2 = 0.95};
       if (adam)
         sphere::adam_step(x, g, state, options);
@@ -107,8 +85,8 @@ void check_steps() {
         else
           o.sgd(row_of(g, i), 0.07L, Long(0.6));
         const RowMatrix<T>& m = adam ? state.moment : momentum.moment;
-        CHECK(off(o.x, row_of(x, i)) <= 16 * Long(t) * eps);
-        CHECK(off(o.m, row_of(m, i)) <= 16 * Long(t) * eps);
+        CHECK(matrix_error(row_of(x, i), o.x) <= 16 * Long(t) * eps);
+        CHECK(matrix_error(row_of(m, i), o.m) <= 16 * Long(t) * eps);
       }
     }
   }
@@ -121,7 +99,7 @@ void check_drift() {
   RowMatrix<T> x = sphere::sample_uniform<T>(2, d, rng), y = x;
   sphere::SgdState<T> momentum;
   sphere::AdamState<T> adam;
-  const RowMatrix<T> g = noise<T>(2, d, 9), h = noise<T>(2, d, 10);
+  const RowMatrix<T> g = gaussian_rows<T>(2, d, 9), h = gaussian_rows<T>(2, d, 10);
   for (int t = 0; t < 100000; ++t) {
     const RowMatrix<T> turned = g * T(std::cos(0.37 * t)) + h * T(std::sin(0.61 * t));
     sphere::sgd_step(x, turned, momentum, {.rate = 0.003, .momentum = 0.999});
@@ -130,10 +108,10 @@ void check_drift() {
   for (const auto* pair : {&x, &y}) {
     const RowMatrix<T>& m = pair == &x ? momentum.moment : adam.moment;
     for (Index i = 0; i < 2; ++i) {
-      const LongRow p = row_of(*pair, i), q = row_of(m, i);
-      CHECK(std::abs(std::sqrt(dot(p, p)) - 1) < 1e-6L);
-      CHECK(dot(q, q) > 0);
-      CHECK(std::abs(dot(p, q)) < 1e-6L * std::sqrt(dot(q, q)));
+      const LongVector p = row_of(*pair, i), q = row_of(m, i);
+      CHECK(std::abs(p.norm() - 1) < 1e-6L);
+      CHECK(q.norm() > 0);
+      CHECK(std::abs(p.dot(q)) < 1e-6L * q.norm());
     }
   }
 }
@@ -153,7 +131,7 @@ TEST_CASE("after 1e5 steps rows have length 1 and moments are tangent") {
 TEST_CASE("without momentum a step is exp_map of minus the tangent gradient") {
   core::Philox rng(1);
   RowMatrix<double> x = sphere::sample_uniform<double>(5, 8, rng);
-  const RowMatrix<double> g = noise<double>(5, 8, 2), before = x;
+  const RowMatrix<double> g = gaussian_rows<double>(5, 8, 2), before = x;
   sphere::sgd_step(x, g, 0.4);
   for (Index i = 0; i < 5; ++i) {
     const Eigen::RowVectorXd want =
@@ -188,7 +166,7 @@ TEST_CASE(
     "any layout in place, the same bits; nothing moves without a gradient; NaN stays in its row") {
   core::Philox rng(2);
   const RowMatrix<double> start = sphere::sample_uniform<double>(6, 5, rng),
-                          g = noise<double>(6, 5, 4);
+                          g = gaussian_rows<double>(6, 5, 4);
   RowMatrix<double> x = start, wide = RowMatrix<double>::Constant(6, 9, 7);
   wide.middleCols(2, 5) = start;
   Eigen::MatrixXd columns = start;
@@ -226,7 +204,8 @@ TEST_CASE(
 TEST_CASE("what is refused, and leaves rows and state alone") {
   core::Philox rng(2);
   RowMatrix<double> x = sphere::sample_uniform<double>(4, 5, rng);
-  const RowMatrix<double> start = x, g = noise<double>(4, 5, 4), small = noise<double>(3, 5, 4);
+  const RowMatrix<double> start = x, g = gaussian_rows<double>(4, 5, 4),
+                          small = gaussian_rows<double>(3, 5, 4);
   sphere::SgdState<double> s;
   sphere::AdamState<double> a;
   CHECK(refusal([&] { sphere::sgd_step(x, small, s); }) == "sgd_step: X is 4 x 5 but G is 3 x 5");
