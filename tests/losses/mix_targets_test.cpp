@@ -10,6 +10,7 @@
 #include "spheremix/losses/vl_mix.hpp"
 #include "support/many_inputs.hpp"
 #include "support/refusal.hpp"
+#include "support/target_oracle.hpp"
 
 using namespace spheremix;
 using namespace spheremix::losses;
@@ -41,27 +42,17 @@ LongReal weighted_mean(const std::vector<LongReal>& of_rows) {
   return sum / all;
 }
 
-/// sum_c t_c (lse - z_c) of each row of logits z; a pair left out is in no sum unless a target.
-LongReal one_direction(const LongMatrix& z, const LongMatrix& t, const Eigen::MatrixXi& out) {
-  std::vector<LongReal> rows;
-  for (Index i = 0; i < z.rows(); ++i) {
-    std::vector<LongReal> in;
-    for (Index j = 0; j < z.cols(); ++j)
-      if (t(i, j) > 0 || !out(i, j)) in.push_back(z(i, j));
-    LongReal loss = 0;
-    for (Index j = 0; j < z.cols(); ++j)
-      if (t(i, j) > 0) loss += t(i, j) * (log_sum_exp(in) - z(i, j));
-    rows.push_back(loss);
-  }
-  return weighted_mean(rows);
-}
-
 LongReal both_directions(const LongMatrix& x, const LongMatrix& y, const LongMatrix& t,
                          LongReal tau) {
-  const LongMatrix z = x * y.transpose() / tau;
-  return (one_direction(z, t, left_out()) +
-          one_direction(z.transpose(), t.transpose(), left_out().transpose())) /
-         2;
+  const LongMatrix s = x * y.transpose();
+  const auto w = weights();
+  const std::vector<LongReal> wide(w.begin(), w.end());
+  LongReal loss = 0;
+  LongMatrix slopes = LongMatrix::Zero(kRows, kRows);  // by differences here, and not read
+  TargetOracle::add_direction(s, {t, left_out(), 0, {}}, wide, tau, 0.5L, loss, slopes);
+  TargetOracle::add_direction(s.transpose(), {t.transpose(), left_out().transpose(), 0, {}}, wide,
+                              tau, 0.5L, loss, slopes);
+  return loss;
 }
 
 LongReal m2(const LongBatches& in, LongReal lambda, LongReal tau, bool append) {
