@@ -155,14 +155,6 @@ TEST_CASE("barycentre and dirichlet: errors, NaN, laws") {
 }
 
 TEST_CASE("barycentre: points in no open half sphere are an error, all others have a mean") {
-  const auto ring = [](Index d, double turn) {
-    RowMatrix<double> x = RowMatrix<double>::Zero(3, d);
-    for (Index i = 0; i < 3; ++i) {
-      x(i, 0) = std::cos(2 * core::pi<double> * (double(i) + turn) / 3);
-      x(i, 1) = std::sin(2 * core::pi<double> * (double(i) + turn) / 3);
-    }
-    return x;
-  };
   const Members three = (Members(1, 3) << 0, 1, 2).finished();
   const auto weights = [](double a, double b, double c) {
     return RowMatrix<double>((RowMatrix<double>(1, 3) << a, b, c).finished());
@@ -171,14 +163,14 @@ TEST_CASE("barycentre: points in no open half sphere are an error, all others ha
     for (const double turn : {0.0, 0.2})
       for (const auto& w : {weights(1, 1, 1), weights(1, 1, 0.9), weights(0.2, 0.5, 0.3)}) {
         CAPTURE(d);
-        CHECK_THROWS_AS((void)barycentre(ring(d, turn), three, w), std::invalid_argument);
+        CHECK_THROWS_AS((void)barycentre(ring(3, d, turn), three, w), std::invalid_argument);
         CHECK_THROWS_AS(
-            (void)barycentre_vjp(ring(d, turn), three, w, RowMatrix<double>::Ones(1, d).eval()),
+            (void)barycentre_vjp(ring(3, d, turn), three, w, RowMatrix<double>::Ones(1, d).eval()),
             std::invalid_argument);
       }
   // Lifted by little the three are in an open half sphere, their mean is the pole.
   for (const double lift : {1e-2, 1e-4}) {
-    RowMatrix<double> x = ring(3, 0.1);
+    RowMatrix<double> x = ring(3, 3, 0.1);
     x.col(2).setConstant(lift);
     x.rowwise().normalize();
     const RowMatrix<double> m = barycentre(x, three, weights(1, 1, 1));
@@ -186,7 +178,7 @@ TEST_CASE("barycentre: points in no open half sphere are an error, all others ha
     CHECK(m.leftCols(2).norm() < 1e-9);
   }
   // A weight of 0 is not a point of the mixture, wherever it lies.
-  RowMatrix<double> x = ring(3, 0);
+  RowMatrix<double> x = ring(3, 3, 0);
   x.row(2) << -1, 0, 0;
   x.row(0) << 1, 0, 0;
   CHECK(barycentre(x, three, weights(1, 0.5, 0)).allFinite());

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <random>
 
+#include "spheremix/core/constants.hpp"
 #include "spheremix/core/eigen.hpp"
 
 namespace spheremix::test {
@@ -63,6 +64,19 @@ RowMatrix<T> rows_at_angle(const RowMatrix<T>& u, long double spread, std::uint3
     v.row(i) =
         at_angle<T>(Vector<T>(u.row(i).transpose()), spread, seed + std::uint32_t(i)).transpose();
   return v;
+}
+
+/// n points evenly around the third axis, `angle` from it, turned by `turn` of their distance; at a
+/// right angle in the plane of the first two.
+inline RowMatrix<double> ring(Index n, Index d, double turn, double angle = core::pi<double> / 2) {
+  RowMatrix<double> x = RowMatrix<double>::Zero(n, d);
+  for (Index i = 0; i < n; ++i) {
+    const double a = 2 * core::pi<double> * (double(i) + turn) / double(n);
+    x(i, 0) = std::sin(angle) * std::cos(a);
+    x(i, 1) = std::sin(angle) * std::sin(a);
+    if (d > 2) x(i, 2) = angle == core::pi<double> / 2 ? 0 : std::cos(angle);
+  }
+  return x;
 }
 
 /// g without its part along x, in long double.
