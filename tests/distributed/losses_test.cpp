@@ -1,5 +1,6 @@
 // Every loss over W ranks.
 #include "distributed/rank_checks.hpp"
+#include "support/refusal.hpp"
 
 using namespace spheremix;
 using namespace spheremix::test;
@@ -34,12 +35,8 @@ TEST_CASE("ranks: what one rank refuses, all refuse, with one sentence; then the
       LossCall<double> bad = good;
       std::string sentence;
       const auto attempt = [&](const LossCall<double>& mine) {
-        try {
-          (void)c.across(mine, workspace, rank);
-          sentence += "fine|";
-        } catch (const std::invalid_argument& error) {
-          sentence += std::string(error.what()) + "|";
-        }
+        const std::string error = refusal([&] { (void)c.across(mine, workspace, rank); });
+        sentence += (error.empty() ? "fine" : error) + "|";
       };
       if (r == 1) bad.batches.back().conservativeResize(2, 5);  // another number of rows
       if (c.batches == 1 && r == 1) bad.batches[0].conservativeResize(3, 4);
