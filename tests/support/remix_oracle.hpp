@@ -25,6 +25,7 @@ inline LongReal remix_oracle(const LongMatrix& x, const LongMatrix& parents, con
   Index anchors = 0;
   const Index n = x.rows();
   const LongReal reach = o.window - o.label_tolerance;  // the edge is out
+  const LongReal slack = o.label_tolerance + 1e-12L;
   for (Index i = 0; i < n; ++i) {
     LongReal below = 0, top = 0;
     Index count = 0;
@@ -53,7 +54,7 @@ inline LongReal remix_oracle(const LongMatrix& x, const LongMatrix& parents, con
     for (Index j = 0; j < n && o.mix_positives; ++j)
       for (Index k = j + 1; k < n; ++k) {
         // On either side: i lies between them.
-        if (!parent(j) || !parent(k) || d(i, j) + d(i, k) > d(j, k) + 1e-12L) continue;
+        if (!parent(j) || !parent(k) || d(i, j) + d(i, k) > d(j, k) + slack) continue;
         put(mixture(d(i, k) / (d(i, j) + d(i, k)), j, k), 1, true);
       }
     if (count == 0) continue;
