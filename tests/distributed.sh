@@ -37,31 +37,33 @@ job() {
   timeout -k 5 "$seconds" $run -np "$ranks" "$@" >"$out/job.log" 2>&1 </dev/null
 }
 wrong() {
+  status=1
   echo "failed: $1"
   tail -n 20 "$out/job.log" | sed 's/^/    /'
 }
+judged() { # mode seconds ranks: its lines "passed: ..." where all is well, else its "failed: ..."
+  if job "$2" "$3" "$out/mpi_main" "$1" && grep '^passed: ' "$out/job.log"; then return; fi
+  status=1
+  grep '^failed: ' "$out/job.log" || wrong "mpi_main $1, $3 ranks"
+}
 
 for ranks in 1 2 3 5; do
-  if job 300 $ranks "$out/mpi_main" check; then grep '^passed: ' "$out/job.log"; else
-    grep '^failed: ' "$out/job.log" || wrong "mpi_main check, $ranks ranks"
-  fi
+  judged check 300 $ranks
 done
 for ranks in 2 3; do
-  if job 120 $ranks "$out/mpi_main" refuse; then grep '^passed: ' "$out/job.log"; else
-    grep '^failed: ' "$out/job.log" || wrong "mpi_main refuse, $ranks ranks"
-  fi
+  judged refuse 120 $ranks
 done
 
 # A rank that fails: the job ends by itself, badly, with a sentence.
 ends() { # mode sentence what
   began=$(date +%s)
   job 60 3 "$out/mpi_main" "$1"
-  status=$?
+  ended=$?
   took=$(($(date +%s) - began))
-  if [ $status -ne 0 ] && [ $took -lt 55 ] && grep -q "$2" "$out/job.log"; then
+  if [ $ended -ne 0 ] && [ $took -lt 55 ] && grep -q "$2" "$out/job.log"; then
     echo "passed: $3"
   else
-    wrong "$3 (status $status, $took s)"
+    wrong "$3 (status $ended, $took s)"
   fi
 }
 ends hang 'mpi: rank [02] of 3: waited 2000 ms for' "a rank that hangs: the others end at their timeout with a sentence"
@@ -88,3 +90,4 @@ PYTHON
     wrong "trainer_mpi: $ranks ranks have the parameters of one"
   fi
 done
+exit $status
