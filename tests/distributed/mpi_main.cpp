@@ -1,7 +1,8 @@
 // Ranks of MPI against threads as ranks (the same bits) and one process, and what a failure of one
 // rank does to the others. tests/distributed.sh starts it and reads "passed: ..." and sentences.
 //
-//   mpi_main check | refuse | hang | kill | exit | throw | busy N D
+//   mpi_main check | refuse | hang | kill | exit | throw
+//   mpi_main busy N D      by hand: time and bytes of clip (docs/distributed.md, "Measured")
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -11,6 +12,7 @@
 
 #include "distributed/loss_ranks.hpp"
 #include "spheremix/mpi/communicator.hpp"
+#include "support/refusal.hpp"
 
 using namespace spheremix;
 using namespace spheremix::test;
@@ -84,13 +86,13 @@ std::string clip_of(mpi::Communicator& world, const LossCall<float>& call, doubl
   const auto first = blocks(call.batches[0].rows(), world.size(), Cut::even);
   const std::size_t r = std::size_t(world.rank());
   const auto mine = call.part(first[r], first[r + 1] - first[r]);
-  try {
-    const auto g = losses::clip_with_gradient(mine.batches[0], mine.batches[1],
-                                              {.temperature = temperature}, world);
-    return std::isnan(g.loss) ? "nan" : "fine";
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
+  double loss = 0;
+  const std::string error = refusal([&] {
+    loss = losses::clip_with_gradient(mine.batches[0], mine.batches[1],
+                                      {.temperature = temperature}, world)
+               .loss;
+  });
+  return !error.empty() ? error : std::isnan(loss) ? "nan" : "fine";
 }
 
 bool refuse(mpi::Communicator& world) {
