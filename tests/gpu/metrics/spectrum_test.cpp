@@ -212,17 +212,20 @@ TEST_CASE("spectrum: one dimension, equal variances, zeros, NaN, too small a scr
   wrong(gpu::metrics::anisotropy(a.view().middle_rows(0, 1), value.data(), scratch.scratch()));
 }
 
-TEST_CASE("spectrum: equal rows have none, whatever their number") {
+TEST_CASE_TEMPLATE("spectrum: equal rows have none, whatever their number", T, double, float) {
   const Buffer<char> scratch(1 << 20);
   const Buffer<double> value(1);
-  const auto row = unit_rows<double>(1, 3, 2);
-  for (const Index n : {2, 3, 5, 6, 7, 11, 33}) {
-    std::vector<double> rows;
-    for (Index i = 0; i < n; ++i) rows.insert(rows.end(), row.begin(), row.end());
-    const Rows<double> x(n, 3, rows);
-    finish(gpu::metrics::effective_rank(x.view(), {0, true}, value.data(), scratch.scratch()));
-    CHECK(std::isnan(value.values()[0]));
-    finish(gpu::metrics::isotropy(x.view(), value.data(), scratch.scratch()));
-    CHECK(std::isnan(value.values()[0]));
+  for (const double away : {0.0, 1000.0 / 3}) {  // rows far from the origin, too
+    auto row = unit_rows<T>(1, 3, 2);
+    for (double& v : row) v = double(T(v + away));
+    for (const Index n : {2, 3, 5, 6, 7, 11, 33}) {
+      std::vector<double> rows;
+      for (Index i = 0; i < n; ++i) rows.insert(rows.end(), row.begin(), row.end());
+      const Rows<T> x(n, 3, rows);
+      finish(gpu::metrics::effective_rank(x.view(), {0, true}, value.data(), scratch.scratch()));
+      CHECK(std::isnan(value.values()[0]));
+      finish(gpu::metrics::isotropy(x.view(), value.data(), scratch.scratch()));
+      CHECK(std::isnan(value.values()[0]));
+    }
   }
 }

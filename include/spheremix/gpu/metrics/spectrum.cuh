@@ -12,9 +12,9 @@
 #pragma once
 
 #include "spheremix/formula/spectrum.hpp"
+#include "spheremix/gpu/core/column_sums.cuh"
 #include "spheremix/gpu/metrics/detail/eigenvalues.cuh"
 #include "spheremix/gpu/metrics/detail/gram.cuh"
-#include "spheremix/gpu/metrics/modality_gap.cuh"
 #include "spheremix/gpu/sphere/normalize.cuh"
 
 namespace spheremix::gpu::metrics {
@@ -65,10 +65,9 @@ __global__ void __launch_bounds__(kEigenThreads)
   *value = (kept * kept / size - 1) / (size - 1);
 }
 
-/// The rows less the first: equal rows are exactly 0, whatever their number.
-template <class T>
+/// The rows of doubles less the first: equal rows are exactly 0, whatever their number.
 struct RowsLessFirst {
-  View<const T> x;
+  View<const double> x;
   __device__ bool active() const { return true; }
   template <class Group>
   __device__ void operator()(const Group& group, Index row, typename Group::Values& out) const {
@@ -80,10 +79,16 @@ struct RowsLessFirst {
   }
 };
 
-/// One block: mean += row 0.
+/// One block: the mean from sums of the rows less the first, or of the rows themselves: of equal rows
+/// it is the first to the bit. Sums in double of n equal floats are exact.
 template <class T>
-__global__ void __launch_bounds__(kEigenThreads) add_first_row(View<const T> x, double* mean) {
-  for (Index k = threadIdx.x; k < x.cols; k += kEigenThreads) mean[k] += double(widen(x(0, k)));
+__global__ void __launch_bounds__(kEigenThreads)
+    mean_of_sums(View<const T> x, bool less_first, double* sums) {
+  const double n = double(x.rows);
+  for (Index k = threadIdx.x; k < x.cols; k += kEigenThreads) {
+    const double first = double(widen(x(0, k)));
+    sums[k] = first + (less_first ? sums[k] : sums[k] - n * first) / n;
+  }
 }
 
 template <class T>
@@ -103,9 +108,12 @@ Status spectrum(gpu::detail::RowTexts texts, View<const T> x, bool centred, doub
         double* const values = work.take<double>(d);
         double* const kept = work.take<double>(d);
         if (centred) {
-          column_sums<T>(work, RowsLessFirst<T>{x}, x.rows, d, check.wide(), 1 / double(x.rows),
-                         mean);
-          work.launch(add_first_row<T>, 1, kEigenThreads, kEigenShared, x, mean);
+          constexpr bool less_first = std::is_same_v<T, double>;
+          if constexpr (less_first)
+            column_sums<T>(work, RowsLessFirst{x}, x.rows, d, check.wide(), 1, mean);
+          else
+            column_sums<T>(work, RowsThemselves<T>{x}, x.rows, d, check.wide(), 1, mean);
+          work.launch(mean_of_sums<T>, 1, kEigenThreads, kEigenShared, x, less_first, mean);
         }
         second_moments<T>(work, x, centred ? mean : nullptr, gram);
         eigenvalues(work, gram, d, values);

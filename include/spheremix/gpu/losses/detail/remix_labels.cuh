@@ -70,7 +70,7 @@ struct OrderKernel {
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     if (i >= n) return;
-    const auto key = [this](Index j) { return sound_label(labels[j]) ? labels[j] : ExactNumber{}; };
+    const auto key = [this](Index j) { return labels[j].finite() ? labels[j] : ExactNumber{}; };
     const ExactNumber y = key(i);
     int below = 0;
     for (Index j = threadIdx.x % kWarp; j < n; j += kWarp) {

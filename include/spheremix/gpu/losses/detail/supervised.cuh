@@ -105,9 +105,6 @@ struct LabelsKernel {
   }
 };
 
-/// Is it neither NaN nor infinite?
-__device__ __forceinline__ bool sound_label(ExactNumber y) { return y.high - y.high == 0; }
-
 /// Do two rows count as equal?
 __device__ __forceinline__ bool equal_labels(const LabelDistance& distance, ExactNumber a,
                                              ExactNumber b, double tolerance) {
@@ -151,7 +148,7 @@ struct WindowKernel {
     below = warp_sum(below);
     first = warp_sum(first);
     if (threadIdx.x % kWarp > 0) return;
-    windows[i] = sound_label(y) ? LabelWindow{below, first, equal} : LabelWindow{};
+    windows[i] = y.finite() ? LabelWindow{below, first, equal} : LabelWindow{};
   }
 };
 
