@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+#include "support/thread_ranks.hpp"
+
 using namespace spheremix;
 
 namespace {
@@ -61,4 +63,32 @@ TEST_CASE("communicator: ranks know that their backend has failed") {
   CHECK(ranks.broken());
   CHECK(ranks.rank() == 1);
   CHECK(ranks.size() == 3);
+}
+
+TEST_CASE(
+    "communicator: threads that wait for each other, or for one that has returned, fail at once") {
+  using Errors = std::vector<std::string>;
+  const std::string failed = "another rank has failed";
+  // All wait for a message that nobody sends.
+  CHECK(test::on_ranks(3, [](test::ThreadRank& rank) {
+          char byte = 0;
+          const int to = (rank.rank() + 1) % 3;
+          rank.start(to, &byte, 1, to, &byte, 1);
+          rank.wait();
+        }) == Errors{failed, failed, failed});
+  // One leaves.
+  CHECK(test::on_ranks(3, [](test::ThreadRank& rank) {
+          char mine = 0, all[3];
+          if (rank.rank() != 1) rank.all_gather(&mine, all, 1);
+        }) == Errors{failed, "", failed});
+  // No deadlock: rank 0 waits for rank 1 while that one is busy, then the other way round.
+  CHECK(test::on_ranks(2, [](test::ThreadRank& rank) {
+          char byte = 0, all[2];
+          for (int k = 0; k < 50; ++k) {
+            if (rank.rank() == k % 2) std::this_thread::sleep_for(std::chrono::microseconds(100));
+            rank.all_gather(&byte, all, 1);
+            rank.start(1 - rank.rank(), &byte, 1, 1 - rank.rank(), &byte, 1);
+            rank.wait();
+          }
+        }) == Errors{"", ""});
 }

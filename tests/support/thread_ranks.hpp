@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <exception>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <random>
 #include <stdexcept>
@@ -81,6 +82,12 @@ class ThreadWorld {
     box.full = false;
     changed_.notify_all();
   }
+  /// A rank does nothing more.
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    ++returned_;
+    look_for_deadlock();
+  }
   /// Wakes everyone up with an error.
   void die() {
     const std::lock_guard lock(mutex_);
@@ -98,13 +105,24 @@ class ThreadWorld {
   };
   template <class Holds>
   void wait(std::unique_lock<std::mutex>& lock, const Holds& holds) {
-    // The limit turns a deadlock into a failure.
-    if (!changed_.wait_for(lock, std::chrono::minutes(2), [&] { return dead_ || holds(); }))
-      dead_ = true, changed_.notify_all();
+    const auto mine = waiting_.insert(waiting_.end(), std::cref(holds));
+    look_for_deadlock();
+    changed_.wait(lock, [&] { return dead_ || holds(); });
+    waiting_.erase(mine);
     if (!holds()) throw ExchangeError("another rank has failed");
+  }
+  /// A deadlock is a failure at once: every rank waits or has returned, and nobody's wait is over.
+  void look_for_deadlock() {
+    if (int(waiting_.size()) + returned_ < size || waiting_.empty()) return;
+    for (const auto& over : waiting_)
+      if (over()) return;
+    dead_ = true;
+    changed_.notify_all();
   }
 
   std::mutex mutex_;
+  std::list<std::function<bool()>> waiting_;
+  int returned_ = 0;
   std::condition_variable changed_;
   std::vector<const void*> gathered_;
   int arrived_ = 0, copied_ = 0, round_ = 0;
@@ -186,6 +204,7 @@ inline std::vector<std::string> on_ranks(int size, const std::function<void(Thre
         if (errors[std::size_t(r)].empty()) errors[std::size_t(r)] = "?";
         world.die();
       }
+      world.leave();
     });
   for (auto& thread : threads) thread.join();
   return errors;
