@@ -215,6 +215,52 @@ def test_many_calls_do_not_grow():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1.2 * peak
 
 
+RNG_CALLS = {
+    "sup_remix": lambda x, rng: L.sup_remix(x, np.arange(256) % 9.0, rng, temperature=0.2),
+    "sup_remix_with_gradient": lambda x, rng: L.sup_remix_with_gradient(x, np.arange(256) % 9.0, rng, temperature=0.2).loss,
+    "sample_uniform": lambda x, rng: sx.sphere.sample_uniform(256, 64, rng)[0, 0],
+    "beta": lambda x, rng: sx.mixup.beta(4096, 0.5, 0.5, rng)[0],
+}
+
+
+@pytest.mark.parametrize("name", RNG_CALLS)
+def test_threads_on_one_generator(name):
+    """Every call takes a step of its own: as many steps as calls, and the draws of one thread's calls in some order."""
+    (x,) = batches(1, 256, 64)
+    call = RNG_CALLS[name]
+    alone, shared = sx.core.Philox(5), sx.core.Philox(5)
+    want = [call(x, alone) for _ in range(32)]
+    assert len(set(want)) == 32
+    found, start = [], threading.Barrier(4)
+
+    def work():
+        start.wait()
+        for _ in range(8):
+            found.append(call(x, shared))
+
+    several = [threading.Thread(target=work) for _ in range(4)]
+    for worker in several:
+        worker.start()
+    for worker in several:
+        worker.join()
+    assert shared.step() == 32
+    assert sorted(found) == sorted(want)
+
+
+def test_an_error_takes_no_step():
+    (x,) = batches(1)
+    rng = sx.core.Philox(5)
+    for refused in (
+        lambda: L.sup_remix(x, np.arange(3.0), rng),
+        lambda: L.sup_remix(x, np.arange(7.0), rng, temperature=-1.0),
+        lambda: L.sup_remix_with_gradient(x, np.arange(7.0), rng, beta_a=0.0),
+        lambda: sx.mixup.beta(3, -1.0, 1.0, rng),
+    ):
+        with pytest.raises(ValueError):
+            refused()
+        assert rng.step() == 0
+
+
 def test_analyze():
     """Runs a stand-in for spheremix-analyze: which arguments it gets, and that its JSON comes back."""
     import json

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/philox.hpp"
 
 namespace spheremix::python {
 
@@ -74,6 +75,20 @@ auto run(const Body& body) {
   const nb::gil_scoped_release others_may_run;
   const Threads threads;
   return body();
+}
+
+/// The draws of `body(rng)`: one step of the generator is taken, as the library takes it.
+template <class Body>
+auto drawn(core::Philox& rng, const Body& body) {
+  // Before Python's lock is let go: another thread gets the next one.
+  const std::uint32_t step = rng.take_step();
+  core::Philox mine(rng.seed(), step);
+  try {
+    return body(mine);
+  } catch (...) {
+    if (rng.step() == step + 1) rng = core::Philox(rng.seed(), step);  // an error takes no step
+    throw;
+  }
 }
 
 /// "a float32 array is needed": the Python exceptions, with "function: " in front.

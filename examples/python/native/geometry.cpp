@@ -2,7 +2,6 @@
 #include <nanobind/stl/vector.h>
 
 #include "options.hpp"
-#include "spheremix/core/philox.hpp"
 #include "spheremix/mixup/barycentre.hpp"
 #include "spheremix/mixup/beta.hpp"
 #include "spheremix/mixup/dirichlet.hpp"
@@ -58,19 +57,6 @@ Array point(const char* function, const Body& body, const Rows& first, const R&.
     run([&] { body(first.map<T>().row(0), others.template map<T>().row(0)..., to); });
   });
   return out.finish();
-}
-
-/// The draws of `body(rng)`: one step of the generator is taken, as the library takes it.
-template <class Body>
-auto drawn(core::Philox& rng, const Body& body) {
-  core::Philox mine = rng;
-  rng.take_step();  // before Python's lock is let go: another thread gets the next one
-  try {
-    return body(mine);
-  } catch (...) {
-    if (rng.step() == mine.step() + 1) rng = mine;  // an error takes no step
-    throw;
-  }
 }
 
 using Zero = Choice<ZeroPolicy>;

@@ -208,13 +208,7 @@ void bind_label_distances(nb::module_& m) {
 /// lambda of sup_remix: a number, an n x n matrix, or a Philox to draw from.
 template <class T, class Body>
 auto with_remix_weights(const char* function, nb::handle lambda, const Body& body) {
-  if (nb::isinstance<core::Philox>(lambda)) {
-    core::Philox& rng = nb::cast<core::Philox&>(lambda);
-    core::Philox mine = rng;  // the step is taken under Python's lock, the draws are not
-    auto result = body(mine);
-    rng = mine;
-    return result;
-  }
+  if (nb::isinstance<core::Philox>(lambda)) return drawn(nb::cast<core::Philox&>(lambda), body);
   const Numbers given(function, "lambda_", lambda);
   if (given.is_number()) {
     double one = given.number();
