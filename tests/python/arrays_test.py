@@ -2,6 +2,7 @@
 import array
 import gc
 import resource
+import subprocess
 import sys
 import threading
 import time
@@ -245,6 +246,27 @@ def test_threads_on_one_generator(name):
         worker.join()
     assert shared.step() == 32
     assert sorted(found) == sorted(want)
+
+
+FIRST_CALLS = """
+import sys, threading
+import spheremix as sx
+assert "numpy" not in sys.modules
+sys.setswitchinterval(1e-6)
+rows = memoryview(bytes(range(64))).cast("d", [2, 4])
+start = threading.Barrier(4)
+def work():
+    start.wait()
+    sx.losses.align_uniform_with_gradient(rows, rows)
+several = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+for worker in several: worker.start()
+for worker in several: worker.join()
+"""
+
+
+def test_first_calls_at_once():
+    """They import NumPy, during which Python's lock changes hands: none waits for another that waits for it (the limit ends a hang)."""
+    subprocess.run([sys.executable, "-c", FIRST_CALLS], check=True, timeout=600)
 
 
 def test_an_error_takes_no_step():

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <unordered_map>
 
 #include "docs.hpp"
 #include "spheremix/core/parallel.hpp"
@@ -49,23 +50,36 @@ namespace {
 
 using Code = nb::dlpack::dtype_code;
 
-// Objects of Python that every call needs: looked up once, never let go.
+// Objects of Python that calls need again and again: looked up once, never let go. No import runs while a static is
+// initialised: it may hand Python's lock to a thread that then waits for the static, for ever. Python's lock guards what
+// is found; two first calls at once may both look.
+PyObject* keep(nb::object o) { return o.release().ptr(); }
+
 struct Common {
   PyObject *numpy, *ndarray, *empty, *asarray, *f4, *f8, *i8;
 };
 const Common& common() {
-  static const Common objects = [] {
+  static const Common* known = nullptr;
+  if (!known) {
     nb::module_ numpy = nb::module_::import_("numpy");
-    const auto keep = [](nb::object o) { return o.release().ptr(); };
-    return Common{keep(numpy),
-                  keep(numpy.attr("ndarray")),
-                  keep(numpy.attr("empty")),
-                  keep(numpy.attr("asarray")),
-                  keep(numpy.attr("dtype")("float32")),
-                  keep(numpy.attr("dtype")("float64")),
-                  keep(numpy.attr("dtype")("int64"))};
-  }();
-  return objects;
+    const auto* found = new Common{keep(numpy),
+                                   keep(numpy.attr("ndarray")),
+                                   keep(numpy.attr("empty")),
+                                   keep(numpy.attr("asarray")),
+                                   keep(numpy.attr("dtype")("float32")),
+                                   keep(numpy.attr("dtype")("float64")),
+                                   keep(numpy.attr("dtype")("int64"))};
+    known = found;
+  }
+  return *known;
+}
+
+/// What `look` finds for that name, at the first call with it; null: nothing.
+using Kept = std::unordered_map<std::string, PyObject*>;
+template <class Look>
+PyObject* kept(Kept& known, const std::string& name, const Look& look) {
+  if (const auto at = known.find(name); at != known.end()) return at->second;
+  return known[name] = keep(look());
 }
 
 std::string class_name(nb::handle o) { return nb::cast<const char*>(o.type().attr("__name__")); }
@@ -323,18 +337,19 @@ nb::object as_kind(Kind kind, nb::object array) {
   if (!nb::hasattr(kind.like, "__dlpack__") || nb::isinstance(kind.like, common().ndarray))
     return array;
   const auto module = nb::cast<std::string>(kind.like.type().attr("__module__"));
-  std::string root = module.substr(0, module.find('.'));
+  const std::string root = module.substr(0, module.find('.'));
   if (root == "numpy") return array;
-  if (root == "torch") return nb::module_::import_("torch").attr("from_numpy")(array);
-  if (root == "jaxlib") root = "jax.numpy";
-  nb::object library;
-  try {
-    library = nb::module_::import_(root.c_str());
-  } catch (nb::python_error&) {
-    return array;
-  }
-  return nb::hasattr(library, "from_dlpack") ? nb::object(library.attr("from_dlpack")(array))
-                                             : array;
+  static Kept known;
+  PyObject* const convert = kept(known, root, [&]() -> nb::object {
+    if (root == "torch") return nb::module_::import_("torch").attr("from_numpy");
+    try {
+      nb::module_ library = nb::module_::import_(root == "jaxlib" ? "jax.numpy" : root.c_str());
+      return nb::getattr(library, "from_dlpack", nb::object());
+    } catch (nb::python_error&) {
+      return {};
+    }
+  });
+  return convert ? nb::handle(convert)(array) : array;
 }
 
 }  // namespace
@@ -377,6 +392,11 @@ bool is_double_type(const char* function, nb::handle dtype) {
     if (name.ends_with("float32")) return false;
   }
   type_error(function, "dtype is " + name + ", where float32 or float64 is needed");
+}
+
+nb::handle record_class(const char* name) {
+  static Kept known;
+  return kept(known, name, [&] { return nb::module_::import_("spheremix._records").attr(name); });
 }
 
 const char* doc(const std::string& name) {

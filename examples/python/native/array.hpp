@@ -231,10 +231,12 @@ Array matrix(Kind kind, const RowMatrix<T>& from) {
 /// Is this dtype argument ("float32", numpy.float64, torch.float32) double? TypeError for other types.
 bool is_double_type(const char* function, nb::handle dtype);
 
+/// The class spheremix._records.NAME, looked up once.
+nb::handle record_class(const char* name);
 /// spheremix._records.NAME(values...).
 template <class... Values>
 nb::object record(const char* name, Values&&... values) {
-  return nb::module_::import_("spheremix._records").attr(name)(std::forward<Values>(values)...);
+  return record_class(name)(std::forward<Values>(values)...);
 }
 
 /// The text of a function from the library's headers.
