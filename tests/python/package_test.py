@@ -1,5 +1,6 @@
 """The package as a whole: every public C++ name is there, has a text and a stub; examples of the pages run."""
 import ast
+import os
 import pathlib
 import re
 import subprocess
@@ -125,6 +126,14 @@ def test_types(tmp_path):
     assert done.returncode == 0, done.stdout
     done = run(bad)
     assert done.returncode == 1 and len(re.findall(r"^.*bad.py:\d+: error", done.stdout, flags=re.M)) == 2, done.stdout
+
+
+def test_start_up_imports_little():
+    """Neither NumPy nor what analyze alone needs."""
+    code = "import sys; before = set(sys.modules); import spheremix; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}).stdout.split()
+    assert "spheremix._analyze" in loaded
+    assert not {"numpy", "json", "pathlib", "shutil", "subprocess", "tempfile", "torch"} & set(loaded)
 
 
 def snippets(path):

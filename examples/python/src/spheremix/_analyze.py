@@ -1,14 +1,15 @@
 """The analyst's figures: runs spheremix-analyze and reads its JSON."""
-import json
 import os
-import pathlib
-import shutil
-import subprocess
-import tempfile
 from typing import Any, Dict, Optional, Sequence, Union
+
+from . import io
+
+# What only a call needs is imported by the call: it would be half of `import spheremix`.
 
 
 def _program(given: Optional[Union[str, "os.PathLike[str]"]]) -> str:
+    import shutil
+
     named = os.fspath(given) if given is not None else os.environ.get("SPHEREMIX_ANALYZE")
     if named:
         found = shutil.which(named)
@@ -42,7 +43,10 @@ def analyze(
 
     FileNotFoundError where there is no such program, ValueError with its sentence where it refuses its input.
     """
-    from . import io
+    import json
+    import pathlib
+    import subprocess
+    import tempfile
 
     if not modalities:
         raise ValueError("analyze: no modality: analyze(image=x, text=y)")
