@@ -86,7 +86,7 @@ def main():
     include, native, out = map(pathlib.Path, sys.argv[1:])
     out.parent.mkdir(parents=True, exist_ok=True)
     sources = "".join(path.read_text() for path in native.glob("*.cpp"))
-    bound = set(re.findall(r'"(?:\w+::)?(\w+)"', sources)) | set(re.findall(r"LOSS\((\w+)\)", sources))
+    bound = set(re.findall(r'"(?:\w+::)?(\w+)"', sources)) | set(re.findall(r"LOSS\((\w+)[,)]", sources))
     known = {}
     for name, text in texts(include):
         if name.split("::")[1].removesuffix("_with_gradient") in bound or name.split("::")[1] in bound:

@@ -36,12 +36,8 @@ struct EnumNames<ZeroPolicy> {
 namespace {
 
 template <class T>
-using Map = Eigen::Map<RowMatrix<T>>;
-template <class T>
 using RowMap = Eigen::Map<Eigen::Matrix<T, 1, Eigen::Dynamic, Eigen::RowMajor>>;
 
-Output like(const Rows& x) { return Output(x.kind(), x.is_double(), x.rows(), x.cols()); }
-Output vector_of(const Rows& x) { return Output(x.kind(), x.is_double(), {std::size_t(x.rows())}); }
 /// A point shaped as the first one.
 Output point_like(const Rows& x) { return Output(x.kind(), x.is_double(), x.shape()); }
 
@@ -229,6 +225,67 @@ void bind_mean(nb::module_& m) {
       default_of(most), doc("sphere::frechet_mean"));
 }
 
+/// What a mixture of two batches is called: its folder, arguments and record.
+struct MixingNames {
+  const char *folder, *x, *y, *weight, *record;
+};
+
+/// Mixtures of rows, by a weight or one a row: mix(x, y, weight, out) and pull(x, y, weight, g, out), where out is a
+/// Gradient of x, y and the weight.
+template <class Record, template <class, class> class Gradient, class Mix, class Pull>
+void bind_mixing(nb::module_& m, const char* name, const char* vjp, const MixingNames& names,
+                 Mix mix, Pull pull) {
+  m.def(
+      name,
+      [=](Arg x, Arg y, Arg weight) {
+        const Rows a(name, names.x, x), b(name, names.y, y);
+        expects_one_type(name, {&a, &b});
+        const Numbers weights(name, names.weight, weight);
+        Output out = like(a);
+        by_type(a.is_double(), [&]<class T>() {
+          auto to = out.map<T>();
+          with_weights<T>(weights, [&](const auto& each) {
+            run([&] { mix(a.map<T>(), b.map<T>(), each, to); });
+          });
+        });
+        return out.finish();
+      },
+      nb::arg(names.x), nb::arg(names.y), nb::arg(names.weight),
+      doc(std::string(names.folder) + "::" + name));
+  m.def(
+      vjp,
+      [=](Arg x, Arg y, Arg weight, Arg g) -> Record {
+        const Rows a(vjp, names.x, x), b(vjp, names.y, y), c(vjp, "g", g);
+        expects_one_type(vjp, {&a, &b, &c});
+        const Numbers weights(vjp, names.weight, weight);
+        Output dx = like(a), dy = like(b);
+        return by_type(a.is_double(), [&]<class T>() -> Record {
+          if (weights.is_number()) {
+            Gradient<Map<T>, double> out{dx.map<T>(), dy.map<T>(), 0};
+            run([&] { pull(a.map<T>(), b.map<T>(), weights.number(), c.map<T>(), out); });
+            const auto& [of_x, of_y, of_weight] = out;
+            return {record(names.record, dx.finish(), dy.finish(), of_weight)};
+          }
+          Output dw = vector_of(a);
+          const Vector<T> each = weights.vector<T>();
+          Gradient<Map<T>, Eigen::Map<Vector<T>>> out{dx.map<T>(), dy.map<T>(), dw.column<T>()};
+          run([&] { pull(a.map<T>(), b.map<T>(), each, c.map<T>(), out); });
+          return {record(names.record, dx.finish(), dy.finish(), dw.finish())};
+        });
+      },
+      nb::arg(names.x), nb::arg(names.y), nb::arg(names.weight), nb::arg("g"),
+      doc(std::string(names.folder) + "::" + vjp));
+}
+
+/// The function of that name and its gradient, as bind_mixing takes them.
+#define MIXING(FOLDER, NAME)                                                           \
+  [](const auto& x, const auto& y, const auto& weight, auto& out) {                    \
+    FOLDER::NAME(x, y, weight, out);                                                   \
+  },                                                                                   \
+      [](const auto& x, const auto& y, const auto& weight, const auto& g, auto& out) { \
+        FOLDER::NAME##_vjp(x, y, weight, g, out);                                      \
+      }
+
 void bind_slerp(nb::module_& m) {
   m.def(
       "slerp",
@@ -255,48 +312,9 @@ void bind_slerp(nb::module_& m) {
         return {record("SlerpGradient", du.finish(), dv.finish(), dt)};
       },
       nb::arg("u"), nb::arg("v"), nb::arg("t"), nb::arg("g"), doc("sphere::slerp_vjp"));
-  m.def(
-      "slerp_rows",
-      [](Arg u, Arg v, Arg t) {
-        constexpr auto* name = "slerp_rows";
-        const Rows a(name, "u", u), b(name, "v", v);
-        expects_one_type(name, {&a, &b});
-        const Numbers times(name, "t", t);
-        Output out = like(a);
-        by_type(a.is_double(), [&]<class T>() {
-          auto to = out.map<T>();
-          with_weights<T>(times, [&](const auto& each) {
-            run([&] { sphere::slerp_rows(a.map<T>(), b.map<T>(), each, to); });
-          });
-        });
-        return out.finish();
-      },
-      nb::arg("u"), nb::arg("v"), nb::arg("t"), doc("sphere::slerp_rows"));
-  m.def(
-      "slerp_rows_vjp",
-      [](Arg u, Arg v, Arg t, Arg g) -> SlerpGradientRecord {
-        constexpr auto* name = "slerp_rows_vjp";
-        const Rows a(name, "u", u), b(name, "v", v), c(name, "g", g);
-        expects_one_type(name, {&a, &b, &c});
-        const Numbers times(name, "t", t);
-        Output du = like(a), dv = like(b);
-        return by_type(a.is_double(), [&]<class T>() -> SlerpGradientRecord {
-          if (times.is_number()) {
-            sphere::SlerpGradient<Map<T>> out{du.map<T>(), dv.map<T>(), 0};
-            run([&] {
-              sphere::slerp_rows_vjp(a.map<T>(), b.map<T>(), times.number(), c.map<T>(), out);
-            });
-            return {record("SlerpGradient", du.finish(), dv.finish(), out.t)};
-          }
-          Output dt = vector_of(a);
-          const Vector<T> each = times.vector<T>();
-          sphere::SlerpGradient<Map<T>, Eigen::Map<Vector<T>>> out{du.map<T>(), dv.map<T>(),
-                                                                   dt.column<T>()};
-          run([&] { sphere::slerp_rows_vjp(a.map<T>(), b.map<T>(), each, c.map<T>(), out); });
-          return {record("SlerpGradient", du.finish(), dv.finish(), dt.finish())};
-        });
-      },
-      nb::arg("u"), nb::arg("v"), nb::arg("t"), nb::arg("g"), doc("sphere::slerp_rows_vjp"));
+  bind_mixing<SlerpGradientRecord, sphere::SlerpGradient>(
+      m, "slerp_rows", "slerp_rows_vjp", {"sphere", "u", "v", "t", "SlerpGradient"},
+      MIXING(sphere, slerp_rows));
 }
 
 void bind_sampling(nb::module_& m) {
@@ -337,50 +355,6 @@ void bind_sampling(nb::module_& m) {
 }
 
 // ---- mixup ----
-
-/// geodesic and linear: mix(x, y, lambda, out) and pull(x, y, lambda, g, out).
-template <class Mix, class Pull>
-void bind_mixing(nb::module_& m, const char* name, const char* vjp, Mix mix, Pull pull) {
-  m.def(
-      name,
-      [=](Arg x, Arg y, Arg lambda) {
-        const Rows a(name, "x", x), b(name, "y", y);
-        expects_one_type(name, {&a, &b});
-        const Numbers weights(name, "lambda_", lambda);
-        Output out = like(a);
-        by_type(a.is_double(), [&]<class T>() {
-          auto to = out.map<T>();
-          with_weights<T>(weights, [&](const auto& each) {
-            run([&] { mix(a.map<T>(), b.map<T>(), each, to); });
-          });
-        });
-        return out.finish();
-      },
-      nb::arg("x"), nb::arg("y"), nb::arg("lambda_"), doc(std::string("mixup::") + name));
-  m.def(
-      vjp,
-      [=](Arg x, Arg y, Arg lambda, Arg g) -> MixupGradientRecord {
-        const Rows a(vjp, "x", x), b(vjp, "y", y), c(vjp, "g", g);
-        expects_one_type(vjp, {&a, &b, &c});
-        const Numbers weights(vjp, "lambda_", lambda);
-        Output dx = like(a), dy = like(b);
-        return by_type(a.is_double(), [&]<class T>() -> MixupGradientRecord {
-          if (weights.is_number()) {
-            mixup::MixGradient<Map<T>> out{dx.map<T>(), dy.map<T>(), 0};
-            run([&] { pull(a.map<T>(), b.map<T>(), weights.number(), c.map<T>(), out); });
-            return {record("MixupGradient", dx.finish(), dy.finish(), out.lambda)};
-          }
-          Output dl = vector_of(a);
-          const Vector<T> each = weights.vector<T>();
-          mixup::MixGradient<Map<T>, Eigen::Map<Vector<T>>> out{dx.map<T>(), dy.map<T>(),
-                                                                dl.column<T>()};
-          run([&] { pull(a.map<T>(), b.map<T>(), each, c.map<T>(), out); });
-          return {record("MixupGradient", dx.finish(), dy.finish(), dl.finish())};
-        });
-      },
-      nb::arg("x"), nb::arg("y"), nb::arg("lambda_"), nb::arg("g"),
-      doc(std::string("mixup::") + vjp));
-}
 
 mixup::Members members_of(const Numbers& given) {
   const std::vector<Index> all = given.indices();
@@ -496,18 +470,11 @@ void bind_sphere(nb::module_& m) {
 }
 
 void bind_mixup(nb::module_& m) {
-  bind_mixing(
-      m, "geodesic", "geodesic_vjp",
-      [](const auto& x, const auto& y, const auto& l, auto& out) { mixup::geodesic(x, y, l, out); },
-      [](const auto& x, const auto& y, const auto& l, const auto& g, auto& out) {
-        mixup::geodesic_vjp(x, y, l, g, out);
-      });
-  bind_mixing(
-      m, "linear", "linear_vjp",
-      [](const auto& x, const auto& y, const auto& l, auto& out) { mixup::linear(x, y, l, out); },
-      [](const auto& x, const auto& y, const auto& l, const auto& g, auto& out) {
-        mixup::linear_vjp(x, y, l, g, out);
-      });
+  const MixingNames names{"mixup", "x", "y", "lambda_", "MixupGradient"};
+  bind_mixing<MixupGradientRecord, mixup::MixGradient>(m, "geodesic", "geodesic_vjp", names,
+                                                       MIXING(mixup, geodesic));
+  bind_mixing<MixupGradientRecord, mixup::MixGradient>(m, "linear", "linear_vjp", names,
+                                                       MIXING(mixup, linear));
   bind_barycentre(m);
   bind_draws(m);
 }

@@ -47,6 +47,7 @@ Array read(const char* function, const File& file, Index first, Index count, nb:
 
 template <class File>
 nb::class_<File> bind_file(nb::module_& m, const char* name) {
+  const std::string rows = std::string(name) + "::rows";
   return nb::class_<File>(m, name, doc(std::string("io::") + name))
       .def(
           "__init__",
@@ -61,7 +62,14 @@ nb::class_<File> bind_file(nb::module_& m, const char* name) {
       .def(
           "cols", [](const File& f) { return f.cols(); }, "Numbers in a row.")
       .def(
-          "rows", [](const File& f) { return f.rows(); }, "How many rows the file has.");
+          "rows", [](const File& f) { return f.rows(); }, "How many rows the file has.")
+      .def(
+          "rows",
+          [rows](const File& f, Index first, Index count, Array dtype) {
+            return read(rows.c_str(), f, first, count, dtype.value, false);
+          },
+          nb::arg("first"), nb::arg("count"), nb::kw_only(), nb::arg("dtype").none() = nb::none(),
+          "Rows [first, first + count).");
 }
 
 }  // namespace
@@ -101,26 +109,9 @@ void bind_io(nb::module_& m) {
   bind_file<io::NpyFile>(m, "NpyFile")
       .def(
           "shape", [](const io::NpyFile& f) { return nb::tuple(nb::cast(f.shape())); },
-          "As in the file: one or two numbers.")
-      .def(
-          "rows",
-          [](const io::NpyFile& f, Index first, Index count, Array dtype) {
-            return read("NpyFile::rows", f, first, count, dtype.value, false);
-          },
-          nb::arg("first"), nb::arg("count"), nb::kw_only(), nb::arg("dtype").none() = nb::none(),
-          "Rows [first, first + count).");
-  const auto rows = [](auto bound) {
-    using File = typename decltype(bound)::Type;
-    bound.def(
-        "rows",
-        [](const File& f, Index first, Index count, Array dtype) {
-          return read("rows", f, first, count, dtype.value, false);
-        },
-        nb::arg("first"), nb::arg("count"), nb::kw_only(), nb::arg("dtype").none() = nb::none(),
-        "Rows [first, first + count).");
-  };
-  rows(bind_file<io::FvecsFile>(m, "FvecsFile"));
-  rows(bind_file<io::FbinFile>(m, "FbinFile"));
+          "As in the file: one or two numbers.");
+  bind_file<io::FvecsFile>(m, "FvecsFile");
+  bind_file<io::FbinFile>(m, "FbinFile");
 }
 
 }  // namespace spheremix::python

@@ -24,9 +24,6 @@ void bind_losses_of_pairs(nb::module_& m);
 void bind_losses_that_mix(nb::module_& m);
 void bind_losses_of_labels(nb::module_& m);
 
-template <class T>
-using Map = Eigen::Map<RowMatrix<T>>;
-
 /// Gradients of a loss of two batches, in Python's memory. A loss fills the numbers that it has.
 template <class T, class Lambda = double>
 struct PairOut {
@@ -57,8 +54,7 @@ void bind_pair_loss(nb::module_& m, const char* name, const char* with, bool flo
   m.def(
       name,
       [=](Arg x, Arg y, Extra... extra, Given<M>... given) -> double {
-        Options options;
-        (set(options, name, fields, given), ...);
+        const auto options = options_of<Options>(name, setting(fields, given)...);
         const Rows a(name, "x", x), b(name, "y", y);
         expects_type(name, a, b);
         const auto call = [&](const auto*... targets) {
@@ -74,12 +70,11 @@ void bind_pair_loss(nb::module_& m, const char* name, const char* with, bool flo
   m.def(
       with,
       [=](Arg x, Arg y, Extra... extra, Given<M>... given) -> Record {
-        Options options;
-        (set(options, with, fields, given), ...);
+        const auto options = options_of<Options>(with, setting(fields, given)...);
         const Rows a(with, "x", x), b(with, "y", y);
         expects_type(with, a, b);
-        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
-        Output dy(a.kind(), a.is_double(), b.rows(), b.cols());
+        Output dx = like(a);
+        Output dy = like(a, b);
         const auto call = [&](const auto*... targets) {
           return by_type(a.is_double(), [&]<class T>() {
             const auto p = a.map<T>(), q = b.map<T>();

@@ -56,8 +56,6 @@ struct EnumNames<DecoupledDirection> {
 
 namespace {
 
-#define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
-
 /// Calls body with the labels: as whole numbers where they are, else as double.
 template <class Body>
 auto with_labels(const char* function, nb::handle labels, const Body& body) {
@@ -89,8 +87,7 @@ void bind_labelled_loss(nb::module_& m, const char* name, const char* with, Valu
   m.def(
       name,
       [=](Arg x, Arg labels, Given<M>... given) -> double {
-        Options options;
-        (set(options, name, fields, given), ...);
+        const auto options = options_of<Options>(name, setting(fields, given)...);
         const Rows a(name, "x", x);
         return by_type(a.is_double(), [&]<class T>() {
           const auto p = a.map<T>();
@@ -103,10 +100,9 @@ void bind_labelled_loss(nb::module_& m, const char* name, const char* with, Valu
   m.def(
       with,
       [=](Arg x, Arg labels, Given<M>... given) -> Record {
-        Options options;
-        (set(options, with, fields, given), ...);
+        const auto options = options_of<Options>(with, setting(fields, given)...);
         const Rows a(with, "x", x);
-        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
+        Output dx = like(a);
         return by_type(a.is_double(), [&]<class T>() -> Record {
           const auto p = a.map<T>();
           LabelledOut<T> out{dx.map<T>()};
@@ -138,8 +134,7 @@ void bind_triplet_of(nb::module_& m, Field<TripletOptions, M>... fields) {
   m.def(
       name,
       [=](Arg x, Arg anchors, Arg positives, Arg negatives, Given<M>... given) -> double {
-        TripletOptions options;
-        (set(options, name, fields, given), ...);
+        const auto options = options_of<TripletOptions>(name, setting(fields, given)...);
         const Rows a(name, "x", x);
         const Lists lists(name, anchors, positives, negatives);
         return by_type(a.is_double(), [&]<class T>() {
@@ -155,11 +150,10 @@ void bind_triplet_of(nb::module_& m, Field<TripletOptions, M>... fields) {
       with,
       [=](Arg x, Arg anchors, Arg positives, Arg negatives,
           Given<M>... given) -> TripletGradientRecord {
-        TripletOptions options;
-        (set(options, with, fields, given), ...);
+        const auto options = options_of<TripletOptions>(with, setting(fields, given)...);
         const Rows a(with, "x", x);
         const Lists lists(with, anchors, positives, negatives);
-        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
+        Output dx = like(a);
         return by_type(a.is_double(), [&]<class T>() -> TripletGradientRecord {
           const auto p = a.map<T>();
           LabelledOut<T> out{dx.map<T>()};
@@ -195,11 +189,11 @@ void bind_label_distances(nb::module_& m) {
           return LabelDistances(
               Eigen::Map<const RowMatrix<double>>(all.data(), given.rows(), given.cols()));
         }
+        const nb::handle to_float(reinterpret_cast<PyObject*>(&PyFloat_Type));
         RowMatrix<double> table(given.rows(), given.rows());
         for (Index i = 0; i < given.rows(); ++i)
           for (Index k = 0; k < given.rows(); ++k)
-            table(i, k) = nb::cast<double>(
-                nb::module_::import_("builtins").attr("float")(distance(labels[i], labels[k])));
+            table(i, k) = nb::cast<double>(to_float(distance(labels[i], labels[k])));
         return LabelDistances(std::move(table));
       },
       nb::arg("labels"), nb::arg("distance").none() = nb::none(), doc("losses::label_distances"));
@@ -227,8 +221,7 @@ void bind_sup_remix(nb::module_& m, Field<SupRemixOptions, M>... fields) {
   m.def(
       name,
       [=](Arg x, Arg labels, ArrayOrPhilox lambda, Given<M>... given) -> double {
-        SupRemixOptions options;
-        (set(options, name, fields, given), ...);
+        const auto options = options_of<SupRemixOptions>(name, setting(fields, given)...);
         const Rows a(name, "x", x);
         return by_type(a.is_double(), [&]<class T>() {
           const auto p = a.map<T>();
@@ -244,10 +237,9 @@ void bind_sup_remix(nb::module_& m, Field<SupRemixOptions, M>... fields) {
   m.def(
       with,
       [=](Arg x, Arg labels, ArrayOrPhilox lambda, Given<M>... given) -> SupervisedGradientRecord {
-        SupRemixOptions options;
-        (set(options, with, fields, given), ...);
+        const auto options = options_of<SupRemixOptions>(with, setting(fields, given)...);
         const Rows a(with, "x", x);
-        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
+        Output dx = like(a);
         return by_type(a.is_double(), [&]<class T>() -> SupervisedGradientRecord {
           const auto p = a.map<T>();
           LabelledOut<T> out{dx.map<T>()};
@@ -283,29 +275,17 @@ struct LogitOut {
   double loss = 0;
 };
 
-/// options... is empty for mixup_cross_entropy.
+/// A loss of logits, with two labels a row and with k. fields... is empty for mixup_cross_entropy.
 template <class Value, class Gradient, class Value_k, class Gradient_k, class Options, class... M>
 void bind_logit_loss(nb::module_& m, const char* name, const char* with, const char* name_k,
                      const char* with_k, Options, Value value, Gradient gradient, Value_k value_k,
                      Gradient_k gradient_k, Field<Options, M>... fields) {
-  const std::string documented = std::string("losses::") + name;
-  const auto define = [&](const char* called, auto function, auto... args) {
-    m.def(called, function, args..., doc(std::string("losses::") + called));
-  };
-  const auto pack = [&](auto&& call, auto... args) {
-    if constexpr (sizeof...(M) > 0)
-      call(args..., nb::kw_only(), default_of(fields)...);
-    else
-      call(args...);
-  };
-  pack(
-      [&](auto... args) {
-        define(
+  with_keywords(
+      [&](const auto&... keywords) {
+        m.def(
             name,
             [=](Arg logits, Arg a, Arg b, Arg lambda, Given<M>... given) -> double {
-              Options options;
-              (set(options, name, fields, given), ...);
-              (void)options;
+              const auto options = options_of<Options>(name, setting(fields, given)...);
               const Rows z(name, "logits", logits);
               const auto first = Numbers(name, "a", a).indices();
               const auto second = Numbers(name, "b", b).indices();
@@ -317,19 +297,18 @@ void bind_logit_loss(nb::module_& m, const char* name, const char* with, const c
                 });
               });
             },
-            args...);
-        define(
+            nb::arg("logits"), nb::arg("a"), nb::arg("b"), nb::arg("lambda_"), keywords...,
+            doc(std::string("losses::") + name));
+        m.def(
             with,
             [=](Arg logits, Arg a, Arg b, Arg lambda,
                 Given<M>... given) -> MixedLabelGradientRecord {
-              Options options;
-              (set(options, with, fields, given), ...);
-              (void)options;
+              const auto options = options_of<Options>(with, setting(fields, given)...);
               const Rows z(with, "logits", logits);
               const auto first = Numbers(with, "a", a).indices();
               const auto second = Numbers(with, "b", b).indices();
               const Numbers weights(with, "lambda_", lambda);
-              Output dz(z.kind(), z.is_double(), z.rows(), z.cols());
+              Output dz = like(z);
               return by_type(z.is_double(), [&]<class T>() -> MixedLabelGradientRecord {
                 const auto p = z.map<T>();
                 const auto call = [&](const auto& l, auto& out) {
@@ -344,23 +323,22 @@ void bind_logit_loss(nb::module_& m, const char* name, const char* with, const c
                   return {record("MixedLabelGradient", out.loss, dz.finish(), out.lambda)};
                 }
                 const Vector<T> each = weights.vector<T>();
-                Output dl(z.kind(), z.is_double(), {std::size_t(z.rows())});
+                Output dl = vector_of(z);
                 LogitOut<T, Eigen::Map<Vector<T>>> out{dz.map<T>(), dl.column<T>()};
                 call(each, out);
                 return {record("MixedLabelGradient", out.loss, dz.finish(), dl.finish())};
               });
             },
-            args...);
+            nb::arg("logits"), nb::arg("a"), nb::arg("b"), nb::arg("lambda_"), keywords...,
+            doc(std::string("losses::") + with));
       },
-      nb::arg("logits"), nb::arg("a"), nb::arg("b"), nb::arg("lambda_"));
-  pack(
-      [&](auto... args) {
-        define(
+      fields...);
+  with_keywords(
+      [&](const auto&... keywords) {
+        m.def(
             name_k,
             [=](Arg logits, Arg labels, Arg weights, Given<M>... given) -> double {
-              Options options;
-              (set(options, name_k, fields, given), ...);
-              (void)options;
+              const auto options = options_of<Options>(name_k, setting(fields, given)...);
               const Rows z(name_k, "logits", logits), w(name_k, "weights", weights);
               expects_one_type(name_k, {&z, &w});
               const LabelMatrix c = label_matrix(Numbers(name_k, "labels", labels));
@@ -369,17 +347,16 @@ void bind_logit_loss(nb::module_& m, const char* name, const char* with, const c
                 return run([&] { return value_k(p, c, q, options); });
               });
             },
-            args...);
-        define(
+            nb::arg("logits"), nb::arg("labels"), nb::arg("weights"), keywords...,
+            doc(std::string("losses::") + name_k));
+        m.def(
             with_k,
             [=](Arg logits, Arg labels, Arg weights, Given<M>... given) -> LogitGradientRecord {
-              Options options;
-              (set(options, with_k, fields, given), ...);
-              (void)options;
+              const auto options = options_of<Options>(with_k, setting(fields, given)...);
               const Rows z(with_k, "logits", logits), w(with_k, "weights", weights);
               expects_one_type(with_k, {&z, &w});
               const LabelMatrix c = label_matrix(Numbers(with_k, "labels", labels));
-              Output dz(z.kind(), z.is_double(), z.rows(), z.cols());
+              Output dz = like(z);
               return by_type(z.is_double(), [&]<class T>() -> LogitGradientRecord {
                 const auto p = z.map<T>(), q = w.map<T>();
                 LogitOut<T> out{dz.map<T>(), 0};
@@ -390,12 +367,11 @@ void bind_logit_loss(nb::module_& m, const char* name, const char* with, const c
                 return {record("LogitGradient", out.loss, dz.finish())};
               });
             },
-            args...);
+            nb::arg("logits"), nb::arg("labels"), nb::arg("weights"), keywords...,
+            doc(std::string("losses::") + with_k));
       },
-      nb::arg("logits"), nb::arg("labels"), nb::arg("weights"));
+      fields...);
 }
-
-struct NoOptions {};
 
 }  // namespace
 

@@ -46,8 +46,7 @@ void bind_mixing_loss(nb::module_& m, const char* name, const char* with, Value 
   m.def(
       name,
       [=](Arg x, Arg y, Arg lambda, Given<M>... given) -> double {
-        Options options;
-        (set(options, name, fields, given), ...);
+        const auto options = options_of<Options>(name, setting(fields, given)...);
         const Rows a(name, "x", x), b(name, "y", y);
         expects_one_type(name, {&a, &b});
         const Numbers weights(name, "lambda_", lambda);
@@ -62,13 +61,12 @@ void bind_mixing_loss(nb::module_& m, const char* name, const char* with, Value 
   m.def(
       with,
       [=](Arg x, Arg y, Arg lambda, Given<M>... given) -> Record {
-        Options options;
-        (set(options, with, fields, given), ...);
+        const auto options = options_of<Options>(with, setting(fields, given)...);
         const Rows a(with, "x", x), b(with, "y", y);
         expects_one_type(with, {&a, &b});
         const Numbers weights(with, "lambda_", lambda);
-        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
-        Output dy(a.kind(), a.is_double(), b.rows(), b.cols());
+        Output dx = like(a);
+        Output dy = like(a, b);
         return by_type(a.is_double(), [&]<class T>() -> Record {
           const auto p = a.map<T>(), q = b.map<T>();
           const auto call = [&](const auto& l, auto& out) {
@@ -83,7 +81,7 @@ void bind_mixing_loss(nb::module_& m, const char* name, const char* with, Value 
             return {finish(dx.finish(), dy.finish(), nb::float_(out.lambda), out)};
           }
           const Vector<T> each = weights.vector<T>();
-          Output dl(a.kind(), a.is_double(), {std::size_t(a.rows())});
+          Output dl = vector_of(a);
           PairOut<T, Eigen::Map<Vector<T>>> out{dx.map<T>(), dy.map<T>(), dl.column<T>()};
           call(each, out);
           return {finish(dx.finish(), dy.finish(), dl.finish().value, out)};
@@ -100,8 +98,6 @@ void bind_mixing_loss(nb::module_& m, const char* name, const char* with, Value 
       },                                                                                \
       [](const auto& x, const auto& y, const auto& l, const auto& o, auto& workspace,   \
          auto& out) { NAME##_with_gradient(x, y, l, o, workspace, out); }
-
-#define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
 
 /// The four weights of m3_mix: all numbers, or all vectors (a number among vectors stands for n equal ones).
 struct FourWeights {
@@ -145,8 +141,7 @@ void bind_m3(nb::module_& m, Field<M3MixOptions, M>... fields) {
   m.def(
       name,
       [=](Arg x, Arg y, FourArg lambda, Given<M>... given) -> double {
-        M3MixOptions options;
-        (set(options, name, fields, given), ...);
+        const auto options = options_of<M3MixOptions>(name, setting(fields, given)...);
         const Rows a(name, "x", x), b(name, "y", y);
         expects_one_type(name, {&a, &b});
         const FourWeights weights(name, lambda.value);
@@ -163,13 +158,12 @@ void bind_m3(nb::module_& m, Field<M3MixOptions, M>... fields) {
   m.def(
       with,
       [=](Arg x, Arg y, FourArg lambda, Given<M>... given) -> TwoTemperatureGradientRecord {
-        M3MixOptions options;
-        (set(options, with, fields, given), ...);
+        const auto options = options_of<M3MixOptions>(with, setting(fields, given)...);
         const Rows a(with, "x", x), b(with, "y", y);
         expects_one_type(with, {&a, &b});
         const FourWeights weights(with, lambda.value);
-        Output dx(a.kind(), a.is_double(), a.rows(), a.cols());
-        Output dy(a.kind(), a.is_double(), b.rows(), b.cols());
+        Output dx = like(a);
+        Output dy = like(a, b);
         return by_type(a.is_double(), [&]<class T>() -> TwoTemperatureGradientRecord {
           const auto p = a.map<T>(), q = b.map<T>();
           const auto call = [&](const auto& l, auto& out) {

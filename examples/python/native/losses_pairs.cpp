@@ -1,4 +1,6 @@
 // Losses of two batches, and of more, without labels and mixing.
+#include <array>
+
 #include "losses.hpp"
 #include "spheremix/losses/align_uniform.hpp"
 #include "spheremix/losses/brownian_bridge.hpp"
@@ -97,8 +99,6 @@ constexpr auto as_margin_nce = [](Array x, Array y, const auto& out) {
         }                                                                                   \
       }
 
-#define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
-
 void bind_targets(nb::module_& m) {
   nb::class_<HeldTargets>(m, "Targets", doc("losses::Targets"));
   m.def(
@@ -136,7 +136,7 @@ void bind_teacher(nb::module_& m) {
       "teacher_rows",
       [](Arg s, double temperature) {
         const Rows a("teacher_rows", "s", s);
-        Output out(a.kind(), a.is_double(), a.rows(), a.cols());
+        Output out = like(a);
         by_type(a.is_double(), [&]<class T>() {
           auto to = out.map<T>();
           run([&] { teacher_rows(a.map<T>(), temperature, to); });
@@ -158,145 +158,63 @@ void bind_teacher(nb::module_& m) {
       nb::arg("s"), nb::arg("temperature"), doc("losses::teacher_table"));
 }
 
-void bind_bridge(nb::module_& m) {
-  constexpr auto* name = "brownian_bridge";
-  constexpr auto* with = "brownian_bridge_with_gradient";
-  const auto ratio = FIELD(BrownianBridgeOptions, ratio);
+/// An argument, once for each I.
+template <std::size_t I>
+struct Batch {
+  using type = Arg;
+};
+
+/// A loss of the batches called names: value(options, batches...), gradient(options, workspace, out, batches...), where
+/// out is a Gradient<Map<T>>, the loss before one map a batch. finish(out, gradients...) makes the record.
+template <class Record, template <class> class Gradient, std::size_t... I, class Options,
+          class Value, class Call, class Finish, class... M>
+void bind_batches(nb::module_& m, std::index_sequence<I...>,
+                  const std::array<const char*, sizeof...(I)>& names, const char* name,
+                  const char* with, Options, Value value, Call gradient, Finish finish,
+                  Field<Options, M>... fields) {
+  const std::string documented = std::string("losses::") + name;
   m.def(
       name,
-      [=](Arg augmented, Arg x, Arg y, double r) -> double {
-        const Rows a(name, "augmented", augmented), b(name, "x", x), c(name, "y", y);
-        expects_one_type(name, {&a, &b, &c});
-        return by_type(a.is_double(), [&]<class T>() {
-          const auto p = a.map<T>(), q = b.map<T>(), s = c.map<T>();
-          return run([&] { return brownian_bridge(p, q, s, {.ratio = r}); });
+      [=](typename Batch<I>::type... batches, Given<M>... given) -> double {
+        const auto options = options_of<Options>(name, setting(fields, given)...);
+        const Rows rows[] = {Rows(name, names[I], batches)...};
+        expects_one_type(name, {&rows[I]...});
+        return by_type(rows[0].is_double(), [&]<class T>() {
+          return run([&] { return value(options, rows[I].template map<T>()...); });
         });
       },
-      nb::arg("augmented"), nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(ratio),
-      doc("losses::brownian_bridge"));
+      nb::arg(names[I])..., nb::kw_only(), default_of(fields)..., doc(documented));
   m.def(
       with,
-      [=](Arg augmented, Arg x, Arg y, double r) -> BrownianBridgeGradientRecord {
-        const Rows a(with, "augmented", augmented), b(with, "x", x), c(with, "y", y);
-        expects_one_type(with, {&a, &b, &c});
-        Output da(a.kind(), a.is_double(), a.rows(), a.cols()),
-            dx(a.kind(), a.is_double(), b.rows(), b.cols()),
-            dy(a.kind(), a.is_double(), c.rows(), c.cols());
-        return by_type(a.is_double(), [&]<class T>() -> BrownianBridgeGradientRecord {
-          const auto p = a.map<T>(), q = b.map<T>(), s = c.map<T>();
-          BrownianBridgeGradient<Map<T>> out{0, da.map<T>(), dx.map<T>(), dy.map<T>()};
+      [=](typename Batch<I>::type... batches, Given<M>... given) -> Record {
+        const auto options = options_of<Options>(with, setting(fields, given)...);
+        const Rows rows[] = {Rows(with, names[I], batches)...};
+        expects_one_type(with, {&rows[I]...});
+        Output to[] = {like(rows[0], rows[I])...};
+        return by_type(rows[0].is_double(), [&]<class T>() -> Record {
+          Gradient<Map<T>> out{0, to[I].template map<T>()...};
           run([&] {
             core::Workspace workspace;
-            brownian_bridge_with_gradient(p, q, s, {.ratio = r}, workspace, out);
+            gradient(options, workspace, out, rows[I].template map<T>()...);
           });
-          return {
-              record("BrownianBridgeGradient", out.loss, da.finish(), dx.finish(), dy.finish())};
+          return {finish(out, to[I].finish()...)};
         });
       },
-      nb::arg("augmented"), nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(ratio),
-      doc("losses::brownian_bridge_with_gradient"));
+      nb::arg(names[I])..., nb::kw_only(), default_of(fields)...,
+      doc(documented + "_with_gradient"));
+}
+template <class Record, template <class> class Gradient, std::size_t K, class... Others>
+void bind_batch_loss(nb::module_& m, const std::array<const char*, K>& names,
+                     const Others&... others) {
+  bind_batches<Record, Gradient>(m, std::make_index_sequence<K>(), names, others...);
 }
 
-void bind_augmented_consistency(nb::module_& m) {
-  constexpr auto* name = "augmented_geometric_consistency";
-  constexpr auto* with = "augmented_geometric_consistency_with_gradient";
-  using Options = GeometricConsistencyOptions;
-  m.def(
-      name,
-      [=](Arg x, Arg y, Arg xa, Arg ya, double cross, double within) -> double {
-        const Rows a(name, "x", x), b(name, "y", y), c(name, "x_augmented", xa),
-            d(name, "y_augmented", ya);
-        expects_one_type(name, {&a, &b, &c, &d});
-        const Options options{cross, within};
-        return by_type(a.is_double(), [&]<class T>() {
-          const auto p = a.map<T>(), q = b.map<T>(), r = c.map<T>(), s = d.map<T>();
-          return run([&] { return augmented_geometric_consistency(p, q, r, s, options); });
-        });
-      },
-      nb::arg("x"), nb::arg("y"), nb::arg("x_augmented"), nb::arg("y_augmented"), nb::kw_only(),
-      default_of(FIELD(Options, cross_weight)), default_of(FIELD(Options, in_modal_weight)),
-      doc("losses::augmented_geometric_consistency"));
-  m.def(
-      with,
-      [=](Arg x, Arg y, Arg xa, Arg ya, double cross,
-          double within) -> AugmentedConsistencyGradientRecord {
-        const Rows a(with, "x", x), b(with, "y", y), c(with, "x_augmented", xa),
-            d(with, "y_augmented", ya);
-        expects_one_type(with, {&a, &b, &c, &d});
-        const Options options{cross, within};
-        const auto like = [&](const Rows& of) {
-          return Output(a.kind(), a.is_double(), of.rows(), of.cols());
-        };
-        Output da = like(a), db = like(b), dc = like(c), dd = like(d);
-        return by_type(a.is_double(), [&]<class T>() -> AugmentedConsistencyGradientRecord {
-          const auto p = a.map<T>(), q = b.map<T>(), r = c.map<T>(), s = d.map<T>();
-          AugmentedConsistencyGradient<Map<T>> out{0, da.map<T>(), db.map<T>(), dc.map<T>(),
-                                                   dd.map<T>()};
-          run([&] {
-            core::Workspace workspace;
-            augmented_geometric_consistency_with_gradient(p, q, r, s, options, workspace, out);
-          });
-          return {record("AugmentedConsistencyGradient", out.loss, da.finish(), db.finish(),
-                         dc.finish(), dd.finish())};
-        });
-      },
-      nb::arg("x"), nb::arg("y"), nb::arg("x_augmented"), nb::arg("y_augmented"), nb::kw_only(),
-      default_of(FIELD(Options, cross_weight)), default_of(FIELD(Options, in_modal_weight)),
-      doc("losses::augmented_geometric_consistency_with_gradient"));
-}
-
-template <class... M>
-void bind_separation(nb::module_& m, Field<FeatureSeparationOptions, M>... fields) {
-  constexpr auto* name = "feature_separation";
-  constexpr auto* with = "feature_separation_with_gradient";
-  using Options = FeatureSeparationOptions;
-  m.def(
-      name,
-      [=](Arg x, Arg y, Arg xi, Arg yi, Arg xa, Arg ya, Given<M>... given) -> double {
-        Options options;
-        (set(options, name, fields, given), ...);
-        const Rows a(name, "x", x), b(name, "y", y), c(name, "x_independent", xi),
-            d(name, "y_independent", yi), e(name, "x_augmented", xa), f(name, "y_augmented", ya);
-        expects_one_type(name, {&a, &b, &c, &d, &e, &f});
-        return by_type(a.is_double(), [&]<class T>() {
-          const auto p = a.map<T>(), q = b.map<T>(), r = c.map<T>(), s = d.map<T>(), t = e.map<T>(),
-                     u = f.map<T>();
-          return run([&] { return feature_separation(p, q, r, s, t, u, options); });
-        });
-      },
-      nb::arg("x"), nb::arg("y"), nb::arg("x_independent"), nb::arg("y_independent"),
-      nb::arg("x_augmented"), nb::arg("y_augmented"), nb::kw_only(), default_of(fields)...,
-      doc("losses::feature_separation"));
-  m.def(
-      with,
-      [=](Arg x, Arg y, Arg xi, Arg yi, Arg xa, Arg ya,
-          Given<M>... given) -> FeatureSeparationGradientRecord {
-        Options options;
-        (set(options, with, fields, given), ...);
-        const Rows a(with, "x", x), b(with, "y", y), c(with, "x_independent", xi),
-            d(with, "y_independent", yi), e(with, "x_augmented", xa), f(with, "y_augmented", ya);
-        expects_one_type(with, {&a, &b, &c, &d, &e, &f});
-        const auto like = [&](const Rows& of) {
-          return Output(a.kind(), a.is_double(), of.rows(), of.cols());
-        };
-        Output da = like(a), db = like(b), dc = like(c), dd = like(d), de = like(e), df = like(f);
-        return by_type(a.is_double(), [&]<class T>() -> FeatureSeparationGradientRecord {
-          const auto p = a.map<T>(), q = b.map<T>(), r = c.map<T>(), s = d.map<T>(), t = e.map<T>(),
-                     u = f.map<T>();
-          FeatureSeparationGradient<Map<T>> out{0,           da.map<T>(), db.map<T>(), dc.map<T>(),
-                                                dd.map<T>(), de.map<T>(), df.map<T>(), 0};
-          run([&] {
-            core::Workspace workspace;
-            feature_separation_with_gradient(p, q, r, s, t, u, options, workspace, out);
-          });
-          return {record("FeatureSeparationGradient", out.loss, da.finish(), db.finish(),
-                         dc.finish(), dd.finish(), de.finish(), df.finish(), out.log_temperature)};
-        });
-      },
-      nb::arg("x"), nb::arg("y"), nb::arg("x_independent"), nb::arg("y_independent"),
-      nb::arg("x_augmented"), nb::arg("y_augmented"), nb::kw_only(), default_of(fields)...,
-      doc("losses::feature_separation_with_gradient"));
-}
+#define BATCH_LOSS(NAME, OPTIONS) \
+#NAME, #NAME "_with_gradient", OPTIONS{},                                          \
+      [](const auto& o, const auto&... batches) { return NAME(batches..., o); },     \
+      [](const auto& o, auto& workspace, auto& out, const auto&... batches) {        \
+        NAME##_with_gradient(batches..., o, workspace, out);                         \
+      }
 
 }  // namespace
 
@@ -352,13 +270,28 @@ void bind_losses_of_pairs(nb::module_& m) {
       FIELD(VicregOptions, variance_weight), FIELD(VicregOptions, covariance_weight),
       FIELD(VicregOptions, gamma), FIELD(VicregOptions, epsilon));
 
-  bind_bridge(m);
-  bind_augmented_consistency(m);
+  bind_batch_loss<BrownianBridgeGradientRecord, BrownianBridgeGradient>(
+      m, std::array{"augmented", "x", "y"}, BATCH_LOSS(brownian_bridge, BrownianBridgeOptions),
+      [](const auto& out, auto... d) { return record("BrownianBridgeGradient", out.loss, d...); },
+      FIELD(BrownianBridgeOptions, ratio));
+  bind_batch_loss<AugmentedConsistencyGradientRecord, AugmentedConsistencyGradient>(
+      m, std::array{"x", "y", "x_augmented", "y_augmented"},
+      BATCH_LOSS(augmented_geometric_consistency, Consistency),
+      [](const auto& out, auto... d) {
+        return record("AugmentedConsistencyGradient", out.loss, d...);
+      },
+      FIELD(Consistency, cross_weight), FIELD(Consistency, in_modal_weight));
   using Separation = FeatureSeparationOptions;
-  bind_separation(m, FIELD(Separation, temperature), FIELD(Separation, ortho_weight),
-                  FIELD(Separation, contrast_weight), FIELD(Separation, uniformity_weight),
-                  FIELD(Separation, denominator), FIELD(Separation, uniformity),
-                  FIELD(Separation, memory_budget));
+  bind_batch_loss<FeatureSeparationGradientRecord, FeatureSeparationGradient>(
+      m, std::array{"x", "y", "x_independent", "y_independent", "x_augmented", "y_augmented"},
+      BATCH_LOSS(feature_separation, Separation),
+      [](const auto& out, auto... d) {
+        return record("FeatureSeparationGradient", out.loss, d..., out.log_temperature);
+      },
+      FIELD(Separation, temperature), FIELD(Separation, ortho_weight),
+      FIELD(Separation, contrast_weight), FIELD(Separation, uniformity_weight),
+      FIELD(Separation, denominator), FIELD(Separation, uniformity),
+      FIELD(Separation, memory_budget));
 
   m.def(
       "clamp_log_scale",

@@ -39,13 +39,6 @@ using namespace metrics;
 
 namespace {
 
-#define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
-
-template <class T>
-using Map = Eigen::Map<RowMatrix<T>>;
-
-Output like(const Rows& x) { return Output(x.kind(), x.is_double(), x.rows(), x.cols()); }
-
 /// body(x) on the rows, without Python's lock.
 template <class Body>
 auto of_rows(const Rows& x, const Body& body) {
@@ -68,35 +61,31 @@ template <class Options, class Body, class... M>
 void bind_of_rows(nb::module_& m, const char* name, Options, Body body,
                   Field<Options, M>... fields) {
   const auto function = [=](Arg x, Given<M>... given) -> double {
-    Options options;
-    (set(options, name, fields, given), ...);
+    const auto options = options_of<Options>(name, setting(fields, given)...);
     return of_rows(Rows(name, "x", x), [&](const auto& p) { return body(p, options); });
   };
-  const std::string documented = std::string("metrics::") + name;
-  if constexpr (sizeof...(M) > 0)
-    m.def(name, function, nb::arg("x"), nb::kw_only(), default_of(fields)..., doc(documented));
-  else
-    m.def(name, function, nb::arg("x"), doc(documented));
+  with_keywords(
+      [&](const auto&... keywords) {
+        m.def(name, function, nb::arg("x"), keywords..., doc(std::string("metrics::") + name));
+      },
+      fields...);
 }
 /// A number of two.
 template <class Options, class Body, class... M>
 void bind_of_pairs(nb::module_& m, const char* name, Options, Body body,
                    Field<Options, M>... fields) {
   const auto function = [=](Arg x, Arg y, Given<M>... given) -> double {
-    Options options;
-    (set(options, name, fields, given), ...);
+    const auto options = options_of<Options>(name, setting(fields, given)...);
     const Rows a(name, "x", x), b(name, "y", y);
     return of_pairs(name, a, b, [&](const auto& p, const auto& q) { return body(p, q, options); });
   };
-  const std::string documented = std::string("metrics::") + name;
-  if constexpr (sizeof...(M) > 0)
-    m.def(name, function, nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(fields)...,
-          doc(documented));
-  else
-    m.def(name, function, nb::arg("x"), nb::arg("y"), doc(documented));
+  with_keywords(
+      [&](const auto&... keywords) {
+        m.def(name, function, nb::arg("x"), nb::arg("y"), keywords...,
+              doc(std::string("metrics::") + name));
+      },
+      fields...);
 }
-
-struct None {};
 
 void bind_gradients(nb::module_& m) {
   m.def(
@@ -461,18 +450,19 @@ void bind_metrics(nb::module_& m) {
       m, "distribution_gap", UniformityOptions{},
       [](const auto& x, const auto& y, const auto& o) { return distribution_gap(x, y, o); },
       FIELD(UniformityOptions, t));
-  bind_of_pairs(m, "modality_gap", None{},
-                [](const auto& x, const auto& y, None) { return modality_gap(x, y); });
-  bind_of_pairs(m, "relative_alignment", None{},
-                [](const auto& x, const auto& y, None) { return relative_alignment(x, y); });
-  bind_of_pairs(m, "linear_cka", None{},
-                [](const auto& x, const auto& y, None) { return linear_cka(x, y); });
+  bind_of_pairs(m, "modality_gap", NoOptions{},
+                [](const auto& x, const auto& y, NoOptions) { return modality_gap(x, y); });
+  bind_of_pairs(m, "relative_alignment", NoOptions{},
+                [](const auto& x, const auto& y, NoOptions) { return relative_alignment(x, y); });
+  bind_of_pairs(m, "linear_cka", NoOptions{},
+                [](const auto& x, const auto& y, NoOptions) { return linear_cka(x, y); });
   bind_of_rows(
       m, "effective_rank", EffectiveRankOptions{},
       [](const auto& x, const auto& o) { return effective_rank(x, o); },
       FIELD(EffectiveRankOptions, epsilon), FIELD(EffectiveRankOptions, centred));
-  bind_of_rows(m, "isotropy", None{}, [](const auto& x, None) { return isotropy(x); });
-  bind_of_rows(m, "anisotropy", None{}, [](const auto& x, None) { return anisotropy(x); });
+  bind_of_rows(m, "isotropy", NoOptions{}, [](const auto& x, NoOptions) { return isotropy(x); });
+  bind_of_rows(m, "anisotropy", NoOptions{},
+               [](const auto& x, NoOptions) { return anisotropy(x); });
   bind_gradients(m);
   bind_retrieval(m);
   bind_calibration(m);

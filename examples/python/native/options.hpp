@@ -1,8 +1,10 @@
 // The library's options as keyword arguments: names, types and default values are those of the C++ struct, which is
 // asked for its defaults.
 //
-//   m.def("clip", [=](Arg x, Arg y, Given<double> temperature) { ... }, default_of(field("temperature",
-//                                                                                  &ClipOptions::temperature)))
+//   const auto tau = FIELD(ClipOptions, temperature);
+//   m.def("clip", [=](Arg x, Arg y, Given<double> given) {
+//     const auto options = options_of<ClipOptions>("clip", setting(tau, given)); ...
+//   }, nb::arg("x"), nb::arg("y"), nb::kw_only(), default_of(tau))
 //
 // An enum is its own value or the name of one, a list of indices any sequence of whole numbers or None.
 #pragma once
@@ -58,6 +60,23 @@ struct Field {
 template <class Options, class M>
 constexpr Field<Options, M> field(const char* name, M Options::*member) {
   return {name, member};
+}
+#define FIELD(OPTIONS, NAME) field(#NAME, &OPTIONS::NAME)
+
+/// Where a function has none.
+struct NoOptions {};
+
+template <class T>
+using Map = Eigen::Map<RowMatrix<T>>;
+
+/// New arrays of the size of `rows`, of x's type and kind.
+inline Output like(const Rows& x, const Rows& rows) {
+  return Output(x.kind(), x.is_double(), rows.rows(), rows.cols());
+}
+inline Output like(const Rows& x) { return like(x, x); }
+/// One number a row.
+inline Output vector_of(const Rows& x) {
+  return Output(x.kind(), x.is_double(), {std::size_t(x.rows())});
 }
 
 /// One index or several.
@@ -115,10 +134,23 @@ M given_value(const char* function, const char* name, const Given<M>& given) {
     return given;
 }
 
+/// An option and what a call gives for it.
 template <class Options, class M>
-void set(Options& options, const char* function, const Field<Options, M>& field,
-         const Given<M>& given) {
-  options.*field.member = given_value<M>(function, field.name, given);
+struct Setting {
+  const Field<Options, M>& field;
+  const Given<M>& given;
+};
+template <class Options, class M>
+Setting<Options, M> setting(const Field<Options, M>& field, const Given<M>& given) {
+  return {field, given};
+}
+
+/// The options of a call: options_of<Options>(function, setting(fields, given)...).
+template <class Options, class... M>
+Options options_of(const char* function, const Setting<Options, M>&... all) {
+  Options options;
+  ((options.*all.field.member = given_value<M>(function, all.field.name, all.given)), ...);
+  return options;
 }
 
 /// nb::arg(name) = the struct's default.
@@ -145,6 +177,15 @@ auto default_of(const Field<Options, M>& field) {
   } else {
     return nb::arg(field.name) = value;
   }
+}
+
+/// Calls define(keywords...) with what m.def takes for these options.
+template <class Define, class... F>
+void with_keywords(const Define& define, const F&... fields) {
+  if constexpr (sizeof...(F) > 0)
+    define(nb::kw_only(), default_of(fields)...);
+  else
+    define();
 }
 
 /// The enum's class in the module.
