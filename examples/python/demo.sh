@@ -3,8 +3,8 @@
 #
 #   sh examples/python/demo.sh [arguments of demo.py]
 #
-# Needs a Debian with apt, or a Python 3.10 or newer with venv and its headers, g++ and cmake already there; the rest comes
-# from PyPI, once. Builds in build/python (or $SPHEREMIX_PYTHON_BUILD); the plot goes to out/.
+# Needs a Debian with apt, or a Python 3.10 or newer with venv and its headers, g++ and cmake already there. Eigen is the
+# installed one, or CMake downloads its headers from GitLab; the rest comes from PyPI, once. Builds in build/python (or $SPHEREMIX_PYTHON_BUILD); the plot goes to out/.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${SPHEREMIX_PYTHON_BUILD:-build/python}
@@ -54,8 +54,10 @@ pip="$python -m pip --disable-pip-version-check --quiet install"
 if [ ! -e "$build/ready" ]; then
   echo "setting up $build/venv"
   doing="install what the package needs from PyPI"
+  # What the package is built with: pyproject.toml's list, a word each.
+  requires=$(grep '^requires = ' examples/python/pyproject.toml | grep -o '"[^"]*"' | tr -d '"')
   # shellcheck disable=SC2086  # words of a command
-  quietly $pip "nanobind>=3.1,<4" scikit-build-core typing_extensions ninja numpy matplotlib
+  quietly $pip $requires ninja numpy matplotlib
   touch "$build/ready"
 fi
 if [ ! -e "$build/installed" ] || [ -n "$(find include cmake examples/python -newer "$build/installed" -type f | head -n 1)" ]; then

@@ -8,6 +8,7 @@
 # SPHEREMIX_PYTHON names the Python to use (python3 where it is not set). Without PyPI nothing is tested, and a note says so.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/scripts/check.sh
 python=${SPHEREMIX_PYTHON:-python3}
 mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
 log=$out/log
@@ -18,7 +19,10 @@ if ! pip download --no-deps --dest "$out/probe" nanobind; then
   echo "note: skipped: PyPI cannot be reached, so the Python package was neither built nor tested"
   exit 0
 fi
-pip install "nanobind>=3.1,<4" scikit-build-core typing_extensions ninja numpy pytest mypy ||
+# What the package is built with: pyproject.toml's list, a word each.
+requires=$(grep '^requires = ' examples/python/pyproject.toml | grep -o '"[^"]*"' | tr -d '"')
+# shellcheck disable=SC2086  # words of a command
+pip install $requires ninja numpy pytest mypy ||
   { echo "failed: pip install of what the tests need"; tail -n 20 "$log"; exit 1; }
 if [ "${2:-}" = peers ]; then
   pip install torch open_clip_torch pytorch-metric-learning lightly || { echo "failed: pip install of the peers"; tail -n 20 "$log"; exit 1; }
@@ -34,12 +38,9 @@ if ! PATH="$venv/bin:$PATH" pip wheel --no-deps --no-build-isolation -C build-di
 fi
 wheel=$(ls "$out/wheel/"*.whl)
 bytes=$(wc -c <"$wheel")
-if [ "$bytes" -le 5242880 ]; then echo "passed: a wheel of $bytes bytes"; else echo "failed: the wheel has $bytes bytes, more than 5 MiB"; fi
+check "a wheel of $bytes bytes, at most 5 MiB" [ "$bytes" -le 5242880 ]
 wanted=$("$venv/bin/python" -c 'import sys; v = sys.version_info; print("cp312-abi3" if v >= (3, 12) else "cp%d%d-cp%d%d" % (v[:2] * 2))')
-case $wheel in
-  *"$wanted"*) echo "passed: $(basename "$wheel")" ;;
-  *) echo "failed: $(basename "$wheel") is not for $wanted" ;;
-esac
+check "$(basename "$wheel") is for $wanted" expr "$wheel" : ".*$wanted"
 pip install --no-deps "$wheel" || { echo "failed: pip install of the wheel"; cat "$log"; exit 1; }
 
 # pytest's last lines become ours: passed: and failed: one a test, what was skipped once a reason.
