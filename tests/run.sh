@@ -29,6 +29,7 @@
 #          recipes    packaging/: Conan, Meson and vcpkg's port make the package and use it, the rest is parsed: 2 min
 #          more       platforms_more and recipes
 #          peers      as python, with torch and the peers of docs/python.md from PyPI (1 GB), whose figures are compared with the record
+#          libtorch   examples/libtorch_trainer.cpp, with Debian's LibTorch and with that of PyPI's torch, whichever is there: 3 min
 #          sanitized_more  the other folders as well: long
 #          sanitized_gpu  as sanitized, with the device kernels in the block emulator and all slow tests
 #          faults     the faults of tests/scripts/faults.tsv, and every barrier of the device kernels deleted once:
@@ -208,6 +209,7 @@ stage_distributed() { script sh tests/distributed.sh "$out/distributed"; }
 stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
 stage_python() { script sh tests/scripts/python.sh "$out/python"; }
 stage_peers() { script sh tests/scripts/python.sh "$out/peers" peers; }
+stage_libtorch() { script sh tests/scripts/libtorch.sh "$out/libtorch"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
     export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # two programs of the many, and the run that a machine without a GPU can do
@@ -237,7 +239,7 @@ stage_faults() {
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | compile_fail | fuzz | platforms | distributed | \
-      python | peers | cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
+      python | peers | libtorch | cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2
