@@ -4,7 +4,8 @@
 #   sh examples/python/demo.sh [arguments of demo.py]
 #
 # Needs a Debian with apt, or a Python 3.10 or newer with venv and its headers, g++ and cmake already there. Eigen is the
-# installed one, or CMake downloads its headers from GitLab; the rest comes from PyPI, once. Builds in build/python (or $SPHEREMIX_PYTHON_BUILD); the plot goes to out/.
+# installed one, or CMake downloads its headers from GitLab; the rest comes from PyPI, once. Builds in build/python (or
+# $SPHEREMIX_PYTHON_BUILD); the plot goes to out/.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${SPHEREMIX_PYTHON_BUILD:-build/python}
