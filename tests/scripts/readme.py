@@ -11,12 +11,17 @@
   tables      every `name` in a first column is a function of the library; where the CUDA column says yes or
               emulated, of spheremix/gpu/ too; where the gradient column names a suffix, that function exists as well
   links       every relative link, image and anchor exists, those of CONTRIBUTING.md and docs/ too
+
+Commands in the tree run one after another, as a reader's would; programs and projects beside them, on the other core,
+once the first of those commands has installed the library.
 """
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,15 +32,18 @@ ENV = {**os.environ, "HOME": str(HOME), "PKG_CONFIG_PATH": str(HOME / ".local/sh
        "CMAKE_PREFIX_PATH": str(HOME / ".local"), "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count()),
        # g++ 12 sees overlapping copies in its own strings at -O3 (gcc.gnu.org/PR105329).
        "CXXFLAGS": "-Werror -Wno-error=restrict"}
+PRINTING = threading.Lock()
 failures = 0
 
 
 def check(title, holds, details=""):
     global failures
-    failures += not holds
-    print(f"{'passed' if holds else 'failed'}: {title}", flush=True)
+    lines = [f"{'passed' if holds else 'failed'}: {title}"]
     if not holds:
-        print("\n".join("    " + line for line in str(details).splitlines()[-30:]), flush=True)
+        lines += ["    " + line for line in str(details).splitlines()[-30:]]
+    with PRINTING:
+        failures += not holds
+        print("\n".join(lines), flush=True)
     return holds
 
 
@@ -139,17 +147,37 @@ def main():
         return 0
     blocks = BLOCK.findall(text)
     programs = projects = 0
+    in_tree, beside = [], []
     for i, (comment, language, body) in enumerate(blocks):
         following = blocks[i + 1] if i + 1 < len(blocks) else ("", "", "")
+        output = following[2] if following[1] == "text" else None
         if language == "cpp":
             programs += 1
             quoted = comment if comment.startswith("examples/") else ""
-            check_program(programs, body, quoted, following[2] if following[1] == "text" else None)
+            beside.append((check_program, programs, body, quoted, output))
         elif language == "cmake":
             projects += 1
-            check_project(projects, body)
+            beside.append((check_project, projects, body))
         elif language == "sh":
-            check_commands(body, comment, following[2] if following[1] == "text" else None)
+            (in_tree if comment == "run" else beside).append((check_commands, body, comment, output))
+    installed = threading.Event()
+
+    def commands():
+        try:
+            for work, *arguments in in_tree:
+                work(*arguments)
+                installed.set()
+        finally:
+            installed.set()
+
+    def programs_and_projects():
+        installed.wait()
+        for work, *arguments in beside:
+            work(*arguments)
+
+    with ThreadPoolExecutor(2) as lanes:
+        for lane in [lanes.submit(commands), lanes.submit(programs_and_projects)]:
+            lane.result()  # an exception there is one here
     check_tables(text)
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         check_links(page)
