@@ -20,4 +20,14 @@ SPHEREMIX_HD T sigmoid(T u) {
   return u > 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
+/// Both from what an engine has of many u at once, numbers or vectors: e = e^-|u|, log1p = log(1 + e)
+/// and inverse = 1 / (1 + e). With u, e and log1p of another base, softplus is in units of its
+/// logarithm; with `inverse` times a weight, so is sigmoid.
+template <class N>
+SPHEREMIX_HD SPHEREMIX_INLINE void logistic(const N& u, const N& e, const N& log1p,
+                                            const N& inverse, N& softplus, N& sigmoid) {
+  softplus = log1p + (u > 0 ? u : N{});
+  sigmoid = (u > 0 ? N{} + 1 : e) * inverse;
+}
+
 }  // namespace spheremix::formula

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 
+#include "spheremix/core/host_device.hpp"
 #include "spheremix/formula/targets.hpp"
 
 namespace spheremix::losses {
@@ -28,3 +29,20 @@ struct SiglipOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// A pair's s / tau + bias; its loss and gradient are those of logistic.hpp at u = -z (s / tau + bias).
+template <class T>
+struct SiglipPair {
+  T scale, bias;
+
+  /// In units of 1 / `per_nat` nats: log2(e) where exponentials are powers of 2.
+  static SiglipPair of(const losses::SiglipOptions& o, double per_nat) {
+    return {T(per_nat / o.temperature), T(per_nat * o.bias)};
+  }
+
+  SPHEREMIX_HD SPHEREMIX_INLINE T logit(T s) const { return scale * s + bias; }
+};
+
+}  // namespace spheremix::formula

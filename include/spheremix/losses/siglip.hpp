@@ -68,9 +68,7 @@ struct SiglipRow {
   const pairwise::PairRow<T>& row;
   const PairSet& targets;
   Index m;
-  T scale, bias;
-
-  T logit(Index j) const { return scale * row.s[j] + bias; }
+  formula::SiglipPair<T> pair;
 
   void flip() const {
     for (PairSet::Walk w = targets.walk(row.i, 0, m); targets.step(w);)
@@ -95,7 +93,7 @@ struct SiglipRow {
     targets.from->soft.blocks(row.i, 0, m, [&](Index j, Index block, const double* p) {
       for (Index k = 0; k < block; ++k) {
         T& u = row.scratch[j + k];
-        u = logit(j + k) > 0 ? T(1 - p[k]) - u : u - T(p[k]);
+        u = pair.logit(row.s[j + k]) > 0 ? T(1 - p[k]) - u : u - T(p[k]);
       }
     });
   }
@@ -137,19 +135,19 @@ struct SiglipLoss : OfTargets<SiglipLoss, true> {
     const double lines = strip ? double(strip->total) : sum;
     double *const loss = arrays.lines.loss, *const moment = arrays.lines.moment;
     double* const shift = arrays.shift;
-    const T scale = T(1 / options.temperature), bias = T(options.bias);
+    const auto pair = formula::SiglipPair<T>::of(options, 1);
     const bool soft = arrays.targets.dense();
     pairwise::row_sweep<T>(
         x, y, plan, frame,
         [&](const pairwise::PairRow<T>& row) {
           T *const s = row.s, *const u = row.scratch;
-          const SiglipRow<T> pairs{row, arrays.targets, m, scale, bias};
+          const SiglipRow<T> pairs{row, arrays.targets, m, pair};
           const auto exclude = [&](T value) {
             if (!targets.exclude) return;
             for (PairSet::Walk w = arrays.excluded.walk(row.i, 0, m); arrays.excluded.step(w);)
               if (!(arrays.targets.at(row.i, w.j) > 0)) u[w.j] = value;
           };
-          for (Index j = 0; j < m; ++j) u[j] = scale * s[j] + bias;
+          for (Index j = 0; j < m; ++j) u[j] = pair.logit(s[j]);
           if (!soft) pairs.flip();
           exclude(-core::infinity<T>);
           const double rest = soft ? pairs.fold() : 0;

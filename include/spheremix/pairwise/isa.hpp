@@ -13,6 +13,7 @@
 #include "spheremix/core/rounded.hpp"
 #include "spheremix/core/vectors.hpp"
 #include "spheremix/core/view.hpp"
+#include "spheremix/formula/logistic.hpp"
 #include "spheremix/pairwise/mix_block.hpp"
 
 namespace spheremix::pairwise {

@@ -6,6 +6,7 @@
 // Errors   as in clip.cuh, and a bias that is not finite.
 #pragma once
 
+#include "spheremix/formula/logistic.hpp"
 #include "spheremix/formula/siglip.hpp"
 #include "spheremix/gpu/losses/detail/contrastive.cuh"
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
@@ -42,27 +43,30 @@ __device__ __forceinline__ double log2p1_unit(double e) {
   return 1.4426950408889634074 * std::log1p(e);
 }
 
-/// Logits in base 2: u = log2(e) (s / tau + bias). value in units of ln 2,
-/// gradient = weight * dsoftplus: of pairs i != j; positives apart.
+/// Logits in base 2. value in units of ln 2, gradient = weight * dsoftplus: of pairs i != j; positives
+/// apart.
 template <class T>
 struct SiglipPair {
   static constexpr bool kLineSums = false, kLongPairs = true;
-  T scale, bias;        ///< base 2
+  formula::SiglipPair<T> question;
   T reciprocal_weight;  ///< a power of two
 
   /// softplus(u) and weight * sigmoid(u).
   __device__ __forceinline__ pairwise::PairTerm<T> softplus(T u) const {
     const T e = pairwise::pair_exp2(-std::abs(u));
-    const T r = fast_reciprocal(e * reciprocal_weight + reciprocal_weight);
-    return {log2p1_unit(e) + pairwise::greater(u, T(0)), (u < 0 ? e : T(1)) * r};
+    pairwise::PairTerm<T> term;
+    formula::logistic(u, e, log2p1_unit(e),
+                      fast_reciprocal(e * reciprocal_weight + reciprocal_weight), term.value,
+                      term.gradient);
+    return term;
   }
   __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, pairwise::Nothing,
                                                         pairwise::Nothing) const {
-    return softplus(scale * s + bias);
+    return softplus(question.logit(s));
   }
   /// NaN for a cosine that is not finite: its row holds an infinity.
   __device__ __forceinline__ pairwise::PairTerm<T> positive(T s) const {
-    const pairwise::PairTerm<T> term = softplus(-(scale * s + bias) + (s - s));
+    const pairwise::PairTerm<T> term = softplus(-question.logit(s) + (s - s));
     return {term.value, -term.gradient};
   }
 };
@@ -85,7 +89,7 @@ void siglip(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
   double* const gradients = work.take<double>(tiles);
   double* const along = work.take<double>(row_blocks);
   auto* const weights = work.take<typename Tile::Weight>(limits.weights_rows * stride);
-  const SiglipPair<Sum> policy{Sum(log2e / options.temperature), Sum(log2e * options.bias),
+  const SiglipPair<Sum> policy{formula::SiglipPair<Sum>::of(options, log2e),
                                1 / Tile::kWeightScale};
   const Sum alpha = Sum(1 / (n * options.temperature * double(Tile::kWeightScale)));
 
