@@ -15,6 +15,8 @@
 
 #include <cstddef>
 
+#include "spheremix/core/host_device.hpp"
+
 namespace spheremix::losses {
 
 enum class DclWeighting { none, von_mises_fisher };
@@ -27,3 +29,21 @@ struct DecoupledContrastiveOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// The positives of n pairs, from e = e^(c / sigma) over all of them; c may be relative to any number,
+/// the largest for one, which keeps e in range.
+struct DclWeights {
+  double n, sigma;
+  double sum = 0, along = 0;  ///< of e and of e c
+
+  /// (2 mean c - m) / tau is what sum w c / (n tau) comes to.
+  SPHEREMIX_HD double mean() const { return along / sum; }       ///< m
+  SPHEREMIX_HD double share(double e) const { return e / sum; }  ///< q
+
+  /// n tau dL/dc of a pair that lies `off` = c - m from the mean.
+  SPHEREMIX_HD double slope(double q, double off) const { return n * q * (1 + off / sigma) - 2; }
+};
+
+}  // namespace spheremix::formula

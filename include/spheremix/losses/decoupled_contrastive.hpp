@@ -37,19 +37,17 @@ struct DclLoss : OfTwoBatches {
       return part;
     }
     const double top = *std::max_element(c, c + n);
-    double sum = 0, mean = 0;
+    formula::DclWeights weights{double(n), options.sigma};
     for (Index i = 0; i < n; ++i) {
       slope[i] = std::exp((c[i] - top) / options.sigma);
-      sum += slope[i];
-      mean += slope[i] * c[i];
+      weights.sum += slope[i];
+      weights.along += slope[i] * c[i];
+      part -= 2 * line * c[i];
     }
-    mean /= sum;
-    for (Index i = 0; i < n; ++i) {
-      const double q = slope[i] / sum, w = 2 - double(n) * q;
-      part -= line * w * c[i];
-      slope[i] = -line * w + q * (c[i] - mean) / (options.sigma * options.temperature);
-    }
-    return part;
+    const double mean = weights.mean();
+    for (Index i = 0; i < n; ++i)
+      slope[i] = line * weights.slope(weights.share(slope[i]), c[i] - mean);
+    return part + mean / options.temperature;
   }
 
   template <class T>

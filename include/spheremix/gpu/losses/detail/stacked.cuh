@@ -13,6 +13,7 @@
 //          33 MiB.
 #pragma once
 
+#include "spheremix/formula/decoupled_contrastive.hpp"
 #include "spheremix/gpu/losses/detail/contrastive.cuh"
 
 namespace spheremix::gpu::losses::detail {
@@ -33,12 +34,12 @@ struct StackedCall {
   double sigma = 0;  ///< > 0: positives weigh 2 - N softmax(x_i.y_i / sigma)
 };
 
-/// DCL's weights. With c the pairs' cosines, q the softmax of c / sigma, m = sum q c:
+/// DCL's weights (formula/decoupled_contrastive.hpp). q is the softmax of c / sigma, m = sum q c:
 ///
-///   (1/N tau) sum (1 - w_i) c_i = (m - mean c) / tau            is added to the loss,
-///   dL/dc_i = (-w_i + N q_i (c_i - m) / sigma) / (N tau)        goes to rows[i].b and rows[N + i].b,
-///   sum q_i (c_i - m)^2 / (sigma tau)                           is what dL/d log tau lacks:
-///                                                               -sum c_i dL/dc_i holds it, tau does not.
+///   (1/N tau) sum (1 - w_i) c_i = (m - mean c) / tau   is added to the loss,
+///   N tau dL/dc_i                                      goes to rows[i].b and rows[N + i].b,
+///   sum q_i (c_i - m)^2 / (sigma tau)                  is what dL/d log tau lacks:
+///                                                      -sum c_i dL/dc_i holds it, tau does not.
 /// One block.
 template <class T>
 struct DclWeightsKernel {
@@ -66,17 +67,17 @@ struct DclWeightsKernel {
       sums[2] += c;
     }
     pairwise::block_sums<kThreads>(sums, 3, shared + kWarps);
-    const double size = double(n), mean = sums[1] / sums[0];
+    const formula::DclWeights weights{double(n), sigma, sums[0], sums[1]};
+    const double mean = weights.mean();
     double spread[1] = {0};
     for (Index i = threadIdx.x; i < n; i += kThreads) {
-      const double c = double(cosines[i]) - top, q = std::exp(c / sigma) / sums[0];
-      const T slope = T(size * q * (1 + (c - mean) / sigma) - 2);
-      rows[i].b = rows[n + i].b = slope;
+      const double c = double(cosines[i]) - top, q = weights.share(std::exp(c / sigma));
+      rows[i].b = rows[n + i].b = T(weights.slope(q, c - mean));
       spread[0] += q * (c - mean) * (c - mean);
     }
     pairwise::block_sums<kThreads>(spread, 1, shared + 4 * kWarps);
     if (threadIdx.x > 0) return;
-    *loss = (mean - sums[2] / size) / temperature;
+    *loss = (mean - sums[2] / double(n)) / temperature;
     if (along) *along = -2 * spread[0] / (sigma * temperature);
   }
 };
