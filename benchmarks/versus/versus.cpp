@@ -2,7 +2,6 @@
 // that both libraries compute on the same arrays in one process. Gradients are written where the
 // caller says, and a Workspace is kept between calls, as a training loop would.
 #include <cmath>
-#include <exception>
 #include <string>
 
 #include "spheremix/losses/clip.hpp"
@@ -18,17 +17,12 @@
 #include "spheremix/sphere/distance_matrix.hpp"
 #include "spheremix/sphere/normalize.hpp"
 #include "spheremix/sphere/slerp_rows.hpp"
-#include "versus/fma_peak.hpp"
+#include "versus/c_side.hpp"
 
 namespace {
 
 using namespace spheremix;
-
-std::string last_error;
-core::Workspace& workspace() {
-  static core::Workspace one;
-  return one;
-}
+using versus::workspace;
 
 }  // namespace
 
@@ -156,30 +150,14 @@ void run(VersusCall& c) {
 extern "C" {
 
 /// 0, or 1 with the reason in versus_error().
-int versus_run_f32(VersusCall* call) try {
-  run<float>(*call);
-  return 0;
-} catch (const std::exception& e) {
-  last_error = e.what();
-  return 1;
+int versus_run_f32(VersusCall* call) {
+  return versus::answer([&] { run<float>(*call); });
 }
 
-int versus_run_f64(VersusCall* call) try {
-  run<double>(*call);
-  return 0;
-} catch (const std::exception& e) {
-  last_error = e.what();
-  return 1;
+int versus_run_f64(VersusCall* call) {
+  return versus::answer([&] { run<double>(*call); });
 }
-
-const char* versus_error() { return last_error.c_str(); }
-
-void versus_threads(int threads) { omp_set_num_threads(threads); }
 
 void versus_release() { workspace().release(); }
-
-double versus_fma_peak(int f64, int threads, double seconds) {
-  return versus::fma_peak(f64 != 0, threads, seconds);
-}
 
 }  // extern "C"
