@@ -12,6 +12,8 @@
 
 #include <cstddef>
 
+#include "spheremix/formula/targets.hpp"
+
 namespace spheremix::losses {
 
 struct SupConOptions {
@@ -21,3 +23,14 @@ struct SupConOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// An anchor with `count` positives of equal weight; `below` is the sum of M - z over them, M the largest
+/// logit, in nats.
+SPHEREMIX_HD inline TargetLine<double> sup_con_line(const SoftmaxLine<double>& softmax, double top,
+                                                    double below, double count) {
+  return {softmax, top, below / count, 0, 0, 0, 0, 0};
+}
+
+}  // namespace spheremix::formula

@@ -8,7 +8,6 @@
 // Errors     shapes, labels not finite, tau, memory_budget too small. NaN in a row gives NaN.
 #pragma once
 
-#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/formula/sup_con.hpp"
 #include "spheremix/losses/detail/supervised.hpp"
 
@@ -84,14 +83,16 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
           below += double(soft.top) - double(core::rounded(scale * s[j]));
           wanted += double(s[j]);
         }
-        loss[i] = below / double(count) + soft.line().log_total();
+        const auto targets =
+            formula::sup_con_line(soft.line(), double(soft.top), below, double(count));
+        loss[i] = targets.loss();
         if (!gradients) return;
-        const double unit = line / o.temperature, total = soft.line().total();
+        const double unit = line / o.temperature;
         // p - 1 of a sole positive that dominates is minus the sum of the others.
         const bool sole = count == 1 && soft.best >= first && soft.best < last;
-        const double own = -unit * soft.line().rest(true, 1), cosine = double(s[soft.best]);
+        const double own = unit * targets.slope(true, 1, 1, 0), cosine = double(s[soft.best]);
         e[soft.best] = sole ? T(0) : T(1);
-        moment[i] = SPHEREMIX_DISPATCH(row_weights<T>)(s, e, T(unit / total), n);
+        moment[i] = SPHEREMIX_DISPATCH(row_weights<T>)(s, e, T(unit / targets.softmax.total()), n);
         if (sole) {
           s[soft.best] = T(own);
           moment[i] += own * cosine;

@@ -118,8 +118,13 @@ struct SupConFinishKernel {
         loss = double(outcome.loss);
         rows[i] = outcome.kept;
       } else {
-        const double lse = double(others.a) + std::log2(double(others.b));
-        loss = 0.693147180559945309417 * (lse - double(scale) * double(positive[i]) / count);
+        constexpr double kLn2 = 0.693147180559945309417;
+        const double lse = double(others.a) + std::log2(double(others.b)),
+                     top = kLn2 * double(others.a),
+                     wanted = kLn2 * double(scale) * double(positive[i]);
+        loss = formula::sup_con_line({double(others.b), false}, top, count * top - wanted,
+                                     double(count))
+                   .loss();
         rows[i] = {T(lse), T(1 / double(count))};
       }
       anchor = count > 0;
