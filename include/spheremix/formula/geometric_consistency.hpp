@@ -17,6 +17,8 @@
 //            2205.14459.
 #pragma once
 
+#include "spheremix/core/host_device.hpp"
+
 namespace spheremix::losses {
 
 struct GeometricConsistencyOptions {
@@ -25,3 +27,29 @@ struct GeometricConsistencyOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// F = each sum_jk c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2 by products. With S = X + Y and
+/// D = X - Y, K = D S^T is the sum of the two differences, one antisymmetric, one symmetric:
+///
+///   F = each (alpha |K|^2 + beta <K, K^T>),   alpha = (c + w) / 2, beta = (w - c) / 2
+///   |K|^2 = tr(P Q), <K, K^T> = tr(R R),      P = S^T S, Q = D^T D, R = S^T D
+///   dS = straight S Q + crossed D R,          dD = straight D P + crossed S R^T
+///   dX = dS + dD,                             dY = dS - dD
+struct ConsistencyParts {
+  double alpha, beta, each;
+
+  static ConsistencyParts of(double cross, double in_modal, double each) {
+    return {(cross + in_modal) / 2, (in_modal - cross) / 2, each};
+  }
+  bool crosses() const { return beta != 0; }
+  double straight() const { return 2 * alpha * each; }
+  double crossed() const { return 2 * beta * each; }
+};
+
+/// (c / n) sum_j (x_j.y_j - xa_j.ya_j)^2: each view's gradient is the `step` times the difference of its
+/// partner, minus that of the augmented ones.
+SPHEREMIX_HD inline double paired_consistency_step(double cross, double n) { return 2 * cross / n; }
+
+}  // namespace spheremix::formula

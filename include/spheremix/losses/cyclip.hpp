@@ -26,9 +26,10 @@ struct CyclipLoss : OfTwoBatches {
                   " are needed for the consistency of ", n, " pairs of rows of length ", d);
     ContrastResult result = pair_loss_on_views<true, T>(
         function, in, options.temperature, options.memory_budget, workspace, {out[0], out[1]});
-    result.loss += consistency_on_views<T>(in[0], in[1], options.cross_weight,
-                                           options.in_modal_weight, 1 / double(n), workspace,
-                                           out[0], out[1], true, options.memory_budget);
+    result.loss += consistency_on_views<T>(
+        in[0], in[1],
+        formula::ConsistencyParts::of(options.cross_weight, options.in_modal_weight, 1 / double(n)),
+        workspace, out[0], out[1], true, options.memory_budget);
     return result;
   }
 };

@@ -37,8 +37,11 @@ struct ConsistencyLoss : OfTwoBatches {
   LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                         const Outputs<T, 2>& out) const {
     expects_consistency(function, options);
-    return {consistency_on_views<T>(in[0], in[1], options.cross_weight, options.in_modal_weight,
-                                    1 / double(in[0].rows), workspace, out[0], out[1], false)};
+    return {consistency_on_views<T>(
+        in[0], in[1],
+        formula::ConsistencyParts::of(options.cross_weight, options.in_modal_weight,
+                                      1 / double(in[0].rows)),
+        workspace, out[0], out[1], false)};
   }
 };
 
@@ -52,7 +55,7 @@ double paired_consistency(const MatrixView<const T>* in, double weight, const Ma
            const double e = row_product(x, y, width) - row_product(xa, ya, width);
            if (d)
              for (Index k = 0; k < width; ++k) {
-               const double g = 2 * weight / n * e;
+               const double g = formula::paired_consistency_step(weight, n) * e;
                d[0](j, k) += T(g * double(y[k]));
                d[1](j, k) += T(g * double(x[k]));
                d[2](j, k) -= T(g * double(ya[k]));
@@ -84,8 +87,9 @@ struct AugmentedConsistencyLoss {
     const double each = 1 / double(in[0].rows);
     double loss = 0;
     for (const std::size_t side : {std::size_t(0), std::size_t(1)})
-      loss += consistency_on_views<T>(in[side], in[side + 2], 0, options.in_modal_weight, each,
-                                      workspace, out[side], out[side + 2], false);
+      loss += consistency_on_views<T>(
+          in[side], in[side + 2], formula::ConsistencyParts::of(0, options.in_modal_weight, each),
+          workspace, out[side], out[side + 2], false);
     return {loss + paired_consistency(in.data(), options.cross_weight,
                                       out[0].data ? out.data() : nullptr)};
   }

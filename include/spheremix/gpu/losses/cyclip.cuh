@@ -26,8 +26,10 @@ Status cyclip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
   return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
     detail::contrastive<Tile, true, true>(work, x, y, {options.temperature, half, half}, block, out,
                                           how);
-    detail::consistency(work, x, y, {options.cross_weight, options.in_modal_weight}, out.loss, true,
-                        out.x, out.y, true);
+    detail::consistency(work, x, y,
+                        formula::ConsistencyParts::of(options.cross_weight, options.in_modal_weight,
+                                                      1 / double(x.rows)),
+                        out.loss, true, out.x, out.y, true);
   });
 }
 

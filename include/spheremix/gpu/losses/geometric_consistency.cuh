@@ -47,8 +47,10 @@ Status consistency_checked(const core::MatrixView<const T>& x, const core::Matri
   if (const char* wrong = weights_error(options.cross_weight, options.in_modal_weight))
     return invalid(wrong);
   return enqueue(scratch, stream, [&](Work& work) {
-    consistency(work, x, y, {options.cross_weight, options.in_modal_weight}, out.loss, false, out.x,
-                out.y, false);
+    consistency(work, x, y,
+                formula::ConsistencyParts::of(options.cross_weight, options.in_modal_weight,
+                                              1 / double(x.rows)),
+                out.loss, false, out.x, out.y, false);
   });
 }
 
@@ -98,9 +100,10 @@ Status augmented_consistency(const core::MatrixView<const T> (&in)[4],
   return enqueue(scratch, stream, [&](Work& work) {
     double* const partial = work.take<double>(blocks);
     for (int side = 0; side < 2; ++side)
-      consistency(work, in[side], in[side + 2], {0, options.in_modal_weight}, to.loss, side == 1,
-                  gradient ? out[side] : none, gradient ? out[side + 2] : none, false);
-    const double step = 2 * options.cross_weight / double(n);
+      consistency(work, in[side], in[side + 2],
+                  formula::ConsistencyParts::of(0, options.in_modal_weight, 1 / double(n)), to.loss,
+                  side == 1, gradient ? out[side] : none, gradient ? out[side + 2] : none, false);
+    const double step = formula::paired_consistency_step(options.cross_weight, double(n));
     pairwise::start(work,
                     Paired{{in[0], in[1], in[2], in[3]},
                            step,

@@ -1,18 +1,13 @@
 // Sums over all pairs of squared differences of inner products, without the pairs.
 //
-//   A_jk = x_j.y_k - x_k.y_j     B_jk = x_j.x_k - y_j.y_k     F = a sum A^2 + b sum B^2
+//   d < n    the products of d x d of formula::ConsistencyParts: time linear in n
+//   d >= n   K itself (n x n):  M = straight K + crossed K^T, dD = M S, dS = M^T D
 //
-// With S = X + Y and D = X - Y (n x d): K = D S^T = B + A, A antisymmetric, B symmetric, so
-//
-//   F = alpha |K|^2 + beta <K, K^T>,     alpha = (a + b) / 2, beta = (b - a) / 2
-//   d < n    |K|^2 = tr(P Q), <K, K^T> = tr(R R),  P = S^T S, Q = D^T D, R = S^T D   (d x d)
-//            dS = 2 (alpha S Q + beta D R), dD = 2 (alpha D P + beta S R^T): time linear in n
-//   d >= n   K itself (n x n):  M = 2 (alpha K + beta K^T), dD = M S, dS = M^T D
-//
-// and dX = dS + dD, dY = dS - dD. D is formed before any product, so nothing cancels where X is
-// close to Y: the expanded form tr(X^T X X^T X) - ... loses everything there. Computed in double.
+// D is formed before any product, so nothing cancels where X is close to Y: the expanded form
+// tr(X^T X X^T X) - ... loses everything there. Computed in double.
 #pragma once
 
+#include "spheremix/formula/geometric_consistency.hpp"
 #include "spheremix/losses/detail/row_outputs.hpp"
 #include "spheremix/pairwise/dense_products.hpp"
 
@@ -63,15 +58,16 @@ inline int consistency_threads(Index n, Index d, bool gradients, std::size_t bud
   return threads;
 }
 
-/// weight (a sum A^2 + b sum B^2); its gradients are put into dx, dy or, with `add`, added, unless
-/// dx.data is null.
+/// F of `parts`; its gradients are put into dx, dy or, with `add`, added, unless dx.data is null.
 template <class T>
-double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double a, double b,
-                            double weight, Workspace& workspace, MatrixView<T> dx, MatrixView<T> dy,
-                            bool add, std::size_t budget = std::size_t(-1)) {
+double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y,
+                            const formula::ConsistencyParts& parts, Workspace& workspace,
+                            MatrixView<T> dx, MatrixView<T> dy, bool add,
+                            std::size_t budget = std::size_t(-1)) {
   const Index n = x.rows, d = x.cols;
   const bool gradients = dx.data != nullptr, linear = d < n;
-  const double alpha = (a + b) / 2, beta = (b - a) / 2;
+  const double alpha = parts.alpha, beta = parts.beta, straight = parts.straight(),
+               crossed = parts.crossed();
   const int threads = consistency_threads(n, d, gradients, budget);
   Workspace::Frame frame =
       workspace.frame(core::bytes_of<ConsistencyArrays>(n, d, gradients, threads));
@@ -91,17 +87,17 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double
     products.transposed_times(p, s, s, false);
     products.transposed_times(q, e, e, false);
     value = alpha * inner_product(p, q, false);
-    if (beta != 0) {
+    if (parts.crosses()) {
       products.transposed_times(r, s, e, false);
       value += beta * inner_product(r, r, true);
     }
     if (gradients) {
-      scaled(p, 2 * alpha * weight);
-      scaled(q, 2 * alpha * weight);
+      scaled(p, straight);
+      scaled(q, straight);
       products.times(ds, s, q, false);
       products.times(de, e, p, false);
-      if (beta != 0) {
-        scaled(r, 2 * beta * weight);
+      if (parts.crosses()) {
+        scaled(r, crossed);
         products.times(ds, e, r, true);
         products.times_transposed(de, s, r, true);
       }
@@ -112,8 +108,7 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double
         alpha * inner_product(square, square, false) + beta * inner_product(square, square, true);
     if (gradients) {
       for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j < n; ++j)
-          m(i, j) = 2 * weight * (alpha * square(i, j) + beta * square(j, i));
+        for (Index j = 0; j < n; ++j) m(i, j) = straight * square(i, j) + crossed * square(j, i);
       products.times(de, m, s, false);
       products.transposed_times(ds, m, e, false);
     }
@@ -125,7 +120,7 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y, double
         dx(i, k) = T(add ? double(dx(i, k)) + gx : gx);
         dy(i, k) = T(add ? double(dy(i, k)) + gy : gy);
       }
-  return weight * (value < 0 ? 0 : value);  // a sum of squares: below 0 by rounding alone
+  return parts.each * (value < 0 ? 0 : value);  // a sum of squares: below 0 by rounding alone
 }
 
 }  // namespace spheremix::losses::detail

@@ -1,11 +1,5 @@
-// The N x N sums of geometric consistency by D x D products, linear in N. With S = X + Y and
-// E = X - Y:
-//
-//   P = S^T S,  Q = E^T E,  R = S^T E
-//   sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
-//           = ((c + w) tr PQ + (w - c) tr RR) / 2
-//   dS = (c + w) S Q + (w - c) E R,   dE = (c + w) E P + (w - c) S R^T
-//   dX = dS + dE,  dY = dS - dE
+// The N x N sums of geometric consistency by the D x D products of formula::ConsistencyParts, linear in
+// N; E for its D.
 //
 // Products in f32 (f64 for double rows) without tensor cores, traces in double; never the expanded
 // form, which cancels.
@@ -13,6 +7,7 @@
 // Memory   scratch: 16 N D and 16 D^2 bytes (twice that for double rows).
 #pragma once
 
+#include "spheremix/formula/geometric_consistency.hpp"
 #include "spheremix/gpu/core/scratch.cuh"
 #include "spheremix/gpu/core/view.cuh"
 #include "spheremix/gpu/pairwise/products.cuh"
@@ -73,14 +68,10 @@ struct DotKernel {
   }
 };
 
-struct ConsistencyWeights {
-  double cross, in_modal;
-};
-
-/// *loss = (1/n) of the sum above, gradients of it; added where `add_*` says so.
+/// *loss = F of `parts`, gradients of it; added where `add_*` says so.
 template <class T>
 void consistency(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
-                 const ConsistencyWeights& weights, double* loss, bool add_loss,
+                 const formula::ConsistencyParts& parts, double* loss, bool add_loss,
                  const core::MatrixView<Arithmetic<T>>& dx,
                  const core::MatrixView<Arithmetic<T>>& dy, bool add_gradients) {
   using A = Arithmetic<T>;
@@ -89,7 +80,6 @@ void consistency(Work& work, const core::MatrixView<const T>& x, const core::Mat
   using Dot = DotKernel<A>;
   const Work::Part part(work);
   const Index n = x.rows, d = x.cols, blocks = pairwise::ceil_div(d * d, Dot::kThreads);
-  const double plus = weights.cross + weights.in_modal, minus = weights.in_modal - weights.cross;
   const auto batch = [&] { return core::MatrixView<A>{work.take<A>(n * d), n, d, d}; };
   const auto table = [&] { return core::MatrixView<A>{work.take<A>(d * d), d, d, d}; };
   const core::MatrixView<A> s = batch(), e = batch(), ds = batch(), de = batch();
@@ -103,18 +93,20 @@ void consistency(Work& work, const core::MatrixView<const T>& x, const core::Mat
   using Split = SumDifferenceKernel<T>;
   pairwise::start(work, Split{x, y, s.data, e.data}, pairwise::ceil_div(n * d, Split::kThreads));
   product({s.data, d, true, s, p, 1, false}, {e.data, d, true, e, q, 1, false});
-  if (minus != 0) product({s.data, d, true, e, r, 1, false}, {e.data, d, true, s, rt, 1, false});
+  if (parts.crosses())
+    product({s.data, d, true, e, r, 1, false}, {e.data, d, true, s, rt, 1, false});
   pairwise::start(work, Dot{p.data, q.data, d * d, first}, blocks);
-  if (minus != 0) pairwise::start(work, Dot{r.data, rt.data, d * d, second}, blocks);
+  if (parts.crosses()) pairwise::start(work, Dot{r.data, rt.data, d * d, second}, blocks);
   pairwise::ReduceKernel reduce{}, more{};
-  reduce.sum[0] = {first, blocks, plus / (2 * double(n)), loss, add_loss};
-  more.sum[0] = {second, blocks, minus / (2 * double(n)), loss, true};
+  reduce.sum[0] = {first, blocks, parts.alpha * parts.each, loss, add_loss};
+  more.sum[0] = {second, blocks, parts.beta * parts.each, loss, true};
   pairwise::start(work, reduce, 1);
-  if (minus != 0) pairwise::start(work, more, 1);
+  if (parts.crosses()) pairwise::start(work, more, 1);
   if (!dx.data) return;
-  const A a = A(plus / double(n)), b = A(minus / double(n));
+  const A a = A(parts.straight()), b = A(parts.crossed());
   product({s.data, d, false, q, ds, a, false}, {e.data, d, false, p, de, a, false});
-  if (minus != 0) product({e.data, d, false, r, ds, b, true}, {s.data, d, false, rt, de, b, true});
+  if (parts.crosses())
+    product({e.data, d, false, r, ds, b, true}, {s.data, d, false, rt, de, b, true});
   using Combine = CombineKernel<A>;
   pairwise::start(work, Combine{ds.data, de.data, dx, dy, add_gradients},
                   pairwise::ceil_div(n * d, Combine::kThreads));
