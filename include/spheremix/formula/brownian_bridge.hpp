@@ -12,6 +12,8 @@
 //            multi-modal representation learning", arXiv 2303.05952, section 4.2.
 #pragma once
 
+#include "spheremix/core/host_device.hpp"
+
 namespace spheremix::losses {
 
 struct BrownianBridgeOptions {
@@ -19,3 +21,23 @@ struct BrownianBridgeOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// One pair's gradients, component by component, from e = a - mu.
+struct BridgePull {
+  double ratio, step;  ///< r, 2 / n
+  double inverse;      ///< 1 / |m|
+  double along;        ///< sum of e mu
+
+  SPHEREMIX_HD static double middle(double r, double x, double y) { return r * x + (1 - r) * y; }
+  SPHEREMIX_HD double augmented(double e) const { return step * e; }
+  /// h, of which X has r and Y the rest.
+  SPHEREMIX_HD double middle_gradient(double e, double mu) const {
+    return -step * (e - along * mu) * inverse;
+  }
+  SPHEREMIX_HD double x(double h) const { return ratio * h; }
+  SPHEREMIX_HD double y(double h) const { return (1 - ratio) * h; }
+};
+
+}  // namespace spheremix::formula

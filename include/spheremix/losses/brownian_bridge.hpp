@@ -32,19 +32,24 @@ double bridge_on_views(const char* function, MatrixView<const T> a, MatrixView<c
   const Index d = x.cols;
   const double sum = metrics::detail::sum_over_rows(x.rows, [&](Index i) {
     const T *pa = a.row(i), *px = x.row(i), *py = y.row(i);
-    const auto m = [=](Index k) { return r * double(px[k]) + (1 - r) * double(py[k]); };
+    const auto m = [=](Index k) {
+      return formula::BridgePull::middle(r, double(px[k]), double(py[k]));
+    };
     const double norm = std::sqrt(core::sum_in_lanes(d, [&](Index k) { return m(k) * m(k); }));
     core::expects(norm != 0, function, "the bridge of row ", i, " passes through the origin at ",
                   r);
-    const auto off = [=](Index k) { return double(pa[k]) - m(k) / norm; };
+    const double inverse = 1 / norm;
+    const auto off = [=](Index k) { return double(pa[k]) - m(k) * inverse; };
     const double square = core::sum_in_lanes(d, [&](Index k) { return off(k) * off(k); });
     if (da.data) {
-      const double along = core::sum_in_lanes(d, [&](Index k) { return off(k) * (m(k) / norm); });
+      const formula::BridgePull pull{r, 2 / n, inverse, core::sum_in_lanes(d, [&](Index k) {
+                                       return off(k) * (m(k) * inverse);
+                                     })};
       for (Index k = 0; k < d; ++k) {
-        const double e = off(k), h = -2 / n * (e - along * (m(k) / norm)) / norm;
-        da(i, k) = T(2 / n * e);
-        dx(i, k) = T(r * h);
-        dy(i, k) = T((1 - r) * h);
+        const double e = off(k), h = pull.middle_gradient(e, m(k) * inverse);
+        da(i, k) = T(pull.augmented(e));
+        dx(i, k) = T(pull.x(h));
+        dy(i, k) = T(pull.y(h));
       }
     }
     return square;

@@ -37,24 +37,24 @@ struct BridgeKernel {
     double loss = 0;
     if (i < x.rows) {
       const auto middle = [&](Index k) {
-        return ratio * double(widen(x(i, k))) + (1 - ratio) * double(widen(y(i, k)));
+        return formula::BridgePull::middle(ratio, double(widen(x(i, k))), double(widen(y(i, k))));
       };
       double square = 0, along = 0;
       for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) square += middle(k) * middle(k);
-      const double inverse = 1 / std::sqrt(warp_sum(square)), step = 2 / double(x.rows);
+      const double inverse = 1 / std::sqrt(warp_sum(square));
       for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
-        const double mu = middle(k) * inverse, e = mu - double(widen(a(i, k)));
+        const double mu = middle(k) * inverse, e = double(widen(a(i, k))) - mu;
         loss += e * e;
-        along += step * e * mu;
+        along += e * mu;
       }
-      along = warp_sum(along);
+      const formula::BridgePull pull{ratio, 2 / double(x.rows), inverse, warp_sum(along)};
       if (da.data)
         for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
-          const double mu = middle(k) * inverse, g = step * (mu - double(widen(a(i, k))));
-          const double h = (g - along * mu) * inverse;
-          da(i, k) = stored(-g);
-          dx(i, k) = stored(ratio * h);
-          dy(i, k) = stored((1 - ratio) * h);
+          const double mu = middle(k) * inverse, e = double(widen(a(i, k))) - mu;
+          const double h = pull.middle_gradient(e, mu);
+          da(i, k) = stored(pull.augmented(e));
+          dx(i, k) = stored(pull.x(h));
+          dy(i, k) = stored(pull.y(h));
         }
     }
     loss = pairwise::block_sum<kThreads>(loss, reinterpret_cast<double*>(shared_memory()));
@@ -77,8 +77,7 @@ Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
   const View<const T> in[] = {rows, x, y};
   const View<T> to[] = {out.augmented, out.x, out.y};
   const bool gradient = out.augmented.data || out.x.data || out.y.data;
-  if (const char* wrong = detail::batches_error(in, gradient, to, out.loss))
-    return invalid(wrong);
+  if (const char* wrong = detail::batches_error(in, gradient, to, out.loss)) return invalid(wrong);
   if (!(options.ratio >= 0 && options.ratio <= 1)) return invalid("the ratio lies outside [0, 1]");
   using Kernel = detail::BridgeKernel<T>;
   const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);
