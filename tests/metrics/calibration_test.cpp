@@ -30,7 +30,7 @@ TEST_CASE_TEMPLATE("an edge belongs to the bin below it, as the type rounds it",
     for (Index b = 0; b <= bins; ++b) {
       CAPTURE(b);
       const T edge = T(double(b) / double(bins));
-      const auto bin_of = [&](T p) { return metrics::detail::calibration_bin(p, bins); };
+      const auto bin_of = [&](T p) { return formula::calibration_bin(p, bins); };
       CHECK(bin_of(edge) == std::max<Index>(0, b - 1));
       if (b < bins) CHECK(bin_of(std::nextafter(edge, T(2))) == b);
       if (b > 0) CHECK(bin_of(std::nextafter(edge, T(-1))) == b - 1);

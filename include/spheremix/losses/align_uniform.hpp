@@ -1,27 +1,17 @@
-// Alignment plus uniformity as a loss.
-//
-//   L = align_weight alignment_alpha(X, Y)
-//       + uniform_weight ( uniformity_t(X) + uniformity_t(Y) ) / 2
+// align_uniform on the CPU: formula and options in formula/align_uniform.hpp.
 //
 // Shapes     X, Y: n x d, n >= 2; rows as they are. Gradient, accuracy and cost are those of
 //            metrics::alignment and metrics::uniformity.
 // Errors     as theirs; weights negative or not finite.
-// Source     Wang and Isola 2020, arXiv 2005.10242, section 5.1.
 #pragma once
 
 #include "spheremix/core/compiled.hpp"
+#include "spheremix/formula/align_uniform.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/metrics/alignment.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 
 namespace spheremix::losses {
-
-struct AlignUniformOptions {
-  double alpha = 2;
-  double t = 2;
-  double align_weight = 1;
-  double uniform_weight = 1;
-};
 
 namespace detail {
 

@@ -1,45 +1,21 @@
-// The triplet loss, with mining inside the batch or over triplets of the caller's.
+// triplet and triplet_of on the CPU: formulas, gradient and options in formula/triplet.hpp.
 //
-//   batch_hard   per anchor: the farthest row of its label p, the nearest of another one n:
-//                f(d(a, p) - d(a, n)), mean over anchors that have both
-//   semi_hard    per anchor and each p: the nearest n with d(a, n) > d(a, p), or the farthest n
-//                where none is; mean over those pairs
-//   triplet_of   the mean over lists of (anchor, positive, negative)
-//
-// f(u) = max(0, margin + u) (TripletMargin::hinge) or log(1 + e^u) (soft, which has no margin). d is
-// the distance |x - y| (TripletDistance::euclidean) or its square. Mining compares distances that
-// are right to a few eps of the distance (detail/triplet_mining.hpp); equal ones go to the lower
-// row.
+// Mining compares distances that are right to a few eps of the distance
+// (detail/triplet_mining.hpp); equal ones go to the lower row.
 //
 // Shapes     X: n x d; labels: n numbers of any type, equal or not as they are. Anchors without a
 //            positive or without a negative are left out and counted (skipped); none left: loss 0.
 //            Lists: numbers of rows, in [0, n), one length.
-// Gradient   f'(u) (d(a, p)' - d(a, n)') with d' = (x - y)/d, 0 at d = 0.
-//            Differences, not products: near-duplicates keep their digits.
 // Cost       2 n^2 d flops and the triplets; pairs that products cannot tell apart, of rows whose
 //            distances are below eps of their lengths, cost 3 d flops each and more.
 // Errors     shapes, no rows, margin negative, labels not finite, a list with a number outside,
 //            memory_budget. NaN gives NaN.
-// Source     Hermans et al. 2017, "In Defense of the Triplet Loss", arXiv 1703.07737, equation 5
-//            and, of the soft margin, section 2; Schroff et al. 2015, "FaceNet", arXiv 1503.03832,
-//            section 3.2.
 #pragma once
 
-#include "spheremix/formula/logistic.hpp"
+#include "spheremix/formula/triplet.hpp"
 #include "spheremix/losses/detail/triplet_mining.hpp"
 
 namespace spheremix::losses {
-
-enum class TripletDistance { euclidean, squared };
-enum class TripletMargin { hinge, soft };
-
-struct TripletOptions {
-  double margin = 0.2;
-  TripletMining mining = TripletMining::batch_hard;
-  TripletDistance distance = TripletDistance::euclidean;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-  TripletMargin form = TripletMargin::hinge;         ///< soft: margin is not used
-};
 
 /// Loss and gradient of triplet.
 template <class Matrix>
@@ -111,17 +87,13 @@ struct TripletSum {
 
   void add(Index a, Index positive, Index negative) {
     const double to_positive = distance(a, positive), to_negative = distance(a, negative);
-    const bool soft = options.form == TripletMargin::soft;
-    const double lack =
-        soft ? to_positive - to_negative : options.margin + to_positive - to_negative;
-    const double term = soft ? formula::softplus(lack) : lack;
-    if (!(term > 0)) return;
+    const formula::TripletTerm term = formula::triplet_term(to_positive, to_negative, options);
+    if (!(term.value > 0)) return;
     ++result.active;
-    result.loss += each * term;
+    result.loss += each * term.value;
     if (!gradient) return;
-    const double slope = soft ? each * formula::sigmoid(lack) : each;
-    pull(a, positive, to_positive, slope);
-    pull(a, negative, to_negative, -slope);
+    pull(a, positive, each * term.slope * formula::triplet_factor(to_positive, options));
+    pull(a, negative, -(each * term.slope) * formula::triplet_factor(to_negative, options));
   }
 
  private:
@@ -130,9 +102,8 @@ struct TripletSum {
                ? metrics::detail::squared_distance(x.row(a), x.row(b), x.cols)
                : metrics::detail::row_distance(x.row(a), x.row(b), x.cols);
   }
-  void pull(Index a, Index b, double value, double weight) {
-    if (value == 0) return;
-    const double factor = weight * (options.distance == TripletDistance::squared ? 2 : 1 / value);
+  void pull(Index a, Index b, double factor) {
+    if (factor == 0) return;
     for (Index k = 0; k < x.cols; ++k) {
       const double g = factor * (double(x(a, k)) - double(x(b, k)));
       gradient[a * x.cols + k] += g;

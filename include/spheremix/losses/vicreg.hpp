@@ -1,31 +1,15 @@
-// VICReg: invariance between two views, variance of every column, no covariance between columns.
-//
-//   invariance  mean over all n d entries of (X - Y)^2
-//   variance    for each view (1/d) sum_k max(0, gamma - sqrt(var_k + epsilon)), halved and added
-//   covariance  for each view (1/d) sum_{k != l} C_kl^2, added;  C = Xc^T Xc / (n - 1), Xc centred
-//   L = invariance_weight * ... + variance_weight * ... + covariance_weight * ...
+// vicreg on the CPU: formula, gradient and options in formula/vicreg.hpp.
 //
 // Shapes     X, Y: n x d, n >= 2. No normalisation: columns count, not rows.
-// Gradient   2 (X - Y)/(n d); -Xc / (2 d (n - 1) sqrt(var + epsilon)) where below gamma;
-//            4 Xc C_off / (d (n - 1)).
 // Cost       4 n d^2 flops a view, in double; memory 2 n d + d^2 doubles.
 // Errors     shapes, n < 2, weights negative, epsilon or gamma not positive. NaN gives NaN.
-// Source     Bardes et al. 2022, "VICReg", arXiv 2105.04906, equations 1 to 6, halved and added as
-//            in the released code.
 #pragma once
 
+#include "spheremix/formula/vicreg.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/pairwise/dense_products.hpp"
 
 namespace spheremix::losses {
-
-struct VicregOptions {
-  double invariance_weight = 25;
-  double variance_weight = 25;
-  double covariance_weight = 1;
-  double gamma = 1;       ///< wanted standard deviation
-  double epsilon = 1e-4;  ///< added to the variance under the root
-};
 
 namespace detail {
 
@@ -63,13 +47,9 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
   products.transposed_times(c, centred, centred, false);
   double variance = 0, covariance = 0;
   for (Index k = 0; k < d; ++k) {
-    const double spread = std::sqrt(c(k, k) / double(n - 1) + o.epsilon);
-    const double lack = o.gamma - spread;
-    pull[k] = 0;
-    if (!(lack <= 0)) {  // NaN stays
-      variance += lack;
-      pull[k] = -o.variance_weight / (2 * double(d) * double(n - 1) * spread);
-    }
+    const formula::VicregColumn column = formula::vicreg_column(c(k, k) / double(n - 1), o, n, d);
+    variance += column.lack;
+    pull[k] = column.pull;
     c(k, k) = 0;  // what is left is the covariance
     for (Index l = 0; l < d; ++l) {
       const double e = c(k, l) / double(n - 1);
@@ -77,7 +57,6 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
     }
   }
   if (dx.data) {
-    // C is symmetric and every column of Xc adds up to 0, so the mean takes no part.
     const double factor = 4 * o.covariance_weight / (double(d) * double(n - 1) * double(n - 1));
     products.times(back, centred, c, false);
     for (Index i = 0; i < n; ++i)

@@ -1,12 +1,6 @@
-// Mean average precision of retrieval by label.
+// mean_average_precision on the CPU: formula in formula/average_precision.hpp.
 //
-//   AP_i = mean over the relevant rows r of  (relevant rows up to r) / (rows up to r)
-//   mAP  = mean AP over the queries that have a relevant row; the others are counted
-//
-// Rows are ranked by x_i . y_j; relevant: label_y[j] = label_x[i]. Ties count against: of equal
-// products the irrelevant come first, so that collapsed rows do not score.
-//
-// Shapes   X: N x d, Y: M x d, N and M labels of any type (core/numbers.hpp). Within one batch the query itself is left out.
+// Shapes   X: N x d, Y: M x d, N and M labels of any type (core/numbers.hpp).
 // Errors   widths, numbers of labels, a row with NaN or infinity (named): std::invalid_argument. No
 //          query with a relevant row: value 0 and skipped = N.
 // Cost     2 N M d flops and a sort a row.
@@ -14,14 +8,10 @@
 
 #include "spheremix/core/numbers.hpp"
 #include "spheremix/core/whole.hpp"
+#include "spheremix/formula/average_precision.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
-
-struct AveragePrecisionResult {
-  double value = 0;   ///< in [0, 1]
-  Index skipped = 0;  ///< queries without a relevant row
-};
 
 namespace detail {
 
@@ -48,7 +38,7 @@ AveragePrecisionResult average_precision(const char* function, core::MatrixView<
     std::size_t ahead = 0;
     for (std::size_t r = 0; r < relevant.size(); ++r) {
       while (ahead < others.size() && others[ahead] >= relevant[r]) ++ahead;
-      sum += double(r + 1) / double(r + 1 + ahead);
+      sum += formula::precision_at(double(r + 1), double(ahead));
     }
     each[std::size_t(i)] = sum / double(relevant.size());
   });

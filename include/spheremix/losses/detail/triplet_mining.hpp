@@ -11,12 +11,11 @@
 #include <cmath>
 
 #include "spheremix/core/rounded.hpp"
+#include "spheremix/formula/triplet.hpp"
 #include "spheremix/losses/detail/supervised.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::losses {
-
-enum class TripletMining { batch_hard, semi_hard };
 
 namespace detail {
 

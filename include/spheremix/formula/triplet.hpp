@@ -1,0 +1,61 @@
+// The triplet loss, with mining inside the batch or over triplets of the caller's.
+//
+//   batch_hard   per anchor: the farthest row of its label p, the nearest of another one n:
+//                f(d(a, p) - d(a, n)), mean over anchors that have both
+//   semi_hard    per anchor and each p: the nearest n with d(a, n) > d(a, p), or the farthest n
+//                where none is; mean over those pairs
+//   triplet_of   the mean over lists of (anchor, positive, negative)
+//
+// f(u) = max(0, margin + u) (TripletMargin::hinge) or log(1 + e^u) (soft, which has no margin). d is
+// the distance |x - y| (TripletDistance::euclidean) or its square. Of equal distances the lower row
+// is taken.
+//
+// Gradient   f'(u) (d(a, p)' - d(a, n)') with d' = (x - y)/d, 0 at d = 0.
+//            Differences, not products: near-duplicates keep their digits.
+// Source     Hermans et al. 2017, "In Defense of the Triplet Loss", arXiv 1703.07737, equation 5
+//            and, of the soft margin, section 2; Schroff et al. 2015, "FaceNet", arXiv 1503.03832,
+//            section 3.2.
+#pragma once
+
+#include <cstddef>
+
+#include "spheremix/formula/logistic.hpp"
+
+namespace spheremix::losses {
+
+enum class TripletMining { batch_hard, semi_hard };
+enum class TripletDistance { euclidean, squared };
+enum class TripletMargin { hinge, soft };
+
+struct TripletOptions {
+  double margin = 0.2;
+  TripletMining mining = TripletMining::batch_hard;
+  TripletDistance distance = TripletDistance::euclidean;
+  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  TripletMargin form = TripletMargin::hinge;         ///< soft: margin is not used
+};
+
+}  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// f and f' of one triplet; a term of 0 counts for nothing, whatever its slope.
+struct TripletTerm {
+  double value, slope;
+};
+
+SPHEREMIX_HD inline TripletTerm triplet_term(double to_positive, double to_negative,
+                                             const losses::TripletOptions& o) {
+  if (o.form == losses::TripletMargin::soft) {
+    const double u = to_positive - to_negative;
+    return {softplus(u), sigmoid(u)};
+  }
+  return {o.margin + to_positive - to_negative, 1};
+}
+
+/// d' = factor (x - y).
+SPHEREMIX_HD inline double triplet_factor(double distance, const losses::TripletOptions& o) {
+  return distance == 0 ? 0 : o.distance == losses::TripletDistance::squared ? 2 : 1 / distance;
+}
+
+}  // namespace spheremix::formula
