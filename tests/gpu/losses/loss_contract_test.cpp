@@ -15,6 +15,7 @@
 #include <string>
 
 #include "reference.hpp"
+#include "spheremix/gpu/losses/align_uniform.cuh"
 #include "spheremix/gpu/losses/brownian_bridge.cuh"
 #include "spheremix/gpu/losses/clip.cuh"
 #include "spheremix/gpu/losses/clip_m2_mix.cuh"
@@ -34,7 +35,9 @@
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/losses/sup_con.cuh"
 #include "spheremix/gpu/losses/sup_remix.cuh"
+#include "spheremix/gpu/losses/triplet.cuh"
 #include "spheremix/gpu/losses/v_mix.cuh"
+#include "spheremix/gpu/losses/vicreg.cuh"
 #include "spheremix/gpu/losses/vl_mix.cuh"
 #if !defined(__CUDACC__)
 #include "support/loss_contract.hpp"
@@ -129,6 +132,8 @@ std::vector<Loss<T>> losses_of_rows() {
       SPHEREMIX_LOSS(augmented_geometric_consistency, T, 4,
                      ({c.loss, c.out[0], c.out[1], c.out[2], c.out[3]}), SPHEREMIX_ROWS,
                      SPHEREMIX_XY, c.in[2], c.in[3], {}),
+      SPHEREMIX_LOSS(vicreg, T, 2, SPHEREMIX_TO_XY, SPHEREMIX_ROWS, SPHEREMIX_XY, {}),
+      SPHEREMIX_LOSS(align_uniform, T, 2, SPHEREMIX_TO_XY, SPHEREMIX_HOW, SPHEREMIX_XY, {}),
       SPHEREMIX_LOSS(brownian_bridge, const T, 3, ({c.loss, c.out[0], c.out[1], c.out[2]}),
                      SPHEREMIX_ROWS, c.in[0], c.in[1], c.in[2], {}),
       SPHEREMIX_LOSS(
@@ -160,6 +165,8 @@ std::vector<Loss<T>> losses_of_rows() {
                      {.temperature = 0.3}),
       SPHEREMIX_LOSS(sup_remix, T, 1, SPHEREMIX_TO_LABELLED, SPHEREMIX_HOW, c.in[0], c.label, 0.3,
                      {.temperature = 0.3, .window = 1.5, .detach = false}),
+      SPHEREMIX_LOSS(triplet, T, 1, ({c.loss, c.out[0], nullptr, nullptr}), SPHEREMIX_ROWS, c.in[0],
+                     c.label, {}),
       SPHEREMIX_LOSS(mixup_cross_entropy, T, 1, SPHEREMIX_TO_LOGITS, SPHEREMIX_ROWS, c.in[0],
                      c.first, c.second, c.lambda),
       SPHEREMIX_LOSS(decoupled_mixup, T, 1, SPHEREMIX_TO_LOGITS, SPHEREMIX_ROWS, c.in[0], c.first,
@@ -265,9 +272,11 @@ struct Batch {
 };
 
 #if !defined(__CUDACC__)
-/// A pair alone has no negatives: its own test says that this is refused.
-bool needs_two_rows(const char* name, Index n) {
-  return n == 1 && std::string(name) == "decoupled_contrastive";
+/// A pair alone has no negatives, a row no variance and no other: their own tests say that this is
+/// refused.
+bool needs_two_rows(const std::string& name, Index n) {
+  return n == 1 &&
+         (name == "decoupled_contrastive" || name == "vicreg" || name == "align_uniform");
 }
 
 /// Against the CPU's case of the same name, in double.

@@ -198,7 +198,7 @@ TEST_CASE("wrong arguments come back as statuses that name the function; no rows
   wrong(gpu::mixup::geodesic_vjp<float>(a.view(), a.view(), NAN, a.view(),
                                         {out.view(), out.view(), nullptr}),
         "geodesic_vjp:");
-  const core::MatrixView<float> wide{out.view().data, 1, 9000, 9000};
+  const core::MatrixView<float> wide{out.view().data, 1, 16385, 16385};
   wrong(gpu::sphere::normalize_rows(wide, wide), "spheremix::gpu:");
   const core::MatrixView<float> none{nullptr, 0, 8, 8}, thin{nullptr, 3, 0, 0};
   finish(gpu::sphere::slerp_rows(none, none, 0.5, none));

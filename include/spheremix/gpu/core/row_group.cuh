@@ -6,9 +6,10 @@
 // in an order that depends on nothing but the shape. Short rows go to a warp each (no barrier, four
 // rows a block), long ones to a block.
 //
-//   columns   <= 256   <= 512   <= 1024   <= 2048   <= 8192
-//   threads     32        32        64       128       512        slots 8, then 16
+//   columns   <= 256   <= 512   <= 1024   <= 2048   <= 8192   <= 16384
+//   threads     32        32        64       128       512       1024     slots 8, then 16
 //                                            double 2049 .. 4096: 512 threads, 8 slots
+//   rows off 16-byte boundaries: 32, 128, 512 and 1024 threads, 16 slots
 //
 // A body is a small struct of views with
 //
@@ -25,8 +26,10 @@
 
 namespace spheremix::gpu {
 
-/// Rows longer than this are refused with a status.
-inline constexpr Index kMostColumns = 8192;
+/// Rows longer than this are refused with a status: a row lives in the registers of one block.
+inline constexpr Index kMostColumns = 16384;
+
+inline constexpr const char* kTooManyColumns = "spheremix::gpu: rows of more than 16384 columns";
 
 template <int Threads, int Slots, bool Wide>
 struct RowShape {
@@ -171,10 +174,13 @@ __global__ void __launch_bounds__(Shape::block, Shape::resident)
 /// split finer where they can be.
 template <class T, class Enqueue>
 Status with_row_shape(Index cols, bool wide, Enqueue enqueue) {
-  if (cols > kMostColumns) return invalid("spheremix::gpu: rows of more than 8192 columns");
-  if (!wide)
-    return cols <= 512 ? enqueue.template operator()<RowShape<32, 16, false>>()
-                       : enqueue.template operator()<RowShape<512, 16, false>>();
+  if (cols > kMostColumns) return invalid(kTooManyColumns);
+  if (cols > 8192) return enqueue.template operator()<RowShape<1024, 16, false>>();
+  if (!wide) {
+    if (cols <= 512) return enqueue.template operator()<RowShape<32, 16, false>>();
+    if (cols <= 2048) return enqueue.template operator()<RowShape<128, 16, false>>();
+    return enqueue.template operator()<RowShape<512, 16, false>>();
+  }
   if (cols <= 256) return enqueue.template operator()<RowShape<32, 8, true>>();
   if (cols <= 512) return enqueue.template operator()<RowShape<32, 16, true>>();
   if (cols <= 1024) return enqueue.template operator()<RowShape<64, 16, true>>();

@@ -4,7 +4,7 @@
 // Shapes    Z (logits), dZ: n x classes of one storage type, any number of classes; a, b: n labels
 //           in device memory; lambda: one number, or n in device memory. c: n x k labels, w: n x k
 //           weights >= 0 used as they are (f32; f64 for double rows).
-// Cost      one pass, 2 n classes numbers with gradient (above 8192 classes: 3 more reads); one
+// Cost      one pass, 2 n classes numbers with gradient (above 16384 classes: 3 more reads); one
 //           exponential a class, in f32 (f64 for double rows); labels and sums in double.
 // Errors    shapes, no rows, one lambda outside [0, 1], overlapping gradient, too small a scratch:
 //           a Status. NaN or +infinity in a row, and labels, weights or a lambda in device memory

@@ -2,7 +2,7 @@
 //
 // Distances are summed from differences in double, so near-duplicates keep all digits.
 //
-// Shapes   X, Y, gradients: N x d of one storage type, d <= 8192. The value is one double in device
+// Shapes   X, Y, gradients: N x d of one storage type, d <= 16384. The value is one double in device
 //          memory.
 // Errors   shapes, N = 0, alpha not positive and finite. NaN in a row gives a NaN value and a NaN
 //          gradient row.
@@ -27,6 +27,18 @@ struct AlignmentGradient {
 
 namespace detail {
 
+/// |x - y|^alpha and d/dx of it, outer (x - y) / by, from the square of the distance. For alpha = 2
+/// the distance cancels.
+struct PairPower {
+  double value, outer, by;
+  __device__ PairPower(double square, double alpha) {
+    const double r = std::sqrt(square);
+    value = alpha == 2 ? square : std::pow(r, alpha);
+    outer = alpha == 2 ? 2 : r == 0 ? 0 : alpha * std::pow(r, alpha - 1);
+    by = alpha == 2 || r == 0 ? 1 : r;
+  }
+};
+
 /// The share of one pair, and its gradient where wanted.
 template <class T, bool Gradient>
 struct AlignmentRow {
@@ -48,15 +60,12 @@ struct AlignmentRow {
       squares[0] += d * d;
     }
     group.sum(squares);
-    const double r = std::sqrt(squares[0]);
-    if (group.leads()) shares[row] = (alpha == 2 ? squares[0] : std::pow(r, alpha)) / n;
+    const PairPower power(squares[0], alpha);
+    if (group.leads()) shares[row] = power.value / n;
     if constexpr (Gradient) {
-      // dx = outer (x - y) / r; for alpha = 2 the r cancels.
-      const double outer = alpha == 2 ? 2 / n : r == 0 ? 0 : alpha / n * std::pow(r, alpha - 1);
-      const double by = alpha == 2 || r == 0 ? 1 : r;
       SPHEREMIX_UNROLL
       for (int k = 0; k < Group::slots; ++k) {
-        a[k] = A(outer * ((double(a[k]) - double(b[k])) / by));
+        a[k] = A(power.outer / n * ((double(a[k]) - double(b[k])) / power.by));
         b[k] = -a[k];
       }
       group.store(dx, row, a);

@@ -36,10 +36,12 @@ Index hub_strip(Index queries, Index candidates, Index bytes = Index(64) << 20) 
 }
 
 /// Block (b, s): products of the queries of tile b with every gridDim.y-th tile of candidates. With
-/// `own` >= 0 query i's product with candidate own + i becomes NaN; other NaNs raise *bad.
+/// `own` >= 0 query i's product with candidate own + i becomes NaN; other NaNs raise *bad
+/// unless that is null.
 template <class T>
 __global__ void __launch_bounds__(kRankThreads)
-    strip_products(View<const T> x, View<const T> y, Index own, Arithmetic<T>* out, int* bad) {
+    strip_products_kernel(View<const T> x, View<const T> y, Index own, Arithmetic<T>* out,
+                          int* bad) {
   const int tx = int(threadIdx.x) % 16, ty = int(threadIdx.x) / 16;
   const Index first_i = Index(blockIdx.x) * kTile;
   for (Index tile = blockIdx.y; tile * kTile < y.rows; tile += gridDim.y) {
@@ -50,10 +52,20 @@ __global__ void __launch_bounds__(kRankThreads)
         const Index i = first_i + 4 * ty + r, j = tile * kTile + tx + 16 * n;
         if (i >= x.rows || j >= y.rows) continue;
         const bool self = own >= 0 && j == own + i;
-        if (!self && score[r][n] != score[r][n]) atomicMax(bad, 1);
+        if (bad && !self && score[r][n] != score[r][n]) atomicMax(bad, 1);
         out[i * y.rows + j] = self ? core::nan<Arithmetic<T>> : score[r][n];
       }
   }
+}
+
+/// Enqueues them: out is x.rows x y.rows, packed.
+template <class T>
+void strip_products(Work& work, View<const T> x, View<const T> y, Index own, Arithmetic<T>* out,
+                    int* bad) {
+  const unsigned tiles = blocks_for(y.rows, kTile);
+  work.launch(strip_products_kernel<T>,
+              dim3(blocks_for(x.rows, kTile), tiles < 65535 ? tiles : 65535), kRankThreads,
+              rank_shared_bytes<Arithmetic<T>>, x, y, own, out, bad);
 }
 
 /// Counts a visit of candidate j.
@@ -116,13 +128,10 @@ Status hubness(View<const T> x, View<const T> y, Index k, bool within, Index str
         int* const bad = work.take<int>(1);
         A* const products = work.take<A>(strip * y.rows);
         work.launch(clear_hubs<256>, blocks_for(y.rows, 256), 256, 0, out.occurrences, y.rows, bad);
-        const unsigned tiles = blocks_for(y.rows, kTile);
         for (Index first = 0; first < x.rows; first += strip) {
           const Index rows = first + strip < x.rows ? strip : x.rows - first;
-          work.launch(strip_products<T>,
-                      dim3(blocks_for(rows, kTile), tiles < 65535 ? tiles : 65535), kRankThreads,
-                      rank_shared_bytes<A>, x.middle_rows(first, rows), y,
-                      within ? first : Index(-1), products, bad);
+          strip_products<T>(work, x.middle_rows(first, rows), y, within ? first : Index(-1),
+                            products, bad);
           work.launch(visit_top<A, CountVisit>, blocks_for(rows, 1), kTopThreads, sizeof(TopShared),
                       products, rows, y.rows, unsigned(k), CountVisit{out.occurrences});
         }

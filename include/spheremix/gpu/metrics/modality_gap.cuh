@@ -6,7 +6,7 @@
 // Sums run in double in a fixed order: the same bits every run. Gradient of centring: center_rows
 // of the cotangent with its own column means (the map is symmetric).
 //
-// Shapes   X: N x d and Y: M x d of one storage type, d <= 8192. Means, vector and gap are doubles
+// Shapes   X: N x d and Y: M x d of one storage type, d <= 16384. Means, vector and gap are doubles
 //          in device memory.
 // Errors   N = 0 or M = 0.
 #pragma once

@@ -1,7 +1,7 @@
 // singular_values, effective_rank, isotropy and anisotropy on the device: formulas and options in
 // formula/spectrum.hpp.
 //
-// Shapes   X: N x D of one storage type, D <= 8192. sigma: min(N, D) doubles, a value: one double,
+// Shapes   X: N x D of one storage type, D <= 16384. sigma: min(N, D) doubles, a value: one double,
 //          in device memory. isotropy: N, D >= 2; anisotropy: N >= 2.
 // Accuracy from the D x D second moments in double: singular values below 2e-8 sqrt(D) of the
 //          largest count as 0.
@@ -98,7 +98,7 @@ Status spectrum(gpu::detail::RowTexts texts, View<const T> x, bool centred, doub
   gpu::detail::RowCheck check(texts, x.rows, x.cols);
   check.input(x).vector(what == SpectrumValue::none ? sigma : value);
   if (!check.status().ok()) return check.status();
-  if (x.cols > kMostColumns) return invalid("spheremix::gpu: rows of more than 8192 columns");
+  if (x.cols > kMostColumns) return invalid(kTooManyColumns);
   const Index d = x.cols, count = x.rows < d ? x.rows : d;
   return enqueue(
       scratch, stream,

@@ -113,15 +113,21 @@ void uniformity(Work& work, const core::MatrixView<const T>& x, const Uniformity
                     pairwise::ceil_div(n, Centre::kRowsEach));
 }
 
+inline Status check_uniformity(Index n, double t) {
+  if (n < 2) return invalid("uniformity needs two rows at least");
+  if (!(t > 0) || !(t <= core::largest<double>))
+    return invalid("uniformity: t is not positive and finite");
+  return {};
+}
+
 template <class T, class Products>
 Status uniformity_checked(const core::MatrixView<const T>& x, const UniformityOptions& options,
                           const UniformityGradient<T>& out, Scratch scratch, cudaStream_t stream,
                           const Products& how) {
-  if (x.rows < 2 || x.cols < 1) return invalid("uniformity needs two rows at least");
+  if (x.cols < 1) return invalid("uniformity: X has no columns");
+  if (const Status bad = check_uniformity(x.rows, options.t); !bad) return bad;
   if (!x.data || x.stride < x.cols || !out.value)
     return invalid("uniformity: a null pointer or a stride below the columns");
-  if (!(options.t > 0) || !(options.t <= core::largest<double>))
-    return invalid("uniformity: t is not positive and finite");
   if (out.x.data && (out.x.rows != x.rows || out.x.cols != x.cols || out.x.stride < x.cols))
     return invalid("uniformity: the gradient has another shape than X");
   return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {

@@ -2,7 +2,7 @@
 //
 //   m_i = slerp(x_i, y_i, 1 - lambda_i)        lambda is the weight of X: 1 gives x_i
 //
-// Shapes   X, Y, G and the results: n x d of one storage type, d <= 8192. lambda: one number in
+// Shapes   X, Y, G and the results: n x d of one storage type, d <= 16384. lambda: one number in
 //          [0, 1], or n in device memory. Gradients are tangent; dL/dlambda is one number a row.
 // Edges    lambda = 0, 1 and x = y give the input's bits. A lambda outside [0, 1], antipodal rows
 //          and NaN give NaN in that row only; one lambda for all outside [0, 1] is an error.

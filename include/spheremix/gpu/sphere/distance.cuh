@@ -3,7 +3,7 @@
 //   theta_i = 2 atan2(|v_i - u_i|, |u_i + v_i|)      frame and accuracy: math/arc.hpp
 //   dtheta/du = -(unit direction of v from u), 0 where theta is 0 or pi
 //
-// Shapes   U, V and the gradients: n x d of one storage type, d <= 8192. The angles and g: n
+// Shapes   U, V and the gradients: n x d of one storage type, d <= 16384. The angles and g: n
 //          numbers of Arithmetic<T>, in device memory.
 // Inputs   unit rows; rows of 16-bit numbers are made unit in f32 first. NaN gives NaN in its row
 //          only.

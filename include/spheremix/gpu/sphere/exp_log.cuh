@@ -5,7 +5,7 @@
 //   log_x(y)      = theta (unit direction of y from x)
 //   transport of v along x -> y:  v - 2 (e.v) e,  e = (x + y)/|x + y|
 //
-// Shapes   all n x d of one storage type, d <= 8192.
+// Shapes   all n x d of one storage type, d <= 16384.
 // Edges    antipodal rows give NaN in log and transport; NaN stays in its row. In place is right.
 #pragma once
 

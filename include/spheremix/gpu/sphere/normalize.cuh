@@ -2,7 +2,7 @@
 //
 //   y_i = x_i / |x_i|,     vjp: (g - (g.y) y) / |x|
 //
-// Shapes   X, G and the results: n x d of one storage type, d <= 8192.
+// Shapes   X, G and the results: n x d of one storage type, d <= 16384.
 // Edges    right for every finite non-zero row: rows whose squares would overflow or underflow are
 //          scaled by a power of two first. A zero row and a row with NaN or infinity give NaN, in
 //          that row only. In place is right.

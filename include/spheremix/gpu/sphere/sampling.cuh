@@ -9,7 +9,7 @@
 // Each call takes one step of `rng` on the host: a captured graph draws the same numbers at every
 // replay.
 //
-// Shapes   out: n x d of one storage type, d in 1 .. 8192. mean: d numbers of Arithmetic<T> in
+// Shapes   out: n x d of one storage type, d in 1 .. 16384. mean: d numbers of Arithmetic<T> in
 //          device memory.
 // Errors   d = 0, kappa negative or not finite.
 // [Muller 1959; Wood 1994]

@@ -3,7 +3,7 @@
 //   m_i = slerp(u_i, v_i, t_i)       frame and formulas: math/arc.hpp, math/arc_maps.hpp
 //
 // Shapes   U, V, G and the results: n x d of one storage type (float, double, Half, Bfloat16),
-//          d <= 8192. t: one number, or n in device memory. Gradients are tangent; dL/dt is one
+//          d <= 16384. t: one number, or n in device memory. Gradients are tangent; dL/dt is one
 //          number a row.
 // Inputs   unit rows; rows of 16-bit numbers are made unit in f32 first.
 // Edges    t = 0, t = 1 and u = v give the input's bits. Antipodal rows and NaN give NaN in that

@@ -9,7 +9,7 @@
 // own logits, once a row and in double. The terms at the largest logit are counted and never added
 // to the others, so a dominant class keeps all the digits of the loss.
 //
-// Rows of up to 8192 classes are read once into registers (core/row_group.cuh); longer ones are
+// Rows of up to 16384 classes are read once into registers (core/row_group.cuh); longer ones are
 // read by a block three times.
 #pragma once
 

@@ -2,12 +2,13 @@
 // have an equal one, and the mean over anchors, whose number only the device knows.
 #pragma once
 
-#include <concepts>
-
 #include "spheremix/formula/label_distance.hpp"
+#include "spheremix/gpu/core/labels.cuh"
 #include "spheremix/gpu/losses/detail/contrastive.cuh"
 
 namespace spheremix::gpu::losses {
+
+using gpu::Labels;
 
 /// Where a loss of one labelled batch puts its results, all in device memory. The gradient is
 /// ambient, f32 (f64 for double rows).
@@ -19,91 +20,10 @@ struct SupervisedGradient {
   Index* skipped = nullptr;           ///< anchors without a positive; may be null
 };
 
-/// Labels in device memory, one a row: doubles, floats, or integers of 8 to 64 bits, compared as
-/// integers. One that is not finite makes the loss and the gradient NaN.
-class Labels {
- public:
-  Labels(const double* labels) : from_(labels), kind_(kDouble) {}
-  Labels(const float* labels) : from_(labels), kind_(kFloat) {}
-  template <std::integral I>
-  requires(!std::is_same_v<I, bool>) Labels(const I* labels)
-      : from_(labels),
-        kind_(sizeof(I) == 1   ? (std::is_signed_v<I> ? kInt8 : kUnsigned8)
-              : sizeof(I) == 2 ? (std::is_signed_v<I> ? kInt16 : kUnsigned16)
-              : sizeof(I) == 4 ? (std::is_signed_v<I> ? kInt32 : kUnsigned32)
-                               : (std::is_signed_v<I> ? kInt64 : kUnsigned64)) {}
-
-  explicit operator bool() const { return from_ != nullptr; }
-  /// eps of their type, 0 for integers.
-  double resolution() const {
-    return kind_ == kDouble  ? core::epsilon<double>
-           : kind_ == kFloat ? double(core::epsilon<float>)
-                             : 0;
-  }
-  __device__ core::ExactNumber operator[](Index i) const {
-    switch (kind_) {
-      case kDouble:
-        return read<double>(i);
-      case kFloat:
-        return read<float>(i);
-      case kInt8:
-        return read<std::int8_t>(i);
-      case kInt16:
-        return read<std::int16_t>(i);
-      case kInt32:
-        return read<std::int32_t>(i);
-      case kInt64:
-        return read<std::int64_t>(i);
-      case kUnsigned8:
-        return read<std::uint8_t>(i);
-      case kUnsigned16:
-        return read<std::uint16_t>(i);
-      case kUnsigned32:
-        return read<std::uint32_t>(i);
-      default:
-        return read<std::uint64_t>(i);
-    }
-  }
-
- private:
-  template <class L>
-  __device__ core::ExactNumber read(Index i) const {
-    return core::exact_number(static_cast<const L*>(from_)[i]);
-  }
-
-  enum Kind {
-    kDouble,
-    kFloat,
-    kInt8,
-    kInt16,
-    kInt32,
-    kInt64,
-    kUnsigned8,
-    kUnsigned16,
-    kUnsigned32,
-    kUnsigned64
-  };
-  const void* from_;
-  Kind kind_;
-};
-
 namespace detail {
 
 using core::ExactNumber;
 using formula::LabelDistance;
-
-/// Labels, exactly.
-struct LabelsKernel {
-  static constexpr unsigned kThreads = 256, kResident = 8;
-  static constexpr std::size_t kShared = 0;
-  Labels from;
-  Index n;
-  ExactNumber* to;
-  __device__ void operator()() const {
-    const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
-    if (i < n) to[i] = from[i];
-  }
-};
 
 /// Do two rows count as equal?
 __device__ __forceinline__ bool equal_labels(const LabelDistance& distance, ExactNumber a,
@@ -207,23 +127,30 @@ struct LineKernel {
   }
 };
 
+/// What is wrong with one batch and the places for its results.
+template <class T>
+const char* rows_error(const core::MatrixView<const T>& x, const double* loss,
+                       const core::MatrixView<Arithmetic<T>>& dx) {
+  if (x.rows <= 0 || x.cols <= 0) return "X is empty";
+  if (!x.data) return "X is a null pointer";
+  if (x.stride < x.cols) return "a stride is less than the columns";
+  if (x.rows > 0x7FFFFFFF) return "X has more than 2^31 - 1 rows";
+  if (!loss) return "no place for the loss";
+  if (dx.data && (dx.rows != x.rows || dx.cols != x.cols || dx.stride < x.cols))
+    return "the gradient has another shape than X";
+  return dx.data && core::overlap(dx, x) ? "the gradient overlaps X" : nullptr;
+}
+
 template <class T>
 const char* supervised_error(const core::MatrixView<const T>& x, const Labels& labels,
                              double temperature, double tolerance,
                              const SupervisedGradient<T>& out) {
-  if (x.rows <= 0 || x.cols <= 0) return "X is empty";
-  if (!x.data || !labels) return "X or the labels are a null pointer";
-  if (x.stride < x.cols) return "a stride is less than the columns";
-  if (x.rows > 0x7FFFFFFF) return "X has more than 2^31 - 1 rows";
+  if (!labels) return "the labels are a null pointer";
   if (!(temperature > 0) || !(temperature <= core::largest<double>))
     return "the temperature is not a positive finite number";
   if (!(tolerance >= 0) || !(tolerance <= core::largest<double>))
     return "label_tolerance is not a finite number >= 0";
-  if (!out.loss) return "no place for the loss";
-  if (out.x.data && (out.x.rows != x.rows || out.x.cols != x.cols || out.x.stride < x.cols))
-    return "the gradient has another shape than X";
-  if (out.x.data && core::overlap(out.x, x)) return "the gradient overlaps X";
-  return nullptr;
+  return rows_error(x, out.loss, out.x);
 }
 
 }  // namespace detail
