@@ -4,7 +4,8 @@
 #   sh tests/gpu_run.sh run [OLD]                where the GPU is; needs neither Eigen, doctest, nvcc nor a network
 #
 # build leaves programs in gpu-programs/ (ignored by git; take it along): the ones of $default below, all of
-# tests/gpu and benchmarks/gpu, or those named (losses_clip for tests/gpu/losses/clip_test.cpp, losses_bench).
+# tests/gpu and benchmarks/gpu, or those named (losses_clip for tests/gpu/losses/clip_test.cpp, losses_bench). torch_1
+# to torch_4 are the parts of examples/torch_cuda.cu, for `python3 tests/gpu/torch_harness.py gpu-programs/torch_*`.
 #   SPHEREMIX_GPU_ARCH    90a unless set; only 90a builds have wgmma
 #   SPHEREMIX_GPU_JOBS    compilers at a time, as many as processors unless set
 #   SPHEREMIX_NVCC_FLAGS  more flags, such as -isystem for doctest
@@ -26,6 +27,7 @@ source_of() { # NAME: its source
   case $1 in
     losses_bench | gemm_rates) echo "benchmarks/gpu/losses/$1.cu" ;;
     rows) echo benchmarks/gpu/sphere/rows.cu ;;
+    torch_[1-4]) echo examples/torch_cuda.cu ;;
     pairwise_cublaslt) echo tests/gpu/pairwise/cublaslt_test.cu ;;
     *) echo "tests/gpu/$(echo "$1" | sed 's|_|/|')_test.cpp" ;;
   esac
@@ -36,6 +38,7 @@ build_one() { # NAME
   # Benchmarks and the tests that everything stands on as a program would be built; of the others it is the source
   # that is tested, and they compile in a fifth of the time.
   case $name in
+    torch_*) nvcc_flags="$nvcc_flags ${SPHEREMIX_TORCH_FLAGS:--O3} --shared -Xcompiler -fPIC -DSPHEREMIX_TORCH_ONLY=${name#torch_}" ;;
     losses_bench | gemm_rates | rows | core_emulator | losses_clip | pairwise_*) nvcc_flags="$nvcc_flags -O2" ;;
     *) ! nvcc --help | grep -q -e --Ofast-compile || nvcc_flags="$nvcc_flags --Ofast-compile=max" ;;
   esac

@@ -212,10 +212,12 @@ stage_peers() { script sh tests/scripts/python.sh "$out/peers" peers; }
 stage_libtorch() { script sh tests/scripts/libtorch.sh "$out/libtorch"; }
 stage_cuda() {
   if command -v nvcc >/dev/null; then
-    export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # two programs of the many, and the run that a machine without a GPU can do
+    export SPHEREMIX_GPU_PROGRAMS="$out/gpu-programs" # a few programs of the many, and the run that a machine without a GPU can do
     script sh -c 'python3 tests/gpu/run_test.py
-      sh tests/gpu_run.sh build pairwise_stored_tile gemm_rates | sed "s/^built: /passed: built /"
+      SPHEREMIX_TORCH_FLAGS=--Ofast-compile=max sh tests/gpu_run.sh build pairwise_stored_tile gemm_rates torch_1 | sed "s/^built: /passed: built /"
       if OUT="$1/gpu-run" SPHEREMIX_GPU_SECONDS=60 sh tests/gpu_run.sh run; then echo "passed: gpu_run.sh run"; else echo "failed: gpu_run.sh run"; fi
+      if said=$(python3 tests/gpu/torch_harness.py "$SPHEREMIX_GPU_PROGRAMS/torch_1"); then echo "passed: torch_harness.py starts; $(echo "$said" | tail -n 1)"
+      else echo "failed: torch_harness.py: $said"; fi
       sh tests/gpu/compile.sh' cuda "$out"
   else
     script python3 tests/gpu/run_test.py
