@@ -8,23 +8,6 @@
 
 namespace spheremix::test {
 
-/// Losses by strip and by rows; all others compute the whole batch, with the bits of one process.
-template <class T>
-std::vector<LossCase<T>> cut_up_losses() {
-  using namespace detail;
-  std::vector<LossCase<T>> all{
-      loss_case<T, 2, InfoNce>(),       loss_case<T, 2, MarginNce>(),
-      loss_case<T, 2, Clip>(),          loss_case<T, 2, Siglip>(),
-      loss_case<T, 3, Bridge>(),        loss_case<T, 1, MixupCrossEntropy>(),
-      loss_case<T, 1, DecoupledMixup>()};
-  for (std::size_t k = 4; k < all.size(); ++k) all[k].has_budget = false;
-  return all;
-}
-inline bool cut_up(const std::string& name) {
-  static const auto all = cut_up_losses<double>();
-  return std::any_of(all.begin(), all.end(), [&](const auto& c) { return c.name == name; });
-}
-
 /// Largest difference, relative to the largest number of what is compared; infinity for other
 /// shapes, or where only one is NaN.
 template <class A, class B>

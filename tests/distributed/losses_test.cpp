@@ -1,4 +1,4 @@
-// Every loss over W ranks.
+// Every loss over W ranks, in double.
 #include "distributed/rank_checks.hpp"
 #include "support/refusal.hpp"
 
@@ -51,5 +51,63 @@ TEST_CASE("ranks: what one rank refuses, all refuse, with one sentence; then the
     if (c.has_budget) CHECK(errors[0].find("rank 2 of 3") != std::string::npos);
     CHECK(errors[0].rfind("|fine|") == errors[0].size() - 6);
     for (const std::string& error : errors) CHECK(error == errors[0]);
+  }
+}
+
+TEST_CASE("ranks: one row in all") {
+  for (const LossCase<double>& c : loss_cases<double>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    const LossCall<double> call(c.batches, 1, 4);
+    LossOutcome<double> one;
+    const std::string alone = refusal([&] { one = c.gradient(call); });
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      core::Workspace workspace;
+      const Index count = rank.rank() == 1 ? 1 : 0;
+      const auto mine = c.across(call.part(0, count), workspace, rank);
+      if (!(off_one_process(mine, one, 0, count) <= 1e-12))
+        throw std::runtime_error("other numbers");
+    });
+    for (const std::string& error : errors) CHECK(error == alone);
+  }
+}
+
+TEST_CASE("ranks: NaN in a row of one rank is NaN on all") {
+  for (const LossCase<double>& c : loss_cases<double>())
+    for (std::size_t batch = 0; batch < c.batches; ++batch) {
+      const std::string name = c.name;
+      CAPTURE(name);
+      CAPTURE(batch);
+      LossCall<double> call(c.batches, 7, 4);
+      call.batches[batch](5, 1) = core::nan<double>;
+      double off = -1;
+      if (!refusal([&] { (void)c.gradient(call); }).empty()) continue;
+      const auto bits = run_ranks(c, call, 3, Cut::uneven, off);
+      for (const auto& rank : bits) CHECK(std::isnan(rank[0]));
+    }
+}
+
+TEST_CASE("ranks: an exchange that fails, each in turn, ends the call on every rank") {
+  for (const LossCase<double>& c : loss_cases<double>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    const LossCall<double> call(c.batches, 8, 4);
+    const auto first = blocks(8, 3, Cut::even);
+    bool failed = true;
+    int k = 0;
+    for (; failed; ++k) {
+      const auto errors =
+          on_ranks(3,
+                   [&](ThreadRank& rank) {
+                     const std::size_t r = std::size_t(rank.rank());
+                     core::Workspace workspace;
+                     (void)c.across(call.part(first[r], first[r + 1] - first[r]), workspace, rank);
+                   },
+                   {.failing_rank = 1, .failing_call = k});
+      failed = errors[1] != "";
+      CAPTURE(k);
+      if (failed) CHECK(errors[1] == "exchange " + std::to_string(k) + " fails");
+    }
+    CHECK(k > 3);
   }
 }

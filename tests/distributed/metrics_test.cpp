@@ -91,11 +91,11 @@ std::vector<MetricCase<T>> metric_cases() {
     return numbers;                                                                        \
   }))
   SPHEREMIX_METRIC(false, alignment(r.x, r.y, AlignmentOptions{.alpha = 1.5}, world...));
-  SPHEREMIX_METRIC(true, uniformity(r.x, UniformityOptions{}, world...));
-  SPHEREMIX_METRIC(true, cross_uniformity(r.x, r.y, UniformityOptions{}, world...));
-  SPHEREMIX_METRIC(true, joint_uniformity(r.x, r.y, UniformityOptions{}, world...));
-  SPHEREMIX_METRIC(true, distribution_gap(r.x, r.y, UniformityOptions{}, world...));
-  SPHEREMIX_METRIC(true, relative_alignment(r.x, r.y, world...));
+  SPHEREMIX_METRIC(false, uniformity(r.x, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(false, cross_uniformity(r.x, r.y, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(false, joint_uniformity(r.x, r.y, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(false, distribution_gap(r.x, r.y, UniformityOptions{}, world...));
+  SPHEREMIX_METRIC(false, relative_alignment(r.x, r.y, world...));
   SPHEREMIX_METRIC(false, modality_gap(r.x, r.y, world...));
   SPHEREMIX_METRIC(true, retrieval_ranks(r.x, r.y, world...));
   SPHEREMIX_METRIC(true, retrieval(r.x, r.y, RetrievalOptions{.k = {1, 3}}, world...));
@@ -113,11 +113,11 @@ std::vector<MetricCase<T>> metric_cases() {
   SPHEREMIX_METRIC(true, calibration_bins(r.confidence, r.correct, CalibrationOptions{}, world...));
   SPHEREMIX_METRIC(
       true, expected_calibration_error(r.confidence, r.correct, CalibrationOptions{}, world...));
-  SPHEREMIX_METRIC(true, singular_values(r.x, SpectrumOptions{}, world...));
-  SPHEREMIX_METRIC(true, effective_rank(r.x, EffectiveRankOptions{}, world...));
-  SPHEREMIX_METRIC(true, isotropy(r.x, world...));
+  SPHEREMIX_METRIC(false, singular_values(r.x, SpectrumOptions{}, world...));
+  SPHEREMIX_METRIC(false, effective_rank(r.x, EffectiveRankOptions{}, world...));
+  SPHEREMIX_METRIC(false, isotropy(r.x, world...));
   SPHEREMIX_METRIC(true, anisotropy(r.x, world...));
-  SPHEREMIX_METRIC(true, linear_cka(r.x, r.y, world...));
+  SPHEREMIX_METRIC(false, linear_cka(r.x, r.y, world...));
   SPHEREMIX_METRIC(true, hardness(r.x, r.y, 0.3, world...));
   SPHEREMIX_METRIC(true, hardness(r.x, r.y, r.x, world...));
   SPHEREMIX_METRIC(
@@ -129,12 +129,12 @@ std::vector<MetricCase<T>> metric_cases() {
 template <class T>
 void check_metrics(double within) {
   for (const MetricCase<T>& c : metric_cases<T>())
-    for (const Index n : {5, 60}) {
+    for (const Index n : {5, 60, 600}) {
       const Rows<T> rows(n, 6);
       const Numbers one = c.one(rows);
       for (const int size : {1, 2, 3, 4, 5})
         for (const Cut cut : kCuts) {
-          if (size == 1 && cut != Cut::even) continue;
+          if ((size == 1 && cut != Cut::even) || (n == 600 && size != 3)) continue;
           const auto first = blocks(n, size, cut);
           std::vector<Numbers> got(static_cast<std::size_t>(size));
           const auto errors = on_ranks(size, [&](ThreadRank& rank) {

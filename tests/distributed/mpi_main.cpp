@@ -2,7 +2,7 @@
 // rank does to the others. tests/distributed.sh starts it and reads "passed: ..." and sentences.
 //
 //   mpi_main check | refuse | hang | kill | exit | throw
-//   mpi_main busy N D      by hand: time and bytes of clip (docs/distributed.md, "Measured")
+//   mpi_main busy LOSS N D   by hand: processor time and bytes (docs/distributed.md, "Measured")
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -48,14 +48,21 @@ bool report(mpi::Communicator& world, const std::string& what, bool holds) {
   return every;
 }
 
+/// Of every pattern.
+std::vector<LossCase<float>> some_losses() {
+  using namespace detail;
+  return {loss_case<float, 2, Siglip>(),        loss_case<float, 2, Clip>(),
+          loss_case<float, 2, ClipIds>(),       loss_case<float, 2, NtXent>(),
+          loss_case<float, 2, M2Mix>(),         loss_case<float, 2, VMix>(),
+          loss_case<float, 2, AlignUniform>(),  loss_case<float, 2, Vicreg>(),
+          loss_case<float, 1, Triplets>(),      loss_case<float, 3, Bridge>(),
+          loss_case<float, 1, DecoupledMixup>()};
+}
+
 bool check(mpi::Communicator& world) {
   MpiRank rank(world);
   bool fine = true;
-  std::vector<LossCase<float>> losses = cut_up_losses<float>();
-  losses.push_back(detail::loss_case<float, 2, detail::NtXent>());
-  losses.push_back(detail::loss_case<float, 2, detail::VMix>());
-  losses.push_back(detail::loss_case<float, 1, detail::Triplets>());
-  for (const auto& c : losses)
+  for (const auto& c : some_losses())
     for (const Index n : {3, 200}) {
       const LossCall<float> call(c.batches, n, 24);
       const auto first = blocks(n, world.size(), Cut::uneven);
@@ -113,6 +120,36 @@ bool refuse(mpi::Communicator& world) {
   return report(world, "then they go on", clip_of(world, call, 0.1) == "fine") && fine;
 }
 
+/// Processor seconds and bytes sent a call, of the second call on.
+void busy(mpi::Communicator& world, const std::string& name, Index n, Index d) {
+  MpiRank rank(world);
+  const auto first = blocks(n, world.size(), Cut::even);
+  const std::size_t r = std::size_t(world.rank());
+  const auto mine = [&](Index batches) {
+    return LossCall<float>(std::size_t(batches), n, d).part(first[r], first[r + 1] - first[r]);
+  };
+  std::function<void()> run;
+  for (const LossCase<float>& c : some_losses()) {
+    if (c.name != name || run) continue;
+    const auto call = std::make_shared<LossCall<float>>(mine(Index(c.batches)));
+    const auto workspace = std::make_shared<core::Workspace>();
+    run = [c, call, workspace, &rank] { (void)c.across(*call, *workspace, rank); };
+  }
+  if (name == "uniformity") {
+    const auto call = std::make_shared<LossCall<float>>(mine(1));
+    run = [call, &rank] { (void)metrics::uniformity_with_gradient(call->batches[0], {}, rank); };
+  }
+  if (!run) throw std::runtime_error("busy: no loss of that name here");
+  run();
+  const std::size_t before = world.sent();
+  const std::clock_t begin = std::clock();
+  constexpr int calls = 3;
+  for (int k = 0; k < calls; ++k) run();
+  std::printf("rank %d of %d: %.4f s of processor time a call, %zu bytes sent\n", world.rank(),
+              world.size(), double(std::clock() - begin) / CLOCKS_PER_SEC / calls,
+              (world.sent() - before) / calls);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -136,27 +173,7 @@ int main(int argc, char** argv) {
       }
       (void)clip_of(world, call, 0.1);
     }
-    if (mode == "busy" && argc > 3) {
-      const Index n = std::atol(argv[2]), d = std::atol(argv[3]);
-      const LossCall<float> call(2, n, d);
-      const auto first = blocks(n, world.size(), Cut::even);
-      const std::size_t r = std::size_t(world.rank());
-      const auto mine = call.part(first[r], first[r + 1] - first[r]);
-      core::Workspace workspace;
-      losses::ContrastiveGradient<RowMatrix<float>> out;
-      const auto run = [&] {
-        losses::clip_with_gradient(mine.batches[0], mine.batches[1], {.temperature = 0.1},
-                                   workspace, out, world);
-      };
-      run();
-      const std::size_t before = world.sent();
-      const std::clock_t begin = std::clock();
-      constexpr int calls = 3;
-      for (int k = 0; k < calls; ++k) run();
-      std::printf("rank %d of %d: %.3f s of processor time a call, %zu bytes sent\n", world.rank(),
-                  world.size(), double(std::clock() - begin) / CLOCKS_PER_SEC / calls,
-                  (world.sent() - before) / calls);
-    }
+    if (mode == "busy" && argc > 4) busy(world, argv[2], std::atol(argv[3]), std::atol(argv[4]));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     std::fflush(stderr);

@@ -111,7 +111,6 @@ struct LossCase {
   std::string name;
   std::size_t batches;
   bool has_budget = true;
-  bool whole = false;  ///< every rank computes the whole batch, whatever the name says
   std::function<double(const LossCall<T>&)> value;
   std::function<LossOutcome<T>(const LossCall<T>&)> gradient;
   std::function<RepeatedLoss<T>()> repeated;
@@ -382,10 +381,8 @@ std::vector<LossCase<T>> loss_cases(bool with_targets = true) {
       loss_case<T, 1, DecoupledMixup>()};
   if (with_targets)
     for (LossCase<T> c : {loss_case<T, 2, InfoNceIds>(), loss_case<T, 2, ClipIds>(),
-                          loss_case<T, 2, ClipExcludes>(), loss_case<T, 2, SiglipIds>()}) {
-      c.whole = true;
+                          loss_case<T, 2, ClipExcludes>(), loss_case<T, 2, SiglipIds>()})
       all.push_back(c);
-    }
   // Losses that take no budget: to them any is enough.
   for (LossCase<T>& c : all)
     for (const char* name :

@@ -23,6 +23,11 @@ namespace spheremix::core {
 /// No options.
 struct NoOptions {};
 
+template <class T>
+MatrixView<const T> rows_of(const RowMatrix<T>& x) {
+  return {x.data(), x.rows(), x.cols(), x.cols()};
+}
+
 /// A vector argument that has one number a row, or one number for all.
 template <class V>
 struct PerRow {

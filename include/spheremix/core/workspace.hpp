@@ -10,6 +10,8 @@
 
 namespace spheremix::core {
 
+class Share;
+
 /// A stack of temporary arrays over one grow-only block of memory. Pass the same Workspace to every
 /// call of a training loop and nothing is allocated after the first. One thread at a time; the
 /// arrays are uninitialised.
@@ -54,7 +56,10 @@ class Workspace {
    public:
     Frame() = default;
     Frame(Workspace& workspace, std::size_t bytes)
-        : begin_(workspace.reserve(bytes)), bytes_(bytes), counts_(false) {}
+        : begin_(workspace.reserve(bytes)),
+          bytes_(bytes),
+          share_(workspace.share_),
+          counts_(false) {}
 
     /// `count` uninitialised values of T, aligned to 64 bytes, valid until the next Frame.
     template <class T>
@@ -70,14 +75,21 @@ class Workspace {
     /// True for a frame without memory: what it handed out cannot be written to.
     bool counts() const { return counts_; }
     std::size_t taken() const { return taken_; }
+    /// Of the workspace; null for a frame that counts.
+    const Share* share() const { return share_; }
 
    private:
     std::byte* begin_ = nullptr;
     std::size_t bytes_ = 0, taken_ = 0;
+    const Share* share_ = nullptr;
     bool counts_ = true;
   };
 
   Frame frame(std::size_t bytes) { return Frame(*this, bytes); }
+
+  /// From now on calls with this workspace compute a share of their rows (core/share.hpp); null: all.
+  void work_on(const Share* share) { share_ = share; }
+  const Share* share() const { return share_; }
 
   /// Another workspace that this one owns: for memory that outlives the frames of this one.
   Workspace& beside() {
@@ -103,6 +115,7 @@ class Workspace {
   std::unique_ptr<std::byte[], Free> block_;
   std::size_t capacity_ = 0;
   std::unique_ptr<Workspace> beside_;
+  const Share* share_ = nullptr;
 };
 
 /// Bytes that Arrays(arguments..., frame) takes: the layout of a call is written once, in the

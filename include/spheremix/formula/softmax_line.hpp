@@ -15,6 +15,7 @@
 
 #include <cmath>
 
+#include "spheremix/core/constants.hpp"
 #include "spheremix/core/host_device.hpp"
 
 namespace spheremix::formula {
@@ -36,5 +37,20 @@ struct SoftmaxLine {
     return (r - w) * (e / total()) - w * rest(best, e);
   }
 };
+
+/// (max, sum) of two disjoint sets from (max, sum) of each.
+template <class T>
+SPHEREMIX_HD void merge_softmax(T& top, double& sum, T other_top, double other_sum) {
+  if (!(other_top > -core::infinity<T>)) return;
+  if (!(top > -core::infinity<T>)) {
+    top = other_top;
+    sum = other_sum;
+  } else if (other_top > top) {
+    sum = other_sum + sum * std::exp(double(top) - double(other_top));
+    top = other_top;
+  } else {
+    sum += other_sum * std::exp(double(other_top) - double(top));
+  }
+}
 
 }  // namespace spheremix::formula

@@ -27,6 +27,7 @@ struct AlignUniformArrays {
 };
 
 struct AlignUniformLoss : OfTwoBatches {
+  static constexpr bool kShared = true;
   const AlignUniformOptions& options;
 
   template <class T>
@@ -47,22 +48,24 @@ struct AlignUniformLoss : OfTwoBatches {
     Workspace::Frame frame =
         workspace.frame(core::bytes_of<AlignUniformArrays<T>>(n, d, gradients, threads));
     AlignUniformArrays<T> arrays(n, d, gradients, threads, frame);
+    const bool leads = core::leads(frame.share());
+    const auto counted = [&](double loss) { return LossResult{leads ? loss : 0}; };
     if (!gradients)
-      return {o.align_weight * metrics::detail::alignment(in[0], in[1], o.alpha) +
-              o.uniform_weight / 2 *
-                  (metrics::detail::uniformity<T>({in[0]}, o.t, arrays.pairs, nullptr) +
-                   metrics::detail::uniformity<T>({in[1]}, o.t, arrays.pairs, nullptr))};
+      return counted(o.align_weight * metrics::detail::alignment(in[0], in[1], o.alpha) +
+                     o.uniform_weight / 2 *
+                         (metrics::detail::uniformity<T>({in[0]}, o.t, arrays.pairs, nullptr) +
+                          metrics::detail::uniformity<T>({in[1]}, o.t, arrays.pairs, nullptr)));
     const double aligned =
         metrics::detail::alignment_with_gradient(in[0], in[1], o.alpha, out[0], out[1]);
     const MatrixView<T> to = arrays.even;
-    const T a = T(o.align_weight), u = T(o.uniform_weight / 2);
+    const T a = T(leads ? o.align_weight : 0), u = T(o.uniform_weight / 2);
     double uniform = 0;
     for (const std::size_t k : {std::size_t(0), std::size_t(1)}) {
       uniform += metrics::detail::uniformity<T>({in[k]}, o.t, arrays.pairs, &to);
       for (Index i = 0; i < to.rows; ++i)
         for (Index c = 0; c < to.cols; ++c) out[k](i, c) = a * out[k](i, c) + u * to(i, c);
     }
-    return {o.align_weight * aligned + o.uniform_weight / 2 * uniform};
+    return counted(o.align_weight * aligned + o.uniform_weight / 2 * uniform);
   }
 };
 

@@ -45,7 +45,8 @@ struct ClipM2Loss {
     // Whether a budget is enough must not depend on the batch, which may need the direct route.
     const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
     std::optional<pairwise::MixPlan> shared;
-    if (gradients && options.shared && options.negatives == Negatives::replace && !extras.get())
+    if (gradients && options.shared && options.negatives == Negatives::replace && !extras.get() &&
+        !workspace.share())
       shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));
     if (shared) {
       expects_temperature<T>(function, "temperature", options.temperature);
@@ -87,10 +88,12 @@ requires core::Worlds<World...>
                                  const L& lambda, const ClipM2MixOptions& options = {},
                                  World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "clip_m2_mix", world..., options,
-        [&](const auto&... all) { return clip_m2_mix(all..., options); }, x, core::paired(y),
-        core::per_row(lambda));
+    return detail::value_across(
+        "clip_m2_mix", world..., options, true,
+        [&](detail::Local here, const auto&... all) {
+          return detail::mix_value("clip_m2_mix", detail::ClipM2Loss{options}, all..., here);
+        },
+        x, core::paired(y), core::per_row(lambda));
   } else {
     return detail::mix_value("clip_m2_mix", detail::ClipM2Loss{options}, x, y, lambda);
   }
@@ -105,9 +108,13 @@ void clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Matri
                                core::Workspace& workspace, Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "clip_m2_mix_with_gradient", world..., options, out,
-        [&](const auto&... all) { return clip_m2_mix_with_gradient(all..., options); }, x,
-        core::paired(y), core::per_row(lambda));
+        "clip_m2_mix_with_gradient", world..., options, workspace, out, true,
+        [&](auto& memory, const auto&... all) {
+          decltype(clip_m2_mix_with_gradient(all..., options)) part;
+          clip_m2_mix_with_gradient(all..., options, memory, part);
+          return part;
+        },
+        x, core::paired(y), core::per_row(lambda));
   } else {
     detail::mix_into("clip_m2_mix_with_gradient", detail::ClipM2Loss{options}, workspace, out, x, y,
                      lambda);

@@ -13,6 +13,7 @@ namespace spheremix::losses {
 namespace detail {
 
 struct CyclipLoss : OfTwoBatches {
+  static constexpr bool kShared = true;
   const CyclipOptions& options;
 
   template <class T>

@@ -26,6 +26,7 @@ struct DclArrays {
 };
 
 struct DclLoss : OfTwoBatches {
+  static constexpr bool kShared = true;
   const DecoupledContrastiveOptions& options;
 
   /// The positives' part: returns -(1/n) sum w_i c_i / tau, and dL/dc_i in `slope`.
@@ -93,6 +94,7 @@ struct DclLoss : OfTwoBatches {
     for (Index i = 0; i < n; ++i) pair[i] = row_product(x.row(i), y.row(i), x.cols);
     ContrastResult result;
     result.loss = positives(pair, n, pair + n);
+    if (!core::leads(frame.share())) result.loss = 0, std::fill_n(pair + n, n, 0.0);
     result.log_temperature = -result.loss;  // the positives' part goes with 1 / tau
     if (gradients) add_pairs<T>(out.dx, out.dy, x, y, pair + n);
     for (Index i = 0; i < m; ++i) {

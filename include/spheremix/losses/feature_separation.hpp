@@ -34,6 +34,7 @@ struct PrintedContrastArrays {
 
   PrintedContrastArrays(Index n, Index d, bool gradients, Workspace::Frame& frame)
       : lines(n, frame), pair(frame.take<double>(std::size_t(n))) {
+    if (frame.share()) std::fill_n(pair, n, 0.0);
     if (gradients) other = take_rows<T>(frame, n, d);
   }
 };
@@ -148,6 +149,7 @@ double separation_uniformity(MatrixView<const T> x, MatrixView<const T> y, doubl
 
 /// Of x, y, x_independent, y_independent, x_augmented, y_augmented.
 struct FeatureSeparationLoss {
+  static constexpr bool kShared = true;
   static constexpr const char* kFields[] = {
       "out.x",           "out.y",          "out.x_independent", "out.y_independent",
       "out.x_augmented", "out.y_augmented"};
@@ -166,13 +168,13 @@ struct FeatureSeparationLoss {
     core::expects(in[0].rows >= 1, function, "X has no rows");
   }
 
-  /// weight of the squares of x . xi; its gradients are set, to which `before` times what stands
+  /// weight of the squares of x . xi, 0 unless it counts here; its gradients are set, to which `before` times what stands
   /// there is added.
   template <class T>
   double orthogonality(const Inputs<T, 6>& in, const Outputs<T, 6>& d, std::size_t side,
-                       double before) const {
+                       double before, bool counts) const {
     const MatrixView<const T> x = in[side], xi = in[side + 2];
-    const double factor = options.ortho_weight / double(x.rows);
+    const double factor = counts ? options.ortho_weight / double(x.rows) : 0;
     return factor * metrics::detail::sum_over_rows(x.rows, [&](Index j) {
              const double c = row_product(x.row(j), xi.row(j), x.cols);
              if (d[side].data)
@@ -194,6 +196,7 @@ struct FeatureSeparationLoss {
     const double tau = options.temperature, weight = options.contrast_weight;
     const MatrixView<const T> xi = in[side + 2], xa = in[side + 4];
     const MatrixView<T> dxi = d[side + 2], dxa = d[side + 4];
+    const bool counts = core::leads(workspace.share());
     ContrastResult part;
     if (weight != 0 && options.denominator == Denominator::augmented) {
       // info_nce puts its gradients: to their places, before the others.
@@ -201,9 +204,9 @@ struct FeatureSeparationLoss {
                                           workspace, {dxi, dxa});
       part.loss *= weight;
       part.log_temperature *= weight;
-      result.loss += orthogonality(in, d, side, weight);
+      result.loss += orthogonality(in, d, side, weight, counts);
     } else {
-      result.loss += orthogonality(in, d, side, 0);
+      result.loss += orthogonality(in, d, side, 0, counts);
       if (weight != 0)
         part = printed_contrast<T>(function, xi, xa, tau, weight, options.memory_budget, workspace,
                                    dxi, dxa);
@@ -227,9 +230,12 @@ struct FeatureSeparationLoss {
     ContrastResult result;
     for (const std::size_t side : {std::size_t(0), std::size_t(1)})
       add_side(function, in, workspace, d, side, result);
-    if (spreads)
-      result.loss += separation_uniformity<T>(in[2], in[3], options.uniformity_weight,
-                                              options.uniformity, threads, workspace, d[2], d[3]);
+    if (spreads) {
+      const double spread =
+          separation_uniformity<T>(in[2], in[3], options.uniformity_weight, options.uniformity,
+                                   threads, workspace, d[2], d[3]);
+      if (core::leads(workspace.share())) result.loss += spread;
+    }
     return result;
   }
 };

@@ -31,6 +31,7 @@ inline void expects_consistency(const char* function, const GeometricConsistency
 }
 
 struct ConsistencyLoss : OfTwoBatches {
+  static constexpr bool kShared = true;
   const GeometricConsistencyOptions& options;
 
   template <class T>
@@ -67,6 +68,7 @@ double paired_consistency(const MatrixView<const T>* in, double weight, const Ma
 
 /// Of x, y, x_augmented, y_augmented.
 struct AugmentedConsistencyLoss {
+  static constexpr bool kShared = true;
   static constexpr const char* kFields[] = {"out.x", "out.y", "out.x_augmented", "out.y_augmented"};
   const GeometricConsistencyOptions& options;
 
@@ -90,6 +92,7 @@ struct AugmentedConsistencyLoss {
       loss += consistency_on_views<T>(
           in[side], in[side + 2], formula::ConsistencyParts::of(0, options.in_modal_weight, each),
           workspace, out[side], out[side + 2], false);
+    if (!core::leads(workspace.share())) return {loss};
     return {loss + paired_consistency(in.data(), options.cross_weight,
                                       out[0].data ? out.data() : nullptr)};
   }

@@ -25,6 +25,7 @@ struct HardNegativeArrays {
 };
 
 struct HardNegativeLoss : OfTwoBatches {
+  static constexpr bool kShared = true;
   const HardNegativeOptions& options;
 
   template <class T>

@@ -54,9 +54,12 @@ requires core::Worlds<World...>
 [[nodiscard]] double m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const L& lambda, const M2MixOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "m2_mix", world..., options, [&](const auto&... all) { return m2_mix(all..., options); }, x,
-        core::paired(y), core::per_row(lambda));
+    return detail::value_across(
+        "m2_mix", world..., options, true,
+        [&](detail::Local here, const auto&... all) {
+          return detail::mix_value("m2_mix", detail::M2Loss{options}, all..., here);
+        },
+        x, core::paired(y), core::per_row(lambda));
   } else {
     return detail::mix_value("m2_mix", detail::M2Loss{options}, x, y, lambda);
   }
@@ -71,9 +74,13 @@ void m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "m2_mix_with_gradient", world..., options, out,
-        [&](const auto&... all) { return m2_mix_with_gradient(all..., options); }, x,
-        core::paired(y), core::per_row(lambda));
+        "m2_mix_with_gradient", world..., options, workspace, out, true,
+        [&](auto& memory, const auto&... all) {
+          decltype(m2_mix_with_gradient(all..., options)) part;
+          m2_mix_with_gradient(all..., options, memory, part);
+          return part;
+        },
+        x, core::paired(y), core::per_row(lambda));
   } else {
     detail::mix_into("m2_mix_with_gradient", detail::M2Loss{options}, workspace, out, x, y, lambda);
   }

@@ -162,12 +162,23 @@ auto stored_lambda(const L& lambda) {
 /// From what all ranks have to the arguments of m3_mix.
 template <class Call>
 auto m3_across(const M3MixOptions& options, const Call& call) {
-  return [&options, call](const auto& x, const auto& y, const auto& m2, const auto& v,
+  return [&options, call](auto&& where, const auto& x, const auto& y, const auto& m2, const auto& v,
                           const auto& l, const auto& vl, const std::vector<Index>& partners) {
     return call(
-        x, y, MixLambdas{stored_lambda(m2), stored_lambda(v), stored_lambda(l), stored_lambda(vl)},
+        where, x, y,
+        MixLambdas{stored_lambda(m2), stored_lambda(v), stored_lambda(l), stored_lambda(vl)},
         with_partners(options, partners));
   };
+}
+
+template <class X, class Y, class... L>
+double m3_value(const char* function, Local here, const Eigen::MatrixBase<X>& x,
+                const Eigen::MatrixBase<Y>& y, const MixLambdas<L...>& lambda,
+                const M3MixOptions& options) {
+  using T = typename X::Scalar;
+  expects_pairs(function, x, y);
+  const LambdaArguments<T, MixLambdas<L...>> weights(function, lambda, x.rows());
+  return value(function, M3Loss<T>{{}, options, weights.views()}, here, x, y).loss;
 }
 
 }  // namespace detail
@@ -179,16 +190,16 @@ requires core::Worlds<World...>
                             const MixLambdas<L...>& lambda, const M3MixOptions& options = {},
                             World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "m3_mix", world..., options,
-        detail::m3_across(options, [](const auto&... all) { return m3_mix(all...); }), x,
-        core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v), core::per_row(lambda.l),
-        core::per_row(lambda.vl), options.partners);
+    return detail::value_across("m3_mix", world..., options, true,
+                                detail::m3_across(options,
+                                                  [](detail::Local here, const auto&... all) {
+                                                    return detail::m3_value("m3_mix", here, all...);
+                                                  }),
+                                x, core::paired(y), core::per_row(lambda.m2),
+                                core::per_row(lambda.v), core::per_row(lambda.l),
+                                core::per_row(lambda.vl), options.partners);
   } else {
-    using T = typename X::Scalar;
-    detail::expects_pairs("m3_mix", x, y);
-    const detail::LambdaArguments<T, MixLambdas<L...>> weights("m3_mix", lambda, x.rows());
-    return detail::value("m3_mix", detail::M3Loss<T>{{}, options, weights.views()}, x, y).loss;
+    return detail::m3_value("m3_mix", detail::Local{}, x, y, lambda, options);
   }
 }
 
@@ -201,11 +212,15 @@ void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           const MixLambdas<L...>& lambda, const M3MixOptions& options,
                           core::Workspace& workspace, Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    detail::gradient_across(
-        "m3_mix_with_gradient", world..., options, out,
-        detail::m3_across(options, [](const auto&... all) { return m3_mix_with_gradient(all...); }),
-        x, core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v),
-        core::per_row(lambda.l), core::per_row(lambda.vl), options.partners);
+    detail::gradient_across("m3_mix_with_gradient", world..., options, workspace, out, true,
+                            detail::m3_across(options,
+                                              [](auto& memory, const auto&... all) {
+                                                decltype(m3_mix_with_gradient(all...)) part;
+                                                m3_mix_with_gradient(all..., memory, part);
+                                                return part;
+                                              }),
+                            x, core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v),
+                            core::per_row(lambda.l), core::per_row(lambda.vl), options.partners);
   } else {
     using T = typename X::Scalar;
     constexpr auto* name = "m3_mix_with_gradient";

@@ -26,6 +26,7 @@ struct NtXentArrays {
 };
 
 struct NtXentLoss : OfTwoBatches {
+  static constexpr bool kShared = true;
   const NtXentOptions& options;
 
   template <class T>

@@ -52,6 +52,7 @@ struct SiglipArrays {
         targets(o.targets, n, m, frame),
         excluded(o.exclude, o.exclude ? n : 0, m, frame) {
     targets.own = first;
+    if (frame.share()) std::fill_n(shift, n, 0.0);
   }
 
   void expects_targets_of_rows(const char* function) const {
@@ -102,6 +103,7 @@ struct SiglipRow {
 struct SiglipLoss : OfTargets<SiglipLoss, true> {
   template <class T>
   using StripType = StripOfMeeting<T>;
+  static constexpr bool kShared = true;  // with targets
   const SiglipOptions& options;
 
   explicit SiglipLoss(const SiglipOptions& o, const Targets* of = nullptr)
@@ -172,6 +174,7 @@ struct SiglipLoss : OfTargets<SiglipLoss, true> {
       result.log_temperature -= moment[i];
       result.bias += arrays.weight[i] * shift[i] / lines;
     }
+    if (frame.share() && targets.row_losses) frame.share()->gather(targets.row_losses, n);
     if (!strip) return result;
     double sums[] = {result.loss, result.log_temperature, result.bias};
     strip->sum(sums, 3);

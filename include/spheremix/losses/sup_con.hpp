@@ -112,6 +112,18 @@ SupervisedResult sup_con_on_views(const char* function, MatrixView<const T> x,
   return result;
 }
 
+template <class X>
+double sup_con_value(Local here, const Eigen::MatrixBase<X>& x, const Numbers& labels,
+                     const SupConOptions& options) {
+  return supervised_value(
+             "sup_con", x, labels,
+             [&](auto view, const auto& y, auto& workspace, auto dx) {
+               return sup_con_on_views("sup_con", view, y, options, workspace, dx);
+             },
+             here)
+      .loss;
+}
+
 }  // namespace detail
 
 /// The loss, in nats.
@@ -120,16 +132,14 @@ requires core::Worlds<World...>
 [[nodiscard]] double sup_con(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                              const SupConOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "sup_con", world..., options, [&](const auto&... all) { return sup_con(all..., options); },
+    return detail::value_across(
+        "sup_con", world..., options, true,
+        [&](detail::Local here, const auto&... all) {
+          return detail::sup_con_value(here, all..., options);
+        },
         x, core::per_row(labels));
   } else {
-    return detail::supervised_value("sup_con", x, labels,
-                                    [&](auto view, const auto& y, auto& workspace, auto dx) {
-                                      return detail::sup_con_on_views("sup_con", view, y, options,
-                                                                      workspace, dx);
-                                    })
-        .loss;
+    return detail::sup_con_value(detail::Local{}, x, labels, options);
   }
 }
 
@@ -141,9 +151,13 @@ void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& l
                            World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "sup_con_with_gradient", world..., options, out,
-        [&](const auto&... all) { return sup_con_with_gradient(all..., options); }, x,
-        core::per_row(labels));
+        "sup_con_with_gradient", world..., options, workspace, out, true,
+        [&](auto& memory, const auto&... all) {
+          decltype(sup_con_with_gradient(all..., options)) part;
+          sup_con_with_gradient(all..., options, memory, part);
+          return part;
+        },
+        x, core::per_row(labels));
   } else {
     constexpr auto* name = "sup_con_with_gradient";
     detail::supervised_gradient(

@@ -189,6 +189,23 @@ using RemixLabels =
     std::conditional_t<std::is_same_v<Y, LabelDistances> || std::is_same_v<Y, Numbers>, const Y&,
                        const Numbers>;
 
+template <class X, class Y, class L>
+double sup_remix_value(Local here, const Eigen::MatrixBase<X>& x, const Y& labels, L& lambda,
+                       const SupRemixOptions& options) {
+  using T = typename X::Scalar;
+  const RemixLabels<Y> given(labels);
+  const RemixLambdaArgument<T, std::remove_reference_t<L>> weights("sup_remix", lambda, x.rows(),
+                                                                   options.beta_a, options.beta_b);
+  return supervised_value(
+             "sup_remix", x, given,
+             [&](auto view, const auto& y, auto& workspace, auto dx) {
+               return sup_remix_on_views<T>("sup_remix", view, y, weights.value(), options,
+                                            workspace, dx);
+             },
+             here)
+      .loss;
+}
+
 }  // namespace detail
 
 /// The loss, in nats. labels: numbers (core/numbers.hpp) or LabelDistances; lambda: a number, an
@@ -198,21 +215,14 @@ requires core::Worlds<World...>
 [[nodiscard]] double sup_remix(const Eigen::MatrixBase<X>& x, const Y& labels, L&& lambda,
                                const SupRemixOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "sup_remix", world..., options, [&](auto&... all) { return sup_remix(all..., options); }, x,
-        core::per_row(labels), detail::remix_lambda_across(lambda));
+    return detail::value_across(
+        "sup_remix", world..., options, !options.renormalise,
+        [&](detail::Local here, auto&... all) {
+          return detail::sup_remix_value(here, all..., options);
+        },
+        x, core::per_row(labels), detail::remix_lambda_across(lambda));
   } else {
-    using T = typename X::Scalar;
-    const detail::RemixLabels<Y> given(labels);
-    const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
-        "sup_remix", lambda, x.rows(), options.beta_a, options.beta_b);
-    return detail::supervised_value("sup_remix", x, given,
-                                    [&](auto view, const auto& y, auto& workspace, auto dx) {
-                                      return detail::sup_remix_on_views<T>("sup_remix", view, y,
-                                                                           weights.value(), options,
-                                                                           workspace, dx);
-                                    })
-        .loss;
+    return detail::sup_remix_value(detail::Local{}, x, labels, lambda, options);
   }
 }
 
@@ -224,9 +234,13 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels, L&&
                              World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "sup_remix_with_gradient", world..., options, out,
-        [&](auto&... all) { return sup_remix_with_gradient(all..., options); }, x,
-        core::per_row(labels), detail::remix_lambda_across(lambda));
+        "sup_remix_with_gradient", world..., options, workspace, out, !options.renormalise,
+        [&](auto& memory, auto&... all) {
+          decltype(sup_remix_with_gradient(all..., options)) part;
+          sup_remix_with_gradient(all..., options, memory, part);
+          return part;
+        },
+        x, core::per_row(labels), detail::remix_lambda_across(lambda));
   } else {
     using T = typename X::Scalar;
     constexpr auto* name = "sup_remix_with_gradient";

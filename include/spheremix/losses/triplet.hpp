@@ -157,6 +157,8 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
                                      reinterpret_cast<Index*>(room(2)), triplets + start[row.i]);
       },
       {});
+  const core::Share* const share = frame.share();
+  if (share) share->gather(mined, n);
   Index count = 0, skipped = 0;
   for (Index i = 0; i < n; ++i) {
     skipped += mined[i] == 0;
@@ -164,7 +166,8 @@ TripletResult triplet_on_views(const char* function, MatrixView<const T> x, cons
   }
   if (arrays.gradient) std::fill_n(arrays.gradient, n * d, 0.0);
   TripletSum<T> sum{x, o, count > 0 ? 1 / double(count) : 0, arrays.gradient, {}};
-  for (Index i = 0; i < n; ++i)
+  const core::OwnRows own(share, n);
+  for (Index i = own.from; i < own.to; ++i)
     for (Index k = 0; k < mined[i]; ++k) {
       const Triplet t = triplets[start[i] + k];
       sum.add(i, t.positive, t.negative);
@@ -213,6 +216,18 @@ TripletResult triplet_of_views(const char* function, MatrixView<const T> x,
   return sum.result;
 }
 
+template <class X>
+double triplet_value(Local here, const Eigen::MatrixBase<X>& x, const Numbers& labels,
+                     const TripletOptions& options) {
+  return supervised_value(
+             "triplet", x, labels,
+             [&](auto view, const auto& y, auto& workspace, auto dx) {
+               return triplet_on_views("triplet", view, y, options, workspace, dx);
+             },
+             here)
+      .loss;
+}
+
 }  // namespace detail
 
 /// The loss, in units of the distance.
@@ -221,16 +236,14 @@ requires core::Worlds<World...>
 [[nodiscard]] double triplet(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                              const TripletOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "triplet", world..., options, [&](const auto&... all) { return triplet(all..., options); },
+    return detail::value_across(
+        "triplet", world..., options, true,
+        [&](detail::Local here, const auto&... all) {
+          return detail::triplet_value(here, all..., options);
+        },
         x, core::per_row(labels));
   } else {
-    return detail::supervised_value("triplet", x, labels,
-                                    [&](auto view, const auto& y, auto& workspace, auto dx) {
-                                      return detail::triplet_on_views("triplet", view, y, options,
-                                                                      workspace, dx);
-                                    })
-        .loss;
+    return detail::triplet_value(detail::Local{}, x, labels, options);
   }
 }
 
@@ -242,9 +255,13 @@ void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& l
                            World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "triplet_with_gradient", world..., options, out,
-        [&](const auto&... all) { return triplet_with_gradient(all..., options); }, x,
-        core::per_row(labels));
+        "triplet_with_gradient", world..., options, workspace, out, true,
+        [&](auto& memory, const auto&... all) {
+          decltype(triplet_with_gradient(all..., options)) part;
+          triplet_with_gradient(all..., options, memory, part);
+          return part;
+        },
+        x, core::per_row(labels));
   } else {
     constexpr auto* name = "triplet_with_gradient";
     detail::supervised_gradient(

@@ -20,11 +20,13 @@ requires core::Worlds<World...>
 [[nodiscard]] double v_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                            const L& lambda, const VMixOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "v_mix", world..., options,
-        [&](const auto& all_0, const auto& all_1, const auto& all_2,
+    return detail::value_across(
+        "v_mix", world..., options, true,
+        [&](detail::Local here, const auto& all_0, const auto& all_1, const auto& all_2,
             const std::vector<Index>& partners) {
-          return v_mix(all_0, all_1, all_2, detail::with_partners(options, partners));
+          const auto all_options = detail::with_partners(options, partners);
+          return detail::mix_value("v_mix", detail::SideLoss{all_options, true, false}, all_0,
+                                   all_1, all_2, here);
         },
         x, core::paired(y), core::per_row(lambda), options.partners);
   } else {
@@ -41,10 +43,13 @@ void v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<
                          Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "v_mix_with_gradient", world..., options, out,
-        [&](const auto& all_0, const auto& all_1, const auto& all_2,
+        "v_mix_with_gradient", world..., options, workspace, out, true,
+        [&](auto& memory, const auto& all_0, const auto& all_1, const auto& all_2,
             const std::vector<Index>& partners) {
-          return v_mix_with_gradient(all_0, all_1, all_2, detail::with_partners(options, partners));
+          const auto all_options = detail::with_partners(options, partners);
+          decltype(v_mix_with_gradient(all_0, all_1, all_2, all_options)) part;
+          v_mix_with_gradient(all_0, all_1, all_2, all_options, memory, part);
+          return part;
         },
         x, core::paired(y), core::per_row(lambda), options.partners);
   } else {

@@ -44,7 +44,13 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
   for (Index k = 0; k < d; ++k) mean[k] /= double(n);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) centred(i, k) = double(x(i, k)) - mean[k];
-  products.transposed_times(c, centred, centred, false);
+  const core::Share* const share = frame.share();
+  const core::OwnRows own(share, n);
+  if (own.count() > 0)
+    products.transposed_times(c, own.of(centred), own.of(centred), false);
+  else
+    std::fill_n(c.data, d * d, 0.0);
+  if (share) share->add(c.data, d * d);
   double variance = 0, covariance = 0;
   for (Index k = 0; k < d; ++k) {
     const formula::VicregColumn column = formula::vicreg_column(c(k, k) / double(n - 1), o, n, d);
@@ -58,11 +64,12 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
   }
   if (dx.data) {
     const double factor = 4 * o.covariance_weight / (double(d) * double(n - 1) * double(n - 1));
-    products.times(back, centred, c, false);
-    for (Index i = 0; i < n; ++i)
+    products.times(own.of(back), own.of(centred), c, false);
+    for (Index i = own.from; i < own.to; ++i)
       for (Index k = 0; k < d; ++k)
         dx(i, k) = T(double(dx(i, k)) + factor * back(i, k) + pull[k] * centred(i, k));
   }
+  if (!core::leads(share)) return 0;
   return o.variance_weight * variance / (2 * double(d)) +
          o.covariance_weight * covariance / double(d);
 }
@@ -79,7 +86,9 @@ double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<c
   core::expects(o.gamma > 0 && o.epsilon > 0, function, "gamma is ", o.gamma, " and epsilon ",
                 o.epsilon, ", both must be positive");
   const Index d = x.cols;
-  const double each = o.invariance_weight / (double(x.rows) * double(d));
+  // Counted by the first rank of several: no weight, no gradient.
+  const double weight = core::leads(workspace.share()) ? o.invariance_weight : 0;
+  const double each = weight / (double(x.rows) * double(d));
   double loss = each * metrics::detail::sum_over_rows(x.rows, [&](Index i) {
                   if (dx.data)
                     for (Index k = 0; k < d; ++k) {
@@ -94,6 +103,7 @@ double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<c
 }
 
 struct VicregLoss : OfTwoBatches {
+  static constexpr bool kShared = true;
   const VicregOptions& options;
 
   template <class T>

@@ -20,11 +20,14 @@ requires core::Worlds<World...>
 [[nodiscard]] double vl_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const L& lambda, const VlMixOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return core::value_of_whole(
-        "vl_mix", world..., options,
-        [&](const auto& all_0, const auto& all_1, const auto& all_2,
+    return detail::value_across(
+        "vl_mix", world..., options, true,
+        [&](detail::Local here, const auto& all_0, const auto& all_1, const auto& all_2,
             const std::vector<Index>& partners) {
-          return vl_mix(all_0, all_1, all_2, detail::with_partners(options, partners));
+          const auto all_options = detail::with_partners(options, partners);
+          return detail::mix_value("vl_mix",
+                                   detail::SideLoss{all_options, true, true, options.targets},
+                                   all_0, all_1, all_2, here);
         },
         x, core::paired(y), core::per_row(lambda), options.partners);
   } else {
@@ -42,11 +45,13 @@ void vl_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "vl_mix_with_gradient", world..., options, out,
-        [&](const auto& all_0, const auto& all_1, const auto& all_2,
+        "vl_mix_with_gradient", world..., options, workspace, out, true,
+        [&](auto& memory, const auto& all_0, const auto& all_1, const auto& all_2,
             const std::vector<Index>& partners) {
-          return vl_mix_with_gradient(all_0, all_1, all_2,
-                                      detail::with_partners(options, partners));
+          const auto all_options = detail::with_partners(options, partners);
+          decltype(vl_mix_with_gradient(all_0, all_1, all_2, all_options)) part;
+          vl_mix_with_gradient(all_0, all_1, all_2, all_options, memory, part);
+          return part;
         },
         x, core::paired(y), core::per_row(lambda), options.partners);
   } else {

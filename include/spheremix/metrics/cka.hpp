@@ -12,30 +12,30 @@
 //          1905.00414, section 3.
 #pragma once
 
-#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/spectrum.hpp"
+#include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::metrics {
 
-template <class X, class Y>
-[[nodiscard]] double linear_cka(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
-  using T = core::Real<X>;
+namespace detail {
+
+template <class T>
+double linear_cka(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                  const core::Share* share) {
   constexpr auto* name = "linear_cka";
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  core::expects(x.rows() == y.rows() && x.rows() >= 2, name, "X has ", x.rows(), " rows and Y ",
-                y.rows(), ": the same number, at least two, is needed");
-  detail::finite_norm(name, "X", rows_x.view());
-  detail::finite_norm(name, "Y", rows_y.view());
-  const RowMatrix<double> a = detail::wide_rows(rows_x.view(), true),
-                          b = detail::wide_rows(rows_y.view(), true);
+  core::expects(x.rows == y.rows && x.rows >= 2, name, "X has ", x.rows, " rows and Y ", y.rows,
+                ": the same number, at least two, is needed");
+  finite_norm(name, "X", x);
+  finite_norm(name, "Y", y);
+  const RowMatrix<double> a = wide_rows(x, true), b = wide_rows(y, true);
   double cross, own_x, own_y;
-  if (x.rows() >= (std::max)(x.cols(), y.cols())) {
-    cross = detail::wide_product(b, a, true).squaredNorm();
-    own_x = detail::wide_product(a, a, true).norm();
-    own_y = detail::wide_product(b, b, true).norm();
+  if (x.rows >= (std::max)(x.cols, y.cols)) {
+    cross = wide_product(b, a, true, share).squaredNorm();
+    own_x = wide_product(a, a, true, share).norm();
+    own_y = wide_product(b, b, true, share).norm();
   } else {
-    const RowMatrix<double> k = detail::wide_product(a, a, false),
-                            l = detail::wide_product(b, b, false);
+    const RowMatrix<double> k = wide_product(a, a, false, share),
+                            l = wide_product(b, b, false, share);
     cross = k.cwiseProduct(l).sum();
     own_x = k.norm();
     own_y = l.norm();
@@ -44,13 +44,26 @@ template <class X, class Y>
   return cross / (own_x * own_y);
 }
 
+}  // namespace detail
+
+template <class X, class Y>
+[[nodiscard]] double linear_cka(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y) {
+  using T = core::Real<X>;
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  return detail::linear_cka(rows_x.view(), rows_y.view(), nullptr);
+}
+
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double linear_cka(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                 World& world) {
-  return core::value_of_whole(
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
       "linear_cka", world, core::NoOptions{},
-      [&](const auto&... all) { return linear_cka(all...); }, x, core::paired(y));
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        return detail::linear_cka(core::rows_of(all_x), core::rows_of(all_y), share);
+      },
+      x, core::paired(y));
 }
 
 }  // namespace spheremix::metrics

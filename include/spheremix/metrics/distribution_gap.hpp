@@ -13,7 +13,6 @@
 // Source   Gretton et al. 2012, "A Kernel Two-Sample Test", lemma 6.
 #pragma once
 
-#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 
 namespace spheremix::metrics {
@@ -29,9 +28,17 @@ template <class X, class Y>
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double distribution_gap(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  return core::value_of_whole(
-      "distribution_gap", world, options,
-      [&](const auto&... all) { return distribution_gap(all..., options); }, x, y);
+  using T = core::Real<X>;
+  constexpr const char* function = "distribution_gap";
+  return pairwise::value_of_shares(
+      function, world, options,
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
+        return std::exp(detail::uniformity<T>(function, {xs}, options.t, nullptr, share)) +
+               std::exp(detail::uniformity<T>(function, {ys}, options.t, nullptr, share)) -
+               2 * std::exp(detail::cross_uniformity<T>(function, xs, ys, options.t, share));
+      },
+      x, y);
 }
 
 }  // namespace spheremix::metrics

@@ -17,28 +17,45 @@
 
 #include <atomic>
 
-#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/mixup/geodesic.hpp"
+#include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::metrics {
 
 namespace detail {
 
 template <class T>
-double hardness(core::MatrixView<const T> x, core::MatrixView<const T> step) {
+double count_harder(core::MatrixView<const T> x, core::MatrixView<const T> step,
+                    const core::Share* share) {
   std::atomic<Index> harder{0};
-  for_product_tiles(x, step, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
-    Index count = 0;
-    for (Index r = 0; r < tile.rows; ++r) {
-      const T* s = tile.row(r);
-      count += SPHEREMIX_DISPATCH(count_at_least<T>)(s, tile.cols, T(0), nullptr, nullptr);
-      if (i + r >= j && i + r < j + tile.cols) count -= s[i + r - j] >= 0;
-    }
-    harder += count;
-  });
+  for_product_tiles(
+      x, step, false,
+      [&](Index i, Index j, core::MatrixView<T> tile, int) {
+        Index count = 0;
+        for (Index r = 0; r < tile.rows; ++r) {
+          const T* s = tile.row(r);
+          count += SPHEREMIX_DISPATCH(count_at_least<T>)(s, tile.cols, T(0), nullptr, nullptr);
+          if (i + r >= j && i + r < j + tile.cols) count -= s[i + r - j] >= 0;
+        }
+        harder += count;
+      },
+      share);
+  double all = double(harder.load());
+  if (share) share->add(&all, 1);
   const double n = double(x.rows);
-  return double(harder.load()) / (n * (n - 1));
+  return all / (n * (n - 1));
+}
+
+template <class T>
+double hardness(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                core::MatrixView<const T> m, const core::Share* share) {
+  check_pairs("hardness", x, y, 2);
+  check_pairs("hardness", x, m, 2);
+  RowMatrix<T> step(x.rows, x.cols);
+  for (Index i = 0; i < step.rows(); ++i)
+    for (Index k = 0; k < step.cols(); ++k) step(i, k) = m(i, k) - y(i, k);
+  return count_harder<T>(x, core::rows_of(step), share);
 }
 
 }  // namespace detail
@@ -49,12 +66,7 @@ template <class X, class Y, class M>
                               const Eigen::MatrixBase<M>& m) {
   using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y), ms(m);
-  detail::check_pairs("hardness", xs.view(), ys.view(), 2);
-  detail::check_pairs("hardness", xs.view(), ms.view(), 2);
-  RowMatrix<T> step(x.rows(), x.cols());
-  for (Index i = 0; i < step.rows(); ++i)
-    for (Index k = 0; k < step.cols(); ++k) step(i, k) = ms.view()(i, k) - ys.view()(i, k);
-  return detail::hardness<T>(xs.view(), {step.data(), step.rows(), step.cols(), step.cols()});
+  return detail::hardness<T>(xs.view(), ys.view(), ms.view(), nullptr);
 }
 
 /// The same for geodesic mixtures of the pairs with weight lambda in [0, 1] on X.
@@ -68,17 +80,30 @@ template <class X, class Y>
 template <class X, class Y, class M, core::Communicator World>
 [[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               const Eigen::MatrixBase<M>& m, World& world) {
-  return core::value_of_whole(
-      "hardness", world, core::NoOptions{}, [&](const auto&... all) { return hardness(all...); }, x,
-      core::paired(y), core::paired(m));
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
+      "hardness", world, core::NoOptions{},
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y,
+          const RowMatrix<T>& all_m) {
+        return detail::hardness(core::rows_of(all_x), core::rows_of(all_y), core::rows_of(all_m),
+                                share);
+      },
+      x, core::paired(y), core::paired(m));
 }
 
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double hardness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                               double lambda, World& world) {
-  return core::value_of_whole(
-      "hardness", world, core::NoOptions{}, [&](const auto&... all) { return hardness(all...); }, x,
-      core::paired(y), core::per_row(lambda));
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
+      "hardness", world, core::NoOptions{},
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y,
+          double one) {
+        const RowMatrix<T> mixed = mixup::geodesic(all_x, all_y, one);
+        return detail::hardness(core::rows_of(all_x), core::rows_of(all_y), core::rows_of(mixed),
+                                share);
+      },
+      x, core::paired(y), core::per_row(lambda));
 }
 
 }  // namespace spheremix::metrics

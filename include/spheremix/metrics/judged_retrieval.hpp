@@ -20,8 +20,8 @@
 #include <cmath>
 #include <functional>
 
-#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
+#include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::metrics {
 
@@ -100,19 +100,14 @@ std::pair<double, double> judged_query(const T* s, Index m, std::vector<Judgemen
   return {dcg / ideal, precision / double(count)};
 }
 
-}  // namespace detail
-
-/// Rows of X ask, rows of Y answer.
-template <class X, class Y>
-[[nodiscard]] JudgedRetrievalResult judged_retrieval(const Eigen::MatrixBase<X>& x,
-                                                     const Eigen::MatrixBase<Y>& y,
-                                                     const std::vector<Judgement>& judgements,
-                                                     const JudgedRetrievalOptions& options = {}) {
-  using T = core::Real<X>;
+template <class T>
+JudgedRetrievalResult judged_retrieval(core::MatrixView<const T> queries,
+                                       core::MatrixView<const T> answers,
+                                       const std::vector<Judgement>& judgements,
+                                       const JudgedRetrievalOptions& options,
+                                       const core::Share* share) {
   constexpr auto* name = "judged_retrieval";
-  const core::InputRows<T> rows_x(x), rows_y(y);
-  const auto queries = rows_x.view(), answers = rows_y.view();
-  detail::check_query(name, queries, answers);
+  check_query(name, queries, answers);
   core::expects(options.k >= 1, name, "k is ", options.k, ", which must be at least 1");
   core::expects(options.tie_width >= 0, name, "tie_width is ", options.tie_width,
                 ", which must not be negative");
@@ -134,12 +129,16 @@ template <class X, class Y>
                 " of X and row ", twice == pairs.end() ? 0 : twice->second,
                 " of Y are judged twice");
   std::vector<std::pair<double, double>> each(of.size(), {-1.0, -1.0});
-  detail::for_whole_rows(queries, answers, [&](Index i, const T* s) {
-    if (!of[std::size_t(i)].empty())
-      each[std::size_t(i)] = detail::judged_query(s, answers.rows, of[std::size_t(i)], options);
-  });
+  for_whole_rows(
+      queries, answers,
+      [&](Index i, const T* s) {
+        if (!of[std::size_t(i)].empty())
+          each[std::size_t(i)] = judged_query(s, answers.rows, of[std::size_t(i)], options);
+      },
+      share);
+  if (share) share->gather(each.data(), queries.rows);
   JudgedRetrievalResult result;
-  detail::CompensatedSum ndcg, map;
+  CompensatedSum ndcg, map;
   for (std::size_t i = 0; i < each.size(); ++i) {
     if (each[i].second < 0) {
       ++result.skipped;
@@ -156,6 +155,19 @@ template <class X, class Y>
   return result;
 }
 
+}  // namespace detail
+
+/// Rows of X ask, rows of Y answer.
+template <class X, class Y>
+[[nodiscard]] JudgedRetrievalResult judged_retrieval(const Eigen::MatrixBase<X>& x,
+                                                     const Eigen::MatrixBase<Y>& y,
+                                                     const std::vector<Judgement>& judgements,
+                                                     const JudgedRetrievalOptions& options = {}) {
+  using T = core::Real<X>;
+  const core::InputRows<T> rows_x(x), rows_y(y);
+  return detail::judged_retrieval(rows_x.view(), rows_y.view(), judgements, options, nullptr);
+}
+
 /// Over several processes: of the rows of all ranks, the same on every rank. A judgement names a row
 /// of this rank's X and a row number in the whole of Y; result.queries are numbers in the whole of X.
 template <class X, class Y, core::Communicator World>
@@ -164,11 +176,12 @@ template <class X, class Y, core::Communicator World>
                                                      const std::vector<Judgement>& judgements,
                                                      const JudgedRetrievalOptions& options,
                                                      World& world) {
+  using T = core::Real<X>;
   JudgedRetrievalResult result;
-  core::over_whole(
+  pairwise::over_shares(
       "judged_retrieval", world, options,
-      [&](const core::Meeting& meeting, const auto& all_x, const auto& all_y,
-          const std::vector<Judgement>& all) {
+      [&](const core::Meeting& meeting, const core::Share* share, const RowMatrix<T>& all_x,
+          const RowMatrix<T>& all_y, const std::vector<Judgement>& all) {
         std::vector<Judgement> global = all;
         for (int r = 0; r < meeting.ranks().size(); ++r)
           for (Index i = meeting.first(2, r); i < meeting.first(2, r + 1); ++i) {
@@ -178,7 +191,8 @@ template <class X, class Y, core::Communicator World>
                           meeting.count(0, r), " rows of X");
             j.query += meeting.first(0, r);
           }
-        result = judged_retrieval(all_x, all_y, global, options);
+        result = detail::judged_retrieval(core::rows_of(all_x), core::rows_of(all_y), global,
+                                          options, share);
       },
       x, y, judgements);
   return result;

@@ -33,9 +33,9 @@ struct NearestResult {
 namespace detail {
 
 template <class T>
-void nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, bool within,
+void nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, Index own,
              core::Workspace& workspace, core::MatrixView<Index> ids, core::MatrixView<T> cosines) {
-  for_nearest(x, y, k, within, workspace, [&](Index i, Candidate<T>* nearest) {
+  for_nearest(x, y, k, own, workspace, [&](Index i, Candidate<T>* nearest) {
     std::sort(nearest, nearest + k);
     for (Index p = 0; p < k; ++p) {
       ids.row(i)[p] = nearest[p].row;
@@ -45,18 +45,18 @@ void nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, 
 }
 
 template <class T, class Ids, class Matrix>
-void checked_nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, bool within,
+void checked_nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, Index own,
                      core::Workspace& workspace, NearestResult<Ids, Matrix>& out) {
   constexpr const char* function = "nearest";
   static_assert(std::is_same_v<typename Ids::Scalar, Index>, "spheremix: ids are Eigen::Index");
   core::expects_out<T, Matrix>();
   check_query(function, x, y);
-  check_nearest(function, k, y.rows, within);
+  check_nearest(function, k, y.rows, own);
   core::OutputRows<Ids> ids(function, "out.ids", out.ids, x.rows, k);
   core::OutputRows<Matrix> cosines(function, "out.cosines", out.cosines, x.rows, k);
   core::expects_apart(function, cosines.view(), x);
   core::expects_apart(function, cosines.view(), y);
-  nearest<T>(x, y, k, within, workspace, ids.view(), cosines.view());
+  nearest<T>(x, y, k, own, workspace, ids.view(), cosines.view());
   ids.commit();
   cosines.commit();
 }
@@ -71,7 +71,7 @@ void nearest(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
              NearestResult<Ids, Matrix>& out) {
   using T = typename X::Scalar;
   const core::InputRows<T> xs(x), ys(y);
-  detail::checked_nearest<T>(xs.view(), ys.view(), options.k, false, workspace, out);
+  detail::checked_nearest<T>(xs.view(), ys.view(), options.k, detail::kApart, workspace, out);
 }
 template <class X, class Y, class Ids, class Matrix>
 void nearest(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
@@ -98,7 +98,7 @@ template <class X>
   NearestResult<RowMatrix<Index>, RowMatrix<T>> out;
   const core::InputRows<T> xs(x);
   core::Workspace workspace;
-  detail::checked_nearest<T>(xs.view(), xs.view(), options.k, true, workspace, out);
+  detail::checked_nearest<T>(xs.view(), xs.view(), options.k, 0, workspace, out);
   return out;
 }
 
@@ -128,10 +128,15 @@ template <class X, core::Communicator World>
   NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> out;
   core::over_whole(
       "nearest", world, options,
-      [&](const core::Meeting& meeting, const auto& all) {
-        const auto whole = nearest(all, options);
-        core::put_own_rows(meeting, 0, "out.ids", out.ids, whole.ids);
-        core::put_own_rows(meeting, 0, "out.cosines", out.cosines, whole.cosines);
+      [&](const core::Meeting& meeting, const RowMatrix<typename X::Scalar>& all) {
+        using T = typename X::Scalar;
+        const Index first = meeting.first(0, meeting.ranks().rank());
+        core::Workspace workspace;
+        if (x.rows() > 0)
+          detail::checked_nearest<T>(core::rows_of(all).middle_rows(first, x.rows()),
+                                     core::rows_of(all), options.k, first, workspace, out);
+        else
+          out.ids.resize(0, options.k), out.cosines.resize(0, options.k);
       },
       x);
   return out;
@@ -141,8 +146,8 @@ template <class X, core::Communicator World>
 
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::metrics::detail {
-#define SPHEREMIX_NEAREST(T)                                                      \
-  void nearest(core::MatrixView<const T>, core::MatrixView<const T>, Index, bool, \
+#define SPHEREMIX_NEAREST(T)                                                       \
+  void nearest(core::MatrixView<const T>, core::MatrixView<const T>, Index, Index, \
                core::Workspace&, core::MatrixView<Index>, core::MatrixView<T>)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_NEAREST)
 }  // namespace spheremix::metrics::detail

@@ -36,27 +36,32 @@ struct Ranks {
 };
 
 /// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns. Row i's answer
-/// is Y's row first + i.
+/// is Y's row first + i. A share adds up what the tiles of all give.
 template <class T>
 Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool both,
-                 Index first = 0) {
+                 Index first = 0, const core::Share* share = nullptr) {
   const Index n = x.rows;
   const std::vector<T> own = paired_products(x, y.middle_rows(first, n));
   Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
-  for_product_tiles(x, y, false, [&](Index i, Index j, core::MatrixView<T> tile, int) {
-    simd::LaneInt<T> in_column[kTileCols] = {};
-    for (Index r = 0; r < tile.rows; ++r) {
-      // The pair itself is one of them.
-      const Index in_row =
-          SPHEREMIX_DISPATCH(count_at_least<T>)(tile.row(r), tile.cols, own[std::size_t(i + r)],
-                                                both ? own.data() + j : nullptr, in_column);
-      std::atomic_ref<Index>(ranks.rows[std::size_t(i + r)])
-          .fetch_add(in_row, std::memory_order_relaxed);
-    }
-    for (Index c = 0; both && c < tile.cols; ++c)
-      std::atomic_ref<Index>(ranks.cols[std::size_t(j + c)])
-          .fetch_add(Index(in_column[c]), std::memory_order_relaxed);
-  });
+  for_product_tiles(
+      x, y, false,
+      [&](Index i, Index j, core::MatrixView<T> tile, int) {
+        simd::LaneInt<T> in_column[kTileCols] = {};
+        for (Index r = 0; r < tile.rows; ++r) {
+          // The pair itself is one of them.
+          const Index in_row =
+              SPHEREMIX_DISPATCH(count_at_least<T>)(tile.row(r), tile.cols, own[std::size_t(i + r)],
+                                                    both ? own.data() + j : nullptr, in_column);
+          std::atomic_ref<Index>(ranks.rows[std::size_t(i + r)])
+              .fetch_add(in_row, std::memory_order_relaxed);
+        }
+        for (Index c = 0; both && c < tile.cols; ++c)
+          std::atomic_ref<Index>(ranks.cols[std::size_t(j + c)])
+              .fetch_add(Index(in_column[c]), std::memory_order_relaxed);
+      },
+      share);
+  if (share) share->add(ranks.rows.data(), n);
+  if (share && both) share->add(ranks.cols.data(), n);
   return ranks;
 }
 
@@ -190,7 +195,8 @@ template <class X, class Y, core::Communicator World>
 
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::metrics::detail {
-#define SPHEREMIX_PAIR_RANKS(T) \
-  Ranks pair_ranks(core::MatrixView<const T>, core::MatrixView<const T>, bool, Index)
+#define SPHEREMIX_PAIR_RANKS(T)                                                       \
+  Ranks pair_ranks(core::MatrixView<const T>, core::MatrixView<const T>, bool, Index, \
+                   const core::Share*)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_PAIR_RANKS)
 }  // namespace spheremix::metrics::detail

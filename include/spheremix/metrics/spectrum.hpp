@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "spheremix/core/compiled.hpp"
-#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/spectrum.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
 #include "spheremix/pairwise/dense_products.hpp"
+#include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::metrics {
 
@@ -39,9 +39,9 @@ RowMatrix<double> wide_rows(core::MatrixView<const T> x, bool centred) {
   return wide;
 }
 
-/// X^T Y of two matrices of doubles, or X Y^T.
+/// X^T Y of two matrices of doubles, or X Y^T. A share adds up what the rows of all give.
 inline RowMatrix<double> wide_product(const RowMatrix<double>& x, const RowMatrix<double>& y,
-                                      bool inner) {
+                                      bool inner, const core::Share* share = nullptr) {
   using core::MatrixView;
   const MatrixView<const double> a{x.data(), x.rows(), x.cols(), x.cols()},
       b{y.data(), y.rows(), y.cols(), y.cols()};
@@ -53,20 +53,21 @@ inline RowMatrix<double> wide_product(const RowMatrix<double>& x, const RowMatri
   core::Workspace workspace;
   auto frame = workspace.frame(core::bytes_of<Products>(threads));
   Products products(threads, frame);
-  if (inner)
-    products.transposed_times(to, a, b, false);
-  else
-    products.times_transposed(to, a, b, false);
+  const core::OwnRows own(share, x.rows());
+  if (share) c.setZero();
+  if (inner && own.count() > 0) products.transposed_times(to, own.of(a), own.of(b), false);
+  if (!inner) products.times_transposed(own.of(to), own.of(a), b, false);
+  if (share) share->add(c.data(), c.size());
   return c;
 }
 
 template <class T>
-std::vector<double> singular_values(const char* function, core::MatrixView<const T> x,
-                                    bool centred) {
+std::vector<double> singular_values(const char* function, core::MatrixView<const T> x, bool centred,
+                                    const core::Share* share = nullptr) {
   core::expects(x.rows >= 1 && x.cols >= 1, function, "X is ", x.rows, " x ", x.cols);
   finite_norm(function, "X", x);
   const RowMatrix<double> wide = wide_rows(x, centred);
-  const Eigen::MatrixXd moment = wide_product(wide, wide, x.cols <= x.rows);
+  const Eigen::MatrixXd moment = wide_product(wide, wide, x.cols <= x.rows, share);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(moment, Eigen::EigenvaluesOnly);
   const double noise =
       4e-16 * double(moment.rows()) * (std::max)(0.0, solver.eigenvalues().maxCoeff());
@@ -88,15 +89,14 @@ template <class X>
   return detail::singular_values("singular_values", rows.view(), options.centred);
 }
 
-/// Between 1 and min(N, d).
-template <class X>
-[[nodiscard]] double effective_rank(const Eigen::MatrixBase<X>& x,
-                                    const EffectiveRankOptions& options = {}) {
+namespace detail {
+
+template <class T>
+double effective_rank(core::MatrixView<const T> x, const EffectiveRankOptions& options,
+                      const core::Share* share = nullptr) {
   core::expects(options.epsilon >= 0 && std::isfinite(options.epsilon), "effective_rank",
                 "epsilon is ", options.epsilon, ", not a finite number >= 0");
-  const core::InputRows<core::Real<X>> rows(x);
-  const std::vector<double> sigma =
-      detail::singular_values("effective_rank", rows.view(), options.centred);
+  const std::vector<double> sigma = singular_values("effective_rank", x, options.centred, share);
   double sum = 0, entropy = 0;
   for (const double s : sigma) sum += s;
   core::expects(sum > 0, "effective_rank", "all singular values are 0");
@@ -107,17 +107,15 @@ template <class X>
   return std::exp(entropy);
 }
 
-/// IsoScore, in [0, 1].
-template <class X>
-[[nodiscard]] double isotropy(const Eigen::MatrixBase<X>& x) {
-  const core::InputRows<core::Real<X>> rows(x);
-  core::expects(x.rows() >= 2 && x.cols() >= 2, "isotropy", "X is ", x.rows(), " x ", x.cols(),
+template <class T>
+double isotropy(core::MatrixView<const T> x, const core::Share* share = nullptr) {
+  core::expects(x.rows >= 2 && x.cols >= 2, "isotropy", "X is ", x.rows, " x ", x.cols,
                 ": at least two rows and two columns are needed");
-  const std::vector<double> sigma = detail::singular_values("isotropy", rows.view(), true);
+  const std::vector<double> sigma = singular_values("isotropy", x, true, share);
   double fourth = 0;
   for (const double s : sigma) fourth += s * s * s * s;
   core::expects(fourth > 0, "isotropy", "all rows are equal");
-  const double d = double(x.cols()), slack = d - std::sqrt(d);
+  const double d = double(x.cols), slack = d - std::sqrt(d);
   double off = (d - double(sigma.size()));  // axes without variance: w = 0
   for (const double s : sigma) {
     const double w = std::sqrt(d) * s * s / std::sqrt(fourth);
@@ -126,6 +124,23 @@ template <class X>
   const double defect = off / (2 * slack);  // e^2
   const double kept = d - defect * slack;
   return (kept * kept / d - 1) / (d - 1);
+}
+
+}  // namespace detail
+
+/// Between 1 and min(N, d).
+template <class X>
+[[nodiscard]] double effective_rank(const Eigen::MatrixBase<X>& x,
+                                    const EffectiveRankOptions& options = {}) {
+  const core::InputRows<core::Real<X>> rows(x);
+  return detail::effective_rank(rows.view(), options);
+}
+
+/// IsoScore, in [0, 1].
+template <class X>
+[[nodiscard]] double isotropy(const Eigen::MatrixBase<X>& x) {
+  const core::InputRows<core::Real<X>> rows(x);
+  return detail::isotropy(rows.view());
 }
 
 /// Mean cosine of pairs, in [-1/(N - 1), 1].
@@ -153,25 +168,38 @@ template <class X>
 template <class X, core::Communicator World>
 [[nodiscard]] std::vector<double> singular_values(const Eigen::MatrixBase<X>& x,
                                                   const SpectrumOptions& options, World& world) {
-  return core::value_of_whole(
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
       "singular_values", world, options,
-      [&](const auto&... all) { return singular_values(all..., options); }, x);
+      [&](const core::Share* share, const RowMatrix<T>& all) {
+        return detail::singular_values("singular_values", core::rows_of(all), options.centred,
+                                       share);
+      },
+      x);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, core::Communicator World>
 [[nodiscard]] double effective_rank(const Eigen::MatrixBase<X>& x,
                                     const EffectiveRankOptions& options, World& world) {
-  return core::value_of_whole(
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
       "effective_rank", world, options,
-      [&](const auto&... all) { return effective_rank(all..., options); }, x);
+      [&](const core::Share* share, const RowMatrix<T>& all) {
+        return detail::effective_rank(core::rows_of(all), options, share);
+      },
+      x);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, core::Communicator World>
 [[nodiscard]] double isotropy(const Eigen::MatrixBase<X>& x, World& world) {
-  return core::value_of_whole(
-      "isotropy", world, core::NoOptions{}, [&](const auto&... all) { return isotropy(all...); },
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
+      "isotropy", world, core::NoOptions{},
+      [&](const core::Share* share, const RowMatrix<T>& all) {
+        return detail::isotropy(core::rows_of(all), share);
+      },
       x);
 }
 
@@ -187,7 +215,8 @@ template <class X, core::Communicator World>
 
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::metrics::detail {
-#define SPHEREMIX_SINGULAR_VALUES(T) \
-  std::vector<double> singular_values(const char*, core::MatrixView<const T>, bool)
+#define SPHEREMIX_SINGULAR_VALUES(T)                                                \
+  std::vector<double> singular_values(const char*, core::MatrixView<const T>, bool, \
+                                      const core::Share*)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_SINGULAR_VALUES)
 }  // namespace spheremix::metrics::detail

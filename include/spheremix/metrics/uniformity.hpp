@@ -12,9 +12,9 @@
 #include <cmath>
 
 #include "spheremix/core/eigen.hpp"
-#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/uniformity.hpp"
 #include "spheremix/metrics/detail/gaussian_gradient.hpp"
+#include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::metrics {
 
@@ -39,12 +39,14 @@ struct UniformityArrays {
   CentredRows<T> rows;
   GaussianSums<T> sums;
   GaussianStrips<T> strips;
+  const core::Share* share;
 
   UniformityArrays(Index n, Index d, bool gradient, int threads, core::Workspace::Frame& frame)
       : centre(frame.take<double>(std::size_t(d))),
         rows(n, d, frame),
         sums(n, n, threads, frame),
-        strips(gradient ? n : 0, frame) {}
+        strips(gradient ? n : 0, frame),
+        share(frame.share()) {}
 };
 
 inline void check_uniformity(const char* function, Index rows, double t) {
@@ -52,14 +54,15 @@ inline void check_uniformity(const char* function, Index rows, double t) {
   core::expects(rows >= 2, function, "there are ", rows, " rows, and no pair of them");
 }
 
-/// The value; the gradient goes to dx where that is not null.
+/// The value; the gradient goes to dx where that is not null. Of a share: the value of all rows, and
+/// its part of the gradient.
 template <class T>
 double uniformity(const StackedRows<T>& x, double t, UniformityArrays<T>& memory,
                   const core::MatrixView<T>* dx) {
   const StackedRows<T> none{core::MatrixView<const T>{nullptr, 0, x.cols(), x.cols()}};
   centre_of(x, none, memory.centre);
   memory.rows.fill(x, memory.centre);
-  const GaussianTable<T> table{memory.rows, memory.rows, true, t};
+  const GaussianTable<T> table{memory.rows, memory.rows, true, t, memory.share};
   return dx ? gaussian_gradient(table, memory.sums, memory.strips, *dx)
             : gaussian_log_mean(table, memory.sums);
 }
@@ -67,10 +70,11 @@ double uniformity(const StackedRows<T>& x, double t, UniformityArrays<T>& memory
 /// The same with memory of its own.
 template <class T>
 double uniformity(const char* function, const StackedRows<T>& x, double t,
-                  const core::MatrixView<T>* dx = nullptr) {
+                  const core::MatrixView<T>* dx = nullptr, const core::Share* share = nullptr) {
   check_uniformity(function, x.rows(), t);
   core::Owned<UniformityArrays<T>> memory(x.rows(), x.cols(), dx != nullptr,
                                           threads_for(x.rows(), x.rows(), x.cols()));
+  (*memory).share = share;
   return uniformity<T>(x, t, *memory, dx);
 }
 
@@ -78,6 +82,20 @@ template <class T>
 void check_widths(const char* function, core::MatrixView<const T> x, core::MatrixView<const T> y) {
   core::expects(x.cols == y.cols, function, "X is ", x.rows, " x ", x.cols, " but Y is ", y.rows,
                 " x ", y.cols, ": one width is needed");
+}
+
+template <class T>
+double cross_uniformity(const char* function, core::MatrixView<const T> x,
+                        core::MatrixView<const T> y, double t, const core::Share* share = nullptr) {
+  check_widths(function, x, y);
+  check_steepness(function, t);
+  core::expects(x.rows > 0 && y.rows > 0, function, "X has ", x.rows, " rows and Y ", y.rows,
+                ", and no pair of them");
+  const StackedRows<T> first{x}, second{y};
+  core::Owned<CentredPair<T>> rows(x.rows, y.rows, x.cols);
+  (*rows).fill(first, second);
+  core::Owned<GaussianSums<T>> sums(x.rows, y.rows, threads_for(x.rows, y.rows, x.cols));
+  return gaussian_log_mean<T>({(*rows).x, (*rows).y, false, t, share}, *sums);
 }
 
 }  // namespace detail
@@ -97,17 +115,7 @@ template <class X, class Y>
                                       const UniformityOptions& options = {}) {
   using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
-  constexpr const char* function = "cross_uniformity";
-  detail::check_widths(function, xs.view(), ys.view());
-  detail::check_steepness(function, options.t);
-  core::expects(x.rows() > 0 && y.rows() > 0, function, "X has ", x.rows(), " rows and Y ",
-                y.rows(), ", and no pair of them");
-  const detail::StackedRows<T> first{xs.view()}, second{ys.view()};
-  core::Owned<detail::CentredPair<T>> rows(x.rows(), y.rows(), x.cols());
-  (*rows).fill(first, second);
-  core::Owned<detail::GaussianSums<T>> sums(x.rows(), y.rows(),
-                                            detail::threads_for(x.rows(), y.rows(), x.cols()));
-  return detail::gaussian_log_mean<T>({(*rows).x, (*rows).y, false, options.t}, *sums);
+  return detail::cross_uniformity<T>("cross_uniformity", xs.view(), ys.view(), options.t);
 }
 
 /// The uniformity of the rows of X and Y together.
@@ -148,8 +156,12 @@ template <class X>
 template <class X, core::Communicator World>
 [[nodiscard]] double uniformity(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
                                 World& world) {
-  return core::value_of_whole(
-      "uniformity", world, options, [&](const auto&... all) { return uniformity(all..., options); },
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
+      "uniformity", world, options,
+      [&](const core::Share* share, const RowMatrix<T>& all) {
+        return detail::uniformity<T>("uniformity", {core::rows_of(all)}, options.t, nullptr, share);
+      },
       x);
 }
 
@@ -157,30 +169,47 @@ template <class X, core::Communicator World>
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double cross_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  return core::value_of_whole(
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
       "cross_uniformity", world, options,
-      [&](const auto&... all) { return cross_uniformity(all..., options); }, x, y);
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        return detail::cross_uniformity<T>("cross_uniformity", core::rows_of(all_x),
+                                           core::rows_of(all_y), options.t, share);
+      },
+      x, y);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double joint_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  return core::value_of_whole(
-      "joint_uniformity", world, options,
-      [&](const auto&... all) { return joint_uniformity(all..., options); }, x, y);
+  using T = core::Real<X>;
+  constexpr const char* function = "joint_uniformity";
+  return pairwise::value_of_shares(
+      function, world, options,
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
+        detail::check_widths(function, xs, ys);
+        return detail::uniformity<T>(function, {xs, ys}, options.t, nullptr, share);
+      },
+      x, y);
 }
 
 /// Value and gradient of the uniformity of all ranks' rows by this rank's.
 template <class X, class Matrix, core::Communicator World>
 void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
                               UniformityGradient<Matrix>& out, World& world) {
-  core::over_whole(
-      "uniformity_with_gradient", world, options,
-      [&](const core::Meeting& meeting, const auto& all) {
-        const auto whole = uniformity_with_gradient(all, options);
-        core::put_own_rows(meeting, 0, "out.x", out.x, whole.x);
-        out.value = whole.value;
+  using T = core::Real<X>;
+  constexpr const char* function = "uniformity_with_gradient";
+  pairwise::over_shares(
+      function, world, options,
+      [&](core::Meeting& meeting, const core::Share* share, const RowMatrix<T>& all) {
+        RowMatrix<T> dx(all.rows(), all.cols());
+        const core::MatrixView<T> target{dx.data(), dx.rows(), dx.cols(), dx.cols()};
+        const double value =
+            detail::uniformity<T>(function, {core::rows_of(all)}, options.t, &target, share);
+        pairwise::put_rows_across(meeting, share, 0, "out.x", out.x, dx);
+        out.value = value;
       },
       x);
 }

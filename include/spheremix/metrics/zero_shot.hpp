@@ -14,15 +14,42 @@
 #pragma once
 
 #include "spheremix/core/numbers.hpp"
-#include "spheremix/core/whole.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
+#include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::metrics {
 
 struct ZeroShotOptions {
   std::vector<Index> k = {1, 5};
 };
+
+namespace detail {
+
+template <class T>
+std::vector<double> zero_shot_accuracy(core::MatrixView<const T> x,
+                                       core::MatrixView<const T> prototypes,
+                                       const core::Numbers& labels, const ZeroShotOptions& options,
+                                       const core::Share* share) {
+  constexpr auto* name = "zero_shot_accuracy";
+  check_query(name, x, prototypes);
+  labels.expects_classes(name, "labels", x.rows, prototypes.rows);
+  expects_counts(name, options.k);
+  std::vector<Index> ranks(static_cast<std::size_t>(x.rows));
+  for_whole_rows(
+      x, prototypes,
+      [&](Index i, T* s) {
+        const T own = s[labels.index(i)];
+        Index rank = 0;  // the class itself is one of them
+        for (Index c = 0; c < prototypes.rows; ++c) rank += s[c] >= own;
+        ranks[std::size_t(i)] = rank;
+      },
+      share);
+  if (share) share->gather(ranks.data(), x.rows);
+  return summary_of(ranks, options.k).recall;
+}
+
+}  // namespace detail
 
 /// Accuracy at each k, in [0, 1].
 template <class X, class P>
@@ -31,19 +58,8 @@ template <class X, class P>
                                                      const core::Numbers& labels,
                                                      const ZeroShotOptions& options = {}) {
   using T = core::Real<X>;
-  constexpr auto* name = "zero_shot_accuracy";
   const core::InputRows<T> rows_x(x), rows_p(prototypes);
-  detail::check_query(name, rows_x.view(), rows_p.view());
-  labels.expects_classes(name, "labels", x.rows(), prototypes.rows());
-  detail::expects_counts(name, options.k);
-  std::vector<Index> ranks(static_cast<std::size_t>(x.rows()));
-  detail::for_whole_rows(rows_x.view(), rows_p.view(), [&](Index i, T* s) {
-    const T own = s[labels.index(i)];
-    Index rank = 0;  // the class itself is one of them
-    for (Index c = 0; c < prototypes.rows(); ++c) rank += s[c] >= own;
-    ranks[std::size_t(i)] = rank;
-  });
-  return detail::summary_of(ranks, options.k).recall;
+  return detail::zero_shot_accuracy(rows_x.view(), rows_p.view(), labels, options, nullptr);
 }
 
 /// The unit mean of each class's prompts, C x d.
@@ -75,10 +91,15 @@ template <class X, class P, core::Communicator World>
                                                      const Eigen::MatrixBase<P>& prototypes,
                                                      const core::Numbers& labels,
                                                      const ZeroShotOptions& options, World& world) {
-  return core::value_of_whole(
+  using T = core::Real<X>;
+  return pairwise::value_of_shares(
       "zero_shot_accuracy", world, core::listed(options.k),
-      [&](const auto&... all) { return zero_shot_accuracy(all..., options); }, x, prototypes,
-      core::paired(labels));
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_prototypes,
+          const core::Numbers& all_labels) {
+        return detail::zero_shot_accuracy(core::rows_of(all_x), core::rows_of(all_prototypes),
+                                          all_labels, options, share);
+      },
+      x, prototypes, core::paired(labels));
 }
 
 }  // namespace spheremix::metrics

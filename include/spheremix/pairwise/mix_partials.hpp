@@ -40,8 +40,8 @@ class MixPartials {
         T top = line < first ? out.top[k][row + i] : -core::infinity<T>;
         double sum = line < first ? out.sum[k][row + i] : 0;
         for (Index j = line < first ? first : 0; j < end; ++j)
-          detail::merge_softmax(top, sum, this->top(int(k), line, j)[i],
-                                double(this->sum(int(k), line, j)[i]));
+          formula::merge_softmax(top, sum, this->top(int(k), line, j)[i],
+                                 double(this->sum(int(k), line, j)[i]));
         out.top[k][row + i] = top;
         out.sum[k][row + i] = sum;
       }

@@ -16,6 +16,7 @@
 #include "spheremix/core/checks.hpp"
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/parallel.hpp"
+#include "spheremix/core/share.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/product.hpp"
 
@@ -61,8 +62,22 @@ struct Plan {
   std::size_t bytes;       ///< temporary memory in all
   std::size_t part_bytes;  ///< of what a loss sums up itself of a line of one tile
 
-  Index strip_first(Index s) const { return s * strip_rows; }
-  Index strip_count(Index s) const { return (std::min)(strip_rows, n - s * strip_rows); }
+  Index from, to;  ///< rows that are computed: all, or a share
+
+  Index strip_first(Index s) const { return from + s * strip_rows; }
+  Index strip_count(Index s) const { return (std::min)(strip_rows, to - strip_first(s)); }
+
+  /// The same cut of the rows of a share, which may have none; null: itself.
+  Plan part(const core::Share* share) const {
+    Plan p = *this;
+    if (!share) return p;
+    const core::OwnRows own(share, n);
+    p.from = own.from;
+    p.to = own.to;
+    p.strips = tiles(own.count(), strip_rows);
+    p.kept_strips = (std::max)(Index(1), (std::min)(kept_strips, p.strips));
+    return p;
+  }
 };
 
 /// What each thread of a sweep has of its own. `tile` is null where strips are kept.
@@ -127,7 +142,7 @@ Plan<T> make_plan(const char* function, Index n, Index m, Index depth, Keep keep
                   std::size_t budget, std::size_t other_bytes, std::size_t part_bytes = 0) {
   Plan<T> p{};
   p.part_bytes = part_bytes;
-  p.n = n;
+  p.n = p.to = n;
   p.m = m;
   p.depth = depth;
   // Small tables are cut finer, so that every thread has work: 4 pieces are enough for what fits a

@@ -73,13 +73,16 @@ RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, In
   return p;
 }
 
-/// Runs body(PairRow) over all rows, then the products of the gradients that `out` wants. X and Y must be
+/// Runs body(PairRow) over all rows, or those of the frame's share, then the products of the gradients
+/// that `out` wants. X and Y must be
 /// finite.
 template <class T, class Body>
 void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
                const RowPlan<T>& rows_plan, core::Workspace::Frame& frame, const Body& body,
                const PairGradients<T>& out) {
-  const Plan<T>& plan = rows_plan.plan;
+  const core::Share* const share = frame.share();
+  const Plan<T> plan = rows_plan.plan.part(share);
+  if (share) detail::clear_others(plan, out);
   SweepMemory<T> memory(plan, Keep::strip, frame);
   const RowScratch<T> mine(plan.threads, rows_plan.scratch, plan.stride,
                            rows_plan.two ? plan.strip_rows : 0, frame);

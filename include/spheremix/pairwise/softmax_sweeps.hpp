@@ -19,6 +19,7 @@
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
+#include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/pairwise/pair_gradients.hpp"
 #include "spheremix/pairwise/product.hpp"
 
@@ -73,21 +74,6 @@ struct SoftmaxWeights {
 };
 
 namespace detail {
-
-/// (max, sum) of two disjoint sets from (max, sum) of each.
-template <class T>
-void merge_softmax(T& top, double& sum, T other_top, double other_sum) {
-  if (!(other_top > -core::infinity<T>)) return;
-  if (!(top > -core::infinity<T>)) {
-    top = other_top;
-    sum = other_sum;
-  } else if (other_top > top) {
-    sum = other_sum + sum * std::exp(double(top) - double(other_top));
-    top = other_top;
-  } else {
-    sum += other_sum * std::exp(double(other_top) - double(top));
-  }
-}
 
 /// Calls body(place, column) for the special pairs of row i with a column in [first, first + count).
 template <class T, class Body>
@@ -155,8 +141,8 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
         T top = -core::infinity<T>;
         double sum = 0;
         for (Index c = 0; c < tiles(plan.m, plan.col_tile); ++c)
-          merge_softmax(top, sum, memory.row_max[c * plan.strip_rows + i],
-                        double(memory.row_sum[c * plan.strip_rows + i]));
+          formula::merge_softmax(top, sum, memory.row_max[c * plan.strip_rows + i],
+                                 double(memory.row_sum[c * plan.strip_rows + i]));
         stats.row_max[first + i] = top;
         stats.row_sum[first + i] = sum;
       }
@@ -167,8 +153,8 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
         T top = s == 0 ? -core::infinity<T> : stats.col_max[j];
         double sum = s == 0 ? 0 : stats.col_sum[j];
         for (Index r = 0; r < tiles(rows, plan.row_tile); ++r)
-          merge_softmax(top, sum, memory.col_max[r * padded + j],
-                        double(memory.col_sum[r * padded + j]));
+          formula::merge_softmax(top, sum, memory.col_max[r * padded + j],
+                                 double(memory.col_sum[r * padded + j]));
         stats.col_max[j] = top;
         stats.col_sum[j] = sum;
       }
@@ -209,6 +195,46 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
 
 }  // namespace detail
 
+namespace detail {
+
+/// Zeros where the gradients of a share have no part.
+template <class T>
+void clear_others(const Plan<T>& plan, const PairGradients<T>& out) {
+  for (Index i = 0; out.dx.data && !out.add_x && i < plan.n; ++i)
+    if (i < plan.from || i >= plan.to) std::fill_n(out.dx.row(i), out.dx.cols, T(0));
+  for (Index j = 0; out.dy.data && !out.add_y && plan.strips == 0 && j < plan.m; ++j)
+    std::fill_n(out.dy.row(j), out.dy.cols, T(0));
+}
+
+/// Of a share, too: no part of a loss where the special pairs are other ranks'.
+template <class T>
+SPHEREMIX_COLD void clear_others(const Plan<T>& plan, const PairTable<T>& table,
+                                 const SoftmaxWeights<T>& weights, const PairGradients<T>& out) {
+  clear_others(plan, out);
+  for (Index k = 0; weights.special && k < table.first_special(plan.n); ++k)
+    if (k < table.first_special(plan.from) || k >= table.first_special(plan.to))
+      weights.special[k] = 0;
+}
+
+/// The statistics of columns over all shares, and the cosines of all special pairs.
+template <class T>
+SPHEREMIX_COLD void share_columns(const core::Share& share, const Plan<T>& plan,
+                                  const PairTable<T>& table, const SoftmaxStatistics<T>& stats) {
+  if (plan.strips == 0) {
+    std::fill_n(stats.col_max, plan.m, -core::infinity<T>);
+    std::fill_n(stats.col_sum, plan.m, 0.0);
+  }
+  share.merge(stats.col_max, stats.col_sum, plan.m);
+  share.gather(
+      stats.special, plan.n,
+      [](const void* of, Index row) {
+        return std::size_t(static_cast<const PairTable<T>*>(of)->first_special(row)) * sizeof(T);
+      },
+      &table);
+}
+
+}  // namespace detail
+
 /// How much of S the sweeps of a policy want to keep.
 template <class Policy>
 constexpr Keep keep_for(bool gradients) {
@@ -216,16 +242,20 @@ constexpr Keep keep_for(bool gradients) {
 }
 
 /// Runs both sweeps (the first alone without gradients). finish.rows(first, count) is called once
-/// for all rows, or strip by strip for a policy without columns; finish.cols() after it for one
-/// with columns. They read `stats` and fill `weights`. Returns sum G o S over the pairs that are
+/// for all rows, or strip by strip for a policy without columns; finish.cols(from, to) after it for
+/// one with columns, which counts special pairs of rows [from, to): all, or those of the frame's
+/// share. They read `stats` and fill `weights`. Returns sum G o S over the pairs that are
 /// not special: -dL/d ln(tau) of those. X and Y must be finite. Products: whose matrix products.
 template <class Products = PlainProducts, class T, class Policy, class Finish>
-double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
+double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Plan<T>& whole,
                       core::Workspace::Frame& frame, const SoftmaxStatistics<T>& stats,
                       const SoftmaxWeights<T>& weights, Finish&& finish,
                       const PairGradients<T>& out) {
   const bool gradients = out.wanted();
   const Keep keep = keep_for<Policy>(gradients);
+  const core::Share* const share = frame.share();
+  const Plan<T> plan = whole.part(share);
+  if (share) detail::clear_others(plan, table, weights, out);
   SweepMemory<T> memory(plan, keep, frame);
   if (table.steps) table.steps->start(table.steps->of, memory);
   bool add_y = out.add_y;
@@ -241,8 +271,9 @@ double softmax_sweeps(const PairTable<T>& table, const Policy& policy, const Pla
     }
   }
   if constexpr (Policy::kCols) {
-    if constexpr (Policy::kRows) finish.rows(0, plan.n);
-    finish.cols();
+    if constexpr (Policy::kRows) finish.rows(plan.from, plan.to - plan.from);
+    if (share) detail::share_columns(*share, plan, table, stats);
+    finish.cols(plan.from, plan.to);
     if (!gradients) return 0;
     // Backwards: the strip computed last is still in the shared memory of the strips that were not
     // kept.

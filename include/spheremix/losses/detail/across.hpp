@@ -1,8 +1,10 @@
 // entry.hpp over several processes: what of a batch goes to which rank, for every loss that comes in
 // there. Nothing here is compiled before a program passes a communicator.
 //
-//   by the whole   (every loss) all rows to all ranks, each computes what one process would and keeps
-//                  its rows of the gradients: the bits of one process, no gain in time
+//   by shares      (Loss::kShared) all rows to all ranks, each computes its share of the rows of every
+//                  table (core/share.hpp); gradients are summed at the owners of their rows
+//   by the whole   (every other loss) all rows to all ranks, each computes what one process would and
+//                  keeps its rows of the gradients: the bits of one process, no gain in time
 //   by strip       (Loss::StripType, two batches) the rows of Y to all ranks, each computes its rows of
 //                  the table; dY is summed at the owners of its rows
 //   by rows        (Loss::kMeanOfRows) no row leaves its rank
@@ -12,6 +14,7 @@
 #include "spheremix/losses/detail/entry.hpp"
 #include "spheremix/losses/detail/whole_targets.hpp"
 #include "spheremix/pairwise/norms.hpp"
+#include "spheremix/pairwise/shares.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 
 namespace spheremix::losses::detail {
@@ -24,9 +27,28 @@ MatrixView<T> take_batch(Workspace::Frame& frame, Index n, Index d) {
   return {frame.take<T>(std::size_t(n * d)), n, d, d};
 }
 
+/// Adds up over the ranks what their shares give to the numbers of a result.
+template <class Result>
+void add_parts(const core::Share& share, Result& result) {
+  double parts[core::Record::kNumbers];
+  Index count = 0;
+  const auto each = [&](const auto& body) {
+    body(result.loss);
+    if constexpr (requires { result.log_temperature; }) body(result.log_temperature);
+    if constexpr (requires { result.log_mix_temperature; }) body(result.log_mix_temperature);
+    if constexpr (requires { result.bias; }) body(result.bias);
+    if constexpr (requires { result.active; }) body(result.active);
+  };
+  each([&](const auto& number) { parts[count++] = double(number); });
+  share.add(parts, count);
+  count = 0;
+  each([&]<class N>(N& number) { number = static_cast<N>(parts[count++]); });
+}
+
 template <class T, std::size_t K>
 struct WholeArrays {
   MatrixView<T> all[K], gradient[K];
+  T* other = nullptr;  ///< a gradient of this rank's rows as another rank has it
 
   WholeArrays(const Meeting& meeting, const Inputs<T, K>& in, const Outputs<T, K>& out,
               bool gradients, Workspace::Frame& frame) {
@@ -36,10 +58,13 @@ struct WholeArrays {
       if (!gradients) continue;
       gradient[k] = out[k].data ? take_batch<T>(frame, n, d) : MatrixView<T>{nullptr, n, d, d};
     }
+    Index most = 0;
+    for (std::size_t k = 0; k < K; ++k) most = (std::max)(most, in[k].rows * in[k].cols);
+    if (gradients) other = frame.take<T>(std::size_t(most));
   }
 };
 
-/// Every loss: as one process.
+/// Every loss, with the rows of all ranks: as one process, or a share of it.
 template <class Loss, class T, std::size_t K>
 auto by_whole(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspace& workspace,
               const Outputs<T, K>& out, bool gradients) {
@@ -54,12 +79,24 @@ auto by_whole(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Worksp
     all[k] = arrays.all[k];
     to[k] = arrays.gradient[k];
   }
-  const auto result = run(loss, meeting.function(), all, workspace, to);
-  for (std::size_t k = 0; k < K; ++k)
-    if (to[k].data)
-      core::copy_rows<T>(
-          to[k].middle_rows(meeting.first(int(k), meeting.ranks().rank()), in[k].rows), out[k]);
-  return result;
+  if constexpr (requires { Loss::kShared; }) {
+    const pairwise::MeetingShare share(meeting);
+    auto result = [&] {
+      const pairwise::OnShare on(workspace, share.get());
+      return run(loss, meeting.function(), all, workspace, to);
+    }();
+    add_parts(share, result);
+    for (std::size_t k = 0; k < K; ++k)
+      if (to[k].data) core::reduce_scatter_rows<T>(meeting, int(k), to[k], out[k], arrays.other);
+    return result;
+  } else {
+    const auto result = run(loss, meeting.function(), all, workspace, to);
+    for (std::size_t k = 0; k < K; ++k)
+      if (to[k].data)
+        core::copy_rows<T>(
+            to[k].middle_rows(meeting.first(int(k), meeting.ranks().rank()), in[k].rows), out[k]);
+    return result;
+  }
 }
 
 /// A mean over rows of terms of one row each: of n of N rows the n / N-th part.
@@ -157,7 +194,7 @@ auto by_strip(Meeting& meeting, const Loss& loss, const Inputs<T, 2>& in, Worksp
 }
 
 /// A loss with targets beyond the diagonal, excluded pairs, weights of rows or label smoothing: those
-/// of all ranks, then as one process. Which of these a rank has must not depend on its rows.
+/// of all ranks, then by shares. Which of these a rank has must not depend on its rows.
 template <class Loss, class T>
 class AcrossTargets {
  public:
@@ -173,6 +210,8 @@ class AcrossTargets {
     if (weights) core::expects_size(function, "row_weights", Index(weights->size()), in[0].rows);
     meeting.mine.rows[8] = weights ? in[0].rows : 0;
     meeting.mine.number[5] = loss.targets.plain() ? 0 : 1;
+    meeting.mine.options ^= core::digest_of(200, loss.targets.row_losses != nullptr,
+                                            loss.targets.col_losses != nullptr);
   }
   /// From the agreement: has any rank such?
   bool any() const { return meeting_.largest(5) > 0; }
@@ -255,20 +294,37 @@ auto across(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspac
 
 // ---- Losses of more than batches: their public functions on the rows of all ranks ----
 
-/// Of `all`, a gradient struct of the whole batch, this rank's rows and the numbers to `out`.
+/// A number, or one a row.
 template <class Out, class All>
-void put_own_gradient(const Meeting& meeting, Out& out, const All& all) {
-  if constexpr (requires { all.x; }) core::put_own_rows(meeting, 0, "out.x", out.x, all.x);
-  if constexpr (requires { all.y; }) core::put_own_rows(meeting, 0, "out.y", out.y, all.y);
+void put_lambda_across(Meeting& meeting, const core::Share* share, const char* name, Out& out,
+                       const All& all) {
+  if constexpr (std::is_arithmetic_v<All>) {
+    double sum = all;
+    if (share) share->add(&sum, 1);
+    out = sum;
+  } else {
+    const int rank = meeting.ranks().rank();
+    const Index own = meeting.count(0, rank);
+    std::vector<double> each(all.data(), all.data() + all.size());
+    sphere::detail::OutputVector to(meeting.function(), name, out, own, 1);
+    if (share) share->add(each.data(), Index(each.size()));
+    for (Index i = 0; i < own; ++i)
+      to.data()[i] = typename Out::Scalar(each[std::size_t(meeting.first(0, rank) + i)]);
+    to.commit();
+  }
+}
+
+/// Of `all`, a gradient struct of the whole batch or a share's part of it, this rank's rows and the
+/// numbers to `out`.
+template <class Out, class All>
+void put_gradient_across(Meeting& meeting, const core::Share* share, Out& out, All& all) {
+  if (share) add_parts(*share, all);
+  if constexpr (requires { all.x; })
+    pairwise::put_rows_across(meeting, share, 0, "out.x", out.x, all.x);
+  if constexpr (requires { all.y; })
+    pairwise::put_rows_across(meeting, share, 1, "out.y", out.y, all.y);
   const auto put_lambda = [&](const char* name, auto& to, const auto& from) {
-    if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(from)>>) {
-      to = from;
-    } else {
-      const int rank = meeting.ranks().rank();
-      sphere::detail::OutputVector own(meeting.function(), name, to, meeting.count(0, rank), 1);
-      std::copy_n(from.data() + meeting.first(0, rank), meeting.count(0, rank), own.data());
-      own.commit();
-    }
+    put_lambda_across(meeting, share, name, to, from);
   };
   if constexpr (requires { all.lambda.m2; }) {
     put_lambda("out.lambda.m2", out.lambda.m2, all.lambda.m2);
@@ -278,7 +334,7 @@ void put_own_gradient(const Meeting& meeting, Out& out, const All& all) {
   } else if constexpr (requires { all.lambda; }) {
     put_lambda("out.lambda", out.lambda, all.lambda);
   }
-  if constexpr (requires { all.loss; }) out.loss = all.loss;
+  out.loss = all.loss;
   if constexpr (requires { all.log_temperature; }) out.log_temperature = all.log_temperature;
   if constexpr (requires { all.log_mix_temperature; })
     out.log_mix_temperature = all.log_mix_temperature;
@@ -286,14 +342,38 @@ void put_own_gradient(const Meeting& meeting, Out& out, const All& all) {
   if constexpr (requires { all.active; }) out.active = all.active;
 }
 
-/// Gradients into `out` from call(arguments of all ranks...), which returns a gradient struct.
+/// Gradients into `out` from call(workspace, arguments of all ranks...), which returns a gradient
+/// struct of the workspace's share. Unless shared, of the whole batch.
 template <class World, class Options, class Out, class Call, class... Arguments>
-void gradient_across(const char* function, World& world, const Options& options, Out& out,
-                     const Call& call, const Arguments&... arguments) {
-  core::over_whole(
+void gradient_across(const char* function, World& world, const Options& options,
+                     Workspace& workspace, Out& out, bool shared, const Call& call,
+                     const Arguments&... arguments) {
+  pairwise::over_shares(
       function, world, options,
-      [&](const Meeting& meeting, auto&... all) { put_own_gradient(meeting, out, call(all...)); },
+      [&](Meeting& meeting, const core::Share* share, auto&... all) {
+        const core::Share* const part = shared ? share : nullptr;
+        auto gradient = [&] {
+          const pairwise::OnShare on(workspace, part);
+          return call(workspace, all...);
+        }();
+        put_gradient_across(meeting, part, out, gradient);
+      },
       arguments...);
+}
+
+/// The loss, from call(here, arguments of all ranks...).
+template <class World, class Options, class Call, class... Arguments>
+double value_across(const char* function, World& world, const Options& options, bool shared,
+                    const Call& call, const Arguments&... arguments) {
+  double value = 0;
+  pairwise::over_shares(
+      function, world, options,
+      [&](Meeting&, const core::Share* share, auto&... all) {
+        value = call(Local{shared ? share : nullptr}, all...);
+        if (shared && share) share->add(&value, 1);
+      },
+      arguments...);
+  return value;
 }
 
 /// Options with the partners of all rows, where a loss has any.

@@ -78,39 +78,57 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y,
       s(i, k) = double(x(i, k)) + double(y(i, k));
       e(i, k) = double(x(i, k)) - double(y(i, k));
     }
+  const core::Share* const share = frame.share();
+  const core::OwnRows own(share, n);
+  const auto square_of = [&](MatrixView<double> to, MatrixView<double> left,
+                             MatrixView<double> right) {
+    if (own.count() > 0)
+      products.transposed_times(to, own.of(left), own.of(right), false);
+    else
+      std::fill_n(to.data, d * d, 0.0);
+    if (share) share->add(to.data, d * d);
+  };
+  if (share && gradients) std::fill_n(ds.data, n * d, 0.0), std::fill_n(de.data, n * d, 0.0);
   const auto scaled = [](MatrixView<double> block, double factor) {
     for (Index i = 0; i < block.rows; ++i)
       for (Index k = 0; k < block.cols; ++k) block(i, k) *= factor;
   };
   double value = 0;
   if (linear) {
-    products.transposed_times(p, s, s, false);
-    products.transposed_times(q, e, e, false);
+    square_of(p, s, s);
+    square_of(q, e, e);
     value = alpha * inner_product(p, q, false);
     if (parts.crosses()) {
-      products.transposed_times(r, s, e, false);
+      square_of(r, s, e);
       value += beta * inner_product(r, r, true);
     }
     if (gradients) {
       scaled(p, straight);
       scaled(q, straight);
-      products.times(ds, s, q, false);
-      products.times(de, e, p, false);
+      products.times(own.of(ds), own.of(s), q, false);
+      products.times(own.of(de), own.of(e), p, false);
       if (parts.crosses()) {
         scaled(r, crossed);
-        products.times(ds, e, r, true);
-        products.times_transposed(de, s, r, true);
+        products.times(own.of(ds), own.of(e), r, true);
+        products.times_transposed(own.of(de), own.of(s), r, true);
       }
     }
   } else {
-    products.times_transposed(square, e, s, false);
+    products.times_transposed(own.of(square), own.of(e), s, false);
+    if (share)
+      share->gather(
+          square.data, n,
+          [](const void* rows, Index row) {
+            return std::size_t(row * *static_cast<const Index*>(rows)) * sizeof(double);
+          },
+          &n);
     value =
         alpha * inner_product(square, square, false) + beta * inner_product(square, square, true);
     if (gradients) {
-      for (Index i = 0; i < n; ++i)
+      for (Index i = own.from; i < own.to; ++i)
         for (Index j = 0; j < n; ++j) m(i, j) = straight * square(i, j) + crossed * square(j, i);
-      products.times(de, m, s, false);
-      products.transposed_times(ds, m, e, false);
+      products.times(own.of(de), own.of(m), s, false);
+      if (own.count() > 0) products.transposed_times(ds, own.of(m), own.of(e), false);
     }
   }
   if (gradients)
@@ -120,6 +138,7 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y,
         dx(i, k) = T(add ? double(dx(i, k)) + gx : gx);
         dy(i, k) = T(add ? double(dy(i, k)) + gy : gy);
       }
+  if (!core::leads(share)) return 0;
   return parts.each * (value < 0 ? 0 : value);  // a sum of squares: below 0 by rounding alone
 }
 

@@ -83,7 +83,8 @@ struct TargetOptions {
     if constexpr (requires { v.resize(size); })
       if (Index(v.size()) != size) v.resize(decltype(v.size())(size));
     core::expects_size(function, name, Index(v.size()), size);
-    return v.data();
+    static double none;  // without rows there is no memory, but losses are asked for, too
+    return size > 0 ? v.data() : &none;
   }
 };
 
@@ -220,7 +221,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
   }
   if (gradients) {
     result.special = weights.special;
-    for (Index i = 0; i < n * slot_count; ++i)
+    const auto rows = plan.part(frame.share());
+    for (Index i = rows.from * slot_count; i < rows.to * slot_count; ++i)
       if (contrast.special[i] != pairwise::kAbsent && i % slot_count != contrast.masked)
         moment += weights.special[i] * double(stats.special[i]);
     result.log_temperature = -moment;

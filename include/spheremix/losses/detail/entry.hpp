@@ -167,13 +167,33 @@ auto run(const Loss& loss, const char* function, const Inputs<T, K>& in, Workspa
   return loss(function, in, workspace, out);
 }
 
+/// Where a call runs: in this process, whole or a share of it (core/share.hpp), or on one rank of several.
+struct Local {
+  const core::Share* share = nullptr;
+};
+template <class World, class Options>
+struct Over {
+  const Options& options;
+  World& world;
+};
+template <class Options>
+Local over(const Options&) {
+  return {};
+}
+template <class Options, class World>
+Over<World, Options> over(const Options& options, World& world) {
+  return {options, world};
+}
+
 template <class Loss, class... X>
-auto value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>&... batches) {
+auto value(const char* function, const Loss& loss, Local here,
+           const Eigen::MatrixBase<X>&... batches) {
   return with_rows(
       [&]<class T>(MatrixView<const T> first, auto... others) {
         const Inputs<T, sizeof...(X)> in{{first, others...}};
         loss.expects(function, in);
         Workspace workspace;
+        workspace.work_on(here.share);
         return run(loss, function, in, workspace, Outputs<T, sizeof...(X)>{});
       },
       batches...);
@@ -202,25 +222,9 @@ void into(const char* function, const Loss& loss, Workspace& workspace, Out& out
       batches...);
 }
 
-/// Where a call runs: in this process, or on one rank of several.
-struct Local {};
-template <class World, class Options>
-struct Over {
-  const Options& options;
-  World& world;
-};
-template <class Options>
-Local over(const Options&) {
-  return {};
-}
-template <class Options, class World>
-Over<World, Options> over(const Options& options, World& world) {
-  return {options, world};
-}
-
 template <class Loss, class... X>
-auto value(const char* function, const Loss& loss, Local, const Eigen::MatrixBase<X>&... batches) {
-  return value(function, loss, batches...);
+auto value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>&... batches) {
+  return value(function, loss, Local{}, batches...);
 }
 
 template <class Loss, class Out, class... X>

@@ -134,7 +134,7 @@ bool run_shared(const M2Call<T>& call, double temperature, const pairwise::MixPl
                                special[kClipOfV]};
     SoftTargetLines<T> clip(targets, clip_weight, stats, to, columns);
     clip.rows(0, n);
-    clip.cols();
+    clip.cols(0, n);
     result.loss = clip.loss();
   }
   for (const int k : {kMixOfV, kMixOfT}) {

@@ -75,12 +75,12 @@ struct Mixing : OfTwoBatches {
 
 template <class Loss, class X, class Y, class L>
 double mix_value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>& x,
-                 const Eigen::MatrixBase<Y>& y, const L& lambda) {
+                 const Eigen::MatrixBase<Y>& y, const L& lambda, Local here = {}) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   expects_pairs(function, x, y);
   const LambdaArgument<T, L> weights(function, "lambda", lambda, x.rows());
-  return value(function, Mixing<T, Loss>{{}, loss, weights.value()}, x, y).loss;
+  return value(function, Mixing<T, Loss>{{}, loss, weights.value()}, here, x, y).loss;
 }
 
 /// Loss, dX, dY and dL/dlambda into `out`.

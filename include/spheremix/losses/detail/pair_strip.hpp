@@ -41,7 +41,7 @@ class StripLines : public SoftTargetRows<T> {
       : SoftTargetRows<T>(targets, weight, stats, out), other_(other), strip_(strip) {}
 
   /// This rank's columns, then the weights of all.
-  void cols() {
+  void cols(Index, Index) {
     const core::Meeting& meeting = strip_.meeting();
     const Index first = strip_.first, own = this->targets_.table.x.rows;
     T* const top = this->stats_.col_max;
@@ -51,8 +51,7 @@ class StripLines : public SoftTargetRows<T> {
       send(to, top, from, other_.top);
       send(to, sum, from, other_.sum);
       for (Index i = 0; i < own; ++i)
-        pairwise::detail::merge_softmax(top[first + i], sum[first + i], other_.top[i],
-                                        other_.sum[i]);
+        formula::merge_softmax(top[first + i], sum[first + i], other_.top[i], other_.sum[i]);
     });
     for (Index i = 0; i < own; ++i) column(i, top[first + i], sum[first + i]);
     if (!this->out_.special) return;
@@ -152,7 +151,7 @@ ContrastResult PairStrip<T, Both, Products>::run(const char* function, const Inp
     if (Both) {
       std::fill_n(stats.col_max, all, -core::infinity<T>);
       std::fill_n(stats.col_sum, all, 0.0);
-      finish.cols();
+      finish.cols(0, own);
     }
     for (Index j = 0; out.dy.data && j < out.dy.rows; ++j)
       std::fill_n(out.dy.row(j), out.dy.cols, T(0));

@@ -72,6 +72,7 @@ struct OfPairs : OfTwoBatches {
 /// clip (Both) or info_nce, by the matrix products of Products.
 template <bool Both, class Products = pairwise::PlainProducts>
 struct PairLoss : OfTargets<PairLoss<Both, Products>, !Both, OfPairs<Both, Products>> {
+  static constexpr bool kShared = true;  // with targets
   double temperature;
   std::size_t budget;
 

@@ -40,7 +40,9 @@ struct LineResults {
   double *loss, *moment;
 
   LineResults(Index n, Workspace::Frame& frame)
-      : loss(frame.take<double>(std::size_t(n))), moment(frame.take<double>(std::size_t(n))) {}
+      : loss(frame.take<double>(std::size_t(n))), moment(frame.take<double>(std::size_t(n))) {
+    if (frame.share()) std::fill_n(loss, n, 0.0), std::fill_n(moment, n, 0.0);
+  }
 };
 
 }  // namespace detail

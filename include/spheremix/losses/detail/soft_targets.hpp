@@ -123,22 +123,23 @@ class SoftTargetLines : public SoftTargetRows<T> {
                   const pairwise::SoftmaxWeights<T>& out, ColumnLine<T>* lines)
       : SoftTargetRows<T>(targets, weight, stats, out), lines_(lines) {}
 
-  /// All columns: adds their loss, sets col_shift and col_scale, and adds to weights.special.
-  void cols() {
+  /// All columns: sets col_shift and col_scale. Adds the loss of the special pairs of rows [from, to)
+  /// as columns, and to weights.special.
+  void cols(Index from, Index to) {
     const auto& t = this->targets_;
     const Index n = t.table.x.rows, m = t.table.y.rows, slot_count = t.table.slot_count;
     for (Index j = 0; j < m; ++j) lines_[j] = {this->stats_.col_max[j]};
-    each_pair(n, slot_count, [&](Index pair, Index j, Index i, Index c) {
+    each_pair(0, n, slot_count, [&](Index pair, Index j, Index i, Index c) {
       auto& line = lines_[j];
       const T z = t.logit(this->stats_.special[pair]);
       line.r += t.target(i, c);
       if (z >= line.top) line.top = z, line.best = pair;
     });
-    each_pair(n, slot_count, [&](Index pair, Index j, Index, Index) {
+    each_pair(0, n, slot_count, [&](Index pair, Index j, Index, Index) {
       if (pair != lines_[j].best)
         lines_[j].specials += this->exponential(this->stats_.special[pair], lines_[j].top);
     });
-    each_pair(n, slot_count, [&](Index pair, Index j, Index i, Index c) {
+    each_pair(from, to, slot_count, [&](Index pair, Index j, Index i, Index c) {
       const auto& line = lines_[j];
       this->add(pair, t.target(i, c), line.r, this->stats_.special[pair], line.top,
                 pair == line.best, softmax(j), t.of_line(j));
@@ -152,8 +153,8 @@ class SoftTargetLines : public SoftTargetRows<T> {
 
  private:
   template <class Body>
-  void each_pair(Index n, Index slot_count, const Body& body) const {
-    for (Index i = 0; i < n; ++i)
+  void each_pair(Index from, Index to, Index slot_count, const Body& body) const {
+    for (Index i = from; i < to; ++i)
       for (Index c = 0; c < slot_count; ++c)
         if (const Index j = this->targets_.table.special[i * slot_count + c];
             j >= 0 && c != this->targets_.masked)

@@ -132,13 +132,14 @@ void expects_labels(const char* function, const Other& other, Index n) {
 /// Loss or, with `out`, gradients of run(x view, labels, workspace, dx view).
 template <class X, class Labels, class Run>
 auto supervised_value(const char* function, const Eigen::MatrixBase<X>& x, const Labels& labels,
-                      const Run& run) {
+                      const Run& run, Local here = {}) {
   using T = typename X::Scalar;
   static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
   const core::InputRows<T> rows(x);
   core::expects(x.rows() >= 1, function, "X has no rows");
   expects_labels(function, labels, x.rows());
   Workspace workspace;
+  workspace.work_on(here.share);
   return run(rows.view(), labels, workspace, MatrixView<T>{});
 }
 

@@ -24,6 +24,11 @@ struct LineSums {
     all += o.all;
     count += o.count;
   }
+  /// 4 a line.
+  static double* numbers(LineSums* lines) {
+    static_assert(sizeof(LineSums) == 4 * sizeof(double));
+    return static_cast<double*>(static_cast<void*>(lines));
+  }
 };
 
 /// A line and its pairs that are set apart.

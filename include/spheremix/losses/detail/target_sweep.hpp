@@ -16,12 +16,14 @@ namespace spheremix::losses::detail {
 template <class T>
 class TargetSweep {
  public:
-  /// weight: of the mean over the lines of each direction. both: columns as well as rows.
-  TargetSweep(const TargetArrays<T>& arrays, const pairwise::Plan<T>& plan, T scale, double weight,
-              const TargetOptions& o, bool both)
+  /// weight: of the mean over the lines of each direction. both: columns as well as rows. plan: of
+  /// the share, if there is one.
+  TargetSweep(const TargetArrays<T>& arrays, const pairwise::Plan<T>& plan,
+              const core::Share* share, T scale, double weight, const TargetOptions& o, bool both)
       : a_(arrays),
         t_(arrays.table),
         plan_(plan),
+        share_(share),
         scale_(scale),
         weight_(weight),
         smoothing_(o.smoothing),
@@ -55,13 +57,14 @@ class TargetSweep {
       a_.weights.special[k] = 0;
     between({first, count, t_.first[first], t_.first[first + count], plan_.m, t_.row, a_.rows,
              t_.rows, a_.stats.row_max, a_.stats.row_sum, a_.weights.row_shift,
-             a_.weights.row_scale, options_.row_losses});
+             a_.weights.row_scale, options_.row_losses, core::OwnRows(first, first + count)});
   }
-  /// All columns, after the rows.
-  void cols() {
+  /// All columns, after the rows: of a share their losses are counted where they belong.
+  void cols(Index, Index) {
+    if (share_ && sums_) share_->add(LineSums::numbers(a_.cols.sums), 4 * plan_.m);
     between({0, plan_.m, 0, t_.first[plan_.n], plan_.n, t_.column, a_.cols, t_.cols,
              a_.stats.col_max, a_.stats.col_sum, a_.weights.col_shift, a_.weights.col_scale,
-             options_.col_losses});
+             options_.col_losses, core::OwnRows(share_, plan_.m)});
   }
 
   double loss() const { return loss_; }
@@ -69,7 +72,7 @@ class TargetSweep {
   /// Sum of G o S over what the sweeps leave out: targets, smoothing, pairs set apart.
   double moment() const {
     double moment = moment_;
-    for (Index k = 0; k < t_.first[plan_.n]; ++k)
+    for (Index k = t_.first[plan_.from]; k < t_.first[plan_.to]; ++k)
       moment += a_.weights.special[k] * double(a_.stats.special[k]);
     return moment;
   }
@@ -88,6 +91,7 @@ class TargetSweep {
     const double* sum;
     T *shift, *scale;
     double* losses;
+    core::OwnRows own;  ///< lines whose loss counts here
   };
 
   SPHEREMIX_COLD void between(const Direction& d) {
@@ -132,9 +136,11 @@ class TargetSweep {
       of.even = smoothing_ / count;
     }
     const double loss = of.loss();
-    loss_ += q * loss;
     if (d.losses) d.losses[at] = loss;
-    moment_ -= q * ((1 - smoothing_) * of.pull + of.even * sums.all);
+    if (at >= d.own.from && at < d.own.to) {
+      loss_ += q * loss;
+      moment_ -= q * ((1 - smoothing_) * of.pull + of.even * sums.all);
+    }
     d.arrays.slope[at] = double(scale_) * q * (1 - smoothing_) / total;
     d.arrays.even[at] = double(scale_) * q * of.even;
   }
@@ -154,7 +160,7 @@ class TargetSweep {
   void cosines(Index i0, Index j0, MatrixView<T> s, bool again) const {
     put_excluded(i0, j0, s, -core::infinity<T>);
     if (again || !sums_) return;
-    const Index in_strip = i0 % plan_.strip_rows;
+    const Index in_strip = (i0 - plan_.from) % plan_.strip_rows;
     LineSums* const row = row_part_ + j0 / plan_.col_tile * plan_.strip_rows + in_strip;
     LineSums* const col = col_part_ + in_strip / plan_.row_tile * plan_.m + j0;
     for (Index c = 0; c < s.cols; ++c) col[c] = {};
@@ -231,6 +237,7 @@ class TargetSweep {
   const TargetArrays<T>& a_;
   const TargetTable& t_;
   const pairwise::Plan<T>& plan_;
+  const core::Share* share_;
   T scale_;
   double weight_, smoothing_;
   const TargetOptions& options_;
@@ -251,7 +258,7 @@ SPHEREMIX_COLD ContrastResult target_loss_on_views(const char* function, MatrixV
   const Index n = x.rows, m = y.rows;
   expects_targets(function, o, n, m, 1e300);
   const bool gradients = out.wanted();
-  const auto plan = pairwise::make_plan<T>(
+  auto plan = pairwise::make_plan<T>(
       function, n, m, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),
       budget, core::bytes_of<TargetArrays<T>>(o, n, m, Both, gradients), sizeof(LineSums));
   if (!computable(x, y, temperature)) {
@@ -262,17 +269,19 @@ SPHEREMIX_COLD ContrastResult target_loss_on_views(const char* function, MatrixV
     return {core::nan<double>, core::nan<double>, nullptr};
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
+  plan = plan.part(frame.share());
   const TargetArrays<T> arrays(o, n, m, Both, gradients, frame);
   const TargetTable& targets = arrays.table;
   targets.expects_lines(function, Both);
   const T scale = T(1 / temperature);
   const double weight = Both ? 0.5 : 1.0;
-  TargetSweep<T> sweep(arrays, plan, scale, weight, o, Both);
+  TargetSweep<T> sweep(arrays, plan, frame.share(), scale, weight, o, Both);
   const pairwise::PairTable<T> table{x, y, 1, targets.column, targets.first, sweep.steps()};
   const formula::SoftmaxPair<T, true, Both> policy{scale, T(weight * targets.rows.unit),
                                                    Both ? T(weight * targets.cols.unit) : T(0)};
   const double moment = pairwise::softmax_sweeps<Products>(table, policy, plan, frame, arrays.stats,
                                                            arrays.weights, sweep, out);
+  if (frame.share() && o.row_losses) frame.share()->gather(o.row_losses, n);
   ContrastResult result{sweep.loss()};
   if (gradients) result.log_temperature = -(moment + sweep.moment());
   return result;

@@ -113,7 +113,30 @@ struct GaussianStrips {
         col_sums(frame.take<double>(std::size_t(kTileRows * parts(n, kTileCols)))) {}
 };
 
-/// The value; the gradient goes to dx, apart from X.
+/// Which strips of columns are computed: all, or every other few of a share, so that the triangle is cut
+/// evenly.
+struct GaussianCut {
+  Index n, width = kTileRows;
+  int rank = 0, size = 1;
+
+  GaussianCut(Index rows, const core::Share* share) : n(rows) {
+    if (!share) return;
+    rank = share->rank();
+    size = share->size();
+    width = std::clamp<Index>(parts(n, 2 * size), pairwise::kRowUnit / 3, kTileRows);
+  }
+  bool mine(Index s) const {
+    const Index turn = s % (2 * size);
+    return size == 1 || turn == rank || turn == 2 * size - 1 - rank;
+  }
+  /// The first strip from s on.
+  Index next(Index s) const {
+    while (s * width < n && !mine(s)) ++s;
+    return s;
+  }
+};
+
+/// The value; the gradient goes to dx, apart from X: of a share its part, with the value of all.
 template <class T>
 double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
                          const GaussianStrips<T>& strips, core::MatrixView<T> dx) {
@@ -135,10 +158,13 @@ double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
   for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, T(0));
 
   StripProducts<T> before;
-  for (Index s = 0; s <= parts(n, kTileRows); ++s) {
-    const Index first = (std::min)(n, s * kTileRows), cols = (std::min)(kTileRows, n - first);
-    const core::MatrixView<T> weights{strips.strips + std::size_t(s % 2) * strips.size, n - first,
-                                      cols, cols};
+  const GaussianCut cut(n, table.share);
+  bool more = true;
+  for (Index s = cut.next(0), turn = 0; more; s = cut.next(s + 1), ++turn) {
+    const Index first = (std::min)(n, s * cut.width), cols = (std::min)(cut.width, n - first);
+    const core::MatrixView<T> weights{strips.strips + std::size_t(turn % 2) * strips.size,
+                                      n - first, cols, cols};
+    more = cols > 0;
     const Index ready = before.tasks(), tiles = parts(weights.rows, kTileCols);
     core::parallel_for(ready + tiles, threads, [&](Index task, int thread) {
       auto& pack = memory.pack(thread);
@@ -158,7 +184,8 @@ double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
 
   CompensatedSum twice;
   for (Index i = 0; i < n; ++i) twice.add(line[i]);
-  const double z = twice.value() / 2;
+  double z = twice.value() / 2;
+  if (table.share) table.share->add(&z, 1);
   const double factor = -2 * table.t / z;
   core::parallel_chunks(n, 64, [&](Index first, Index count) {
     for (Index i = first; i < first + count; ++i) {

@@ -58,6 +58,7 @@ struct GaussianTable {
   const CentredRows<T>& y;
   bool upper;
   double t;
+  const core::Share* share = nullptr;  ///< sums over all pairs are those of all shares
 
   double pairs() const {
     const double n = double(x.original().rows()), m = double(y.original().rows());
@@ -181,9 +182,11 @@ LogSum gaussian_sum(const GaussianTable<T>& table, GaussianSums<T>& memory) {
     }
     taken.for_each([&](Index r, Index c) { sum.add(table.exact_logit(i + r, j + c), 1); });
   };
-  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile);
+  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile,
+                    table.share);
   LogSum all_pairs;
   for (Index k = 0; k < memory.count; ++k) all_pairs.add(memory.sums[k].top, memory.sums[k].sum);
+  if (table.share) table.share->merge(&all_pairs.top, &all_pairs.sum, 1);
   return all_pairs;
 }
 
@@ -209,10 +212,13 @@ double gaussian_expm1_sum(const GaussianTable<T>& table, GaussianSums<T>& memory
     taken.for_each([&](Index r, Index c) { sum.add(std::expm1(table.exact_logit(i + r, j + c))); });
     memory.of_tile(i, j).sum = sum.value();
   };
-  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile);
+  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile,
+                    table.share);
   CompensatedSum all_pairs;
   for (Index k = 0; k < memory.count; ++k) all_pairs.add(memory.sums[k].sum);
-  return all_pairs.value();
+  double sum = all_pairs.value();
+  if (table.share) table.share->add(&sum, 1);
+  return sum;
 }
 
 /// |log mean| below which the logarithm's argument is too near 1 for sums in T.

@@ -130,8 +130,8 @@ class NearestRows {
             std::size_t((plan.strip_lists() * plan.strip_rows + plan.threads) * plan.capacity))) {}
 
   /// Calls call(body, i, first k candidates of x_i) for every row of X, in any order.
-  /// `within`: X is Y, and no row is its own candidate.
-  void run(core::MatrixView<const T> x, core::MatrixView<const T> y, bool within, const void* body,
+  /// Row own + i of Y is no candidate of row i.
+  void run(core::MatrixView<const T> x, core::MatrixView<const T> y, Index own, const void* body,
            void (*call)(const void* body, Index i, Candidate<T>* nearest)) {
     tiles_.start();
     const Index tiles = parts(parts(plan_.m, kTileCols), plan_.parts);  // of a part
@@ -140,7 +140,7 @@ class NearestRows {
       const Index first = strip * plan_.strip_rows, from = part * tiles * kTileCols;
       CandidateList<T>* const lists = start(plan_.parts > 1 ? task : thread);
       scan(x.middle_rows(first, rows_of(strip)), y, from,
-           (std::min)(plan_.m, from + tiles * kTileCols), within ? first : -plan_.n, lists, thread);
+           (std::min)(plan_.m, from + tiles * kTileCols), own + first, lists, thread);
       for (Index r = 0; plan_.parts == 1 && r < rows_of(strip); ++r) {
         lists[r].choose(scratch(thread));
         call(body, first + r, lists[r].begin());
@@ -208,22 +208,31 @@ class NearestRows {
   Candidate<T>* candidates_;
 };
 
-/// Throws unless 1 <= k <= the rows that answer.
-inline void check_nearest(const char* function, Index k, Index m, bool within) {
+/// X is not Y: every row of Y is a candidate. Else the row of Y that is row 0 of X.
+inline constexpr Index kApart = -(Index(1) << 60);
+
+/// Throws unless 1 <= k <= the rows that answer. own: the row of Y that is row 0 of X, or kApart.
+inline void check_nearest(const char* function, Index k, Index m, Index own) {
+  const bool within = own != kApart;
   core::expects(k >= 1 && k <= m - (within ? 1 : 0), function, "k is ", k, " among ",
                 m - (within ? 1 : 0), within ? " other rows" : " rows of Y");
 }
 
-/// Runs body(i, nearest) over the rows of X: the first k candidates, in any order.
+/// Runs body(i, nearest) over the rows of X, or those of a share: the first k candidates, in any
+/// order.
 template <class T, class Body>
-void for_nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, bool within,
-                 core::Workspace& workspace, const Body& body) {
-  const NearestPlan plan(x.rows, y.rows, x.cols, k, sizeof(Candidate<T>));
+void for_nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, Index own,
+                 core::Workspace& workspace, const Body& body, const core::Share* share = nullptr) {
+  const core::OwnRows rows(share, x.rows);
+  if (rows.count() == 0) return;
+  const NearestPlan plan(rows.count(), y.rows, x.cols, k, sizeof(Candidate<T>));
+  const auto counted = [&](Index i, Candidate<T>* nearest) { body(rows.from + i, nearest); };
   auto frame = workspace.frame(core::bytes_of<NearestRows<T>>(plan));
   NearestRows<T>(plan, frame)
-      .run(x, y, within, &body, [](const void* of, Index i, Candidate<T>* nearest) {
-        (*static_cast<const Body*>(of))(i, nearest);
-      });
+      .run(rows.of(x), y, own + rows.from, &counted,
+           [](const void* of, Index i, Candidate<T>* nearest) {
+             (*static_cast<const decltype(counted)*>(of))(i, nearest);
+           });
 }
 
 }  // namespace spheremix::metrics::detail

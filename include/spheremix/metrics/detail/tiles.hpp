@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/share.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 #include "spheremix/pairwise/norms.hpp"
@@ -67,16 +68,18 @@ class TileMemory {
 };
 
 /// Runs body(i, j, tile, thread) over the tiles of X Y^T, in any order: element (r, c) of a tile is
-/// x_(i+r) . y_(j+c). With `upper`, only over tiles with pairs i < j.
+/// x_(i+r) . y_(j+c). With `upper`, only over tiles with pairs i < j. Of a share, only over its tiles.
 template <class T, class Body>
 void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y, bool upper,
-                       TileMemory<T>& memory, const Body& body) {
+                       TileMemory<T>& memory, const Body& body,
+                       const core::Share* share = nullptr) {
   const Index row_tiles = parts(x.rows, kTileRows), col_tiles = parts(y.rows, kTileCols);
   memory.start();
   core::parallel_for(row_tiles * col_tiles, memory.threads(), [&](Index task, int thread) {
     const Index i = task % row_tiles * kTileRows, j = task / row_tiles * kTileCols;
     const Index rows = (std::min)(kTileRows, x.rows - i), cols = (std::min)(kTileCols, y.rows - j);
     if (upper && j + cols - 1 <= i) return;
+    if (share && (task % row_tiles + task / row_tiles) % share->size() != share->rank()) return;
     const auto tile = memory.tile(thread, rows, cols);
     pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, cols), false,
                                   memory.pack(thread));
@@ -87,27 +90,30 @@ void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// The same with memory of its own.
 template <class T, class Body>
 void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y, bool upper,
-                       const Body& body) {
+                       const Body& body, const core::Share* share = nullptr) {
   core::Owned<TileMemory<T>> memory(threads_for(x.rows, y.rows, x.cols), true);
-  for_product_tiles(x, y, upper, *memory, body);
+  for_product_tiles(x, y, upper, *memory, body, share);
 }
 
 /// Runs body(i, j, tile) over the tiles of X Y^T: all tiles of one row of tiles by one thread, from
-/// left to right.
+/// left to right. Of a share, over its rows of X.
 template <class T, class Body>
-void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y,
-                        const Body& body) {
+void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y, const Body& body,
+                        const core::Share* share = nullptr) {
   core::Owned<TileMemory<T>> own(threads_for(x.rows, y.rows, x.cols), true);
   TileMemory<T>& memory = *own;
-  core::parallel_for(parts(x.rows, kTileRows), memory.threads(), [&](Index task, int thread) {
-    const Index i = task * kTileRows, rows = (std::min)(kTileRows, x.rows - i);
-    for (Index j = 0; j < y.rows; j += kTileCols) {
-      const auto tile = memory.tile(thread, rows, (std::min)(kTileCols, y.rows - j));
-      pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, tile.cols),
-                                    false, memory.pack(thread));
-      body(i, j, tile);
-    }
-  });
+  const core::OwnRows own_rows(share, x.rows);
+  core::parallel_for(
+      parts(own_rows.count(), kTileRows), memory.threads(), [&](Index task, int thread) {
+        const Index i = own_rows.from + task * kTileRows,
+                    rows = (std::min)(kTileRows, own_rows.to - i);
+        for (Index j = 0; j < y.rows; j += kTileCols) {
+          const auto tile = memory.tile(thread, rows, (std::min)(kTileCols, y.rows - j));
+          pairwise::times_transposed<T>(tile, x.middle_rows(i, rows), y.middle_rows(j, tile.cols),
+                                        false, memory.pack(thread));
+          body(i, j, tile);
+        }
+      });
 }
 
 /// x_i . y_i, with the very bits that they have in the tiles.
