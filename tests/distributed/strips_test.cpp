@@ -31,9 +31,9 @@ TEST_CASE("ranks: several strips and threads, delays: the same bits") {
   for (const LossCase<float>& c : loss_cases<float>()) {
     const std::string name = c.name;
     CAPTURE(name);
-    LossCall<float> call(c.batches, 900, 40);
+    LossCall<float> call(c.batches, 600, 24);
     // The least of these in which it can be done.
-    if (c.has_budget) call.budget = std::size_t(3) << 20;
+    if (c.has_budget) call.budget = std::size_t(1) << 20;
     while (!refusal([&] { (void)c.gradient(call); }).empty()) call.budget *= 2;
     double off = -1;
     const auto first = run_ranks(c, call, 3, Cut::uneven, off, {.threads = 1});
@@ -124,6 +124,9 @@ TEST_CASE("ranks: bytes sent are those of the table") {
   between(traffic("siglip"), rows, 1.02 * rows + meetings);
   between(traffic("clip"), rows, 1.02 * (rows + columns) + meetings);
   between(traffic("mixup_cross_entropy"), meeting, meetings);
+  // By shares: rows to all, gradients back; one lambda a row there and back.
+  between(traffic("m2_mix"), 2 * rows, 1.02 * (2 * rows + 40 * part * double(n)) + 2 * meetings);
+  between(traffic("align_uniform"), 2 * rows, 1.02 * 2 * rows + 2 * meetings);
 }
 
 TEST_CASE("ranks: one lambda for all rows, and partners by their number in the whole batch") {
@@ -242,6 +245,44 @@ TEST_CASE("ranks: targets as pairs and as matrices, one gradient alone") {
   });
   CHECK(strange[0].find("clip: targets: pair 1 is of a row") == 0);
   CHECK(strange[1] == strange[0]);
+}
+
+TEST_CASE("ranks: losses of lines with targets, smoothing and weights of rows") {
+  const Index n = 13;
+  const LossCall<double> call(2, n, 4);
+  struct Lines {
+    double loss, log_temperature;
+    RowMatrix<double> x, y;
+    std::vector<double> row_losses, col_losses;
+  };
+  const auto run = [&](Index at, Index count, Lines& out, auto&... world) {
+    const LossCall<double> mine = call.part(at, count);
+    losses::ClipOptions options{.temperature = 0.3, .label_smoothing = 0.2};
+    for (Index i = at; i < at + count; ++i) options.row_weights.push_back(double(i % 4));
+    core::Workspace workspace;
+    losses::clip_with_gradient(mine.batches[0], mine.batches[1],
+                               losses::ids(mine.first, mine.second), options, workspace, out,
+                               world...);
+  };
+  Lines one;
+  run(0, n, one);
+  for (const Cut cut : kCuts) {
+    const auto first = blocks(n, 3, cut);
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      const Index at = first[std::size_t(rank.rank())],
+                  count = first[std::size_t(rank.rank() + 1)] - at;
+      Lines mine;
+      run(at, count, mine, rank);
+      double off = (std::max)(apart(mine.loss, one.loss),
+                              apart(mine.y, RowMatrix<double>(one.y.middleRows(at, count))));
+      for (Index i = 0; i < count; ++i)
+        for (const auto lines : {&Lines::row_losses, &Lines::col_losses})
+          off = (std::max)(
+              off, std::abs((mine.*lines)[std::size_t(i)] - (one.*lines)[std::size_t(at + i)]));
+      if (!(off <= 1e-12)) throw std::runtime_error("off " + std::to_string(off));
+    });
+    for (const auto& error : errors) CHECK(error == "");
+  }
 }
 
 TEST_CASE("ranks: other gradients asked for on one rank, and what losses that mix refuse") {
