@@ -127,6 +127,19 @@ def test_strides_and_types():
         assert torch.equal(small.grad, wide.grad.to(half))
 
 
+@pytest.mark.parametrize("name", ["normalize_rows", "geodesic_distance_rows", "slerp_rows", "geodesic", "linear"])
+def test_rows_changed_before_the_backward_pass(name):
+    """An error, as with torch's own functions: their gradients would be those of other rows."""
+    x, y = (unit(r).detach() for r in rows(2))
+    leaf = x.clone().requires_grad_()
+    mine = leaf * 1.0
+    rest = {"normalize_rows": (), "geodesic_distance_rows": (y,)}.get(name, (y, 0.3))
+    out = getattr(st, name)(mine, *rest)
+    mine.mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
+
+
 def test_arrays_module_takes_tensors():
     x, y = rows(2)
     g = sx.losses.clip_with_gradient(x, y.detach())

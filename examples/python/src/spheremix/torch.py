@@ -193,19 +193,26 @@ class _Rows(_torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, names, function, vjp, *arguments):  # type: ignore[override]
-        plain = [_plain(function.__name__, name, a) for name, a in zip(names, arguments)]
-        ctx.vjp, ctx.arguments = vjp, arguments
-        ctx.plain = plain
+        ctx.names, ctx.vjp = (function.__name__, *names), vjp
+        # Saved as torch wants it: rows that are changed in place before the backward pass are an error, not other gradients.
+        ctx.save_for_backward(*[a for a in arguments if isinstance(a, _torch.Tensor)])
+        ctx.others = [None if isinstance(a, _torch.Tensor) else a for a in arguments]
         first = next(a for a in arguments if isinstance(a, _torch.Tensor))
-        return _torch.from_numpy(function(*plain)).to(first.dtype)
+        return _torch.from_numpy(function(*_Rows.plain(ctx, arguments))).to(first.dtype)
+
+    @staticmethod
+    def plain(ctx, arguments):
+        return [_plain(ctx.names[0], name, a) for name, a in zip(ctx.names[1:], arguments)]
 
     @staticmethod
     @_torch.autograd.function.once_differentiable
     def backward(ctx, up):  # type: ignore[override]
-        gradients = ctx.vjp(*ctx.plain, _plain("backward", "gradient", up))
+        saved = iter(ctx.saved_tensors)
+        arguments = [next(saved) if other is None else other for other in ctx.others]
+        gradients = ctx.vjp(*_Rows.plain(ctx, arguments), _plain("backward", "gradient", up))
         wanted = [
             _like(g, a) if needed and isinstance(a, _torch.Tensor) else None
-            for g, a, needed in zip(gradients, ctx.arguments, ctx.needs_input_grad[3:])
+            for g, a, needed in zip(gradients, arguments, ctx.needs_input_grad[3:])
         ]
         return (None, None, None, *wanted)
 
