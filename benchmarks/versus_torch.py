@@ -89,10 +89,9 @@ def build(flags, compiler, source="versus.cpp"):
         with open(stamp, "w") as f:
             f.write(" ".join(command))
     lib = ctypes.CDLL(library)
-    if hasattr(lib, "versus_error"):
-        lib.versus_error.restype = ctypes.c_char_p
-        lib.versus_fma_peak.restype = ctypes.c_double
-        lib.versus_fma_peak.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_double]
+    lib.versus_error.restype = ctypes.c_char_p
+    lib.versus_fma_peak.restype = ctypes.c_double
+    lib.versus_fma_peak.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_double]
     return lib
 
 

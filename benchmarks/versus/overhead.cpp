@@ -1,9 +1,8 @@
 // The C side of python/overhead.py: what the C++ call alone takes, over the caller's buffers.
-#include <omp.h>
-
 #include <chrono>
 
 #include "spheremix/losses/clip.hpp"
+#include "versus/c_side.hpp"
 
 namespace {
 
@@ -23,8 +22,6 @@ double seconds(int calls, const Call& call) {
 }  // namespace
 
 extern "C" {
-
-void versus_threads(int threads) { omp_set_num_threads(threads); }
 
 /// Seconds a call.
 double versus_clip(const float* x, const float* y, long n, long d, int calls) {
