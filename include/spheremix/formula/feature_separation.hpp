@@ -15,7 +15,10 @@
 // Source     Jiang et al. 2023, arXiv 2303.05952, section 4.1.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
+
+#include "spheremix/core/host_device.hpp"
 
 namespace spheremix::losses {
 
@@ -34,3 +37,22 @@ struct FeatureSeparationOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// The uniformity part from the two batches' uniformities u: (1/n) sum over j != k of each.
+struct SeparationSpread {
+  bool joint;
+  double sum[2];
+
+  SPHEREMIX_HD static double others(double n, double u) { return (n - 1) * std::exp(u); }
+  SPHEREMIX_HD double value() const {
+    return joint ? std::log(2 + sum[0] + sum[1]) : std::log1p(sum[0]) + std::log1p(sum[1]);
+  }
+  /// dvalue/du of a side.
+  SPHEREMIX_HD double factor(int side) const {
+    return sum[side] / (joint ? 2 + sum[0] + sum[1] : 1 + sum[side]);
+  }
+};
+
+}  // namespace spheremix::formula

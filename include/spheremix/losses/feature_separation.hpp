@@ -126,25 +126,22 @@ double separation_uniformity(MatrixView<const T> x, MatrixView<const T> y, doubl
                              UniformityReading reading, int threads, Workspace& workspace,
                              MatrixView<T> dx, MatrixView<T> dy) {
   const Index n = x.rows, d = x.cols;
-  if (n == 1)  // the diagonal alone
-    return weight * (reading == UniformityReading::joint ? std::log(2.0) : 0.0);
+  formula::SeparationSpread spread{reading == UniformityReading::joint, {0, 0}};
+  if (n == 1) return weight * spread.value();  // the diagonal alone
   const bool gradients = dx.data != nullptr;
   Workspace::Frame frame =
       workspace.frame(core::bytes_of<SeparationArrays<T>>(n, d, gradients, threads));
   SeparationArrays<T> arrays(n, d, gradients, threads, frame);
-  double sum[2];
   for (const int s : {0, 1}) {
     const MatrixView<T>* const gradient = gradients ? &arrays.sides[s] : nullptr;
     const double value = metrics::detail::uniformity<T>({s ? y : x}, metrics::UniformityOptions{}.t,
                                                         arrays.pairs, gradient);
-    sum[s] = (double(n) - 1) * std::exp(value);  // (1/n) sum over j != k
+    spread.sum[s] = spread.others(double(n), value);
   }
-  const bool joint = reading == UniformityReading::joint;
   if (gradients)
     for (const int s : {0, 1})
-      add_scaled<T>(s ? dy : dx, arrays.sides[s],
-                    weight * sum[s] / (joint ? 2 + sum[0] + sum[1] : 1 + sum[s]));
-  return weight * (joint ? std::log(2 + sum[0] + sum[1]) : std::log1p(sum[0]) + std::log1p(sum[1]));
+      add_scaled<T>(s ? dy : dx, arrays.sides[s], weight * spread.factor(s));
+  return weight * spread.value();
 }
 
 /// Of x, y, x_independent, y_independent, x_augmented, y_augmented.

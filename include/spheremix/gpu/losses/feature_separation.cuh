@@ -128,14 +128,14 @@ void separation(Work& work, const core::MatrixView<const T> (&in)[6],
   for (int s = 0; spread && s < 2; ++s) {
     if (gradient) du[s] = work.take<A>(n * d);
     const core::MatrixView<A> to = gradient ? core::MatrixView<A>{du[s], n, d, d} : none;
-    metrics::detail::uniformity<Tile>(work, in[s + 2], {2}, block,
+    metrics::detail::uniformity<Tile>(work, in[s + 2], {}, block,
                                       metrics::UniformityGradient<T>{&numbers->uniformity[s], to},
                                       how);
   }
   pairwise::start(work,
-                  SeparationJoinKernel{numbers, o.contrast_weight, o.uniformity_weight,
-                                       double(n) - 1, o.uniformity == UniformityReading::joint,
-                                       printed, loss, gradient ? log_temperature : nullptr},
+                  SeparationJoinKernel{numbers, o.contrast_weight, o.uniformity_weight, double(n),
+                                       o.uniformity == UniformityReading::joint, printed, loss,
+                                       gradient ? log_temperature : nullptr},
                   1);
   using Add = AddScaledKernel<A>;
   for (int s = 0; spread && gradient && s < 2; ++s)

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "spheremix/core/view.hpp"
+#include "spheremix/formula/feature_separation.hpp"
 #include "spheremix/gpu/pairwise/rows.cuh"
 
 namespace spheremix::gpu::losses::detail {
@@ -66,7 +67,8 @@ struct SeparationJoinKernel {
   static constexpr unsigned kThreads = 32, kResident = 1;
   static constexpr std::size_t kShared = 0;
   SeparationNumbers* numbers;
-  double contrast, uniformity, others;  ///< weights; n - 1
+  double contrast, uniformity;  ///< weights
+  double n;
   bool joint, printed;
   double* loss;
   double* log_temperature;
@@ -74,21 +76,18 @@ struct SeparationJoinKernel {
   __device__ void operator()() const {
     if (threadIdx.x > 0) return;
     SeparationNumbers& all = *numbers;
-    double value = 0, slope = 0, sum[2] = {0, 0};
+    formula::SeparationSpread spread{joint, {0, 0}};
+    double value = 0, slope = 0;
     for (int s = 0; s < 2; ++s) {
       value += all.ortho[s];
       if (contrast > 0) {
         value += all.contrast[s];
         slope += all.slope[s] + (printed ? all.positives[s] : 0);
       }
-      // (1/n) sum over j != k
-      if (uniformity > 0 && others > 0) sum[s] = others * std::exp(all.uniformity[s]);
+      if (uniformity > 0 && n > 1) spread.sum[s] = spread.others(n, all.uniformity[s]);
     }
-    for (int s = 0; s < 2; ++s)
-      all.factor[s] = uniformity * sum[s] / (joint ? 2 + sum[0] + sum[1] : 1 + sum[s]);
-    if (uniformity > 0)
-      value += uniformity *
-               (joint ? std::log(2 + sum[0] + sum[1]) : std::log1p(sum[0]) + std::log1p(sum[1]));
+    for (int s = 0; s < 2; ++s) all.factor[s] = uniformity * spread.factor(s);
+    if (uniformity > 0) value += uniformity * spread.value();
     *loss = value;
     if (log_temperature) *log_temperature = slope;
   }
