@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import types
 
 import numpy as np
 import pytest
@@ -79,6 +80,33 @@ def test_results_are_new_and_of_the_callers_kind():
     del g
     gc.collect()
     assert np.isfinite(keep).all()
+
+
+def test_results_of_another_library(monkeypatch):
+    """What has __dlpack__ is of the library that its class comes from: results go through its from_dlpack, where it has one."""
+
+    class Foreign:
+        def __init__(self, rows):
+            self.rows = rows
+
+        def __dlpack__(self, **options):
+            return self.rows.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.rows.__dlpack_device__()
+
+    (x,) = batches(1)
+    want = sx.sphere.normalize_rows(x)
+    library = types.ModuleType("some_library")
+    library.from_dlpack = Foreign
+    monkeypatch.setitem(sys.modules, "some_library", library)
+    for module in ("some_library", "some_library.parts"):
+        found = sx.sphere.normalize_rows(type("Rows", (Foreign,), {"__module__": module})(x))
+        assert type(found) is Foreign and np.array_equal(found.rows, want)
+    monkeypatch.setitem(sys.modules, "bare_library", types.ModuleType("bare_library"))
+    for module in ("bare_library", "library_that_is_not_there"):
+        found = sx.sphere.normalize_rows(type("Rows", (Foreign,), {"__module__": module})(x))
+        assert type(found) is np.ndarray and np.array_equal(found, want)
 
 
 def test_half_is_converted():
