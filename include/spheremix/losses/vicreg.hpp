@@ -46,11 +46,7 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
     for (Index k = 0; k < d; ++k) centred(i, k) = double(x(i, k)) - mean[k];
   const core::Share* const share = frame.share();
   const core::OwnRows own(share, n);
-  if (own.count() > 0)
-    products.transposed_times(c, own.of(centred), own.of(centred), false);
-  else
-    std::fill_n(c.data, d * d, 0.0);
-  if (share) share->add(c.data, d * d);
+  products.transposed_times(c, centred, centred, share);
   double variance = 0, covariance = 0;
   for (Index k = 0; k < d; ++k) {
     const formula::VicregColumn column = formula::vicreg_column(c(k, k) / double(n - 1), o, n, d);

@@ -53,10 +53,13 @@ inline RowMatrix<double> wide_product(const RowMatrix<double>& x, const RowMatri
   core::Workspace workspace;
   auto frame = workspace.frame(core::bytes_of<Products>(threads));
   Products products(threads, frame);
+  if (inner) {
+    products.transposed_times(to, a, b, share);
+    return c;
+  }
   const core::OwnRows own(share, x.rows());
   if (share) c.setZero();
-  if (inner && own.count() > 0) products.transposed_times(to, own.of(a), own.of(b), false);
-  if (!inner) products.times_transposed(own.of(to), own.of(a), b, false);
+  products.times_transposed(own.of(to), own.of(a), b, false);
   if (share) share->add(c.data(), c.size());
   return c;
 }

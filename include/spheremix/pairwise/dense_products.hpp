@@ -6,6 +6,7 @@
 #include <new>
 
 #include "spheremix/core/parallel.hpp"
+#include "spheremix/core/share.hpp"
 #include "spheremix/core/workspace.hpp"
 #include "spheremix/pairwise/product.hpp"
 
@@ -47,6 +48,17 @@ class DenseProducts {
       const core::MatrixView<const T> part{a.data + i, a.rows, count, a.stride};
       pairwise::transposed_times<T>(c.middle_rows(i, count), part, b, add, pack);
     });
+  }
+
+  /// C = A^T B, rows of C without space between them. A share adds up what the rows of all give.
+  void transposed_times(core::MatrixView<double> c, core::MatrixView<const double> a,
+                        core::MatrixView<const double> b, const core::Share* share) {
+    const core::OwnRows own(share, a.rows);
+    if (own.count() > 0)
+      transposed_times(c, own.of(a), own.of(b), false);
+    else
+      std::fill_n(c.data, c.rows * c.cols, 0.0);
+    if (share) share->add(c.data, c.rows * c.cols);
   }
 
  private:

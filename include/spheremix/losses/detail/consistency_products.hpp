@@ -80,14 +80,6 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y,
     }
   const core::Share* const share = frame.share();
   const core::OwnRows own(share, n);
-  const auto square_of = [&](MatrixView<double> to, MatrixView<double> left,
-                             MatrixView<double> right) {
-    if (own.count() > 0)
-      products.transposed_times(to, own.of(left), own.of(right), false);
-    else
-      std::fill_n(to.data, d * d, 0.0);
-    if (share) share->add(to.data, d * d);
-  };
   if (share && gradients) std::fill_n(ds.data, n * d, 0.0), std::fill_n(de.data, n * d, 0.0);
   const auto scaled = [](MatrixView<double> block, double factor) {
     for (Index i = 0; i < block.rows; ++i)
@@ -95,11 +87,11 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y,
   };
   double value = 0;
   if (linear) {
-    square_of(p, s, s);
-    square_of(q, e, e);
+    products.transposed_times(p, s, s, share);
+    products.transposed_times(q, e, e, share);
     value = alpha * inner_product(p, q, false);
     if (parts.crosses()) {
-      square_of(r, s, e);
+      products.transposed_times(r, s, e, share);
       value += beta * inner_product(r, r, true);
     }
     if (gradients) {
