@@ -139,6 +139,21 @@ inline double length_of(const std::vector<double>& g) {
   return row_distance(g.data(), zero.data(), Index(g.size()));
 }
 
+/// Value and gradients by the rows of X, of `x_total` rows in all, and of Y.
+template <class X, class Y, class Matrix>
+void put_gap(const char* function, const std::vector<double>& gap, const Eigen::MatrixBase<X>& x,
+             Index x_total, const Eigen::MatrixBase<Y>& y, Index y_total,
+             ModalityGapGradient<Matrix>& out) {
+  core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
+  core::OutputRows<Matrix> dy(function, "out.y", out.y, y.rows(), y.cols());
+  core::expects_apart(function, dx.view(), dy.view());
+  out.value = length_of(gap);
+  put_gap_gradient(gap, out.value, 1, x_total, dx.view());
+  put_gap_gradient(gap, out.value, -1, y_total, dy.view());
+  dx.commit();
+  dy.commit();
+}
+
 }  // namespace detail
 
 /// mean(x) - mean(y), a column.
@@ -177,15 +192,7 @@ void modality_gap_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Matr
   constexpr const char* function = "modality_gap_with_gradient";
   const core::InputRows<T> xs(x), ys(y);
   const std::vector<double> gap = detail::gap_vector(function, xs.view(), ys.view());
-  const double length = detail::length_of(gap);
-  core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
-  core::OutputRows<Matrix> dy(function, "out.y", out.y, y.rows(), y.cols());
-  core::expects_apart(function, dx.view(), dy.view());
-  detail::put_gap_gradient(gap, length, 1, x.rows(), dx.view());
-  detail::put_gap_gradient(gap, length, -1, y.rows(), dy.view());
-  dx.commit();
-  dy.commit();
-  out.value = length;
+  detail::put_gap(function, gap, x, x.rows(), y, y.rows(), out);
 }
 
 /// Value and gradients. d|g| = (g/|g|).dg and dg = mean(dx) - mean(dy).
@@ -228,18 +235,10 @@ template <class X, class Y, class Matrix, core::Communicator World>
 void modality_gap_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                 ModalityGapGradient<Matrix>& out, World& world) {
   constexpr const char* function = "modality_gap_with_gradient";
-  detail::gap_across(function, x, y, world,
-                     [&](const core::Meeting& meeting, const std::vector<double>& gap) {
-                       const double length = detail::length_of(gap);
-                       core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
-                       core::OutputRows<Matrix> dy(function, "out.y", out.y, y.rows(), y.cols());
-                       core::expects_apart(function, dx.view(), dy.view());
-                       detail::put_gap_gradient(gap, length, 1, meeting.total(0), dx.view());
-                       detail::put_gap_gradient(gap, length, -1, meeting.total(1), dy.view());
-                       dx.commit();
-                       dy.commit();
-                       out.value = length;
-                     });
+  detail::gap_across(
+      function, x, y, world, [&](const core::Meeting& meeting, const std::vector<double>& gap) {
+        detail::put_gap(function, gap, x, meeting.total(0), y, meeting.total(1), out);
+      });
 }
 
 template <class X, class Y, core::Communicator World>
