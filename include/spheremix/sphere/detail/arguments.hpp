@@ -8,6 +8,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/lanes.hpp"
 #include "spheremix/core/numbers.hpp"
 
 namespace spheremix::sphere::detail {
@@ -51,21 +52,13 @@ void expects_same_shape(const char* function, const char* a, core::MatrixView<A>
   core::expects_same_shape(function, a, x.rows, x.cols, b, y.rows, y.cols);
 }
 
-/// |x|^2, one number after another.
-template <class T>
-double square_of(const T* x, Index d) {
-  double sums[4] = {0, 0, 0, 0};
-  for (Index k = 0; k < d; ++k) sums[k % 4] += double(x[k]) * double(x[k]);
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
 /// How far |x|^2 may be from 1 where points of the sphere are wanted.
 inline constexpr double kUnitWithin = 1e-3;
 
 /// True for a unit vector, and for one with NaN or infinity, which the maps hand on as NaN.
 template <class T>
 bool unit_or_undefined(const T* x, Index d) {
-  if (std::abs(square_of(x, d) - 1) <= kUnitWithin) return true;
+  if (std::abs(core::row_product(x, x, d) - 1) <= kUnitWithin) return true;
   for (Index k = 0; k < d; ++k)
     if (!std::isfinite(x[k])) return true;
   return false;
