@@ -103,15 +103,14 @@ struct RemixTable {
   }
   double positives(Index i) const { return count[i]; }
   Index place(Index i) const { return i; }
+  /// A distance is a label beside one at 0.
+  static constexpr LabelDistance kRounded{core::epsilon<double>};
   bool equal(Index i, Index k) const {
-    return i == k ||
-           away(i, k) <= (tolerance > 0 ? tolerance * (1 + 8 * core::epsilon<double>) : 0);
+    return i == k || kRounded.equal({}, core::exact_number(away(i, k)), tolerance);
   }
   double away(Index i, Index k) const { return table(i, k); }
   bool parent(Index i, Index k) const {
-    constexpr double slack = 8 * core::epsilon<double>;
-    return !equal(i, k) &&
-           (!std::isfinite(window) || away(i, k) < window * (1 - slack) - tolerance);
+    return !equal(i, k) && kRounded.inside({}, core::exact_number(away(i, k)), window, tolerance);
   }
   template <class Each>
   void mixed_positives(Index i, const Each& each) const {
