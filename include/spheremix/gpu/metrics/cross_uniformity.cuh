@@ -96,10 +96,10 @@ void cross_uniformity(Work& work, const core::MatrixView<const T>& x,
             alpha,   r.i0 > 0};
         pairwise::multiply(work, how, to_x, to_y);
       });
-  pairwise::start(work,
-                  ValueKernel<Sum>{values, tiles, double(n) * double(m), 2 * options.t, shift,
-                                   out.value, slope},
-                  1);
+  pairwise::start(
+      work,
+      ValueKernel<Sum>{values, tiles, double(n) * double(m), options.t, 1, shift, out.value, slope},
+      1);
   if (!gradient) return;
   using Centre = CentreKernel<Operand, Sum>;
   pairwise::start(work, Centre{a, x_sums, slope, Tile::kWeightScale, out.x},

@@ -104,7 +104,7 @@ void uniformity(Work& work, const core::MatrixView<const T>& x, const Uniformity
     pairwise::multiply(work, how, direct, mirror);
   });
   pairwise::start(work,
-                  ValueKernel<Sum>{values, tiles, double(n) * double(n - 1), 4 * options.t, shift,
+                  ValueKernel<Sum>{values, tiles, double(n) * double(n - 1), options.t, 2, shift,
                                    out.value, slope},
                   1);
   using Centre = CentreKernel<Input, Sum>;

@@ -1,9 +1,6 @@
 // Value and gradient of log mean_{i<j} K_ij, K_ij = e^(-t |x_i - x_j|^2), in one sweep over the
 // upper triangle.
 //
-//   dx_i = -(2 t / Z) sum_j K_ij (x_i - x_j),  Z = sum_{i<j} K_ij
-//        = -(2 t / Z) (r_i x_i - (K X)_i),     r_i = sum_j K_ij
-//
 // Strips of kTileRows columns of the lower triangle: tiles of K below one another in memory, their sums by
 // row and by column, then K X for the rows and K^T X for the strip's own, while the next strip is
 // filled. The strip is the packed operand of nearly all products. Every number is added up in an
@@ -186,17 +183,18 @@ double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
   for (Index i = 0; i < n; ++i) twice.add(line[i]);
   double z = twice.value() / 2;
   if (table.share) table.share->add(&z, 1);
-  const double factor = -2 * table.t / z;
+  const formula::GaussianMean mean{z, table.pairs(), shift};
+  const double factor = mean.slope(table.t, 1);
   core::parallel_chunks(n, 64, [&](Index first, Index count) {
     for (Index i = first; i < first + count; ++i) {
       const T* from = x.row(i);
       T* to = dx.row(i);
       const double r = line[i];
       core::map_in_lanes(
-          d, to, [=](Index k) { return T(factor * (r * double(from[k]) - double(to[k]))); });
+          d, to, [=](Index k) { return T(factor * mean.pull(r, double(from[k]), double(to[k]))); });
     }
   });
-  const double value = shift + std::log(z) - std::log(table.pairs());
+  const double value = mean.value();
   return gaussian_log_mean(table, sums, &value);
 }
 

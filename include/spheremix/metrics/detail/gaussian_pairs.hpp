@@ -144,7 +144,6 @@ struct LogSum {
       sum += other_sum * std::exp(other_top - top);
     }
   }
-  double log() const { return top + std::log(sum); }
 };
 
 /// What the sums over a table of n x m pairs work on.
@@ -205,7 +204,8 @@ double gaussian_expm1_sum(const GaussianTable<T>& table, GaussianSums<T>& memory
       for (Index c = 0; c < tile.cols; ++c) {
         const double s = double(tile(r, c));
         if (!(s > -core::infinity<double>)) continue;
-        row += std::expm1(table.t * (2 * s - (xx + double(table.y.square()[j + c]))));
+        row += std::expm1(table.t *
+                          formula::gaussian_logit(2.0, s, xx + double(table.y.square()[j + c])));
       }
       sum.add(row);
     }
@@ -230,8 +230,11 @@ double gaussian_log_mean(const GaussianTable<T>& table, GaussianSums<T>& memory,
                          const double* fast = nullptr) {
   if (std::isnan(table.x.largest_square() + table.y.largest_square())) return core::nan<double>;
   const double pairs = table.pairs();
+  const auto value_of = [&](const LogSum& z) {
+    return formula::GaussianMean{z.sum, pairs, z.top}.value();
+  };
   if (table.jensen_bound() > kNearZero) {
-    const double value = fast ? *fast : gaussian_sum(table, memory).log() - std::log(pairs);
+    const double value = fast ? *fast : value_of(gaussian_sum(table, memory));
     if (!(value > -kNearZero)) return value;
   }
   return std::log1p(gaussian_expm1_sum(table, memory) / pairs);

@@ -2,6 +2,7 @@
 // uniformity.cuh, cross_uniformity.cuh and joint_uniformity.cuh are made of.
 #pragma once
 
+#include "spheremix/formula/gaussian_pair.hpp"
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
 #include "spheremix/gpu/pairwise/operand.cuh"
 #include "spheremix/gpu/pairwise/precision.cuh"
@@ -21,14 +22,14 @@ struct UniformityPair {
   T weight;
 
   struct Row {
-    T offset;  ///< -c |x_i|^2 - shift
+    T square;  ///< c |x_i|^2 + shift
   };
   struct Col {
     T norm, top;  ///< top: the logit 0, -shift
   };
   __device__ __forceinline__ Row row(Index i) const {
     const T norm = row_norms[i];
-    return {-norm - (shift ? *shift : T(0)) + (norm - norm)};
+    return {norm + (shift ? *shift : T(0)) + (norm - norm)};
   }
   __device__ __forceinline__ Col col(Index j) const {
     const T norm = col_norms[j];
@@ -36,7 +37,7 @@ struct UniformityPair {
   }
 
   __device__ __forceinline__ T logit(T s, Row row, Col col) const {
-    return smaller_or_nan(two_c * s + (row.offset - col.norm), col.top);
+    return smaller_or_nan(formula::gaussian_logit(two_c, s, row.square + col.norm), col.top);
   }
   __device__ __forceinline__ pairwise::PairTerm<T> pair(T s, Row row, Col col) const {
     const T k = pairwise::pair_exp2(logit(s, row, col));
@@ -86,14 +87,15 @@ struct LargestKernel {
   }
 };
 
-/// From the tiles' sums: the value and slope = factor / sum of K. One block.
+/// From the tiles' sums: the value, and the slope of the gradients. One block.
 template <class T>
 struct ValueKernel {
   static constexpr unsigned kThreads = 256, kResident = 4;
   static constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
   const double* partial;
   Index count;
-  double pairs, factor;
+  double pairs, t;
+  double seen;  ///< of GaussianMean::slope
   const T* shift;
   double* value;
   double* slope;
@@ -102,12 +104,13 @@ struct ValueKernel {
     for (Index k = threadIdx.x; k < count; k += kThreads) v += partial[k];
     v = pairwise::block_sum<kThreads>(v, reinterpret_cast<double*>(shared_memory()));
     if (threadIdx.x > 0) return;
-    *value = std::log(v / pairs) + 0.693147180559945309417 * double(*shift);
-    *slope = factor / v;
+    const formula::GaussianMean mean{v, pairs, 0.693147180559945309417 * double(*shift)};
+    *value = mean.value();
+    *slope = mean.slope(t, seen);
   }
 };
 
-/// dx_i = slope (dx_i - sums_i x_i / weight); one warp a row.
+/// dx_i = slope (sums_i x_i / weight - dx_i); one warp a row.
 template <class Input, class T>
 struct CentreKernel {
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
@@ -122,7 +125,7 @@ struct CentreKernel {
     if (i >= dx.rows) return;
     const T own = sums[i] / weight, factor = T(*slope);
     for (Index k = threadIdx.x % kWarp; k < dx.cols; k += kWarp)
-      dx(i, k) = factor * (dx(i, k) - own * T(widen(x(i, k))));
+      dx(i, k) = factor * formula::GaussianMean::pull(own, T(widen(x(i, k))), dx(i, k));
   }
 };
 
