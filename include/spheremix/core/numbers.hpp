@@ -105,19 +105,13 @@ class Numbers {
   /// Throws unless they are n whole numbers in [0, limit).
   void expects_classes(const char* function, const char* name, Index n, Index limit) const {
     expects_vector(function, name, n);
-    for (Index i = 0; i < n; ++i) {
-      const ExactNumber y = (*this)[i];
-      expects(is_class(y, limit), function, name, "[", i, "] is ", y, outside(y), limit, ")");
-    }
+    for (Index i = 0; i < n; ++i) expects_class(function, limit, (*this)[i], name, "[", i, "]");
   }
   /// The same of a matrix.
   void expects_class_matrix(const char* function, const char* name, Index limit) const {
     for (Index i = 0; i < rows_; ++i)
-      for (Index j = 0; j < cols_; ++j) {
-        const ExactNumber y = (*this)(i, j);
-        expects(is_class(y, limit), function, name, "(", i, ", ", j, ") is ", y, outside(y), limit,
-                ")");
-      }
+      for (Index j = 0; j < cols_; ++j)
+        expects_class(function, limit, (*this)(i, j), name, "(", i, ", ", j, ")");
   }
   /// Entry i as a row number or a class, once checked.
   Index index(Index i) const { return Index((*this)[i].high); }
@@ -191,6 +185,11 @@ class Numbers {
     if constexpr (std::is_same_v<E, double>) doubles_ = values;
   }
 
+  /// `at`: the entry's name.
+  template <class... At>
+  static void expects_class(const char* function, Index limit, ExactNumber y, const At&... at) {
+    expects(is_class(y, limit), function, at..., " is ", y, outside(y), limit, ")");
+  }
   static bool is_class(ExactNumber y, Index limit) {
     return y.high >= 0 && y.high < double(limit) && y.high == std::floor(y.high) && y.low == 0;
   }
