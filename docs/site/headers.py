@@ -1,0 +1,189 @@
+"""What the headers say of themselves: the public declarations of a header with their comments.
+
+    python docs/site/headers.py     fails where a public name of spheremix.hpp has no comment
+
+The headers are clang-formatted C++ and keep one style: `//` at the head of a file, `///` above a declaration, `///<` behind
+a field. So a scanner of brackets is enough here; it knows no types.
+"""
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+INCLUDE = ROOT / "include/spheremix"
+sys.path.insert(0, str(ROOT / "examples/python"))
+from docstrings import head  # noqa: E402  the head of a header, as Python's help() has it
+
+HIDDEN = {"detail", "compiled"}
+
+
+@dataclass
+class Declaration:
+    kind: str       # function, struct, enum, concept, alias, constant
+    name: str
+    namespace: str  # losses, sphere, ...
+    text: str       # without bodies
+    comment: str    # the /// above it, "" where there is none
+
+
+def blank(text):
+    """The same text, as long, where comments, strings and preprocessor lines are spaces."""
+    def spaces(match):
+        return re.sub(r"[^\n]", " ", match.group(0))
+    text = re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|(?<![0-9a-zA-Z])\'(?:\\.|[^\'\\\n])\'', spaces, text, flags=re.S)
+    return re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", spaces, text, flags=re.M)
+
+
+def closing(code, at):
+    """Behind the bracket that closes the one at `at`."""
+    depth = 0
+    for i in range(at, len(code)):
+        depth += (code[i] in "{([") - (code[i] in "})]")
+        if depth == 0:
+            return i + 1
+    raise ValueError("an unclosed bracket")
+
+
+def end_of_head(code, at):
+    """Where a declaration's body or its semicolon stands."""
+    while code[at] not in ";{":
+        at = closing(code, at) if code[at] in "([" else at + 1
+    return at
+
+
+def comment_above(text, start):
+    lines = []
+    for line in reversed(text[:start].rstrip().splitlines()):
+        if not line.strip().startswith("///"):
+            break
+        lines.append(line.strip()[3:].removeprefix(" "))
+    return "\n".join(reversed(lines))
+
+
+def without_bodies(text):
+    """A struct as a reader wants it: fields, comments, functions without their bodies, nothing private."""
+    code = blank(text)
+    out, at, end = "", code.index("{") + 1, len(code) - 1
+    out = text[:at]
+    while at < end:
+        stop = at
+        while stop < end and code[stop] not in ";{":
+            stop = closing(code, stop) if code[stop] in "([" else stop + 1
+        head_text = code[at:stop]
+        private = re.search(r"^\s*(private|protected):", head_text, re.M)
+        if private:
+            break
+        if stop >= end:
+            break
+        if code[stop] == "{" and ("(" in head_text or "operator" in head_text) and "=" not in head_text.split("(")[0]:
+            colon = re.search(r"\)\s*:\s", code[at:stop])
+            keep = at + colon.start() + 1 if colon else stop
+            stop = closing(code, stop)
+            while colon and stop < end and not re.match(r"\s*\n", code[stop:]):  # a: b{c}, d{e} {}
+                following = code.find("{", stop)
+                stop = closing(code, following)
+            out += text[at:keep].rstrip() + ";"
+        elif code[stop] == "{":
+            stop = closing(code, stop)
+            out += text[at:stop]
+        else:
+            out += text[at:stop + 1]
+            stop += 1
+        at = stop
+    return re.sub(r"\n\s*\n+", "\n", out.rstrip()) + "\n}"
+
+
+def kind_and_name(text):
+    code = blank(text)
+    code = re.sub(r"\[\[.*?\]\]", "", code)
+    for kind, pattern in (("concept", r"\bconcept (\w+)"), ("enum", r"\benum (?:class )?(\w+)"),
+                          ("struct", r"^(?:template.*?>\s*)?(?:requires [^{;]*?)?\s*(?:struct|class) (\w+)"),
+                          ("alias", r"\busing (\w+) =")):
+        found = re.search(pattern, code.strip(), re.S)
+        if found:
+            return kind, found.group(1)
+    found = re.search(r"\b(operator\s*\S+?|\w+)\(", re.sub(r"^\s*(template <.*?>\s*\n|requires .*?\n)*", "", code.strip() + "\n"))
+    if found:
+        return "function", found.group(1)
+    found = re.search(r"(\w+)\s*(?:=|\{|;|$)", re.sub(r"^template <.*?>\s*\n", "", code.strip()))
+    return "constant", found.group(1) if found else ""
+
+
+def declarations(path):
+    """All public declarations of a header, in order."""
+    text = path.read_text()
+    code, at, spaces, found = blank(text), 0, [], []
+    while True:
+        step = re.compile(r"\s*").match(code, at)
+        at = step.end()
+        if at >= len(code):
+            return found
+        if code[at] == "}":
+            spaces.pop()
+            at += 1
+            continue
+        opened = re.compile(r"(?:inline )?namespace\s*([\w:]*)\s*\{").match(code, at)
+        if opened:
+            spaces.append(opened.group(1) or "detail")
+            at = opened.end()
+            continue
+        macro = re.compile(r"SPHEREMIX_\w+(?=\()").match(code, at)
+        if macro:
+            at = closing(code, macro.end())
+            continue
+        start, stop = at, end_of_head(code, at)
+        signature = text[start:stop].rstrip()
+        kind, name = kind_and_name(signature)
+        if code[stop] == "{":
+            stop = closing(code, stop)
+            while kind in ("concept", "struct", "enum", "constant") and code[stop - 1] != ";":
+                stop = closing(code, stop) if code[stop] in "([{" else stop + 1
+        else:
+            stop += 1
+        at = stop
+        if signature.startswith("static_assert"):
+            continue
+        path_of = "::".join(spaces).split("::")
+        if HIDDEN & set(path_of) or path_of[:1] != ["spheremix"]:
+            continue
+        whole = text[start:stop].rstrip(";").rstrip()
+        if kind == "struct" and "{" in whole:
+            whole = without_bodies(whole)
+        elif kind == "function":
+            whole = re.sub(r"\)\s*$", ")", signature)
+        found.append(Declaration(kind, name, "::".join(path_of[1:]), whole + ";", comment_above(text, start)))
+
+
+def public_headers():
+    """The headers of spheremix.hpp and the two of bf16, as paths."""
+    names = re.findall(r'#include "spheremix/(.*?)"', (INCLUDE / "spheremix.hpp").read_text())
+    return [INCLUDE / n for n in sorted(names + ["losses/clip_bf16.hpp", "losses/info_nce_bf16.hpp", "mpi/communicator.hpp"])]
+
+
+def formula_of(path):
+    """The header in formula/ that a header's head points at, or whose name it has."""
+    about = head(path.read_text().splitlines())
+    pointer = re.search(r"in\s+formula/(\w+\.hpp)", about)
+    file = INCLUDE / "formula" / (pointer.group(1) if pointer else path.name)
+    return file if path.parent.name in ("losses", "metrics") and file.exists() else None
+
+
+def undocumented():
+    """(header, name) of every public name that has no comment in any header."""
+    seen, said = {}, set()
+    for path in public_headers():
+        for file in filter(None, (path, formula_of(path))):
+            for d in declarations(file):
+                seen.setdefault((d.namespace, d.name), file.relative_to(INCLUDE))
+                if d.comment:
+                    said.add((d.namespace, d.name))
+    return [(file, "::".join(filter(None, key))) for key, file in seen.items() if key not in said]
+
+
+if __name__ == "__main__":
+    absent = undocumented()
+    for file, name in absent:
+        print(f"{file}: {name} has no comment")
+    print(f"{'failed' if absent else 'passed'}: every public name has a comment")
+    sys.exit(bool(absent))
