@@ -1,4 +1,5 @@
 """Sphinx's settings. Mathematics becomes MathML at build time, so that the site needs no network and no script for it."""
+import re
 import shutil
 from pathlib import Path
 
@@ -35,14 +36,23 @@ html_theme_options = {
 }
 
 
+def mathml(tex, display):
+    """latex2mathml knows align*, pairs of \\left| \\right| and names without digits; a space after log is ours to give."""
+    tex = tex.strip().replace("{aligned}", "{align*}")
+    tex = re.sub(r"\|([^|]+)\|", r"\\left|\1\\right|", tex)
+    tex = re.sub(r"\\operatorname\{([^}]*(?:\\_|\d)[^}]*)\}", r"\\text{\1}", tex)
+    tex = re.sub(r"\\text\{[^}]*\}", lambda name: name.group(0).replace(r"\_", "_"), tex)
+    return re.sub(r"(<m[io]>(?:log|max|min|cos|sin)</m[io]>)(?!<mo stretchy=\"\w+\">\()", r'\1<mspace width="0.17em"/>',
+                  latex2mathml.converter.convert(tex, display=display))
+
+
 def display(self, node):
-    tex = node.astext().strip()
-    self.body.append('<div class="math">' + latex2mathml.converter.convert(tex, display="block") + "</div>\n")
+    self.body.append('<div class="math">' + mathml(node.astext(), "block") + "</div>\n")
     raise nodes.SkipNode
 
 
 def inline(self, node):
-    self.body.append(latex2mathml.converter.convert(node.astext()))
+    self.body.append(mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
