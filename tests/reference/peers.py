@@ -31,13 +31,14 @@ def rows(side):
 
 
 def table():
-    """Rows of the migration tables: (from, there, here with tensors, here with arrays)."""
-    _, tensors, arrays = re.split(r"<!-- migration: \w+ -->", (HERE.parents[1] / "docs/python.md").read_text())
+    """Rows of the migration tables: (from, there, here with tensors, here with arrays, here in C++)."""
+    _, tensors, arrays, cpp = re.split(r"<!-- migration: \w+ -->", (HERE.parents[1] / "docs/python.md").read_text())
     tensors = re.findall(r"^\| ([^|]+) \| `([^`]+)` \| `([^`]+)` \|$", tensors, flags=re.M)
     arrays = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", arrays, flags=re.M))
-    if len(tensors) < 2 or set(arrays) != {there for _, there, _ in tensors}:
+    cpp = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", cpp, flags=re.M))
+    if len(tensors) < 2 or not set(arrays) == set(cpp) == {there for _, there, _ in tensors}:
         raise SystemExit("failed: the tables of docs/python.md were not understood")
-    return [(source, there, here, arrays[there]) for source, there, here in tensors]
+    return [(source, there, here, arrays[there], cpp[there]) for source, there, here in tensors]
 
 
 def peers():
@@ -56,6 +57,7 @@ def peers():
 
     return {
         "torch": torch,
+        "F": torch.nn.functional,
         "open_clip": open_clip.loss,
         "lightly": lightly.loss,
         "pml": pytorch_metric_learning.losses,
@@ -97,7 +99,7 @@ def furthest(a, b):
 
 def main():
     names = peers()
-    figures = {there: measure(there, names) for _, there, _, _ in table()}
+    figures = {there: measure(there, names) for _, there, *_ in table()}
     packages = ("torch", "open_clip_torch", "pytorch-metric-learning", "lightly")
     if sys.argv[1:] == ["record"]:
         versions = {p: importlib.metadata.version(p) for p in packages}

@@ -7,12 +7,14 @@
   ```sh       <!-- run --> before it: run in the repository; a ```text block after it is its output, as above
               <!-- run: spheremix-analyze -->: the same with the tool in the PATH; needs SPHEREMIX_EXAMPLE_BUILD
               <!-- not run: why -->
+  tables      that of docs/python.md in C++: a program of its lines gives what the peers gave (tests/reference/peers.json)
   ```python   <!-- not run: why -->, or <!-- tests/FILE.py -->: lines of that file
 "..." as a line stands for any lines, "…" in a line for any text. docs/notes/ is a record: nothing there is run.
 
 SPHEREMIX_EXAMPLE_BUILD may name a folder where the programs of examples/ are built already.
 """
 import concurrent.futures
+import json
 import os
 import re
 import subprocess
@@ -84,6 +86,41 @@ def stands_in(part, whole):
     return True
 
 
+def migration():
+    """The C++ table of docs/python.md gives what the peers gave."""
+    sys.path.insert(0, str(ROOT / "tests/reference"))
+    import peers
+
+    def literal(rows):
+        return ", ".join(repr(v) for row in rows for v in row)
+    figures = json.loads(peers.RECORD.read_text())["figures"]
+    lines = "".join(f'  check({json.dumps(there)}, {here}, {figures[there]["value"]!r});\n' for _, there, _, _, here in peers.table())
+    source = OUT / "migration.cpp"
+    source.write_text(f"""#include <cmath>
+#include <cstdio>
+#include <spheremix/spheremix.hpp>
+#include <vector>
+using namespace spheremix;
+int wrong = 0;
+void check(const char* there, double here, double want) {{
+  if (std::abs(here - want) <= 1e-9 * std::abs(want)) return;
+  ++wrong;
+  std::printf("%s gives %.15g, here %.15g\\n", there, want, here);
+}}
+int main() {{
+  const double data_x[] = {{{literal(peers.rows(0))}}}, data_y[] = {{{literal(peers.rows(1))}}};
+  const Eigen::Map<const RowMatrix<double>> x(data_x, {peers.N}, {peers.D}), y(data_y, {peers.N}, {peers.D});
+  const std::vector<int> labels{{{", ".join(map(str, peers.LABELS))}}};
+  const double log_scale = {peers.LOG_SCALE}, bias = {peers.BIAS};
+{lines}  return wrong;
+}}
+""")
+    done, said = call(["g++", *FLAGS, "-O0", *eigen(), str(source), "-o", str(OUT / "migration")])
+    if done:
+        done, said = call([str(OUT / "migration")])
+    check(f"the C++ table of docs/python.md: {lines.count('check(')} lines give what the peers gave", done, said)
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     pages = {page: BLOCK.findall(page.read_text()) for page in sorted((ROOT / "docs").glob("*.md"))}
@@ -131,6 +168,7 @@ def main():
             else:
                 wrong.append(f"a block of {language} that does not say how it is checked: {first}")
         check(f"{name}: {count} blocks", not wrong, "\n".join(wrong))
+    migration()
     return 1 if failures else 0
 
 
