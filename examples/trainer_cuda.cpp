@@ -1,5 +1,6 @@
-// The trainer of trainer.cpp on a GPU: the same data, first weights, batches and lambdas, so the
-// same figures, to the rounding of f32 and, by default, of fp16 tensor cores.
+// The trainer of trainer.cpp on a GPU, its temperatures fixed at .01 and .07: the same data, first
+// weights, batches and lambdas, and the figures of such a run on the CPU to the rounding of f32 and,
+// by default, of fp16 tensor cores.
 //
 //   trainer_cuda [DATA_FOLDER [EPOCHS [CHUNK [exact]]]]
 //
