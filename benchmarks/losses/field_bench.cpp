@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "spheremix/losses/align_uniform.hpp"
+#include "spheremix/losses/barlow_twins.hpp"
 #include "spheremix/losses/brownian_bridge.hpp"
 #include "spheremix/losses/clip.hpp"
 #include "spheremix/losses/cyclip.hpp"
@@ -11,9 +12,11 @@
 #include "spheremix/losses/feature_separation.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/losses/hard_negative.hpp"
+#include "spheremix/losses/hn_nce.hpp"
 #include "spheremix/losses/info_nce.hpp"
 #include "spheremix/losses/margin_nce.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
+#include "spheremix/losses/rank_n_contrast.hpp"
 #include "spheremix/losses/sup_con.hpp"
 #include "spheremix/losses/sup_remix.hpp"
 #include "spheremix/losses/triplet.hpp"
@@ -127,6 +130,10 @@ void enter(const Sweep& sweep) {
       loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
         losses::hard_negative_with_gradient(b.x, b.y, {}, workspace, out);
       }));
+  add(sweep, "hn_nce", ours, false, cost(12),
+      loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
+        losses::hn_nce_with_gradient(b.x, b.y, {}, workspace, out);
+      }));
   add(sweep, "decoupled_contrastive", ours, false, cost(12),
       loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
         losses::decoupled_contrastive_with_gradient(b.x, b.y, {}, workspace, out);
@@ -135,6 +142,11 @@ void enter(const Sweep& sweep) {
   add(sweep, "sup_con", ours, false, cost(3),
       loss<losses::SupervisedGradient>([](auto& c, auto& b, auto& workspace, auto& out) {
         losses::sup_con_with_gradient(b.x, classes(c.n), {}, workspace, out);
+      }));
+  // Both gradients of the one batch: 6 n^2 d, and four exponentials a pair.
+  add(sweep, "rank_n_contrast", ours, false, cost(6),
+      loss<losses::SupervisedGradient>([](auto& c, auto& b, auto& workspace, auto& out) {
+        losses::rank_n_contrast_with_gradient(b.x, classes(c.n), {}, workspace, out);
       }));
   add(sweep, "sup_remix", ours, false, cost(3), [](const auto& c, const auto& b) -> Run {
     using T = typename std::remove_cvref_t<decltype(b.x)>::Scalar;
@@ -182,6 +194,10 @@ void enter(const Sweep& sweep) {
   add(sweep, "vicreg", ours, false, cost(0, 6),
       loss<losses::PairGradient>([](auto&, auto& b, auto& workspace, auto& out) {
         losses::vicreg_with_gradient(b.x, b.y, {}, workspace, out);
+      }));
+  add(sweep, "barlow_twins", ours, false, cost(0, 6),
+      loss<losses::PairGradient>([](auto&, auto& b, auto& workspace, auto& out) {
+        losses::barlow_twins_with_gradient(b.x, b.y, {}, workspace, out);
       }));
   add(sweep, "brownian_bridge", ours, false, rows(6),
       loss<losses::BrownianBridgeGradient>([](auto&, auto& b, auto& workspace, auto& out) {

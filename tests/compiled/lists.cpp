@@ -32,11 +32,13 @@ static void losses_of_two(const RowMatrix<T>& x, const RowMatrix<T>& y) {
     show<T>(#NAME, losses::NAME(x, y));                \
   }
   SHOW(align_uniform)
+  SHOW(barlow_twins)
   SHOW(clip)
   SHOW(cyclip)
   SHOW(decoupled_contrastive)
   SHOW(geometric_consistency)
   SHOW(hard_negative)
+  SHOW(hn_nce)
   SHOW(info_nce)
   SHOW(nt_xent)
   SHOW(siglip)
@@ -108,6 +110,12 @@ static void all() {
   losses_that_mix(x, other);
   const auto sup_con = losses::sup_con_with_gradient(x, label);
   show<T>("sup_con", sup_con.loss, hash(sup_con.x));
+  const auto rank = losses::rank_n_contrast_with_gradient(x, label);
+  show<T>("rank_n_contrast", rank.loss, hash(rank.x));
+  const auto by_table = losses::rank_n_contrast_with_gradient(
+      x, losses::label_distances(
+             RowMatrix<double>(label.replicate(1, 70).rowwise().sum() * label.transpose())));
+  show<T>("rank_n_contrast by distances", by_table.loss, hash(by_table.x));
   const auto triplet = losses::triplet_with_gradient(x, label);
   show<T>("triplet", triplet.loss, hash(triplet.x));
   for (const bool renormalise : {false, true}) {

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include "spheremix/losses/clip.hpp"
+#include "spheremix/losses/info_nce.hpp"
+#include "spheremix/losses/sup_con.hpp"
 #include "support/differences.hpp"
 #include "support/sphere_points.hpp"
 
@@ -38,4 +40,52 @@ TEST_CASE_TEMPLATE("grad_cache: any chunk gives the full batch's parameter gradi
                   std::invalid_argument);
   CHECK_THROWS_AS((void)encode_in_chunks<T>(n, 5, [&](Index, Index) { return images; }),
                   std::invalid_argument);
+}
+
+TEST_CASE_TEMPLATE("grad_cache: one encoder, labels, frozen rows", T, float, double) {
+  const Index n = 23;
+  const RowMatrix<T> in = gaussian_rows<T>(n, 6, 1), a = gaussian_rows<T>(6, 4, 3),
+                     frozen = gaussian_rows<T>(n + 9, 4, 2);  // a queue of keys behind the pairs
+  std::vector<int> labels;
+  for (int i = 0; i < n; ++i) labels.push_back(i % 5);
+  const double eps = double(core::epsilon<T>);
+  struct OfX {
+    double loss = 0;
+    RowMatrix<T> x;
+    double log_temperature = 0;
+  };
+  const auto keyed = [](const RowMatrix<T>& x, const RowMatrix<T>& y) {
+    core::Workspace workspace;
+    OfX g;
+    info_nce_with_gradient(x, y, {.temperature = 2}, workspace, g);
+    return g;
+  };
+  const RowMatrix<T> x = in * a;
+  const auto classed = sup_con_with_gradient(x, labels, {.temperature = 2});
+  const auto paired = info_nce_with_gradient(x, frozen, {.temperature = 2});
+  const auto forward = [&](Index i, Index k) { return (in.middleRows(i, k) * a).eval(); };
+  for (const Index chunk : {1, 7, 23}) {
+    RowMatrix<T> got = RowMatrix<T>::Zero(6, 4);
+    const auto backward = [&](Index i, Index k, const auto& g) {
+      got += in.middleRows(i, k).transpose() * g;
+    };
+    const auto is = [&](const auto& result, const auto& full) {
+      CHECK(relative_error(result.loss, full.loss) < 16 * eps);
+      CHECK(matrix_error(got, (in.transpose() * full.x).eval()) < 64 * eps);
+      got.setZero();
+    };
+    is(grad_cache<T>(
+           n, chunk, forward,
+           [&](const auto& e) { return sup_con_with_gradient(e, labels, {.temperature = 2}); },
+           backward),
+       classed);
+    is(grad_cache<T>(
+           n, chunk, forward, labels,
+           [](const auto& e, const auto& y) {
+             return sup_con_with_gradient(e, y, {.temperature = 2});
+           },
+           backward),
+       classed);
+    is(grad_cache<T>(n, chunk, forward, frozen, keyed, backward), paired);
+  }
 }

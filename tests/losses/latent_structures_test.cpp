@@ -9,9 +9,11 @@ using namespace spheremix::test;
 
 namespace {
 
-LongReal bridge_oracle(const LongBatches& in, LongReal r) {
+template <class Ratio>
+LongReal bridge_oracle(const LongBatches& in, const Ratio& ratio) {
   LongReal sum = 0;
   for (Index i = 0; i < in[0].rows(); ++i) {
+    const LongReal r = ratio(i);
     const LongVector m = (r * in[1].row(i) + (1 - r) * in[2].row(i)).transpose();
     sum += (in[0].row(i).transpose() - m / m.norm()).squaredNorm();
   }
@@ -53,10 +55,36 @@ TEST_CASE_TEMPLATE("brownian_bridge equals its formula with gradients", T, float
                          y = unit_rows<T>(n, d, 3);
       const auto got = brownian_bridge_with_gradient(a, x, y, {.ratio = r});
       check_loss_of_batches(
-          "bridge", [&](const LongBatches& in) { return bridge_oracle(in, LongReal(r)); },
+          "bridge",
+          [&](const LongBatches& in) {
+            return bridge_oracle(in, [=](Index) { return LongReal(r); });
+          },
           widened(a, x, y), got.loss, widened(got.augmented, got.x, got.y), within);
       CHECK(brownian_bridge(a, x, y, {.ratio = r}) == got.loss);
     }
+}
+
+TEST_CASE_TEMPLATE("brownian_bridge takes a time a row", T, float, double) {
+  const double within = sizeof(T) == 8 ? 1e-10 : 4e-6;
+  const RowMatrix<T> a = unit_rows<T>(5, 6, 1), x = unit_rows<T>(5, 6, 2),
+                     y = unit_rows<T>(5, 6, 3);
+  const std::vector<double> ratios{0.25, 0, 1, 0.9, 0.125};
+  const auto got = brownian_bridge_with_gradient(a, x, y, {.ratios = ratios});
+  check_loss_of_batches(
+      "bridge",
+      [&](const LongBatches& in) {
+        return bridge_oracle(in, [&](Index i) { return LongReal(ratios[std::size_t(i)]); });
+      },
+      widened(a, x, y), got.loss, widened(got.augmented, got.x, got.y), within);
+  CHECK(brownian_bridge(a, x, y, {.ratio = 0.7, .ratios = ratios}) == got.loss);
+  const auto equal = brownian_bridge_with_gradient(a, x, y, {.ratios = std::vector(5, 0.3)});
+  const auto one = brownian_bridge_with_gradient(a, x, y, {.ratio = 0.3});
+  CHECK((equal.loss == one.loss && equal.x == one.x && equal.y == one.y));
+  for (const auto& wrong : {std::vector<double>{0.5}, {0, 0, 0, 0, 1.5}, {0, -1, 0, 0, 0}})
+    CHECK_THROWS_AS((void)brownian_bridge(a, x, y, {.ratios = wrong}), std::invalid_argument);
+  std::vector<double> nan = ratios;
+  nan[2] = core::nan<double>;
+  CHECK_THROWS_AS((void)brownian_bridge(a, x, y, {.ratios = nan}), std::invalid_argument);
 }
 
 TEST_CASE("brownian_bridge: identities, and the printed inner product is another function") {

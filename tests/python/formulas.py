@@ -92,6 +92,17 @@ def hard_negative(x, y, tau, beta, tau_plus):
     return total / len(s)
 
 
+def hn_nce(x, y, tau, beta, tau_plus):
+    total, count = 0, len(x) - 1
+    for s in (x @ y.T / tau, y @ x.T / tau):
+        for i in range(len(x)):
+            b, a = np.delete(s[i], i), s[i, i]
+            r = count * np.exp((1 + beta) * b).sum() / np.exp(beta * b).sum()
+            v = max((r - tau_plus * count * np.exp(a)) / (1 - tau_plus), count * np.exp(-1 / tau))
+            total += np.log1p(v * np.exp(-a))
+    return total / (2 * len(x))
+
+
 def geometric_consistency(x, y, cross=1, within=1):
     s = x @ y.T
     return (cross * ((s - s.T) ** 2).sum() + within * ((x @ x.T - y @ y.T) ** 2).sum()) / len(x)
@@ -124,6 +135,12 @@ def feature_separation(x, y, xi, yi, xa, ya, tau, weights, augmented, joint):
 
     even = np.log((spread(xi) + spread(yi)) / n) if joint else np.log(spread(xi) / n) + np.log(spread(yi) / n)
     return weights[0] * ortho + weights[1] * (contrast(xi, xa) + contrast(yi, ya)) + weights[2] * even
+
+
+def barlow_twins(x, y, weight=0.005, eps=1e-5):
+    xs, ys = ((a - a.mean(0)) / np.sqrt(a.var(0) + eps) for a in (x, y))
+    c = xs.T @ ys / len(x)
+    return ((1 - np.diag(c)) ** 2).sum() + weight * ((c - np.diag(np.diag(c))) ** 2).sum()
 
 
 def vicreg(x, y, wi=25, wv=25, wc=1, gamma=1, eps=1e-4):
@@ -205,6 +222,16 @@ def sup_con(x, labels, tau):
             anchors += 1
             total += lse(s[i, others]) - s[i, same].mean()
     return total / anchors
+
+
+def rank_n_contrast(x, apart, tau, cosine=False):
+    n, total = len(x), 0
+    for i in range(n):
+        others = np.delete(np.arange(n), i)
+        z = (x[others] @ x[i] if cosine else -np.linalg.norm(x[others] - x[i], axis=1)) / tau
+        for j, away in enumerate(apart[i, others]):
+            total += lse(z[apart[i, others] >= away]) - z[j]
+    return total / (n * (n - 1))
 
 
 def sup_remix(x, labels, lam, tau, window=1):

@@ -44,6 +44,7 @@ CASES = [
         lambda x, y, t: f.hard_negative(x, y, np.exp(t), 0.7, 0.05),
         {"temperature": 0.5},
     ),
+    ("hn_nce", {"beta": 0.7, "tau_plus": 0.05}, 2, (), lambda x, y, t: f.hn_nce(x, y, np.exp(t), 0.7, 0.05), {"temperature": 0.3}),
     (
         "cyclip",
         {"cross_weight": 0.5, "in_modal_weight": 0.3},
@@ -62,6 +63,7 @@ CASES = [
         {},
     ),
     ("brownian_bridge", {"ratio": 0.3}, 3, (), lambda a, x, y: f.brownian_bridge(a, x, y, 0.3), {}),
+    ("brownian_bridge", {"ratios": EACH}, 3, (), lambda a, x, y: f.brownian_bridge(a, x, y, EACH[:, None]), {}),
     (
         "feature_separation",
         {"ortho_weight": 0.5},
@@ -78,6 +80,7 @@ CASES = [
         lambda *b: f.feature_separation(*b[:6], np.exp(b[6]), (1, 1, 1), True, False),
         {"temperature": 0.2},
     ),
+    ("barlow_twins", {"off_diagonal_weight": 0.1}, 2, (), lambda x, y: f.barlow_twins(x, y, 0.1), {}),
     ("vicreg", {"gamma": 0.5}, 2, (), lambda x, y: f.vicreg(x, y, gamma=0.5), {}),
     (
         "align_uniform",
@@ -186,6 +189,19 @@ def test_sup_con(labels):
     slopes(formula, [x, math.log(0.2)], [g.x, g.log_temperature])
     assert g.skipped == 0
     assert L.sup_con_with_gradient(x, np.arange(N)).skipped == N
+
+
+@pytest.mark.parametrize("similarity", ["negative_distance", "cosine"])
+def test_rank_n_contrast(similarity):
+    (x,) = batches(1, N)
+    apart = np.abs(NUMBERS[:, None] - NUMBERS[None])
+    formula = lambda x, t: f.rank_n_contrast(x, apart, np.exp(t), similarity == "cosine")  # noqa: E731
+    options = dict(temperature=0.5, similarity=similarity)
+    close(L.rank_n_contrast(x, NUMBERS, **options), formula(x, math.log(0.5)), 1e-12)
+    for labels in (NUMBERS, (4 * NUMBERS).astype(np.int8), L.label_distances(apart)):
+        g = L.rank_n_contrast_with_gradient(x, labels, **options)
+        slopes(formula, [x, math.log(0.5)], [g.x, g.log_temperature])
+    assert g.skipped == 0
 
 
 def test_sup_remix():
@@ -390,5 +406,34 @@ def test_grad_cache():
     close(result.loss, full.loss, 1e-15)
     close(gx, a.T @ full.x)
     close(gy, b.T @ full.y)
+    # one encoder with labels, and frozen rows
+    labels = np.arange(9) % 3
+    gx[:] = 0
+    one = L.grad_cache(9, 4, lambda i, n: a[i : i + n] @ wx, labels, L.sup_con_with_gradient, backward(a, gx))
+    full = L.sup_con_with_gradient(a @ wx, labels)
+    close(one.loss, full.loss, 1e-15)
+    close(gx, a.T @ full.x)
+    gx[:] = 0
+    y = b @ wy
+    L.grad_cache(9, 4, lambda i, n: a[i : i + n] @ wx, lambda x: L.info_nce_with_gradient(x, y), backward(a, gx))
+    close(gx, a.T @ L.info_nce_with_gradient(a @ wx, y).x)
     with pytest.raises(ValueError, match="forward gave 3 x 5 for 4 inputs from 0"):
         L.encode_in_chunks(9, 4, lambda i, n: (a @ wx)[:3])
+
+
+def test_matryoshka():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(N, 6)), rng.normal(size=(N, 6))
+    options = dict(widths=[6, 2, 5], weights=[1, 0.25, 2])
+
+    def formula(x, y, t):
+        parts = zip(options["widths"], options["weights"])
+        return sum(w * f.clip(f.unit(x[:, :k]), f.unit(y[:, :k]), np.exp(t)) for k, w in parts)
+
+    close(L.matryoshka(x, y, lambda a, b: L.clip(a, b, temperature=0.3), **options), formula(x, y, math.log(0.3)), 1e-12)
+    g = L.matryoshka_with_gradient(x, y, lambda a, b: L.clip_with_gradient(a, b, temperature=0.3), **options)
+    slopes(formula, [x, y, math.log(0.3)], [g.x, g.y, g.log_temperature], on_sphere=False)
+    one = L.matryoshka_with_gradient(x, None, lambda a: L.sup_con_with_gradient(a, CLASSES), widths=[4])
+    assert one.y is None and not one.x[:, 4:].any() and one.loss == one.losses[0]
+    with pytest.raises(ValueError, match="a width is 7, outside"):
+        L.matryoshka(x, y, L.clip, widths=[7])

@@ -62,7 +62,7 @@ def test_every_option_is_a_keyword():
         if struct in ("SgdOptions", "AdamOptions"):
             continue
         base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z])(?=[0-9])", "_", struct.removesuffix("Of").removesuffix("Options")).lower()
-        base = {"m2_mix": "m2_mix", "clip_m2_mix": "clip_m2_mix", "vmix": "v_mix"}.get(base, base)
+        base = {"m2_mix": "m2_mix", "clip_m2_mix": "clip_m2_mix", "vmix": "v_mix", "rank_ncontrast": "rank_n_contrast"}.get(base, base)
         functions = OF_SEVERAL.get(struct) or FLAGS.get(base) or [base]
         assert functions[0] in everything, f"{struct}: {functions[0]} is not there"
         for function in functions:

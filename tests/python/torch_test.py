@@ -29,11 +29,11 @@ def each():
     return torch.linspace(0.2, 0.8, N, dtype=torch.double).requires_grad_()
 
 
-PAIRS = ["info_nce", "clip", "nt_xent", "decoupled_contrastive", "hard_negative", "cyclip"]
+PAIRS = ["info_nce", "clip", "nt_xent", "decoupled_contrastive", "hard_negative", "hn_nce", "cyclip"]
 CASES = {name: (lambda f: (lambda x, y, t: f(unit(x), unit(y), t)), 2, [scalar(-1.0)]) for name in PAIRS}
 CASES["margin_nce"] = (lambda f: lambda x, y, t, m: f(unit(x), unit(y), t, m), 2, [scalar(-1.0), scalar(0.2)])
 CASES["siglip"] = (lambda f: lambda x, y, t, b: f(unit(x), unit(y), t, b), 2, [scalar(-1.0), scalar(-2.0)])
-for name in ("geometric_consistency", "align_uniform", "vicreg"):
+for name in ("geometric_consistency", "align_uniform", "vicreg", "barlow_twins"):
     CASES[name] = (lambda f: lambda x, y: f(unit(x), unit(y)), 2, [])
 CASES["augmented_geometric_consistency"] = (lambda f: lambda *b: f(*map(unit, b)), 4, [])
 CASES["brownian_bridge"] = (lambda f: lambda *b: f(*map(unit, b)), 3, [])
@@ -52,6 +52,7 @@ CASES["m3_mix"] = (
     [scalar(0.3), each(), scalar(-1.0), scalar(-1.5)],
 )
 CASES["sup_con"] = (lambda f: lambda x, t: f(unit(x), CLASSES, t), 1, [scalar(-1.0)])
+CASES["rank_n_contrast"] = (lambda f: lambda x, t: f(unit(x), NUMBERS, t), 1, [scalar(-1.0)])
 CASES["sup_remix"] = (lambda f: lambda x, t: f(unit(x), NUMBERS, 0.3, t, detach=False), 1, [scalar(-1.0)])
 CASES["triplet"] = (lambda f: lambda x: f(unit(x), CLASSES, margin=0.4), 1, [])
 CASES["triplet_of"] = (lambda f: lambda x: f(unit(x), [0, 1, 2], [1, 2, 5], torch.tensor([3, 4, 0]), form="soft"), 1, [])

@@ -308,6 +308,8 @@ SPHEREMIX_LOSS(Dcl, decoupled_contrastive, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, 
                                            .memory_budget = c.budget})
 SPHEREMIX_LOSS(HardNegative, hard_negative, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
                HardNegativeOptions{.memory_budget = c.budget})
+SPHEREMIX_LOSS(HnNce, hn_nce, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
+               HnNceOptions{.temperature = 0.3, .memory_budget = c.budget})
 SPHEREMIX_LOSS(Cyclip, cyclip, SPHEREMIX_CONTRASTIVE, SPHEREMIX_XY, (x...),
                CyclipOptions{.temperature = 0.3, .memory_budget = c.budget})
 SPHEREMIX_LOSS(Consistency, geometric_consistency, (PairGradient<RowMatrix<T>>), SPHEREMIX_XY,
@@ -318,6 +320,8 @@ SPHEREMIX_LOSS(AugmentedConsistency, augmented_geometric_consistency,
 SPHEREMIX_LOSS(Bridge, brownian_bridge, (BrownianBridgeGradient<RowMatrix<T>>),
                (o.augmented, o.x, o.y), (x...), BrownianBridgeOptions{})
 SPHEREMIX_LOSS(Vicreg, vicreg, (PairGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...), VicregOptions{})
+SPHEREMIX_LOSS(Barlow, barlow_twins, (PairGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...),
+               BarlowTwinsOptions{})
 SPHEREMIX_LOSS(AlignUniform, align_uniform, (PairGradient<RowMatrix<T>>), SPHEREMIX_XY, (x...),
                AlignUniformOptions{})
 SPHEREMIX_LOSS(Separation, feature_separation, (FeatureSeparationGradient<RowMatrix<T>>),
@@ -346,6 +350,8 @@ SPHEREMIX_LOSS(SupCon, sup_con, (SupervisedGradient<RowMatrix<T>>), (o.x), (x...
 SPHEREMIX_LOSS(SupRemix, sup_remix, (SupervisedGradient<RowMatrix<T>>), (o.x), (x..., c.label, 0.3),
                SupRemixOptions{
                    .temperature = 0.3, .window = 1.5, .detach = false, .memory_budget = c.budget})
+SPHEREMIX_LOSS(RankNContrast, rank_n_contrast, (SupervisedGradient<RowMatrix<T>>), (o.x),
+               (x..., c.label), RankNContrastOptions{.memory_budget = c.budget})
 SPHEREMIX_LOSS(Triplets, triplet, (TripletGradient<RowMatrix<T>>), (o.x), (x..., c.label),
                TripletOptions{.memory_budget = c.budget})
 SPHEREMIX_LOSS(MixupCrossEntropy, mixup_cross_entropy,
@@ -365,20 +371,34 @@ SPHEREMIX_LOSS(DecoupledMixup, decoupled_mixup, (MixedLabelGradient<RowMatrix<T>
 template <class T>
 std::vector<LossCase<T>> loss_cases(bool with_targets = true) {
   using namespace detail;
-  std::vector<LossCase<T>> all{
-      loss_case<T, 2, InfoNce>(),       loss_case<T, 2, MarginNce>(),
-      loss_case<T, 2, Clip>(),          loss_case<T, 2, Siglip>(),
-      loss_case<T, 2, NtXent>(),        loss_case<T, 2, Dcl>(),
-      loss_case<T, 2, HardNegative>(),  loss_case<T, 2, Cyclip>(),
-      loss_case<T, 2, Consistency>(),   loss_case<T, 4, AugmentedConsistency>(),
-      loss_case<T, 3, Bridge>(),        loss_case<T, 2, Vicreg>(),
-      loss_case<T, 2, AlignUniform>(),  loss_case<T, 6, Separation>(),
-      loss_case<T, 2, M2Mix>(),         loss_case<T, 2, ClipM2Mix>(),
-      loss_case<T, 2, VMix>(),          loss_case<T, 2, LMix>(),
-      loss_case<T, 2, VlMix>(),         loss_case<T, 2, M3Mix>(),
-      loss_case<T, 1, SupCon>(),        loss_case<T, 1, SupRemix>(),
-      loss_case<T, 1, Triplets>(),      loss_case<T, 1, MixupCrossEntropy>(),
-      loss_case<T, 1, DecoupledMixup>()};
+  std::vector<LossCase<T>> all{loss_case<T, 2, InfoNce>(),
+                               loss_case<T, 2, MarginNce>(),
+                               loss_case<T, 2, Clip>(),
+                               loss_case<T, 2, Siglip>(),
+                               loss_case<T, 2, NtXent>(),
+                               loss_case<T, 2, Dcl>(),
+                               loss_case<T, 2, HardNegative>(),
+                               loss_case<T, 2, Cyclip>(),
+                               loss_case<T, 2, Consistency>(),
+                               loss_case<T, 4, AugmentedConsistency>(),
+                               loss_case<T, 3, Bridge>(),
+                               loss_case<T, 2, Vicreg>(),
+                               loss_case<T, 2, AlignUniform>(),
+                               loss_case<T, 6, Separation>(),
+                               loss_case<T, 2, M2Mix>(),
+                               loss_case<T, 2, ClipM2Mix>(),
+                               loss_case<T, 2, VMix>(),
+                               loss_case<T, 2, LMix>(),
+                               loss_case<T, 2, VlMix>(),
+                               loss_case<T, 2, M3Mix>(),
+                               loss_case<T, 1, SupCon>(),
+                               loss_case<T, 1, SupRemix>(),
+                               loss_case<T, 2, HnNce>(),
+                               loss_case<T, 2, Barlow>(),
+                               loss_case<T, 1, RankNContrast>(),
+                               loss_case<T, 1, Triplets>(),
+                               loss_case<T, 1, MixupCrossEntropy>(),
+                               loss_case<T, 1, DecoupledMixup>()};
   if (with_targets)
     for (LossCase<T> c : {loss_case<T, 2, InfoNceIds>(), loss_case<T, 2, ClipIds>(),
                           loss_case<T, 2, ClipExcludes>(), loss_case<T, 2, SiglipIds>()})
@@ -387,7 +407,7 @@ std::vector<LossCase<T>> loss_cases(bool with_targets = true) {
   for (LossCase<T>& c : all)
     for (const char* name :
          {"geometric_consistency", "augmented_geometric_consistency", "brownian_bridge", "vicreg",
-          "align_uniform", "mixup_cross_entropy", "decoupled_mixup"})
+          "barlow_twins", "align_uniform", "mixup_cross_entropy", "decoupled_mixup"})
       if (c.name == name) c.has_budget = false;
   return all;
 }

@@ -3,6 +3,7 @@
 #include "spheremix/losses/decoupled_mixup.hpp"
 #include "spheremix/losses/label_distances.hpp"
 #include "spheremix/losses/mixup_cross_entropy.hpp"
+#include "spheremix/losses/rank_n_contrast.hpp"
 #include "spheremix/losses/sup_con.hpp"
 #include "spheremix/losses/sup_remix.hpp"
 #include "spheremix/losses/triplet.hpp"
@@ -17,6 +18,11 @@ struct EnumNames<RemixWeighting> {
       {"absolute", RemixWeighting::absolute},
       {"squared", RemixWeighting::squared},
       {"none", RemixWeighting::none}};
+};
+template <>
+struct EnumNames<RankSimilarity> {
+  static constexpr std::pair<const char*, RankSimilarity> all[] = {
+      {"negative_distance", RankSimilarity::negative_distance}, {"cosine", RankSimilarity::cosine}};
 };
 template <>
 struct EnumNames<TripletMining> {
@@ -72,6 +78,15 @@ auto with_labels(const char* function, nb::handle labels, const Body& body) {
   return body(Eigen::Map<const Vector<double>>(numbers.data(), Index(numbers.size())));
 }
 
+/// The same, or distances of labels where the loss takes them.
+template <bool Distances, class Body>
+auto with_given_labels(const char* function, nb::handle labels, const Body& body) {
+  if constexpr (Distances)
+    if (nb::isinstance<LabelDistances>(labels))
+      return body(nb::cast<const LabelDistances&>(labels));
+  return with_labels(function, labels, body);
+}
+
 template <class T>
 struct LabelledOut {
   Map<T> x;
@@ -80,7 +95,8 @@ struct LabelledOut {
 };
 
 /// A loss of X and labels. finish(x, out) makes the record.
-template <class Options, class Record, class Value, class Gradient, class Finish, class... M>
+template <class Options, class Record, bool Distances = false, class Value, class Gradient,
+          class Finish, class... M>
 void bind_labelled_loss(nb::module_& m, const char* name, const char* with, Value value,
                         Gradient gradient, Finish finish, Field<Options, M>... fields) {
   const std::string documented = std::string("losses::") + name;
@@ -91,7 +107,7 @@ void bind_labelled_loss(nb::module_& m, const char* name, const char* with, Valu
         const Rows a(name, "x", x);
         return by_type(a.is_double(), [&]<class T>() {
           const auto p = a.map<T>();
-          return with_labels(name, labels.value, [&](const auto& y) {
+          return with_given_labels<Distances>(name, labels.value, [&](const auto& y) {
             return run([&] { return value(p, y, options); });
           });
         });
@@ -106,7 +122,7 @@ void bind_labelled_loss(nb::module_& m, const char* name, const char* with, Valu
         return by_type(a.is_double(), [&]<class T>() -> Record {
           const auto p = a.map<T>();
           LabelledOut<T> out{dx.map<T>()};
-          with_labels(with, labels.value, [&](const auto& y) {
+          with_given_labels<Distances>(with, labels.value, [&](const auto& y) {
             run([&] {
               core::Workspace workspace;
               gradient(p, y, options, workspace, out);
@@ -377,6 +393,7 @@ void bind_logit_loss(nb::module_& m, const char* name, const char* with, const c
 
 void bind_losses_of_labels(nb::module_& m) {
   bind_enum<RemixWeighting>(m, "RemixWeighting", "Weight of a key by how far its label is.");
+  bind_enum<RankSimilarity>(m, "RankSimilarity", "What rank_n_contrast compares rows by.");
   bind_enum<TripletMining>(m, "TripletMining", "Which triplets of the batch count.");
   bind_enum<TripletMargin>(m, "TripletMargin", "A hinge with a margin, or softplus without one.");
   bind_enum<TripletDistance>(m, "TripletDistance", "The distance of triplet, or its square.");
@@ -410,6 +427,10 @@ void bind_losses_of_labels(nb::module_& m) {
   bind_triplet_of(m, FIELD(TripletOptions, margin), FIELD(TripletOptions, distance),
                   FIELD(TripletOptions, memory_budget), FIELD(TripletOptions, form));
   bind_label_distances(m);
+  using Rank = RankNContrastOptions;
+  bind_labelled_loss<Rank, SupervisedGradientRecord, true>(
+      m, LABELLED_LOSS(rank_n_contrast), as_supervised, FIELD(Rank, temperature),
+      FIELD(Rank, label_tolerance), FIELD(Rank, similarity), FIELD(Rank, memory_budget));
   using Remix = SupRemixOptions;
   bind_sup_remix(m, FIELD(Remix, temperature), FIELD(Remix, window), FIELD(Remix, label_tolerance),
                  FIELD(Remix, beta_a), FIELD(Remix, beta_b), FIELD(Remix, weighting),

@@ -3,6 +3,7 @@
 
 #include "losses.hpp"
 #include "spheremix/losses/align_uniform.hpp"
+#include "spheremix/losses/barlow_twins.hpp"
 #include "spheremix/losses/brownian_bridge.hpp"
 #include "spheremix/losses/clip.hpp"
 #include "spheremix/losses/clip_bf16.hpp"
@@ -11,6 +12,7 @@
 #include "spheremix/losses/feature_separation.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/losses/hard_negative.hpp"
+#include "spheremix/losses/hn_nce.hpp"
 #include "spheremix/losses/info_nce.hpp"
 #include "spheremix/losses/info_nce_bf16.hpp"
 #include "spheremix/losses/margin_nce.hpp"
@@ -254,6 +256,9 @@ void bind_losses_of_pairs(nb::module_& m) {
                                             FIELD(Hard, temperature), FIELD(Hard, beta),
                                             FIELD(Hard, tau_plus), FIELD(Hard, memory_budget));
   bind_pair_loss<ContrastiveGradientRecord>(
+      m, LOSS(hn_nce), as_contrastive, FIELD(HnNceOptions, temperature), FIELD(HnNceOptions, beta),
+      FIELD(HnNceOptions, tau_plus), FIELD(HnNceOptions, memory_budget));
+  bind_pair_loss<ContrastiveGradientRecord>(
       m, LOSS(cyclip), as_contrastive, FIELD(CyclipOptions, temperature),
       FIELD(CyclipOptions, cross_weight), FIELD(CyclipOptions, in_modal_weight),
       FIELD(CyclipOptions, memory_budget));
@@ -269,11 +274,14 @@ void bind_losses_of_pairs(nb::module_& m) {
       m, LOSS(vicreg), as_pair, FIELD(VicregOptions, invariance_weight),
       FIELD(VicregOptions, variance_weight), FIELD(VicregOptions, covariance_weight),
       FIELD(VicregOptions, gamma), FIELD(VicregOptions, epsilon));
+  bind_pair_loss<PairGradientRecord>(m, LOSS(barlow_twins), as_pair,
+                                     FIELD(BarlowTwinsOptions, off_diagonal_weight),
+                                     FIELD(BarlowTwinsOptions, epsilon));
 
   bind_batch_loss<BrownianBridgeGradientRecord, BrownianBridgeGradient>(
       m, std::array{"augmented", "x", "y"}, BATCH_LOSS(brownian_bridge, BrownianBridgeOptions),
       [](const auto& out, auto... d) { return record("BrownianBridgeGradient", out.loss, d...); },
-      FIELD(BrownianBridgeOptions, ratio));
+      FIELD(BrownianBridgeOptions, ratio), FIELD(BrownianBridgeOptions, ratios));
   bind_batch_loss<AugmentedConsistencyGradientRecord, AugmentedConsistencyGradient>(
       m, std::array{"x", "y", "x_augmented", "y_augmented"},
       BATCH_LOSS(augmented_geometric_consistency, Consistency),

@@ -24,6 +24,11 @@ namespace core {
 template <class T>
 inline constexpr bool is_real = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
+/// 16-bit rows: losses that take them compute in float and give gradients in float.
+template <class T>
+inline constexpr bool is_half =
+    std::is_same_v<T, Eigen::half> || std::is_same_v<T, Eigen::bfloat16>;
+
 /// The scalar of an argument, float or double. Of anything else float: InputRows and InputVector say
 /// in one sentence what is wrong, and nothing else has to.
 template <class X>

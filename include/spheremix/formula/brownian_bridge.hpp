@@ -3,21 +3,24 @@
 //
 //   m_i = r x_i + (1 - r) y_i      mu_i = m_i / |m_i|      L = (1/n) sum_i |a_i - mu_i|^2
 //
-// r is small: the point lies nearer to the text. |m_i| >= |1 - 2 r| for unit rows. (The
-// inner-product form printed beside it in the paper is another function; this is the squared
-// distance.)
+// r is small: the point lies nearer to the text; one for all, or a time r_i a row. |m_i| >=
+// |1 - 2 r| for unit rows. (The inner-product form printed beside it in the paper is another
+// function; this is the squared distance.)
 //
 // Gradient   g = 2 (mu - a) / n: dA = -g, h = (g - (g.mu) mu) / |m|, dX = r h, dY = (1 - r) h.
 // Source     Jiang et al. 2023, "Understanding and constructing latent modality structures in
 //            multi-modal representation learning", arXiv 2303.05952, section 4.2.
 #pragma once
 
+#include <vector>
+
 #include "spheremix/core/host_device.hpp"
 
 namespace spheremix::losses {
 
 struct BrownianBridgeOptions {
-  double ratio = 0.25;  ///< r, the weight of X
+  double ratio = 0.25;              ///< r, the weight of X
+  std::vector<double> ratios = {};  ///< one a row (of this rank's rows) in its place
 };
 
 }  // namespace spheremix::losses

@@ -97,10 +97,9 @@ requires core::Worlds<World...>
                                                const Eigen::MatrixBase<Y>& y,
                                                const AlignUniformOptions& options = {},
                                                World&... world) {
-  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) {
-        align_uniform_with_gradient(x, y, options, workspace, out, world...);
-      });
+  return detail::by_value<PairGradient<RowMatrix<core::Real<X>>>>([&](auto& workspace, auto& out) {
+    align_uniform_with_gradient(x, y, options, workspace, out, world...);
+  });
 }
 
 }  // namespace spheremix::losses

@@ -1,7 +1,7 @@
 // brownian_bridge on the CPU: formula, gradient and options in formula/brownian_bridge.hpp.
 //
 // Shapes     A (augmented), X, Y: n x d, n >= 1; rows as they are.
-// Errors     shapes, no rows, r outside [0, 1], a row with m = 0 (antipodal rows at r = 1/2).
+// Errors     shapes, no rows, r outside [0, 1], ratios of another length than X has rows, a row with m = 0 (antipodal rows at r = 1/2).
 //            NaN gives NaN.
 #pragma once
 
@@ -22,15 +22,26 @@ struct BrownianBridgeGradient {
 
 namespace detail {
 
+inline void expects_ratios(const char* function, const BrownianBridgeOptions& o, Index n) {
+  core::expects(o.ratio >= 0 && o.ratio <= 1, function, "ratio is ", o.ratio, ", outside [0, 1]");
+  if (o.ratios.empty()) return;
+  core::expects_size(function, "ratios", Index(o.ratios.size()), n);
+  for (Index i = 0; i < n; ++i) {
+    const double r = o.ratios[std::size_t(i)];
+    core::expects(r >= 0 && r <= 1, function, "ratios[", i, "] is ", r, ", outside [0, 1]");
+  }
+}
+
 /// The loss; gradients unless da.data is null. Everything in double.
 template <class T>
 double bridge_on_views(const char* function, MatrixView<const T> a, MatrixView<const T> x,
-                       MatrixView<const T> y, double r, MatrixView<T> da, MatrixView<T> dx,
-                       MatrixView<T> dy) {
-  core::expects(r >= 0 && r <= 1, function, "ratio is ", r, ", outside [0, 1]");
+                       MatrixView<const T> y, const BrownianBridgeOptions& o, MatrixView<T> da,
+                       MatrixView<T> dx, MatrixView<T> dy) {
+  expects_ratios(function, o, x.rows);
   const double n = double(x.rows);
   const Index d = x.cols;
   const double sum = metrics::detail::sum_over_rows(x.rows, [&](Index i) {
+    const double r = o.ratios.empty() ? o.ratio : o.ratios[std::size_t(i)];
     const T *pa = a.row(i), *px = x.row(i), *py = y.row(i);
     const auto m = [=](Index k) {
       return formula::BridgePull::middle(r, double(px[k]), double(py[k]));
@@ -77,8 +88,7 @@ struct BrownianBridgeLoss {
   template <class T>
   LossResult operator()(const char* function, const Inputs<T, 3>& in, Workspace&,
                         const Outputs<T, 3>& out) const {
-    return {
-        bridge_on_views<T>(function, in[0], in[1], in[2], options.ratio, out[0], out[1], out[2])};
+    return {bridge_on_views<T>(function, in[0], in[1], in[2], options, out[0], out[1], out[2])};
   }
 };
 
@@ -113,7 +123,7 @@ requires core::Worlds<World...>
                                                  const Eigen::MatrixBase<Y>& y,
                                                  const BrownianBridgeOptions& options = {},
                                                  World&... world) {
-  return detail::by_value<BrownianBridgeGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<BrownianBridgeGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         brownian_bridge_with_gradient(augmented, x, y, options, workspace, out, world...);
       });

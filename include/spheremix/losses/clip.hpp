@@ -2,6 +2,7 @@
 //
 // Shapes     X, Y: n x d, n >= 1; with targets Y: m x d. Rows are used as they are (normalise with
 //            sphere::normalize_rows).
+//            Rows of Eigen::half and Eigen::bfloat16 are taken in float, gradients are float.
 // Accuracy   as info_nce: exact maxima over rows and columns, saturated losses keep their digits.
 // Memory     4 n^2 bytes (float) for 6 n^2 d flops where memory_budget allows, down to one strip of
 //            about 500 rows for 8 n^2 d.
@@ -51,7 +52,7 @@ template <class X, class Y, class... World>
 requires core::Worlds<World...>
 [[nodiscard]] auto clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const ClipOptions& options = {}, World&... world) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         clip_with_gradient(x, y, options, workspace, out, world...);
       });
@@ -73,7 +74,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const Targets& targets, const ClipOptions& options = {},
                                       World&... world) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         clip_with_gradient(x, y, targets, options, workspace, out, world...);
       });

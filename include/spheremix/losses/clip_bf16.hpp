@@ -26,7 +26,7 @@ namespace spheremix::losses {
 template <class X, class Y>
 [[nodiscard]] double clip_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const ClipOptions& options = {}) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   return detail::value("clip_bf16", detail::PairLoss<true, pairwise::Bf16Products>(options), x, y)
       .loss;
 }
@@ -35,7 +35,7 @@ template <class X, class Y>
 template <class X, class Y>
 [[nodiscard]] double clip_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const Targets& targets, const ClipOptions& options = {}) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   return detail::value("clip_bf16",
                        detail::PairLoss<true, pairwise::Bf16Products>(options, &targets), x, y)
       .loss;
@@ -47,7 +47,7 @@ template <class X, class Y>
 template <class X, class Y, class Out>
 void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const ClipOptions& options, core::Workspace& workspace, Out& out) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "clip_bf16_with_gradient";
   detail::into(
       name,
@@ -59,7 +59,7 @@ template <class X, class Y>
 [[nodiscard]] auto clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x,
                                            const Eigen::MatrixBase<Y>& y,
                                            const ClipOptions& options = {}) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) { clip_bf16_with_gradient(x, y, options, workspace, out); });
 }
 
@@ -68,7 +68,7 @@ template <class X, class Y, class Out>
 void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                              const Targets& targets, const ClipOptions& options,
                              core::Workspace& workspace, Out& out) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "clip_bf16_with_gradient";
   detail::into(name,
                detail::PairLoss<true, pairwise::Bf16Products>(options, &targets)
@@ -80,7 +80,7 @@ template <class X, class Y>
 [[nodiscard]] auto clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x,
                                            const Eigen::MatrixBase<Y>& y, const Targets& targets,
                                            const ClipOptions& options = {}) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         clip_bf16_with_gradient(x, y, targets, options, workspace, out);
       });

@@ -63,7 +63,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto cyclip_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
                                         const CyclipOptions& options = {}, World&... world) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         cyclip_with_gradient(x, y, options, workspace, out, world...);
       });

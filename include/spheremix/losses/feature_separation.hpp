@@ -275,7 +275,7 @@ requires core::Worlds<World...>
     const Eigen::MatrixBase<Xi>& x_independent, const Eigen::MatrixBase<Yi>& y_independent,
     const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
     const FeatureSeparationOptions& options = {}, World&... world) {
-  return detail::by_value<FeatureSeparationGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<FeatureSeparationGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         feature_separation_with_gradient(x, y, x_independent, y_independent, x_augmented,
                                          y_augmented, options, workspace, out, world...);

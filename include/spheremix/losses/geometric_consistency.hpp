@@ -129,10 +129,9 @@ requires core::Worlds<World...>
 [[nodiscard]] auto geometric_consistency_with_gradient(
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const GeometricConsistencyOptions& options = {}, World&... world) {
-  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) {
-        geometric_consistency_with_gradient(x, y, options, workspace, out, world...);
-      });
+  return detail::by_value<PairGradient<RowMatrix<core::Real<X>>>>([&](auto& workspace, auto& out) {
+    geometric_consistency_with_gradient(x, y, options, workspace, out, world...);
+  });
 }
 
 /// The loss of two batches and their augmented views.
@@ -168,7 +167,7 @@ requires core::Worlds<World...>
     const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
     const Eigen::MatrixBase<Xa>& x_augmented, const Eigen::MatrixBase<Ya>& y_augmented,
     const GeometricConsistencyOptions& options = {}, World&... world) {
-  return detail::by_value<AugmentedConsistencyGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<AugmentedConsistencyGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         augmented_geometric_consistency_with_gradient(x, y, x_augmented, y_augmented, options,
                                                       workspace, out, world...);

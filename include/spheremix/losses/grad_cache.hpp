@@ -9,6 +9,14 @@
 // chunks' contributions add. The encoder must give the same rows in both passes (same dropout
 // draws, no statistics over the batch).
 //
+//   grad_cache<T>(n, chunk, forward_x, forward_y, loss(X, Y), backward_x, backward_y)   two encoders
+//   grad_cache<T>(n, chunk, forward, loss(X), backward)                                 one
+//   grad_cache<T>(n, chunk, forward, labels, loss(X, labels), backward)                 and labels
+//   grad_cache<T>(n, chunk, forward, Y, loss(X, Y), backward)                           and frozen rows
+//
+// Frozen rows, an Eigen matrix, get no gradient: let the loss fill a struct without the field y, and
+// none is computed. Labels are handed on as they are.
+//
 // Errors   std::invalid_argument: chunk < 1, n < 1, forward returning another shape.
 // Source   Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
 //          Setup", arXiv 2101.06983.
@@ -60,6 +68,24 @@ auto grad_cache(Index n, Index chunk, ForwardX&& forward_x, ForwardY&& forward_y
   backward_in_chunks(result.x, chunk, std::forward<BackwardX>(backward_x));
   backward_in_chunks(result.y, chunk, std::forward<BackwardY>(backward_y));
   return result;
+}
+
+/// A loss of one batch: loss(X) returns a struct with the field x.
+template <class T, class Forward, class Loss, class Backward>
+auto grad_cache(Index n, Index chunk, Forward&& forward, Loss&& loss, Backward&& backward) {
+  const RowMatrix<T> x = encode_in_chunks<T>(n, chunk, std::forward<Forward>(forward));
+  auto result = loss(x);
+  backward_in_chunks(result.x, chunk, std::forward<Backward>(backward));
+  return result;
+}
+
+/// The same with what the loss takes beside X: labels of its rows, or frozen rows.
+template <class T, class Forward, class Fixed, class Loss, class Backward>
+auto grad_cache(Index n, Index chunk, Forward&& forward, const Fixed& fixed, Loss&& loss,
+                Backward&& backward) {
+  return grad_cache<T>(
+      n, chunk, std::forward<Forward>(forward),
+      [&](const RowMatrix<T>& x) { return loss(x, fixed); }, std::forward<Backward>(backward));
 }
 
 }  // namespace spheremix::losses

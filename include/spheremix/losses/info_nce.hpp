@@ -2,6 +2,7 @@
 //
 // Shapes     X: n x d, Y: m x d, m >= n >= 1; with targets any m. Rows are used as they are
 //            (normalise with sphere::normalize_rows).
+//            Rows of Eigen::half and Eigen::bfloat16 are taken in float, gradients are float.
 // Accuracy   exact maxima; the positive is never subtracted from a sum that it dominates, so
 //            saturated losses and gradients keep their digits (down to tau = .001 and below).
 // Memory     O(strip x n): 6 n^2 d flops without an n x n matrix.
@@ -53,7 +54,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto info_nce_with_gradient(const Eigen::MatrixBase<X>& x,
                                           const Eigen::MatrixBase<Y>& y,
                                           const InfoNceOptions& options = {}, World&... world) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         info_nce_with_gradient(x, y, options, workspace, out, world...);
       });
@@ -75,7 +76,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto info_nce_with_gradient(const Eigen::MatrixBase<X>& x,
                                           const Eigen::MatrixBase<Y>& y, const Targets& targets,
                                           const InfoNceOptions& options = {}, World&... world) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         info_nce_with_gradient(x, y, targets, options, workspace, out, world...);
       });

@@ -16,7 +16,7 @@ namespace spheremix::losses {
 template <class X, class Y>
 [[nodiscard]] double info_nce_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                    const InfoNceOptions& options = {}) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   return detail::value("info_nce_bf16", detail::PairLoss<false, pairwise::Bf16Products>(options), x,
                        y)
       .loss;
@@ -26,7 +26,7 @@ template <class X, class Y>
 template <class X, class Y>
 [[nodiscard]] double info_nce_bf16(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                    const Targets& targets, const InfoNceOptions& options = {}) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   return detail::value("info_nce_bf16",
                        detail::PairLoss<false, pairwise::Bf16Products>(options, &targets), x, y)
       .loss;
@@ -39,7 +39,7 @@ template <class X, class Y, class Out>
 void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const InfoNceOptions& options, core::Workspace& workspace,
                                  Out& out) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "info_nce_bf16_with_gradient";
   detail::into(
       name,
@@ -51,7 +51,7 @@ template <class X, class Y>
 [[nodiscard]] auto info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x,
                                                const Eigen::MatrixBase<Y>& y,
                                                const InfoNceOptions& options = {}) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         info_nce_bf16_with_gradient(x, y, options, workspace, out);
       });
@@ -62,7 +62,7 @@ template <class X, class Y, class Out>
 void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                  const Targets& targets, const InfoNceOptions& options,
                                  core::Workspace& workspace, Out& out) {
-  static_assert(std::is_same_v<typename X::Scalar, float>, "spheremix: bf16 is for float rows");
+  static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "info_nce_bf16_with_gradient";
   detail::into(name,
                detail::PairLoss<false, pairwise::Bf16Products>(options, &targets)
@@ -75,7 +75,7 @@ template <class X, class Y>
                                                const Eigen::MatrixBase<Y>& y,
                                                const Targets& targets,
                                                const InfoNceOptions& options = {}) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         info_nce_bf16_with_gradient(x, y, targets, options, workspace, out);
       });

@@ -1,5 +1,5 @@
-// Labels of several dimensions, by how far apart they are: a table of distances that sup_remix takes
-// in place of labels.
+// Labels of several dimensions, by how far apart they are: a table of distances that sup_remix and
+// rank_n_contrast take in place of labels.
 //
 //   sup_remix(X, label_distances(Y, [](const auto& a, const auto& b) { return (a - b).norm(); }), ...)
 //
@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/core/numbers.hpp"
 
 namespace spheremix::losses {
 
@@ -33,6 +34,16 @@ class LabelDistances {
  private:
   RowMatrix<double> table_;
 };
+
+namespace detail {
+
+/// What labels are taken for: a table of distances, or numbers.
+template <class Y>
+using GivenLabels =
+    std::conditional_t<std::is_same_v<Y, LabelDistances> || std::is_same_v<Y, core::Numbers>,
+                       const Y&, const core::Numbers>;
+
+}  // namespace detail
 
 /// By a function of two labels, rows of Y.
 template <class Y, class Distance>

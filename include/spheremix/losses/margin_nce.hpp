@@ -81,7 +81,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto margin_nce_with_gradient(const Eigen::MatrixBase<X>& x,
                                             const Eigen::MatrixBase<Y>& y,
                                             const MarginNceOptions& options = {}, World&... world) {
-  return detail::by_value<MarginNceGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<MarginNceGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         margin_nce_with_gradient(x, y, options, workspace, out, world...);
       });

@@ -86,7 +86,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto nt_xent_with_gradient(const Eigen::MatrixBase<X>& x,
                                          const Eigen::MatrixBase<Y>& y,
                                          const NtXentOptions& options = {}, World&... world) {
-  return detail::by_value<ContrastiveGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<ContrastiveGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         nt_xent_with_gradient(x, y, options, workspace, out, world...);
       });

@@ -1,7 +1,8 @@
 // siglip on the CPU: formula, gradient and options in formula/siglip.hpp.
 //
 // Shapes     X: n x d, Y: m x d, m >= n >= 1; with targets any m. The learned scale of the paper is
-//            e^a = 1/tau.
+//            e^a = 1/tau. Rows of Eigen::half and Eigen::bfloat16 are taken in float, gradients are
+//            float.
 // Cost       6 n^2 d flops in O(strip x n) memory, one sweep: no statistics.
 // Accuracy   softplus(u) = max(u, 0) + log1p(e^-|u|): finite and exact to a few eps everywhere.
 // Errors     shapes, no rows, tau, bias not finite, memory_budget too small. NaN gives NaN.
@@ -222,7 +223,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto siglip_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
                                         const SiglipOptions& options = {}, World&... world) {
-  return detail::by_value<SiglipGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<SiglipGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         siglip_with_gradient(x, y, options, workspace, out, world...);
       });
@@ -244,7 +245,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto siglip_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y, const Targets& targets,
                                         const SiglipOptions& options = {}, World&... world) {
-  return detail::by_value<SiglipGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<SiglipGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         siglip_with_gradient(x, y, targets, options, workspace, out, world...);
       });

@@ -183,17 +183,11 @@ SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
   return remix_dense<RemixTable>(function, x, labels, lambda, o, workspace, dx);
 }
 
-/// What labels are taken for: a table of distances, or numbers.
-template <class Y>
-using RemixLabels =
-    std::conditional_t<std::is_same_v<Y, LabelDistances> || std::is_same_v<Y, Numbers>, const Y&,
-                       const Numbers>;
-
 template <class X, class Y, class L>
 double sup_remix_value(Local here, const Eigen::MatrixBase<X>& x, const Y& labels, L& lambda,
                        const SupRemixOptions& options) {
   using T = typename X::Scalar;
-  const RemixLabels<Y> given(labels);
+  const GivenLabels<Y> given(labels);
   const RemixLambdaArgument<T, std::remove_reference_t<L>> weights("sup_remix", lambda, x.rows(),
                                                                    options.beta_a, options.beta_b);
   return supervised_value(
@@ -244,7 +238,7 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels, L&&
   } else {
     using T = typename X::Scalar;
     constexpr auto* name = "sup_remix_with_gradient";
-    const detail::RemixLabels<Y> given(labels);
+    const detail::GivenLabels<Y> given(labels);
     const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
         name, lambda, x.rows(), options.beta_a, options.beta_b);
     detail::supervised_gradient(

@@ -141,10 +141,9 @@ requires core::Worlds<World...>
 [[nodiscard]] auto vicreg_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
                                         const VicregOptions& options = {}, World&... world) {
-  return detail::by_value<PairGradient<RowMatrix<typename X::Scalar>>>(
-      [&](auto& workspace, auto& out) {
-        vicreg_with_gradient(x, y, options, workspace, out, world...);
-      });
+  return detail::by_value<PairGradient<RowMatrix<core::Real<X>>>>([&](auto& workspace, auto& out) {
+    vicreg_with_gradient(x, y, options, workspace, out, world...);
+  });
 }
 
 }  // namespace spheremix::losses

@@ -22,29 +22,35 @@ void check_bridge() {
         const Rows<T> da(n, d, a, layout), dx(n, d, x, layout), dy(n, d, y, layout),
             ga(n, d, layout), gx(n, d, layout), gy(n, d, layout);
         const Buffer<double> loss(1), again(1);
-        for (const double r : {0.25, 0.0, 1.0}) {
+        std::vector<double> times;
+        for (Index i = 0; i < n; ++i) times.push_back(double(i) / double(n));
+        const Buffer<double> device(times);
+        for (const double given : {0.25, 0.0, 1.0, -1.0}) {  // -1: a time a row
+          const bool each = given < 0;
+          const double r = each ? 0.5 : given;
+          const double* const ratios = each ? device.data() : nullptr;
           with_scratch([&](gpu::Scratch s) {
             return gpu::losses::brownian_bridge(da.view(), dx.view(), dy.view(), {r}, loss.data(),
-                                                s);
+                                                s, nullptr, ratios);
           });
           with_scratch([&](gpu::Scratch s) {
             return gpu::losses::brownian_bridge_with_gradient<T>(
                 da.view(), dx.view(), dy.view(), {r},
-                {again.data(), ga.view(), gx.view(), gy.view()}, s);
+                {again.data(), ga.view(), gx.view(), gy.view()}, s, nullptr, ratios);
           });
           Real want = 0;
           const auto ha = ga.values(), hx = gx.values(), hy = gy.values();
           for (Index i = 0; i < n; ++i) {
-            const Column m = combine(r, row_of(x, d, i), 1 - Real(r), row_of(y, d, i)),
-                         mu = unit(m);
+            const Real q = each ? times[std::size_t(i)] : r;
+            const Column m = combine(q, row_of(x, d, i), 1 - q, row_of(y, d, i)), mu = unit(m);
             const Column off_row = combine(1, row_of(a, d, i), -1, mu);
             want += dot(off_row, off_row) / Real(n);
             const Column g = combine(-2 / Real(n), off_row, 0, mu), h = tangent_part(mu, g);
             const Real inverse = 1 / std::sqrt(dot(m, m));
             const double bound = allowed<T>(8, 4 * double(inverse) / double(n), 1);
             CHECK(off(ha, d, i, combine(-1, g, 0, g)) <= bound);
-            CHECK(off(hx, d, i, combine(r * inverse, h, 0, h)) <= bound);
-            CHECK(off(hy, d, i, combine((1 - Real(r)) * inverse, h, 0, h)) <= bound);
+            CHECK(off(hx, d, i, combine(q * inverse, h, 0, h)) <= bound);
+            CHECK(off(hy, d, i, combine((1 - q) * inverse, h, 0, h)) <= bound);
           }
           CHECK(std::abs(loss.values()[0] - double(want)) <= 1e-13 * double(want));
           CHECK(loss.values()[0] == again.values()[0]);

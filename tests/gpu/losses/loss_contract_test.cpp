@@ -16,6 +16,7 @@
 
 #include "reference.hpp"
 #include "spheremix/gpu/losses/align_uniform.cuh"
+#include "spheremix/gpu/losses/barlow_twins.cuh"
 #include "spheremix/gpu/losses/brownian_bridge.cuh"
 #include "spheremix/gpu/losses/clip.cuh"
 #include "spheremix/gpu/losses/clip_m2_mix.cuh"
@@ -25,13 +26,15 @@
 #include "spheremix/gpu/losses/feature_separation.cuh"
 #include "spheremix/gpu/losses/geometric_consistency.cuh"
 #include "spheremix/gpu/losses/hard_negative.cuh"
+#include "spheremix/gpu/losses/hn_nce.cuh"
 #include "spheremix/gpu/losses/info_nce.cuh"
-#include "spheremix/gpu/losses/margin_nce.cuh"
 #include "spheremix/gpu/losses/l_mix.cuh"
 #include "spheremix/gpu/losses/m2_mix.cuh"
 #include "spheremix/gpu/losses/m3_mix.cuh"
+#include "spheremix/gpu/losses/margin_nce.cuh"
 #include "spheremix/gpu/losses/mixup_cross_entropy.cuh"
 #include "spheremix/gpu/losses/nt_xent.cuh"
+#include "spheremix/gpu/losses/rank_n_contrast.cuh"
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/losses/sup_con.cuh"
 #include "spheremix/gpu/losses/sup_remix.cuh"
@@ -125,6 +128,8 @@ std::vector<Loss<T>> losses_of_rows() {
       SPHEREMIX_LOSS(decoupled_contrastive, T, 2, SPHEREMIX_TO_TAU, SPHEREMIX_HOW, SPHEREMIX_XY,
                      {.temperature = 0.3, .weighting = device::DclWeighting::von_mises_fisher}),
       SPHEREMIX_LOSS(hard_negative, T, 2, SPHEREMIX_TO_TAU, SPHEREMIX_HOW, SPHEREMIX_XY, {}),
+      SPHEREMIX_LOSS(hn_nce, T, 2, SPHEREMIX_TO_TAU, SPHEREMIX_HOW, SPHEREMIX_XY,
+                     {.temperature = 0.3}),
       SPHEREMIX_GRADIENT_ONLY(cyclip, T, 2, SPHEREMIX_TO_TAU, SPHEREMIX_HOW, SPHEREMIX_XY,
                               {.temperature = 0.3}),
       SPHEREMIX_LOSS(geometric_consistency, T, 2, SPHEREMIX_TO_XY, SPHEREMIX_ROWS, SPHEREMIX_XY,
@@ -134,6 +139,7 @@ std::vector<Loss<T>> losses_of_rows() {
                      SPHEREMIX_XY, c.in[2], c.in[3], {}),
       SPHEREMIX_LOSS(vicreg, T, 2, SPHEREMIX_TO_XY, SPHEREMIX_ROWS, SPHEREMIX_XY, {}),
       SPHEREMIX_LOSS(align_uniform, T, 2, SPHEREMIX_TO_XY, SPHEREMIX_HOW, SPHEREMIX_XY, {}),
+      SPHEREMIX_LOSS(barlow_twins, T, 2, SPHEREMIX_TO_XY, SPHEREMIX_ROWS, SPHEREMIX_XY, {}),
       SPHEREMIX_LOSS(brownian_bridge, const T, 3, ({c.loss, c.out[0], c.out[1], c.out[2]}),
                      SPHEREMIX_ROWS, c.in[0], c.in[1], c.in[2], {}),
       SPHEREMIX_LOSS(
@@ -167,6 +173,8 @@ std::vector<Loss<T>> losses_of_rows() {
                      {.temperature = 0.3, .window = 1.5, .detach = false}),
       SPHEREMIX_LOSS(triplet, T, 1, ({c.loss, c.out[0], nullptr, nullptr}), SPHEREMIX_ROWS, c.in[0],
                      c.label, {}),
+      SPHEREMIX_LOSS(rank_n_contrast, T, 1, SPHEREMIX_TO_LABELLED, SPHEREMIX_HOW, c.in[0], c.label,
+                     {}),
       SPHEREMIX_LOSS(mixup_cross_entropy, T, 1, SPHEREMIX_TO_LOGITS, SPHEREMIX_ROWS, c.in[0],
                      c.first, c.second, c.lambda),
       SPHEREMIX_LOSS(decoupled_mixup, T, 1, SPHEREMIX_TO_LOGITS, SPHEREMIX_ROWS, c.in[0], c.first,
@@ -275,8 +283,8 @@ struct Batch {
 /// A pair alone has no negatives, a row no variance and no other: their own tests say that this is
 /// refused.
 bool needs_two_rows(const std::string& name, Index n) {
-  return n == 1 &&
-         (name == "decoupled_contrastive" || name == "vicreg" || name == "align_uniform");
+  return n == 1 && (name == "decoupled_contrastive" || name == "vicreg" ||
+                    name == "align_uniform" || name == "barlow_twins");
 }
 
 /// Against the CPU's case of the same name, in double.

@@ -228,6 +228,16 @@ class AugmentedConsistencyGradient(NamedTuple):
     y_augmented: Any
 
 
+class MatryoshkaGradient(NamedTuple):
+    """matryoshka and its gradients; y is None for one batch, losses are those of the widths."""
+
+    loss: float
+    x: Any
+    y: Any
+    log_temperature: float
+    losses: List[float]
+
+
 class FeatureSeparationGradient(NamedTuple):
     """feature_separation and its gradients."""
 

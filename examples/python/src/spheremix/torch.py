@@ -135,13 +135,13 @@ _log_tau = {"log_temperature": ("temperature", _temperature)}
 _log_mix = {"log_mix_temperature": ("mix_temperature", _temperature)}
 _pair = ["x", "y"]
 
-for _name in ("info_nce", "info_nce_bf16", "clip", "clip_bf16", "nt_xent", "decoupled_contrastive", "hard_negative", "cyclip"):
+for _name in ("info_nce", "info_nce_bf16", "clip", "clip_bf16", "nt_xent", "decoupled_contrastive", "hard_negative", "hn_nce", "cyclip"):
     _define(_name, [*_pair, "log_temperature"], [*_pair, "log_temperature"], keywords=_log_tau)
 _define("margin_nce", [*_pair, "log_temperature", "margin"], [*_pair, "log_temperature", "margin"],
         keywords={**_log_tau, "margin": ("margin", _number)})
 _define("siglip", [*_pair, "log_temperature", "bias"], [*_pair, "log_temperature", "bias"],
         keywords={**_log_tau, "bias": ("bias", _number)})
-for _name in ("geometric_consistency", "align_uniform", "vicreg"):
+for _name in ("geometric_consistency", "align_uniform", "vicreg", "barlow_twins"):
     _define(_name, _pair, _pair)
 for _name in ("m2_mix", "v_mix", "l_mix", "vl_mix"):
     _define(_name, [*_pair, "lambda_", "log_temperature"], [*_pair, "lambda_", "log_temperature"], keywords=_log_tau)
@@ -153,6 +153,7 @@ _define("augmented_geometric_consistency", _four, _four)
 _six = [*_pair, "x_independent", "y_independent", "x_augmented", "y_augmented", "log_temperature"]
 _define("feature_separation", _six, _six, keywords=_log_tau)
 _define("sup_con", ["x", "labels", "log_temperature"], ["x", "", "log_temperature"], keywords=_log_tau)
+_define("rank_n_contrast", ["x", "labels", "log_temperature"], ["x", "", "log_temperature"], keywords=_log_tau)
 _define("sup_remix", ["x", "labels", "lambda_", "log_temperature"], ["x", "", "", "log_temperature"], keywords=_log_tau)
 _define("triplet", ["x", "labels"], ["x", ""])
 _define("triplet_of", ["x", "anchors", "positives", "negatives"], ["x", "", "", ""])

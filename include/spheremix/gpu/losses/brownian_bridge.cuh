@@ -2,7 +2,8 @@
 //
 // Shapes   A (augmented), X, Y: N x D, float, double, Half or Bfloat16, rows as they are.
 // Cost     one pass, a warp a row.
-// Errors   shapes, no rows, r outside [0, 1], overlapping gradients; a row with m = 0 gives NaN.
+// Errors   shapes, no rows, r outside [0, 1], overlapping gradients, options.ratios (which lie on the
+//          host); a row with m = 0, or a time in device memory outside [0, 1], gives NaN.
 #pragma once
 
 #include "spheremix/formula/brownian_bridge.hpp"
@@ -28,7 +29,7 @@ struct BridgeKernel {
   static constexpr unsigned kThreads = 128, kResident = 8, kRowsEach = kThreads / kWarp;
   static constexpr std::size_t kShared = kRowsEach * sizeof(double);
   core::MatrixView<const T> a, x, y;
-  double ratio;
+  RowScalar<double> times;
   core::MatrixView<T> da, dx, dy;  ///< data nullptr: value only
   double* partial;
 
@@ -36,6 +37,7 @@ struct BridgeKernel {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     double loss = 0;
     if (i < x.rows) {
+      const double given = times(i), ratio = given >= 0 && given <= 1 ? given : core::nan<double>;
       const auto middle = [&](Index k) {
         return formula::BridgePull::middle(ratio, double(widen(x(i, k))), double(widen(y(i, k))));
       };
@@ -67,26 +69,31 @@ struct BridgeKernel {
 
 }  // namespace detail
 
-/// Loss and, where out.x has data, gradients; all overwritten.
+/// Loss and, where out.x has data, gradients; all overwritten. ratios: one a row, device memory, in
+/// place of options.ratio.
 template <class U, class T = std::remove_const_t<U>>
 Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
                                      const BrownianBridgeOptions& options,
                                      const std::type_identity_t<BrownianBridgeGradient<T>>& out,
-                                     Scratch scratch, cudaStream_t stream = nullptr) {
+                                     Scratch scratch, cudaStream_t stream = nullptr,
+                                     const double* ratios = nullptr) {
   const View<const T> augmented = rows;
   const View<const T> in[] = {rows, x, y};
   const View<T> to[] = {out.augmented, out.x, out.y};
   const bool gradient = out.augmented.data || out.x.data || out.y.data;
   if (const char* wrong = detail::batches_error(in, gradient, to, out.loss)) return invalid(wrong);
   if (!(options.ratio >= 0 && options.ratio <= 1)) return invalid("the ratio lies outside [0, 1]");
+  if (!options.ratios.empty()) return invalid("ratios come by the last argument, in device memory");
+  const RowScalar<double> times =
+      ratios ? RowScalar<double>(ratios) : RowScalar<double>(options.ratio);
   using Kernel = detail::BridgeKernel<T>;
   const Index blocks = pairwise::ceil_div(x.rows, Kernel::kRowsEach);
   return enqueue(scratch, stream, [&](Work& work) {
     double* const partial = work.take<double>(blocks);
     pairwise::start(
         work,
-        Kernel{augmented, x, y, options.ratio, out.x.data ? out.augmented : core::MatrixView<T>{},
-               out.x, out.y, partial},
+        Kernel{augmented, x, y, times, out.x.data ? out.augmented : core::MatrixView<T>{}, out.x,
+               out.y, partial},
         blocks);
     pairwise::ReduceKernel reduce{};
     reduce.sum[0] = {partial, blocks, 1 / double(x.rows), out.loss};
@@ -98,9 +105,9 @@ Status brownian_bridge_with_gradient(View<U> rows, Input<T> x, Input<T> y,
 template <class U, class T = std::remove_const_t<U>>
 Status brownian_bridge(View<U> augmented, Input<T> x, Input<T> y,
                        const BrownianBridgeOptions& options, double* loss, Scratch scratch,
-                       cudaStream_t stream = nullptr) {
+                       cudaStream_t stream = nullptr, const double* ratios = nullptr) {
   return brownian_bridge_with_gradient(augmented, x, y, options, {loss, {}, {}, {}}, scratch,
-                                       stream);
+                                       stream, ratios);
 }
 
 }  // namespace spheremix::gpu::losses

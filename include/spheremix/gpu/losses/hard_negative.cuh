@@ -102,10 +102,8 @@ Status hard_negative_checked(const core::MatrixView<const T>& x, const core::Mat
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, options.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
-  if (!(options.beta >= 0) || !(options.beta <= core::largest<double>))
-    return invalid("beta is not a finite number >= 0");
-  if (!(options.tau_plus >= 0 && options.tau_plus < 1))
-    return invalid("tau_plus lies outside [0, 1)");
+  if (const char* wrong = hard_negative_error(options.beta, options.tau_plus))
+    return invalid(wrong);
   return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
     hard_negative<Tile>(work, x, y, options, block, out, how);
   });

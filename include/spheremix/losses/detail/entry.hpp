@@ -151,13 +151,26 @@ struct OutputBatches<T, NoField, Rest...> {
   void commit() { rest.commit(); }
 };
 
+/// Rows of Eigen::half or Eigen::bfloat16 in float, others as they are.
+template <class X>
+decltype(auto) widened_rows(const Eigen::MatrixBase<X>& x) {
+  if constexpr (core::is_half<typename X::Scalar>)
+    return RowMatrix<float>(x.template cast<float>());
+  else
+    return (x);
+}
+
 /// Calls body(rows...) with each batch as rows in memory, of one scalar type.
 template <class Body, class First, class... X>
 auto with_rows(const Body& body, const Eigen::MatrixBase<First>& first,
                const Eigen::MatrixBase<X>&... others) {
-  using T = typename First::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
-  return body(core::InputRows<T>(first).view(), core::InputRows<T>(others).view()...);
+  using Scalar = typename First::Scalar;
+  static_assert((std::is_same_v<Scalar, typename X::Scalar> && ...) ||
+                    !(core::is_half<Scalar> || ... || core::is_half<typename X::Scalar>),
+                "spheremix: arguments need one scalar type; convert by .cast<...>()");
+  using T = core::Real<First>;
+  return body(core::InputRows<T>(widened_rows(first)).view(),
+              core::InputRows<T>(widened_rows(others)).view()...);
 }
 
 /// The whole loss on views: one function a loss and type, whatever Eigen expressions came in.

@@ -7,6 +7,11 @@
 
 namespace spheremix::gpu::losses::detail {
 
+inline const char* hard_negative_error(double beta, double tau_plus) {
+  if (!(beta >= 0) || !(beta <= core::largest<double>)) return "beta is not a finite number >= 0";
+  return tau_plus >= 0 && tau_plus < 1 ? nullptr : "tau_plus lies outside [0, 1)";
+}
+
 /// Pairs of both views: logits (1 + beta) s / tau in base 2, weights of both softmaxes and of both
 /// ends of the pair.
 template <class T>
@@ -56,13 +61,16 @@ struct HardNegativeFinishKernel {
   T* bound;
   double* losses;  ///< a block's share of L
   double* floors;  ///< of dL/d ln(tau) through the floors
+  Index pairs =
+      0;  ///< anchors are the rows, then the columns, of this many pairs; 0: stacked views
 
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kThreads + threadIdx.x;
     double sums[2] = {0, 0};  // of losses, and of dL/d ln(tau) at the floors
     if (i < anchors) {
       constexpr double kLn2 = 0.693147180559945309417;
-      const double count = double(anchors - 2), a = double(positives[i]) / temperature;
+      const double count = double(pairs > 0 ? pairs - 1 : anchors - 2),
+                   a = double(positives[pairs > 0 ? i % pairs : i]) / temperature;
       const double top = double(hard[i].a) + std::log2(double(hard[i].b));
       const double weights = soft ? double(soft[i].a) + std::log2(double(soft[i].b)) : 0;
       const double u = kLn2 * (top - weights) + (soft ? std::log(count) : 0) - a;
