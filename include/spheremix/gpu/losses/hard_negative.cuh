@@ -85,8 +85,10 @@ void hard_negative(Work& work, const core::MatrixView<const T>& x,
     pairwise::sweep_gradients(work, t, {side == 0 ? out.x : out.y, {}},
                               Sum(slope / double(Tile::kWeightScale)), limits, how);
   }
-  pairwise::start(
-      work, Positives{x, y, hard, hard + n, slope, slope, out.x, out.y, along, unit + 1}, blocks);
+  pairwise::start(work,
+                  Positives{x, y, hard, hard + n, slope, slope, out.x, out.y, along, unit + 1,
+                            pairwise::pieces_fit(x, y, out.x, out.y)},
+                  blocks);
   pairwise::start(work, Along{y, out.y, along + blocks}, blocks);
   if (!out.log_temperature) return pairwise::start(work, reduce, 1);
   reduce.sum[1] = {along, 2 * blocks, -0.5, out.log_temperature};

@@ -80,8 +80,8 @@ void siglip(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
   constexpr Index kEdge = Tile::kEdge;
   const bool gradient = out.x.data != nullptr;
   const double n = double(x.rows), log2e = 1.4426950408889634074;
-  const auto a = pairwise::make_operand<Tile>(work, x);
-  const auto b = pairwise::make_operand<Tile>(work, y);
+  const auto operands = pairwise::make_operands<Tile>(work, x, y);
+  const auto a = operands.x, b = operands.y;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, y.rows, block);
   const Index tiles = pairwise::range_tiles<Tile>(limits), stride = limits.weights_cols,
               row_blocks = pairwise::ceil_div(x.rows, Along::kRowsEach);

@@ -31,8 +31,8 @@ void cross_uniformity(Work& work, const core::MatrixView<const T>& x,
   const bool gradient = out.x.data != nullptr;
   const Index n = x.rows, m = y.rows;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, m, block);
-  const auto a = pairwise::make_operand<Tile>(work, x);
-  const auto b = pairwise::make_operand<Tile>(work, y);
+  const auto operands = pairwise::make_operands<Tile>(work, x, y);
+  const auto a = operands.x, b = operands.y;
   Sum* const x_norms = work.take<Sum>(n);
   Sum* const x_sums = work.take<Sum>(n);
   Sum* const y_norms = work.take<Sum>(m);

@@ -34,18 +34,19 @@ struct MergeSums {
   __device__ static Value add(Value a, Value b) { return a + b; }
 };
 
-/// One thread a line; the sides' lines one after the other.
+/// A block has 32 lines, a warp of it one of kSlices stretches of their parts, joined in the order of
+/// the stretches; the sides' lines one after the other.
 template <class How, int Sides>
 struct MergeLines {
   using Value = typename How::Value;
-  static constexpr unsigned kThreads = 128, kResident = 8;
-  static constexpr std::size_t kShared = 0;
+  static constexpr unsigned kSlices = 8, kThreads = kSlices * kWarp, kResident = 4;
+  static constexpr std::size_t kShared = kThreads * sizeof(Value);
 
   MergeSide<Value> side[Sides];
 
   Index blocks() const {
     Index sum = 0;
-    for (const auto& s : side) sum += ceil_div(s.lines, kThreads);
+    for (const auto& s : side) sum += ceil_div(s.lines, kWarp);
     return sum;
   }
 
@@ -53,18 +54,29 @@ struct MergeLines {
     Index block = blockIdx.x;
 #pragma unroll
     for (int k = 0; k < Sides; ++k) {
-      const Index own = ceil_div(side[k].lines, kThreads);
-      if (block >= 0 && block < own) add_up(side[k], block * kThreads + threadIdx.x);
+      const Index own = ceil_div(side[k].lines, kWarp);
+      if (block >= 0 && block < own) add_up(side[k], block * kWarp + threadIdx.x % kWarp);
       block -= own;
     }
   }
 
  private:
   __device__ static void add_up(const MergeSide<Value>& s, Index line) {
-    if (line >= s.lines) return;
-    Value all = s.first ? s.partial[line] : s.running[line];
-    for (Index p = s.first ? 1 : 0; p < s.parts; ++p)
-      all = How::add(all, s.partial[p * s.lines + line]);
+    Value* const found = reinterpret_cast<Value*>(shared_memory());
+    const unsigned slice = threadIdx.x / kWarp;
+    const Index each = ceil_div(s.parts, kSlices), first = slice * each,
+                last = first + each < s.parts ? first + each : s.parts;
+    const bool there = line < s.lines && first < last;
+    if (there) {
+      Value all = s.partial[first * s.lines + line];
+      for (Index p = first + 1; p < last; ++p) all = How::add(all, s.partial[p * s.lines + line]);
+      found[threadIdx.x] = all;
+    }
+    block_barrier();  // every stretch is there
+    if (slice > 0 || !there) return;
+    Value all = s.first ? found[threadIdx.x] : How::add(s.running[line], found[threadIdx.x]);
+    for (unsigned w = 1; w < kSlices && w * each < s.parts; ++w)
+      all = How::add(all, found[w * kWarp + threadIdx.x]);
     s.running[line] = all;
   }
 };

@@ -44,21 +44,43 @@ core::MatrixView<typename Tile::Input> take_operand(Work& work, Index rows, Inde
   return {work.take<typename Tile::Input>(rows * wide), rows, wide, wide};
 }
 
+/// Two batches as operands; enqueues the copies where they are needed, both in one launch.
+template <class Tile>
+struct Operands {
+  core::MatrixView<const typename Tile::Input> x, y;
+};
+template <class Tile, class T>
+Operands<Tile> make_operands(Work& work, const core::MatrixView<const T>& x,
+                             const core::MatrixView<const T>& y) {
+  if constexpr (std::is_same_v<typename Tile::Input, Half>) {
+    using Kernel = ToHalfKernel<T>;
+    const auto side = [&](const core::MatrixView<const T>& m) -> typename Kernel::Side {
+      if (is_operand<Tile>(m)) return {};
+      return {m, take_operand<Tile>(work, m.rows, m.cols), gpu::detail::rows_on_16_bytes(m)};
+    };
+    const auto as_it_lies = [](const core::MatrixView<const T>& m) {
+      if constexpr (std::is_same_v<T, Half>)
+        return m;
+      else
+        return core::MatrixView<const Half>{};
+    };
+    const typename Kernel::Side first = side(x), second = side(y);
+    start(work, Kernel{{first, second}, first.blocks()}, first.blocks() + second.blocks());
+    return {first.to.data ? core::MatrixView<const Half>(first.to) : as_it_lies(x),
+            second.to.data ? core::MatrixView<const Half>(second.to) : as_it_lies(y)};
+  } else {
+    if constexpr (std::is_same_v<typename Tile::Input, T>)
+      if (is_operand<Tile>(x) && is_operand<Tile>(y)) return {x, y};
+    work.fail(invalid("rows of this type cannot be operands of this precision"));
+    return {};
+  }
+}
+
 /// m as an operand; enqueues the copy where one is needed.
 template <class Tile, class T>
 core::MatrixView<const typename Tile::Input> make_operand(Work& work,
                                                           const core::MatrixView<const T>& m) {
-  if constexpr (std::is_same_v<typename Tile::Input, T>)
-    if (is_operand<Tile>(m)) return m;
-  if constexpr (std::is_same_v<typename Tile::Input, Half>) {
-    const core::MatrixView<Half> to = take_operand<Tile>(work, m.rows, m.cols);
-    using Kernel = ToHalfKernel<T>;
-    start(work, Kernel{m, to}, ceil_div(m.rows * to.cols, Kernel::kEach));
-    return to;
-  } else {
-    work.fail(invalid("rows of this type cannot be operands of this precision"));
-    return {};
-  }
+  return make_operands<Tile>(work, m, core::MatrixView<const T>{}).x;
 }
 
 }  // namespace spheremix::gpu::pairwise

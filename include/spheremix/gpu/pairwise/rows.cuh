@@ -20,6 +20,7 @@
 
 #include "spheremix/core/view.hpp"
 #include "spheremix/formula/softmax_line.hpp"
+#include "spheremix/gpu/core/view.cuh"
 #include "spheremix/gpu/pairwise/kernel.cuh"
 
 namespace spheremix::gpu::pairwise {
@@ -63,29 +64,72 @@ __device__ __forceinline__ T block_max(T v, T* shared) {
   return v;
 }
 
+/// N numbers next to each other, on a boundary of 16 bytes or of their own size.
+template <int N, class T>
+__device__ __forceinline__ void load_piece(const T* from, T (&to)[N]) {
+  constexpr int kEach = 16 / sizeof(T);
+  if constexpr (N % kEach == 0) {
+    SPHEREMIX_UNROLL
+    for (int p = 0; p < N; p += kEach) {
+      const Bytes16 bytes = load16(from + p);
+      memcpy(&to[p], &bytes, 16);
+    }
+  } else {
+    memcpy(to, __builtin_assume_aligned(from, N * sizeof(T)), N * sizeof(T));
+  }
+}
+template <int N, class T>
+__device__ __forceinline__ void store_piece(T* to, const T (&from)[N]) {
+  constexpr int kEach = 16 / sizeof(T);
+  if constexpr (N % kEach == 0) {
+    SPHEREMIX_UNROLL
+    for (int p = 0; p < N; p += kEach) {
+      Bytes16 bytes;
+      memcpy(&bytes, &from[p], 16);
+      store16(to + p, bytes);
+    }
+  } else {
+    memcpy(__builtin_assume_aligned(to, N * sizeof(T)), from, N * sizeof(T));
+  }
+}
+
+/// Two batches in one launch, the second with no rows where there is one; one warp a row.
 template <class T>
 struct ToHalfKernel {
-  static constexpr unsigned kThreads = 256, kResident = 4;
+  static constexpr unsigned kThreads = 256, kResident = 4, kRowsEach = kThreads / kWarp;
   static constexpr std::size_t kShared = 0;
+  static constexpr int kPiece = 8;
 
-  core::MatrixView<const T> from;
-  core::MatrixView<Half> to;  ///< cols a multiple of 8, rows on 16 bytes
+  struct Side {
+    core::MatrixView<const T> from{};
+    core::MatrixView<Half> to{};  ///< cols a multiple of 8, rows on 16 bytes
+    bool wide = false;            ///< rows of `from` on 16 bytes
 
-  static constexpr unsigned kEach = kThreads * 8;  ///< values a block writes
+    Index blocks() const { return ceil_div(to.rows, kRowsEach); }
+  };
+  Side side[2];
+  Index first_blocks;
 
   __device__ void operator()() const {
-    const Index chunks = to.cols / 8, q = Index(blockIdx.x) * kThreads + threadIdx.x;
-    const Index i = q / chunks, k = q % chunks * 8;
-    if (i >= to.rows) return;
-    Bytes16 out{};
-#pragma unroll
-    for (unsigned e = 0; e < 8; ++e) {
-      const Half h = narrow<Half>(k + e < from.cols ? float(widen(from(i, k + e))) : 0.f);
-      std::uint16_t bits;
-      memcpy(&bits, &h, 2);
-      out.word[e / 2] |= std::uint32_t(bits) << (e % 2 * 16);
+    const bool first = Index(blockIdx.x) < first_blocks;
+    const Side& s = side[first ? 0 : 1];
+    const Index i =
+        (Index(blockIdx.x) - (first ? 0 : first_blocks)) * kRowsEach + threadIdx.x / kWarp;
+    if (i >= s.to.rows) return;
+    for (Index k = threadIdx.x % kWarp * kPiece; k < s.to.cols; k += kWarp * kPiece) {
+      T in[kPiece];
+      if (s.wide && k + kPiece <= s.from.cols) {
+        load_piece(s.from.row(i) + k, in);
+      } else {
+        SPHEREMIX_UNROLL
+        for (int e = 0; e < kPiece; ++e)
+          in[e] = k + e < s.from.cols ? s.from(i, k + e) : narrow<T>(Arithmetic<T>(0));
+      }
+      Half out[kPiece];
+      SPHEREMIX_UNROLL
+      for (int e = 0; e < kPiece; ++e) out[e] = narrow<Half>(float(widen(in[e])));
+      store_piece(s.to.row(i) + k, out);
     }
-    store16(to.row(i) + k, out);
   }
 };
 
@@ -173,27 +217,58 @@ struct PositivesKernel {
   core::MatrixView<T> dx, dy;
   double* partial;            ///< sum of x_i . dX_i, one a block
   const T* factor = nullptr;  ///< of what dX and dY hold; none: 1
+  bool wide = false;          ///< every row of the four on 16 bytes, columns a multiple of 4
+  static constexpr int kPiece = 4;
 
   __device__ void operator()() const {
     const Index i = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     double along = 0;
     if (i < x.rows) {
-      const T keep = factor ? *factor : T(1);
       T g = 0;
       if (rows) g += T(row_weight) * rows[i].b;
       if (cols) g += T(col_weight) * cols[i].b;
-      for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
-        const T a = widen(x(i, k)), b = widen(y(i, k));
-        const T gx = keep * dx(i, k) + g * b;
-        dx(i, k) = gx;
-        dy(i, k) = keep * dy(i, k) + g * a;
-        along += double(a) * double(gx);
+      const T keep = factor ? *factor : T(1);
+      const Index lane = threadIdx.x % kWarp;
+      if (wide) {
+        for (Index k = lane * kPiece; k < x.cols; k += kWarp * kPiece) {
+          Input a[kPiece], b[kPiece];
+          T to_x[kPiece], to_y[kPiece];
+          load_piece(x.row(i) + k, a);
+          load_piece(y.row(i) + k, b);
+          load_piece<kPiece, T>(dx.row(i) + k, to_x);
+          load_piece<kPiece, T>(dy.row(i) + k, to_y);
+          SPHEREMIX_UNROLL
+          for (int e = 0; e < kPiece; ++e)
+            along += add(keep, g, widen(a[e]), widen(b[e]), to_x[e], to_y[e]);
+          store_piece(dx.row(i) + k, to_x);
+          store_piece(dy.row(i) + k, to_y);
+        }
+      } else {
+        for (Index k = lane; k < x.cols; k += kWarp)
+          along += add(keep, g, widen(x(i, k)), widen(y(i, k)), dx(i, k), dy(i, k));
       }
     }
     along = block_sum<kThreads>(along, reinterpret_cast<double*>(shared_memory()));
     if (threadIdx.x == 0) partial[blockIdx.x] = along;
   }
+
+ private:
+  /// One component of both gradients; its part of x_i . dX_i.
+  __device__ static double add(T keep, T g, T a, T b, T& to_x, T& to_y) {
+    to_x = keep * to_x + g * b;
+    to_y = keep * to_y + g * a;
+    return double(a) * double(to_x);
+  }
 };
+
+/// Whether PositivesKernel may move pieces.
+template <class Input, class T>
+bool pieces_fit(const core::MatrixView<const Input>& x, const core::MatrixView<const Input>& y,
+                const core::MatrixView<T>& dx, const core::MatrixView<T>& dy) {
+  using gpu::detail::rows_on_16_bytes;
+  return x.cols % 4 == 0 && rows_on_16_bytes(x) && rows_on_16_bytes(y) && rows_on_16_bytes(dx) &&
+         rows_on_16_bytes(dy);
+}
 
 /// sum of x_i . dX_i, one a block; one warp a row.
 template <class Input>

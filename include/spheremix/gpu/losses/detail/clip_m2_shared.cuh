@@ -117,8 +117,9 @@ void clip_m2_shared(Work& work, const core::MatrixView<const T>& x,
   const MixLimits limits = mix_limits<Tile>(n, block);
   const Index tiles = limits.weights_tiles(Tile::kEdge);
   MixTables<Tile> tables{};
-  tables.x = make_operand<Tile>(work, x);
-  tables.y = make_operand<Tile>(work, y);
+  const auto operands = make_operands<Tile>(work, x, y);
+  tables.x = operands.x;
+  tables.y = operands.y;
   auto* const weights = work.take<RowPair<Sum>>(n);
   for (auto& line : tables.lines) line = work.take<RowPair<Sum>>(n);
   Sum* const positives = work.take<Sum>(n);

@@ -9,7 +9,7 @@
 //
 // Memory   for any N: the operands (4 N D bytes unless X and Y are fp16 rows on 16-byte
 //          boundaries), 23 N bytes and at most 33 MiB (with products by cuBLASLt as it says).
-// Kernels  2 conversions, 2 a range of sweep 1, 2 a range of sweep 2, and 3; 1 more with a margin.
+// Kernels  1 conversion, 2 a range of sweep 1, 2 a range of sweep 2, and 3; 1 more with a margin.
 #pragma once
 
 #include <cmath>
@@ -116,8 +116,9 @@ void contrastive(Work& work, const core::MatrixView<const T>& x, const core::Mat
   pairwise::Table<Tile, formula::SoftmaxPair<Sum, Rows, Cols>> table;
   table.policy = {Sum(scale), Sum(weights.row * unit), Sum(weights.col * unit)};
   table.excluded = {{0, 0, 0}, 1};
-  table.x = pairwise::make_operand<Tile>(work, x);
-  table.y = pairwise::make_operand<Tile>(work, y);
+  const auto operands = pairwise::make_operands<Tile>(work, x, y);
+  table.x = operands.x;
+  table.y = operands.y;
   if (Rows) table.rows = work.take<Pair>(n);
   if (Cols) table.cols = work.take<Pair>(n);
   table.positives = work.take<Sum>(n);
@@ -144,7 +145,8 @@ void contrastive(Work& work, const core::MatrixView<const T>& x, const core::Mat
                             limits, how);
   pairwise::start(work,
                   Positives{x, y, table.rows, table.cols, weights.row / weights.temperature,
-                            weights.col / weights.temperature, out.x, out.y, along},
+                            weights.col / weights.temperature, out.x, out.y, along, nullptr,
+                            pairwise::pieces_fit(x, y, out.x, out.y)},
                   row_blocks);
   unsigned sums = 1;
   if (out.log_temperature) reduce.sum[sums++] = {along, row_blocks, -1, out.log_temperature};

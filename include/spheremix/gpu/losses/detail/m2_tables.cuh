@@ -64,8 +64,8 @@ void m2_tables(Work& work, const core::MatrixView<const T>& x, const core::Matri
   const Index n = x.rows, d = x.cols, loss_blocks = pairwise::ceil_div(n, Finish::kThreads),
               row_blocks = pairwise::ceil_div(n, Along::kRowsEach);
   const M2Plan<Tile> plan(n, d, block);
-  const core::MatrixView<const Operand> anchors[2] = {pairwise::make_operand<Tile>(work, x),
-                                                      pairwise::make_operand<Tile>(work, y)};
+  const auto operands = pairwise::make_operands<Tile>(work, x, y);
+  const core::MatrixView<const Operand> anchors[2] = {operands.x, operands.y};
   Pair* const statistics[2] = {work.take<Pair>(n), work.take<Pair>(n)};
   Sum* const positives = work.take<Sum>(n);
   double* const losses = work.take<double>(loss_blocks);

@@ -140,8 +140,10 @@ void stacked(Work& work, const core::MatrixView<const T>& x, const core::MatrixV
     pairwise::sweep_gradients(work, t, {side == 0 ? out.x : out.y, {}},
                               Sum(slope / double(Tile::kWeightScale)), limits, how);
   }
-  pairwise::start(
-      work, Positives{x, y, statistics, statistics + n, slope, slope, out.x, out.y, along}, blocks);
+  pairwise::start(work,
+                  Positives{x, y, statistics, statistics + n, slope, slope, out.x, out.y, along,
+                            nullptr, pairwise::pieces_fit(x, y, out.x, out.y)},
+                  blocks);
   pairwise::start(work, Along{y, out.y, along + blocks}, blocks);
   reduce.sum[1] = {along, 2 * blocks + weighted, -0.5, out.log_temperature};
   pairwise::start(work, reduce, out.log_temperature ? 2 : 1);
