@@ -85,8 +85,10 @@ class BarycentreRow {
     return found;
   }
 
-  /// Logarithms at the mean; false for an antipode.
+  /// Logarithms and curvature at the mean; false for an antipode.
   bool logarithms() {
+    steps.problem().start(sum);
+    (void)steps.problem().at(mean.data());
     for (Index j = 0; j < k_; ++j) {
       const math::Arc<double> arc = sphere::detail::arc_between<double>(mean.data(), point(j), d_);
       if (arc.antipodal) return false;
@@ -135,7 +137,7 @@ class BarycentreRow {
     const double start = dot(residual.data(), residual.data());
     double size = start;
     for (Index iteration = 0; iteration < 4 * k_ + 8 && size > 1e-28 * start; ++iteration) {
-      hessian(direction.data(), product.data());
+      steps.problem().curve(mean.data(), direction.data(), product.data());
       const double curvature = dot(direction.data(), product.data());
       if (curvature <= 0 && size < 1e-20 * start) break;  // rounding is all that is left
       core::expects(!(curvature <= 0), function, "the mean of row ", i,
@@ -217,21 +219,6 @@ class BarycentreRow {
     if (!(size > 1e-14) && size == size) return false;
     for (double& m : mean) m /= size;
     return true;
-  }
-
-  void hessian(const double* v, double* out) {
-    double identity = 0;
-    std::fill_n(out, d_, 0.0);
-    for (Index j = 0; j < k_; ++j) {
-      const double theta = length(log_of(j)), weight = w[std::size_t(j)] / sum;
-      const double c = theta > 1e-8 ? theta / std::tan(theta) : 1;
-      identity += weight * c;
-      if (!(theta > 0)) continue;
-      const double along = weight * (1 - c) * dot(log_of(j), v) / (theta * theta);
-      for (Index a = 0; a < d_; ++a) out[a] += along * log_of(j)[a];
-    }
-    for (Index a = 0; a < d_; ++a) out[a] += identity * v[a];
-    sphere::detail::tangent<double>(mean.data(), out, out, d_);
   }
 
   Index k_, d_;
