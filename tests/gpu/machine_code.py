@@ -54,9 +54,9 @@ KERNELS = [
     engine("uniformity, t > 3", "Statistics", "metrics::detail::UniformityPair<float>", "metrics/uniformity.cuh", 9),
     engine("sup_con", "Statistics", "losses::detail::SupConStatistics<float>", "losses/sup_con.cuh", 14),
     engine("sup_con", "Weights", "losses::detail::SupConWeights<float>", "losses/sup_con.cuh", 14),
-    kernel("clip_m2_mix: MixStatistics", "pairwise::MixStatisticsKernel<pairwise::HalfTile>", "losses/clip_m2_mix.cuh", 23, marks=2 * PAIRS,
+    kernel("clip_m2_mix: MixStatistics", "losses::detail::clip_m2::MixStatisticsKernel<pairwise::HalfTile>", "losses/clip_m2_mix.cuh", 23, marks=2 * PAIRS,
            most_bytes=76 * 1024),  # rows, then columns
-    kernel("clip_m2_mix: MixWeights", "pairwise::MixWeightsKernel<pairwise::HalfTile>", "losses/clip_m2_mix.cuh", 20, marks=2 * PAIRS,
+    kernel("clip_m2_mix: MixWeights", "losses::detail::clip_m2::MixWeightsKernel<pairwise::HalfTile>", "losses/clip_m2_mix.cuh", 20, marks=2 * PAIRS,
            stretch=2 * PAIRS),
     kernel("products", "pairwise::HalfProduct", "pairwise/products.cuh", 3, marks=PAIRS // 2, stretch=PAIRS // 2, mark=STORE),
 ]

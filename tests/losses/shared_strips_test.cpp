@@ -14,7 +14,8 @@
 using namespace spheremix;
 using namespace spheremix::losses;
 using namespace spheremix::test;
-using pairwise::MixPlan;
+namespace clip_m2 = losses::detail::clip_m2;
+using clip_m2::MixPlan;
 
 namespace {
 
@@ -150,7 +151,7 @@ TEST_CASE("plans: in the budget, no strip given up for a thread, threads given u
       const Threads set(threads);
       MixPlan before{};
       for (const MixPlan& plan : plans<float>(n)) {
-        CHECK(core::bytes_of<pairwise::MixMemory<float>>(plan) <= (std::size_t(1) << 30));
+        CHECK(core::bytes_of<clip_m2::MixMemory<float>>(plan) <= (std::size_t(1) << 30));
         CHECK(plan.threads >= before.threads);
         CHECK((plan.kept == plan.blocks || plan.kept + plan.places < plan.blocks));
         if (plan.kept < plan.blocks) {
@@ -160,8 +161,8 @@ TEST_CASE("plans: in the budget, no strip given up for a thread, threads given u
             least.kept = 0;
             least.places = 1;
             ++least.threads;
-            CHECK(core::bytes_of<pairwise::MixMemory<float>>(least) >
-                  core::bytes_of<pairwise::MixMemory<float>>(plan));
+            CHECK(core::bytes_of<clip_m2::MixMemory<float>>(least) >
+                  core::bytes_of<clip_m2::MixMemory<float>>(plan));
           }
         }
         before = plan;
@@ -170,8 +171,8 @@ TEST_CASE("plans: in the budget, no strip given up for a thread, threads given u
   // A strip of 4 x 448 rows, and what threads and rows take.
   const Threads one(1);
   const MixPlan least = plans<float>(4096).front();
-  CHECK(core::bytes_of<pairwise::MixMemory<float>>(least) < 4 * 4 * 448 * 4096 + (8 << 20));
-  CHECK(plans<float>(20000).front().group == pairwise::kMixGroup);
+  CHECK(core::bytes_of<clip_m2::MixMemory<float>>(least) < 4 * 4 * 448 * 4096 + (8 << 20));
+  CHECK(plans<float>(20000).front().group == clip_m2::kMixGroup);
 }
 
 TEST_CASE("tables that are in use at a time do not overlap") {
@@ -180,9 +181,9 @@ TEST_CASE("tables that are in use at a time do not overlap") {
       const Threads set(threads);
       for (const MixPlan& plan : plans<float>(n)) {
         std::vector<float> data(std::size_t(plan.numbers()));
-        const pairwise::MixTables<float> tables(plan, data.data());
+        const clip_m2::MixTables<float> tables(plan, data.data());
         const auto begin = [&](Index j) {
-          return tables.table(0, j, pairwise::MixTable::vt).data - data.data();
+          return tables.table(0, j, clip_m2::MixTable::vt).data - data.data();
         };
         const auto end = [&](Index j) { return begin(j) + plan.before(j + 1) - plan.before(j); };
         for (Index j = 0; j < plan.blocks; ++j) {

@@ -40,8 +40,23 @@ def reach(root, start):
     return seen
 
 
+def losses_named(root):
+    """Engines know no loss: (header, identifier) of code in pairwise/ and gpu/pairwise/ that has a loss' name in it."""
+    stems = {p.stem for p in (root / "spheremix/losses").glob("*.hpp")} & {p.stem for p in (root / "spheremix/formula").glob("*.hpp")}
+    loss = re.compile(r"(?:^|_)(?:" + "|".join(sorted(stems - {"targets"})) + r")(?:_|$)")
+    for path in headers(root):
+        name = path.relative_to(root).as_posix()
+        if "/pairwise/" in name:
+            code = re.sub(r"//[^\n]*", "", INCLUDE.sub("", path.read_text()))
+            for word in sorted(set(re.findall(r"[A-Za-z_]\w*", code))):
+                if loss.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower()):
+                    yield name, word
+
+
 def faults(root):
     """(check, where) of everything that is wrong."""
+    for name, word in losses_named(root):
+        yield "engine", f"{name} knows of a loss: {word}"
     for path in headers(root):
         name = path.relative_to(root).as_posix()
         parts = name.split("/")
@@ -96,6 +111,7 @@ CHECKS = {"floor": "every folder has a floor",
           "complete": "spheremix.hpp reaches every CPU header but those to be named",
           "private": "spheremix.hpp names no header that is nobody's to include",
           "twice": "no options or enum of one name for each machine",
+          "engine": "pairwise/ and gpu/pairwise/ name no loss",
           "opt-in": "spheremix.hpp reaches no header to be named"}
 
 
@@ -124,6 +140,8 @@ def self_test():
               "a private header named": ("spheremix.hpp", '#include "spheremix/losses/detail/planted.hpp"', "private"),
               "options declared again": ("gpu/losses/planted.cuh", "struct ClipOptions {\n};", "twice"),
               "an enum declared again": ("gpu/losses/planted.cuh", "enum class Reduction { sum };", "twice"),
+              "a loss in the engine": ("pairwise/planted.hpp", "inline constexpr int kClipOfV = 0;", "engine"),
+              "a loss in the device's": ("gpu/pairwise/planted.cuh", "struct SupConLine {};", "engine"),
               "bf16 for everybody": ("spheremix.hpp", '#include "spheremix/losses/planted_bf16.hpp"', "opt-in")}
     status = 0
     for title, (name, line, kind) in plants.items():

@@ -44,7 +44,7 @@ struct ClipM2Loss {
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     // Whether a budget is enough must not depend on the batch, which may need the direct route.
     const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
-    std::optional<pairwise::MixPlan> shared;
+    std::optional<clip_m2::MixPlan> shared;
     if (gradients && options.shared && options.negatives == Negatives::replace && !extras.get() &&
         !workspace.share())
       shared = shared_plan<T>(x.rows, core::budget_left(options.memory_budget, lambda_bytes));

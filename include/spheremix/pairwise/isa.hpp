@@ -14,7 +14,6 @@
 #include "spheremix/core/vectors.hpp"
 #include "spheremix/core/view.hpp"
 #include "spheremix/formula/logistic.hpp"
-#include "spheremix/pairwise/mix_block.hpp"
 
 namespace spheremix::pairwise {
 

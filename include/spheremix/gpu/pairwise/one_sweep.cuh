@@ -1,4 +1,4 @@
-// Losses whose pairs need no statistics (SigLIP, uniformity): value and weight of every pair in one
+// Losses whose pairs need no statistics: value and weight of every pair in one
 // sweep.
 //
 //   policy.pair(s, row, col) -> {value, gradient}

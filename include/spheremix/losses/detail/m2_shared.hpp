@@ -1,4 +1,4 @@
-// CLIP + m2-Mix with gradients from shared tables of cosines (pairwise/mix_sweeps.hpp): 12 n^2 d flops
+// CLIP + m2-Mix with gradients from shared tables of cosines (losses/detail/clip_m2/sweeps.hpp): 12 n^2 d flops
 // for both where the budget holds all tables, up to 16 where it holds one strip of them, instead of 18
 // to 20.
 //
@@ -15,8 +15,8 @@
 // weights grow. The direct route (m2_tables.hpp) has no such limits.
 #pragma once
 
+#include "spheremix/losses/detail/clip_m2/sweeps.hpp"
 #include "spheremix/losses/detail/m2_tables.hpp"
-#include "spheremix/pairwise/mix_sweeps.hpp"
 
 namespace spheremix::losses::detail {
 
@@ -30,9 +30,9 @@ template <class T>
 struct SharedRows {
   math::Arc<T>* arc;
   T *a, *b;  ///< slerp weights of each pair
-  pairwise::MixLines<T> lines{};
-  T *shift[pairwise::kMixLines], *factor[pairwise::kMixLines];
-  double* special[pairwise::kMixLines];
+  clip_m2::MixLines<T> lines{};
+  T *shift[clip_m2::kMixLines], *factor[clip_m2::kMixLines];
+  double* special[clip_m2::kMixLines];
   Index *diagonal, *outside;
   ColumnLine<T>* columns;
   double *da, *db;
@@ -43,7 +43,7 @@ struct SharedRows {
     take(a);
     take(b);
     take(lines.positive);
-    for (int k = 0; k < pairwise::kMixLines; ++k) {
+    for (int k = 0; k < clip_m2::kMixLines; ++k) {
       take(lines.top[k]);
       take(lines.sum[k]);
       take(shift[k]);
@@ -62,17 +62,17 @@ struct SharedRows {
 template <class T>
 struct SharedArrays {
   SharedRows<T> rows;
-  pairwise::MixMemory<T> tables;
+  clip_m2::MixMemory<T> tables;
 
-  SharedArrays(const pairwise::MixPlan& plan, Workspace::Frame& frame)
+  SharedArrays(const clip_m2::MixPlan& plan, Workspace::Frame& frame)
       : rows(plan.n, frame), tables(plan, frame) {}
 };
 
 /// How a batch of n pairs takes this route in `budget` bytes; nothing where it cannot.
 template <class T>
-std::optional<pairwise::MixPlan> shared_plan(Index n, std::size_t budget) {
+std::optional<clip_m2::MixPlan> shared_plan(Index n, std::size_t budget) {
   if (n < kSharedRows) return {};
-  return pairwise::make_mix_plan<T>(n, core::budget_left(budget, core::bytes_of<SharedRows<T>>(n)));
+  return clip_m2::make_mix_plan<T>(n, core::budget_left(budget, core::bytes_of<SharedRows<T>>(n)));
 }
 
 template <class T>
@@ -104,10 +104,10 @@ struct SharedResult {
 /// Value and gradients (set, not added) of clip + call's m2-Mix with Negatives::replace; dL/dlambda is
 /// added to out_lambda. False, with nothing done, where the route is not for this batch.
 template <class T>
-bool run_shared(const M2Call<T>& call, double temperature, const pairwise::MixPlan& plan,
+bool run_shared(const M2Call<T>& call, double temperature, const clip_m2::MixPlan& plan,
                 Workspace::Frame frame, MatrixView<T> dx, MatrixView<T> dy, double* out_lambda,
                 SharedResult& result) {
-  using namespace pairwise;
+  using namespace clip_m2;
   const MatrixView<const T> v = call.x, t = call.y;
   const Index n = v.rows, d = v.cols;
   const SharedArrays<T> arrays(plan, frame);

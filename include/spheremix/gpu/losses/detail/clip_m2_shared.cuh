@@ -1,4 +1,4 @@
-// CLIP + m2-Mix with Negatives::replace from shared tiles of cosines (pairwise/mix_sweeps.cuh): 16
+// CLIP + m2-Mix with Negatives::replace from shared tiles of cosines (clip_m2/sweeps.cuh): 16
 // N^2 D flops for both instead of 24.
 //
 // With the slerp weights a_j, b_j of pair j, m_j = a_j x_j + b_j y_j, so
@@ -12,8 +12,8 @@
 // rad rather mix the rows themselves (ClipM2MixOptions::shared = false).
 #pragma once
 
+#include "spheremix/gpu/losses/detail/clip_m2/sweeps.cuh"
 #include "spheremix/gpu/losses/detail/m2_tables.cuh"
-#include "spheremix/gpu/pairwise/mix_sweeps.cuh"
 
 namespace spheremix::gpu::losses::detail {
 
@@ -56,17 +56,17 @@ struct MixSharedPullKernel {
   core::MatrixView<const Input> x, y;
   RowScalar<T> lambda;
   const pairwise::RowPair<T>* weights;
-  const pairwise::RowPair<T>* lines[pairwise::kMixLines];  ///< .b: weight of the positive
-  const T* positives;                                      ///< cosines
-  double clip, mix;                                        ///< dL/d(cosine) of weight 1
-  const T *da, *db;                                        ///< dL/d weights over alpha
+  const pairwise::RowPair<T>* lines[clip_m2::kMixLines];  ///< .b: weight of the positive
+  const T* positives;                                     ///< cosines
+  double clip, mix;                                       ///< dL/d(cosine) of weight 1
+  const T *da, *db;                                       ///< dL/d weights over alpha
   T alpha;
   core::MatrixView<T> dx, dy;
   double* dlambda;                     ///< by pair
   double *clip_moments, *mix_moments;  ///< one a block
 
   __device__ void operator()() const {
-    using namespace pairwise;
+    using namespace clip_m2;
     const Index j = Index(blockIdx.x) * kRowsEach + threadIdx.x / kWarp;
     double moments[2] = {0, 0};
     if (j < x.rows) {
@@ -108,7 +108,7 @@ void clip_m2_shared(Work& work, const core::MatrixView<const T>& x,
                     const core::MatrixView<const T>& y, const RowScalar<Arithmetic<T>>& lambda,
                     const ClipM2Call& call, Index block, const MixGradient<T>& out,
                     double* log_temperature, const Products& how) {
-  using namespace pairwise;
+  using namespace clip_m2;
   using Sum = typename Tile::Sum;
   using Finish = FinishKernel<Sum>;
   using Pull = MixSharedPullKernel<T>;

@@ -1,14 +1,16 @@
 // The first sweep of CLIP + m2-Mix: maximum and sum of 2^(logit - maximum) of the four lines of
-// mix_logits.cuh, from one triangle of the table of [X; Y] with itself.
+// logits.cuh, from one triangle of the table of [X; Y] with itself.
 //
 // A tile takes each line's own maximum, so that nothing is lost whatever the scale: eight
 // exponentials a quad of cosines. Partial results are merged in the order of the tiles.
 #pragma once
 
+#include "spheremix/gpu/losses/detail/clip_m2/logits.cuh"
 #include "spheremix/gpu/pairwise/epilogue.cuh"
-#include "spheremix/gpu/pairwise/mix_logits.cuh"
 
-namespace spheremix::gpu::pairwise {
+namespace spheremix::gpu::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 template <class Tile>
 struct MixStatisticsKernel {
@@ -130,4 +132,4 @@ struct MixStatisticsKernel {
                 Tile::kShared);
 };
 
-}  // namespace spheremix::gpu::pairwise
+}  // namespace spheremix::gpu::losses::detail::clip_m2

@@ -1,19 +1,21 @@
-// The tables of all pairs of CLIP + m2-Mix (mix_block.hpp) in 2 n^2 numbers: V T^T, and one triangle
+// The tables of all pairs of CLIP + m2-Mix (block.hpp) in 2 n^2 numbers: V T^T, and one triangle
 // each of V V^T and T T^T, which are symmetric.
 //
 // The n rows are cut into blocks. The tables of a pair of blocks (I, J), I < J, are vt, tv, vv, tt, one
 // behind the other; pairs of blocks lie in the order of J, then I. A block on the diagonal has two: vt,
 // and the upper triangle of vv over the lower one of tt (their diagonals are not needed). Strips that
-// are not kept (mix_plan.hpp) lie behind the others, in their places in turn.
+// are not kept (plan.hpp) lie behind the others, in their places in turn.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 
-#include "spheremix/pairwise/mix_block.hpp"
-#include "spheremix/pairwise/mix_plan.hpp"
+#include "spheremix/losses/detail/clip_m2/block.hpp"
+#include "spheremix/losses/detail/clip_m2/plan.hpp"
 
-namespace spheremix::pairwise {
+namespace spheremix::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 /// Which of the four tables of a block, in the order of memory.
 enum class MixTable : int { vt, tv, vv, tt };
@@ -93,4 +95,4 @@ class MixTables {
   T* data_;
 };
 
-}  // namespace spheremix::pairwise
+}  // namespace spheremix::losses::detail::clip_m2

@@ -1,4 +1,4 @@
-// What the blocks of CLIP + m2-Mix (mix_sweeps.hpp) say about each other's lines, until it is merged:
+// What the blocks of CLIP + m2-Mix (sweeps.hpp) say about each other's lines, until it is merged:
 // statistics in the first sweep, dL/dA and dL/dB in the second.
 //
 // Strips [begin, end) are merged at a time: those lines get what the blocks before them and among them
@@ -6,10 +6,12 @@
 // order, however the strips are grouped.
 #pragma once
 
-#include "spheremix/pairwise/mix_plan.hpp"
+#include "spheremix/losses/detail/clip_m2/plan.hpp"
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 
-namespace spheremix::pairwise {
+namespace spheremix::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 /// The four statistics of every pair of rows, over all others.
 template <class T>
@@ -74,4 +76,4 @@ class MixPartials {
   Index begin_ = 0;
 };
 
-}  // namespace spheremix::pairwise
+}  // namespace spheremix::losses::detail::clip_m2

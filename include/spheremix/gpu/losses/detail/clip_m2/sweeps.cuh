@@ -1,19 +1,21 @@
 // The sweeps of CLIP + m2-Mix over shared tiles: one triangle of the cosines of [X; Y] with itself,
 // twice, in ranges of pairs.
 //
-//   sweep 1   4 N^2 D flops: the four lines' statistics (mix_statistics.cuh), merged
-//   sweep 2   4 N^2 D: H = dL/d(cosines) (mix_weights.cuh), then 8 N^2 D: the products
+//   sweep 1   4 N^2 D flops: the four lines' statistics (statistics.cuh), merged
+//   sweep 2   4 N^2 D: H = dL/d(cosines) (weights.cuh), then 8 N^2 D: the products
 //             dX += H_xx X + H_xy Y,  dY += H_yx X + H_yy Y, and the mirror images
 //
 // 16 N^2 D in all, for both losses; as four tables of their own they are 24. Ranges, merges and
 // products have one order.
 #pragma once
 
+#include "spheremix/gpu/losses/detail/clip_m2/statistics.cuh"
+#include "spheremix/gpu/losses/detail/clip_m2/weights.cuh"
 #include "spheremix/gpu/pairwise/engine.cuh"
-#include "spheremix/gpu/pairwise/mix_statistics.cuh"
-#include "spheremix/gpu/pairwise/mix_weights.cuh"
 
-namespace spheremix::gpu::pairwise {
+namespace spheremix::gpu::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 /// The largest ranges of the two sweeps in pairs, multiples of the tile's edge.
 struct MixLimits {
@@ -83,7 +85,7 @@ struct MixOutputs {
   double* moments;
 };
 
-/// `unit` as in mix_weights.cuh; dx = alpha H ...
+/// `unit` as in weights.cuh; dx = alpha H ...
 template <class Tile, class Products>
 void mix_gradients(Work& work, const MixTables<Tile>& t, const MixScales<typename Tile::Sum>& unit,
                    typename Tile::Sum alpha, const MixOutputs<typename Tile::Sum>& out,
@@ -142,4 +144,4 @@ void mix_gradients(Work& work, const MixTables<Tile>& t, const MixScales<typenam
   });
 }
 
-}  // namespace spheremix::gpu::pairwise
+}  // namespace spheremix::gpu::losses::detail::clip_m2

@@ -7,10 +7,12 @@
 // gives rows I < J what J's v and t give, and rows J what all v and t up to J give.
 #pragma once
 
-#include "spheremix/pairwise/mix_tables.hpp"
+#include "spheremix/losses/detail/clip_m2/tables.hpp"
 #include "spheremix/pairwise/product.hpp"
 
-namespace spheremix::pairwise {
+namespace spheremix::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 template <class T>
 class MixProducts {
@@ -90,4 +92,4 @@ class MixProducts {
   core::MatrixView<T> dv_, dt_;
 };
 
-}  // namespace spheremix::pairwise
+}  // namespace spheremix::losses::detail::clip_m2

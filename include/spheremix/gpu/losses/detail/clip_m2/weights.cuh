@@ -1,7 +1,7 @@
 // The second sweep's first half for CLIP + m2-Mix: dL/d(cosine) of a range of pairs, as four
 // matrices, from the cosines formed anew and the four lines' log-sum-exps.
 //
-// One direction, anchors i and key j with weights (a, b), lines as in mix_logits.cuh:
+// One direction, anchors i and key j with weights (a, b), lines as in logits.cuh:
 //   p_l = 2^(z_l - lse_l),  P = clip (p_0, p_1),  U = mix (p_2, p_3)
 //   H_xx = a U_x   H_xy = P_x + b U_x   H_yx = P_y + a U_y   H_yy = b U_y
 //   dL/da_j = sum_i U_x x_i.x_j + U_y y_i.x_j      dL/db_j = sum_i U_x x_i.y_j + U_y y_i.y_j
@@ -11,32 +11,32 @@
 // Pairs i = j are left out; the losses add them in f32 (clip_m2_shared.cuh).
 #pragma once
 
-#include "spheremix/gpu/pairwise/mix_logits.cuh"
+#include "spheremix/gpu/losses/detail/clip_m2/logits.cuh"
 #include "spheremix/gpu/pairwise/rows.cuh"
 #include "spheremix/gpu/pairwise/weight_stage.cuh"
 
-namespace spheremix::gpu::pairwise {
+namespace spheremix::gpu::losses::detail::clip_m2 {
 
-/// What one direction adds: weights of the quad's cosines, and the key's dL/da and dL/db.
+using namespace pairwise;
+
+/// Adds what one direction gives: weights of the quad's cosines, the key's dL/da and dL/db. Returns the
+/// sum of CLIP's weights times cosines. `unit`: dL/d(logit) of CLIP's and of m2-Mix's lines, over the
+/// cosine's scale; lse in base 2.
 template <class T>
-struct MixDirection {
-  Quad<T> h;
-  T da, db, moment;  ///< moment: sum of CLIP's weights times cosines
-
-  /// `unit`: dL/d(logit) of CLIP's and of m2-Mix's lines, over the cosine's scale; lse in base 2.
-  __device__ __forceinline__ MixDirection(const MixScales<T>& scale, const MixScales<T>& unit,
-                                          const Quad<T>& q, RowPair<T> key, const T (&lse)[4]) {
-    const MixLogits<T> z(scale, q, key);
-    const T px = unit.clip * pair_exp2(z.of[kClipOfX] - lse[kClipOfX]);
-    const T py = unit.clip * pair_exp2(z.of[kClipOfY] - lse[kClipOfY]);
-    const T ux = unit.mix * pair_exp2(z.of[kMixOfX] - lse[kMixOfX]);
-    const T uy = unit.mix * pair_exp2(z.of[kMixOfY] - lse[kMixOfY]);
-    h = {key.a * ux, px + key.b * ux, py + key.a * uy, key.b * uy};
-    da = ux * q.xx + uy * q.yx;
-    db = ux * q.xy + uy * q.yy;
-    moment = px * q.xy + py * q.yx;
-  }
-};
+__device__ __forceinline__ T add_direction(const MixScales<T>& scale, const MixScales<T>& unit,
+                                           const Quad<T>& q, RowPair<T> key, const T (&lse)[4],
+                                           T& xx, T& xy, T& yx, T& yy, T& da, T& db) {
+  const MixLogits<T> z(scale, q, key);
+  const T px = unit.clip * pair_exp2(z.of[kClipOfX] - lse[kClipOfX]);
+  const T py = unit.clip * pair_exp2(z.of[kClipOfY] - lse[kClipOfY]);
+  const T ux = unit.mix * pair_exp2(z.of[kMixOfX] - lse[kMixOfX]);
+  const T uy = unit.mix * pair_exp2(z.of[kMixOfY] - lse[kMixOfY]);
+  xy += px;
+  yx += py;
+  formula::mixed_gradient(ux, key.a, key.b, q.xx, q.xy, xx, xy, da, db);
+  formula::mixed_gradient(uy, key.a, key.b, q.yx, q.yy, yx, yy, da, db);
+  return px * q.xy + py * q.yx;
+}
 
 template <class Tile>
 struct MixWeightsKernel {
@@ -98,16 +98,13 @@ struct MixWeightsKernel {
       for (int c = 0; c < Places::kCols; ++c) {
         const Quad<T> q = Places::quad(tile, r, c);
         const Side other = of_cols[Places::col(c)];
-        const MixDirection<T> there(scale, unit, q, other.key, line.lse);
-        const MixDirection<T> back(scale, unit, q.mirrored(), line.key, other.lse);
-        Places::set(tile, r, c,
-                    {there.h.xx + back.h.xx, there.h.xy + back.h.yx, there.h.yx + back.h.xy,
-                     there.h.yy + back.h.yy});
-        by_col[0][c] += there.da;
-        by_col[1][c] += there.db;
-        da += back.da;
-        db += back.db;
-        along += there.moment + both * back.moment;
+        constexpr T kNone = T(-0.0);  // a sum that is added to it costs no instruction
+        Quad<T> to{kNone, kNone, kNone, kNone};
+        along += add_direction(scale, unit, q, other.key, line.lse, to.xx, to.xy, to.yx, to.yy,
+                               by_col[0][c], by_col[1][c]);
+        along += both * add_direction(scale, unit, q.mirrored(), line.key, other.lse, to.xx, to.yx,
+                                      to.xy, to.yy, da, db);
+        Places::set(tile, r, c, to);
       }
       moment += double(along);
       by_row[0][r] = da;
@@ -202,4 +199,4 @@ struct MixWeightsKernel {
                 Tile::kShared);
 };
 
-}  // namespace spheremix::gpu::pairwise
+}  // namespace spheremix::gpu::losses::detail::clip_m2

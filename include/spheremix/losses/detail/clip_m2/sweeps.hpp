@@ -1,20 +1,22 @@
 // CLIP + m2-Mix over all pairs with every cosine computed once and shared: V T^T, and one triangle
 // each of V V^T and T T^T.
 //
-//   sweep 1   for each block of pairs (I, J), I <= J, the tables of mix_block.hpp: 4 N^2 D flops
+//   sweep 1   for each block of pairs (I, J), I <= J, the tables of block.hpp: 4 N^2 D flops
 //   sweep 2   the tables again where their strip was not kept: up to 4 N^2 D flops; the gradients of
-//             the loss in their place; then dV and dT from them (mix_products.hpp): 8 N^2 D flops
+//             the loss in their place; then dV and dT from them (products.hpp): 8 N^2 D flops
 //
-// The tables lie as mix_tables.hpp says, in 2 N^2 numbers where all are kept (mix_plan.hpp), else in
+// The tables lie as tables.hpp says, in 2 N^2 numbers where all are kept (plan.hpp), else in
 // not less than a strip of 4 block N.
 #pragma once
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
-#include "spheremix/pairwise/mix_partials.hpp"
-#include "spheremix/pairwise/mix_products.hpp"
+#include "spheremix/losses/detail/clip_m2/partials.hpp"
+#include "spheremix/losses/detail/clip_m2/products.hpp"
 
-namespace spheremix::pairwise {
+namespace spheremix::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 template <class T>
 class MixSweeps {
@@ -204,4 +206,4 @@ class MixSweeps {
   double* moment_;
 };
 
-}  // namespace spheremix::pairwise
+}  // namespace spheremix::losses::detail::clip_m2

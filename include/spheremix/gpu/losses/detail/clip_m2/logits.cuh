@@ -10,9 +10,12 @@
 // the mirrored quad and pair i's weights: one tile above the diagonal serves both.
 #pragma once
 
+#include "spheremix/formula/mixed_key.hpp"
 #include "spheremix/gpu/pairwise/paired_rows.cuh"
 
-namespace spheremix::gpu::pairwise {
+namespace spheremix::gpu::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 enum MixLine { kClipOfX, kClipOfY, kMixOfX, kMixOfY };
 inline constexpr int kMixLines = 4;
@@ -29,9 +32,12 @@ struct MixLogits {
 
   /// `weights`: (a, b) of the pair that is the key.
   __device__ __forceinline__ MixLogits(const MixScales<T>& scale, const Quad<T>& q,
-                                       RowPair<T> weights)
-      : of{scale.clip * q.xy, scale.clip * q.yx, scale.mix * (weights.a * q.xx + weights.b * q.xy),
-           scale.mix * (weights.a * q.yx + weights.b * q.yy)} {}
+                                       RowPair<T> weights) {
+    of[kClipOfX] = scale.clip * q.xy;
+    of[kClipOfY] = scale.clip * q.yx;
+    formula::mixed_logit(scale.mix, weights.a, weights.b, q.xx, q.xy, of[kMixOfX]);
+    formula::mixed_logit(scale.mix, weights.a, weights.b, q.yx, q.yy, of[kMixOfY]);
+  }
 };
 
 /// A range of pairs against pairs. On the diagonal only tiles on and above it are worked on.
@@ -78,4 +84,4 @@ struct MixTile {
   }
 };
 
-}  // namespace spheremix::gpu::pairwise
+}  // namespace spheremix::gpu::losses::detail::clip_m2

@@ -1,4 +1,4 @@
-// How the triangle of CLIP + m2-Mix (mix_sweeps.hpp) is cut, and what of it stays in memory.
+// How the triangle of CLIP + m2-Mix (sweeps.hpp) is cut, and what of it stays in memory.
 //
 //   block   448 rows (fewer of small batches); the unit of work is a pair of blocks (I, J), I <= J
 //   strip   all pairs of blocks of one J: 4 tables of at most block x n numbers
@@ -14,10 +14,12 @@
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/core/workspace.hpp"
-#include "spheremix/pairwise/mix_block.hpp"
+#include "spheremix/losses/detail/clip_m2/block.hpp"
 #include "spheremix/pairwise/plan.hpp"
 
-namespace spheremix::pairwise {
+namespace spheremix::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 /// Strips whose statistics are merged together where they are many.
 inline constexpr Index kMixGroup = 16;
@@ -65,7 +67,7 @@ struct MixThread {
   }
 };
 
-/// What blocks say about each other's lines (mix_partials.hpp): plan.partials() numbers each.
+/// What blocks say about each other's lines (partials.hpp): plan.partials() numbers each.
 template <class T>
 struct MixPartialsMemory {
   T *top[kMixLines], *sum[kMixLines];
@@ -126,4 +128,4 @@ std::optional<MixPlan> make_mix_plan(Index n, std::size_t budget) {
   return p;
 }
 
-}  // namespace spheremix::pairwise
+}  // namespace spheremix::losses::detail::clip_m2

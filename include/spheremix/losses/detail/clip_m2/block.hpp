@@ -13,9 +13,12 @@
 // the transpose of vt, is not needed. i = j takes no part.
 #pragma once
 
-#include "spheremix/core/view.hpp"
+#include "spheremix/formula/mixed_key.hpp"
+#include "spheremix/pairwise/isa.hpp"
 
-namespace spheremix::pairwise {
+namespace spheremix::losses::detail::clip_m2 {
+
+using namespace pairwise;
 
 /// The four lines of softmax statistics that a pair of rows has.
 enum MixLine { kClipOfV, kClipOfT, kMixOfV, kMixOfT, kMixLines };
@@ -44,4 +47,7 @@ struct MixWeights {
   T *da, *db;                 ///< what the block gives; set
 };
 
-}  // namespace spheremix::pairwise
+}  // namespace spheremix::losses::detail::clip_m2
+
+#define SPHEREMIX_ISA_COPY "spheremix/losses/detail/clip_m2/kernels.inc"
+#include "spheremix/core/each_isa.inc"
