@@ -9,6 +9,7 @@
 #pragma once
 
 #include "spheremix/core/compiled.hpp"
+#include "spheremix/formula/mixed_key.hpp"
 #include "spheremix/formula/sup_remix.hpp"
 #include "spheremix/losses/detail/remix_dense.hpp"
 
@@ -25,7 +26,7 @@ void mix_positive_logits(const T* s, const double* away, Index j, Index right, I
   const T sj = s[j];
   for (Index k = right; k < end; ++k) {
     const T l = T(away[k] / (to_left + away[k]));
-    z[k - right] = scale * (l * sj + (T(1) - l) * s[k]);
+    z[k - right] = formula::shared_logit(scale, l, sj, s[k]);
   }
 }
 
@@ -67,7 +68,7 @@ struct RemixAnchor {
         continue;
       }
       share[k] = T(lambda(order.place[i], order.place[k]));
-      mixed[k] = scale * (share[k] * self + (T(1) - share[k]) * s[k]);
+      mixed[k] = formula::shared_logit(scale, share[k], self, s[k]);
     }
     top = (std::max)(top, SPHEREMIX_DISPATCH(row_largest<T>)(mixed, n));
     SPHEREMIX_DISPATCH(row_exponential<T>)(s, scale, top, real, n);

@@ -1,6 +1,7 @@
 // SupReMix's anchors on the device: a strip of S = X X^T, and what one anchor makes of its row of S.
 #pragma once
 
+#include "spheremix/formula/mixed_key.hpp"
 #include "spheremix/formula/sup_remix.hpp"
 #include "spheremix/gpu/losses/detail/remix_labels.cuh"
 
@@ -179,7 +180,7 @@ struct RemixAnchorKernel {
     return equal_labels(task.distance, y, task.labels[k], task.tolerance);
   }
   __device__ T mixed_logit(T share, T a, T b) const {
-    return task.scale * (share * a + (1 - share) * b);
+    return formula::shared_logit(task.scale, share, a, b);
   }
   /// The weight of the left parent j that brings the label of (j, k) to y.
   __device__ T parent_share(ExactNumber y, int j, int k) const {
