@@ -16,6 +16,8 @@
 #          consumers  installed package, add_subdirectory, FetchContent, pkg-config, folders, Eigen 5 and none, the release script
 #          readme     every snippet and command of the README
 #          examples   the tests of the programs in examples/, the analyst's tool among them, in the README's own build of them
+#          docs       the pages' code and commands, formulas against the headers, every public name documented, spelling; the site is
+#                     built and opened in headless Chromium
 #          compile_fail  programs that must not compile, each with a twin that must
 #          fuzz       the .npy reader, 20 s of libFuzzer
 #          platforms  Windows (mingw-w64, wine), macOS and musl (zig), compilers that are refused
@@ -38,13 +40,14 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
-default_stages="floors units sanitized headers two_units flags budget consumers readme examples compile_fail fuzz platforms distributed python cuda machine_code"
+default_stages="floors units sanitized headers two_units flags budget consumers readme examples docs compile_fail fuzz platforms distributed python cuda machine_code"
 more_stages="platforms_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
 failed=0
 fresh_tree=
+example_build=none
 started=$(date +%s)
 child=
 trap 'trap - INT TERM; [ -n "$child" ] && kill "$child" 2>/dev/null; exit 130' INT TERM
@@ -196,10 +199,14 @@ stage_readme() { script python3 tests/scripts/readme.py "$out/readme" && fresh_t
 stage_examples() { # goes on where the README's commands left their copy of the tree: what they built is not built again
   tree=$out/readme/tree
   [ "$fresh_tree" = yes ] || python3 tests/scripts/readme.py --copy "$out/readme" || return
+  example_build=$tree/build/demo/examples
   generator=
   [ -e "$tree/build/demo/CMakeCache.txt" ] || generator="-G Ninja"
   CXXFLAGS='-Werror -Wno-error=restrict' project "$tree/build/demo" examples '^(example|analyze)_' -S "$tree" -B "$tree/build/demo" $generator \
     -DSPHEREMIX_EXAMPLES=ON -DSPHEREMIX_TESTS=ON -DSPHEREMIX_CUDA=OFF
+}
+stage_docs() { # by the programs that stage examples built, where it ran
+  script env SPHEREMIX_EXAMPLE_BUILD="$example_build" sh tests/scripts/docs.sh "$out/docs"
 }
 stage_compile_fail() { script sh tests/scripts/compile_fail.sh; }
 stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
@@ -240,7 +247,7 @@ stage_faults() {
 [ "$*" != more ] || set -- $more_stages
 for stage; do
   case $stage in
-    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | compile_fail | fuzz | platforms | distributed | \
+    floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | docs | compile_fail | fuzz | platforms | distributed | \
       python | peers | libtorch | cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"

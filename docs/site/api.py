@@ -5,7 +5,7 @@ declarations and comments.
 """
 import re
 
-from headers import INCLUDE, declarations, formula_of, head, public_headers
+from headers import INCLUDE, declarations, formula_of, head, lent, public_headers
 
 FOLDERS = {
     "losses": "Losses: value, gradient, options",
@@ -86,7 +86,7 @@ def about(path):
     heads = [head(f.read_text().splitlines()) for f in files]
     if len(heads) == 2 and "formula/" in heads[1].split("\n")[0]:
         heads[1] = heads[1].split("\n", 1)[1] if "\n" in heads[1] else ""
-    return heads, [d for f in files for d in declarations(f)]
+    return heads, [d for f in files for d in declarations(f)] + lent(path)
 
 
 def said(declaration, stem):

@@ -15,7 +15,7 @@ INCLUDE = ROOT / "include/spheremix"
 sys.path.insert(0, str(ROOT / "examples/python"))
 from docstrings import head  # noqa: E402  the head of a header, as Python's help() has it
 
-HIDDEN = {"detail", "compiled"}
+HIDDEN = {"detail", "compiled", "formula"}  # formula: what the two machines share; its options stand in losses and metrics
 
 
 @dataclass
@@ -103,7 +103,8 @@ def kind_and_name(text):
         found = re.search(pattern, code.strip(), re.S)
         if found:
             return kind, found.group(1)
-    found = re.search(r"\b(operator\s*\S+?|\w+)\(", re.sub(r"^\s*(template <.*?>\s*\n|requires .*?\n)*", "", code.strip() + "\n"))
+    plain = re.sub(r"^\s*(template <.*?>\s*\n|requires .*?\n)*", "", code.strip() + "\n")
+    found = re.search(r"\b(operator\s*\S+?|\w+)\(", plain if "operator" in plain else plain.split("=")[0])
     if found:
         return "function", found.group(1)
     found = re.search(r"(\w+)\s*(?:=|\{|;|$)", re.sub(r"^template <.*?>\s*\n", "", code.strip()))
@@ -123,7 +124,7 @@ def declarations(path):
             spaces.pop()
             at += 1
             continue
-        opened = re.compile(r"(?:inline )?namespace\s*([\w:]*)\s*\{").match(code, at)
+        opened = re.compile(r"(?:(?:inline )?namespace|extern)\s*([\w:]*)\s*\{").match(code, at)  # extern "C": its string is blank
         if opened:
             spaces.append(opened.group(1) or "detail")
             at = opened.end()
@@ -142,7 +143,7 @@ def declarations(path):
         else:
             stop += 1
         at = stop
-        if signature.startswith("static_assert"):
+        if signature.startswith("static_assert") or (kind == "struct" and "{" not in code[start:stop]):  # a forward declaration
             continue
         path_of = "::".join(spaces).split("::")
         if HIDDEN & set(path_of) or path_of[:1] != ["spheremix"]:
@@ -169,14 +170,31 @@ def formula_of(path):
     return file if path.parent.name in ("losses", "metrics") and file.exists() else None
 
 
+def lent(path):
+    """Public structs and enums that a header shows and a header under detail/ declares: gradients and results, mostly."""
+    text, found, waiting, seen = path.read_text(), [], [path], set()
+    names = set(re.findall(r"\b[A-Z]\w+", blank(text)))
+    while waiting:
+        for name in re.findall(r'#include "spheremix/(\w+/detail/\S+)"', waiting.pop().read_text()):
+            file = INCLUDE / name
+            if file not in seen and file.exists():
+                seen.add(file)
+                waiting.append(file)
+                found += [d for d in declarations(file) if d.kind in ("struct", "enum") and d.name in names]
+    return found
+
+
 def undocumented():
-    """(header, name) of every public name that has no comment in any header."""
+    """(header, name) of every public name that has no comment in any header.
+
+    Options are said by their function and by their fields.
+    """
     seen, said = {}, set()
     for path in public_headers():
         for file in filter(None, (path, formula_of(path))):
-            for d in declarations(file):
+            for d in declarations(file) + lent(file):
                 seen.setdefault((d.namespace, d.name), file.relative_to(INCLUDE))
-                if d.comment:
+                if d.comment or d.name.endswith("Options"):
                     said.add((d.namespace, d.name))
     return [(file, "::".join(filter(None, key))) for key, file in seen.items() if key not in said]
 

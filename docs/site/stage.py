@@ -1,4 +1,4 @@
-"""Lays out the source of the site: `stage.py FOLDER`.
+"""Lays out the source of the site: `stage.py FOLDER [REPORT]`, where REPORT is the page of the analyst's tool that will be there.
 
 Pages are the repository's own Markdown files, which read well on their own too; links between them, and to files of the
 repository, are turned to where those are on the site. The API reference is made from the headers.
@@ -70,7 +70,10 @@ class Stage:
     def markdown(self, page):
         def turned(match):
             return match.group(1) + self.link(page, match.group(2), match.group(3) or "") + match.group(4)
-        parts = re.split(r"(^```.*?^```$|`[^`\n]*`)", (ROOT / page).read_text(), flags=re.S | re.M)
+        text = (ROOT / page).read_text()
+        if page == "docs/analyze.md" and sys.argv[2:] and sys.argv[2]:
+            text = text.replace("![The report", f'**<a href="{sys.argv[2]}">Open this very report</a>**, alive.\n\n![The report', 1)
+        parts = re.split(r"(^```.*?^```$|`[^`\n]*`)", text, flags=re.S | re.M)
         return "".join(p if i % 2 else LINK.sub(turned, p) for i, p in enumerate(parts))
 
     def file(self, path):

@@ -21,6 +21,7 @@
 
 namespace spheremix::core {
 
+/// What ranks speak by: their number, one gathering, one exchange at a time.
 template <class C>
 concept Communicator = requires(C& world, int peer, const void* from, void* to, std::size_t bytes) {
   { world.rank() } -> std::convertible_to<int>;
@@ -87,6 +88,7 @@ class Ranks {
   bool broken_ = false;
 };
 
+/// A communicator as the ranks that the sums and gatherings of this library ask.
 template <Communicator C>
 class RanksOf final : public Ranks {
  public:

@@ -14,6 +14,7 @@ using Index = std::ptrdiff_t;
 
 namespace core {
 
+/// Half a turn.
 template <class T>
 inline constexpr T pi = T(3.141592653589793238462643383279502884L);
 
@@ -21,15 +22,19 @@ inline constexpr T pi = T(3.141592653589793238462643383279502884L);
 template <class T>
 inline constexpr T epsilon = std::numeric_limits<T>::epsilon();
 
+/// Not a number, quiet.
 template <class T>
 inline constexpr T nan = std::numeric_limits<T>::quiet_NaN();
 
+/// Beyond every number.
 template <class T>
 inline constexpr T infinity = std::numeric_limits<T>::infinity();
 
+/// The largest finite number.
 template <class T>
 inline constexpr T largest = (std::numeric_limits<T>::max)();
 
+/// The smallest positive number with all its digits.
 template <class T>
 inline constexpr T smallest_normal = (std::numeric_limits<T>::min)();
 

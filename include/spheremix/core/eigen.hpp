@@ -21,6 +21,7 @@ using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
 
 namespace core {
 
+/// float and double: what rows are made of.
 template <class T>
 inline constexpr bool is_real = std::is_same_v<T, float> || std::is_same_v<T, double>;
 

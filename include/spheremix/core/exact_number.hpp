@@ -16,6 +16,7 @@
 
 namespace spheremix::core {
 
+/// A number as the sum of two doubles: integers of 64 bits keep every digit.
 struct ExactNumber {
   double high = 0, low = 0;
 

@@ -36,6 +36,7 @@ inline std::ostream& operator<<(std::ostream& to, ExactNumber x) {
             << (low < 0 ? whole - std::uint64_t(-low) : whole + std::uint64_t(low));
 }
 
+/// Labels, weights or ids as an argument: any vector of any integer or floating type.
 class Numbers {
  public:
   template <class V>

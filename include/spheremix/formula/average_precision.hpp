@@ -15,6 +15,7 @@
 
 namespace spheremix::metrics {
 
+/// The mean, and the queries that have no answer.
 struct AveragePrecisionResult {
   double value = 0;   ///< in [0, 1]
   Index skipped = 0;  ///< queries without a relevant row

@@ -19,6 +19,7 @@
 
 namespace spheremix::losses {
 
+/// Weights of the positives: all 1, or those of DCLW.
 enum class DclWeighting { none, von_mises_fisher };
 
 struct DecoupledContrastiveOptions {

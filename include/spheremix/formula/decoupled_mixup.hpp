@@ -33,10 +33,13 @@
 
 namespace spheremix::losses {
 
+/// DM(CE) or DM(BCE).
 enum class DecoupledForm { cross_entropy, binary };
 
+/// What a mixed class's part of the regulariser weighs.
 enum class DecoupledWeighting { constant, lambda, rescaled };
 
+/// Which of the mixed classes keep their part of the regulariser.
 enum class DecoupledDirection { both, minority, majority, labelled };
 
 struct DecoupledMixupOptions {

@@ -22,8 +22,10 @@
 
 namespace spheremix::losses {
 
+/// The keys of the contrast.
 enum class Denominator { printed, augmented };
 
+/// One logarithm of both modalities, or one each.
 enum class UniformityReading { joint, separate };
 
 struct FeatureSeparationOptions {

@@ -33,6 +33,7 @@
 
 namespace spheremix::losses {
 
+/// w(d) of a difference d of labels.
 enum class RemixWeighting { absolute, squared, none };
 
 }  // namespace spheremix::losses

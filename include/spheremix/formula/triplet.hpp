@@ -23,8 +23,11 @@
 
 namespace spheremix::losses {
 
+/// Which triplets of a batch count.
 enum class TripletMining { batch_hard, semi_hard };
+/// d(a, b): the distance or its square.
 enum class TripletDistance { euclidean, squared };
+/// f(u): max(0, margin + u) or log(1 + e^u).
 enum class TripletMargin { hinge, soft };
 
 struct TripletOptions {

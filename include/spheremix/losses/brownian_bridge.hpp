@@ -12,6 +12,7 @@
 
 namespace spheremix::losses {
 
+/// Loss and gradients of brownian_bridge.
 template <class Matrix>
 struct BrownianBridgeGradient {
   double loss;

@@ -15,6 +15,7 @@
 
 namespace spheremix::losses {
 
+/// Loss and gradients of feature_separation.
 template <class Matrix>
 struct FeatureSeparationGradient {
   double loss;

@@ -11,6 +11,7 @@
 
 namespace spheremix::losses {
 
+/// Loss and gradients of augmented_geometric_consistency.
 template <class Matrix>
 struct AugmentedConsistencyGradient {
   double loss;

@@ -32,6 +32,7 @@
 
 namespace spheremix::math {
 
+/// Further passes at most, for unit rows within a few eps of equal or antipodal.
 inline constexpr int kArcRefinements = 3;
 
 /// The sums that an arc is made of, and what the next pass must compute where the first did not

@@ -61,6 +61,7 @@ struct ArcWeights {
   T a, b;
 };
 
+/// The weights of a and b in slerp(a, b, t).
 template <class T>
 SPHEREMIX_HD inline ArcWeights<T> arc_weights(const Arc<T>& arc, T t) {
   if (arc.coincident) return {1 - t, t};

@@ -15,6 +15,7 @@
 
 namespace spheremix::math {
 
+/// Two independent standard normal deviates.
 struct NormalPair {
   double x, y;
 };

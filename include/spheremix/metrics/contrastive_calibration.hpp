@@ -29,6 +29,7 @@ struct ContrastiveCalibrationOptions {
   Index bins = 10;
 };
 
+/// The calibration error of each direction.
 struct ContrastiveCalibrationResult {
   double x_to_y = 0, y_to_x = 0;                         ///< expected calibration errors
   std::vector<CalibrationBin> x_to_y_bins, y_to_x_bins;  ///< of the reliability diagrams

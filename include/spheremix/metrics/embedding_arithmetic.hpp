@@ -24,11 +24,13 @@ struct EmbeddingArithmeticOptions {
   double scale = 1;  ///< lambda, length of the step from source to target
 };
 
+/// The share of right answers, and the answers.
 struct EmbeddingArithmeticResult {
   double accuracy = 0;         ///< in [0, 1]
   std::vector<Index> nearest;  ///< image found for each query
 };
 
+/// One query a row of `query`, `source`, `target` and `wanted`.
 template <class V, class S, class W>
 [[nodiscard]] EmbeddingArithmeticResult embedding_arithmetic(
     const Eigen::MatrixBase<V>& images, const core::Numbers& labels, const core::Numbers& query,

@@ -16,6 +16,7 @@
 
 namespace spheremix::metrics {
 
+/// The skewness and the counts that it is of.
 struct HubnessResult {
   double skewness = 0;
   std::vector<Index> occurrences;  ///< O_j

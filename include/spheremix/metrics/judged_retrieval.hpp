@@ -25,6 +25,7 @@
 
 namespace spheremix::metrics {
 
+/// Row `answer` of Y has this grade as an answer to row `query` of X.
 struct Judgement {
   Index query = 0;   ///< row of X
   Index answer = 0;  ///< row of Y
@@ -36,6 +37,7 @@ struct JudgedRetrievalOptions {
   double tie_width = 0;
 };
 
+/// Means over the queries with a relevant row.
 struct JudgedRetrievalResult {
   double ndcg = 0, map = 0;             ///< in [0, 1]
   Index skipped = 0;                    ///< queries without a relevant row

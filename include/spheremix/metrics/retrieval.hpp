@@ -17,6 +17,7 @@
 
 namespace spheremix::metrics {
 
+/// Means over the rows of X.
 struct RetrievalResult {
   std::vector<double> recall;  ///< in [0, 1], one for each k
   double median_rank = 0;      ///< mean of the middle two for an even number of rows

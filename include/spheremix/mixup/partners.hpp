@@ -20,6 +20,7 @@
 
 namespace spheremix::mixup {
 
+/// n - 1 - i.
 [[nodiscard]] inline std::vector<Eigen::Index> flip_partners(Index n) {
   core::expects(n >= 0, "flip_partners", "n is ", n);
   std::vector<Eigen::Index> partner(static_cast<std::size_t>(n));
@@ -44,11 +45,13 @@ inline std::vector<Eigen::Index> sorted_by_keys(Index n, const core::Philox& rng
 
 }  // namespace detail
 
+/// A uniform permutation of 0, ..., n - 1.
 [[nodiscard]] inline std::vector<Eigen::Index> random_partners(Index n, core::Philox& rng) {
   core::expects(n >= 0, "random_partners", "n is ", n);
   return detail::sorted_by_keys(n, rng, rng.take_step(), 0);
 }
 
+/// A uniform permutation without fixed points; n = 1 is an error.
 [[nodiscard]] inline std::vector<Eigen::Index> derangement(Index n, core::Philox& rng) {
   core::expects(n >= 0 && n != 1, "derangement", "n is ", n,
                 ": every row needs a partner other than itself");

@@ -43,6 +43,7 @@
 
 namespace spheremix::mpi {
 
+/// MPI failed, or a rank waited longer than the timeout: the communicator is of no more use.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -51,6 +52,7 @@ struct Options {
   std::chrono::milliseconds timeout{0};  ///< of one exchange; 0: waits without end
 };
 
+/// Ranks of MPI, on a copy of the communicator given.
 class Communicator {
  public:
   /// Collective over `comm`, which stays the caller's.

@@ -36,6 +36,7 @@ struct FrechetMeanOptions {
   int max_iterations = 1000;  ///< steps at most
 };
 
+/// The mean, and how it was found.
 template <class Column>
 struct FrechetMean {
   Column mean;          ///< unit, a column of d

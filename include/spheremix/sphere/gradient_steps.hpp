@@ -41,6 +41,7 @@ struct SgdState {
   RowMatrix<T> moment;  ///< m
 };
 
+/// What Adam remembers of each row; rows appear with the first step.
 template <class T>
 struct AdamState {
   RowMatrix<T> moment;    ///< m
