@@ -12,6 +12,10 @@
 // uniformity on the hypersphere", arXiv 2005.10242, equation 1]
 #pragma once
 
+#include <cmath>
+
+#include "spheremix/core/host_device.hpp"
+
 namespace spheremix::metrics {
 
 struct AlignmentOptions {
@@ -19,3 +23,17 @@ struct AlignmentOptions {
 };
 
 }  // namespace spheremix::metrics
+
+namespace spheremix::formula {
+
+/// r^alpha of a pair at distance r.
+SPHEREMIX_HD inline double alignment_power(double alpha, double r) {
+  return alpha == 1 ? r : std::pow(r, alpha);
+}
+
+/// dx is this times (x - y), over r unless alpha = 2.
+SPHEREMIX_HD inline double alignment_slope(double alpha, double n, double r) {
+  return alpha == 2 ? 2 / n : r == 0 ? 0 : alpha / n * std::pow(r, alpha - 1);
+}
+
+}  // namespace spheremix::formula

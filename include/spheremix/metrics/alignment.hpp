@@ -38,8 +38,7 @@ void check_alignment(const char* function, core::MatrixView<const T> x, core::Ma
 template <class T>
 double pair_alignment(const T* x, const T* y, Index d, double alpha) {
   if (alpha == 2) return squared_distance(x, y, d);
-  const double r = row_distance(x, y, d);
-  return alpha == 1 ? r : std::pow(r, alpha);
+  return formula::alignment_power(alpha, row_distance(x, y, d));
 }
 
 template <class T>
@@ -83,42 +82,33 @@ double alignment_with_gradient(core::MatrixView<const T> x, core::MatrixView<con
     const T *xi = x.row(i), *yi = y.row(i);
     T *dxi = dx.row(i), *dyi = dy.row(i);
     // dx = outer (x - y)/r. The quotient first: the powers alone may leave the range of double.
-    double value, r, outer = 2 / n, inner = 1, scale = 1;
+    double value, r, inner = 1, scale = 1;
     if (alpha == 2) {
       value = squared_distance(xi, yi, x.cols);
       r = std::sqrt(value);
     } else {
       r = row_distance(xi, yi, x.cols);
       if (r < 0x1p-900) scale = 0x1p600;
-      value = alpha == 1 ? r : std::pow(r, alpha);
+      value = formula::alignment_power(alpha, r);
       inner = r == 0 ? 0 : 1 / (r * scale);
-      outer = r == 0 ? 0 : alpha / n * std::pow(r, alpha - 1);
     }
+    const double outer = formula::alignment_slope(alpha, n, r);
     put_alignment_gradient(xi, yi, r, outer, scale, inner, dxi, dyi, x.cols);
     return value;
   });
   return sum / n;
 }
 
-/// value = the mean over all ranks of own(meeting), the mean over this rank's pairs.
+/// The mean over all ranks of own(meeting), the mean over this rank's pairs.
 template <class X, class Y, class World, class Own>
-void alignment_across(const char* function, const Eigen::MatrixBase<X>& x,
-                      const Eigen::MatrixBase<Y>& y, const AlignmentOptions& options, World& world,
-                      const Own& own, double& value) {
-  core::RanksOf<World> ranks(world);
-  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
-    meeting.mine.options = core::digest_of(options);
-    meeting.bring<typename X::Scalar>(0, x.rows(), x.cols());
-    core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-    meeting.agree();
-    core::expects(meeting.total(0) > 0, function,
-                  "X has no rows, and the mean over none is undefined");
-    const double mean = own(meeting);
-    meeting.mine.number[0] =
-        x.rows() > 0 ? mean * (double(x.rows()) / double(meeting.total(0))) : 0;
-    meeting.agree();
-    value = meeting.sum(0);
-  });
+double alignment_across(const char* function, const Eigen::MatrixBase<X>& x,
+                        const Eigen::MatrixBase<Y>& y, const AlignmentOptions& options,
+                        World& world, const Own& own) {
+  return core::mean_over_ranks<typename X::Scalar>(
+      function, world, options, x.rows(), x.cols(),
+      "X has no rows, and the mean over none is undefined",
+      [&] { core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols()); },
+      own);
 }
 
 }  // namespace detail
@@ -169,11 +159,9 @@ template <class X, class Y>
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double alignment(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                const AlignmentOptions& options, World& world) {
-  double value = 0;
-  detail::alignment_across(
-      "alignment", x, y, options, world,
-      [&](const core::Meeting&) { return x.rows() > 0 ? alignment(x, y, options) : 0.0; }, value);
-  return value;
+  return detail::alignment_across("alignment", x, y, options, world, [&](const core::Meeting&) {
+    return x.rows() > 0 ? alignment(x, y, options) : 0.0;
+  });
 }
 
 /// Value and gradients of the alignment of all ranks' pairs by this rank's rows, which `out` may not
@@ -184,9 +172,8 @@ void alignment_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
                              World& world) {
   using T = typename X::Scalar;
   constexpr const char* function = "alignment_with_gradient";
-  detail::alignment_across(
-      function, x, y, options, world,
-      [&](const core::Meeting& meeting) {
+  out.value =
+      detail::alignment_across(function, x, y, options, world, [&](const core::Meeting& meeting) {
         if (x.rows() > 0) {
           alignment_with_gradient(x, y, options, out);
           const T share = T(double(x.rows()) / double(meeting.total(0)));
@@ -197,8 +184,7 @@ void alignment_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
         core::OutputRows<Matrix>(function, "out.x", out.x, 0, x.cols()).commit();
         core::OutputRows<Matrix>(function, "out.y", out.y, 0, x.cols()).commit();
         return 0.0;
-      },
-      out.value);
+      });
 }
 
 template <class X, class Y, core::Communicator World>

@@ -33,8 +33,8 @@ struct PairPower {
   double value, outer, by;
   __device__ PairPower(double square, double alpha) {
     const double r = std::sqrt(square);
-    value = alpha == 2 ? square : std::pow(r, alpha);
-    outer = alpha == 2 ? 2 : r == 0 ? 0 : alpha * std::pow(r, alpha - 1);
+    value = alpha == 2 ? square : formula::alignment_power(alpha, r);
+    outer = formula::alignment_slope(alpha, 1, r);
     by = alpha == 2 || r == 0 ? 1 : r;
   }
 };

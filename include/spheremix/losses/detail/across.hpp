@@ -388,19 +388,9 @@ Options with_partners(const Options& options, const std::vector<Index>& partners
 template <class World, class Options, class Z, class Call>
 double mean_across(const char* function, World& world, const Options& options,
                    const Eigen::MatrixBase<Z>& z, const Call& call) {
-  double loss = 0;
-  core::RanksOf<World> ranks(world);
-  core::over_ranks(ranks, function, [&](Meeting& meeting) {
-    meeting.mine.options = core::digest_of(options);
-    meeting.bring<typename Z::Scalar>(0, z.rows(), z.cols());
-    meeting.agree();
-    core::expects(meeting.total(0) > 0, function, "there are no rows");
-    if (z.rows() > 0)
-      meeting.mine.number[0] = call() * (double(z.rows()) / double(meeting.total(0)));
-    meeting.agree();
-    loss = meeting.sum(0);
-  });
-  return loss;
+  return core::mean_over_ranks<typename Z::Scalar>(
+      function, world, options, z.rows(), z.cols(), "there are no rows", [] {},
+      [&](const Meeting&) { return z.rows() > 0 ? call() : 0.0; });
 }
 
 /// The same with gradients: call() puts those of this rank's mean to `out`.
