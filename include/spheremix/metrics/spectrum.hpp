@@ -72,13 +72,10 @@ std::vector<double> singular_values(const char* function, core::MatrixView<const
   const RowMatrix<double> wide = wide_rows(x, centred);
   const Eigen::MatrixXd moment = wide_product(wide, wide, x.cols <= x.rows, share);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(moment, Eigen::EigenvaluesOnly);
-  const double noise =
-      4e-16 * double(moment.rows()) * (std::max)(0.0, solver.eigenvalues().maxCoeff());
+  const double top = solver.eigenvalues().maxCoeff();
   std::vector<double> sigma;
-  for (Index k = moment.rows() - 1; k >= 0; --k) {
-    const double square = solver.eigenvalues()[k];
-    sigma.push_back(square > noise ? std::sqrt(square) : 0);
-  }
+  for (Index k = moment.rows() - 1; k >= 0; --k)
+    sigma.push_back(formula::singular_value(solver.eigenvalues()[k], top, double(moment.rows())));
   return sigma;
 }
 
@@ -103,10 +100,7 @@ double effective_rank(core::MatrixView<const T> x, const EffectiveRankOptions& o
   double sum = 0, entropy = 0;
   for (const double s : sigma) sum += s;
   core::expects(sum > 0, "effective_rank", "all singular values are 0");
-  for (const double s : sigma) {
-    const double p = s / sum + options.epsilon;
-    if (p > 0) entropy -= p * std::log(p);
-  }
+  for (const double s : sigma) entropy += formula::entropy_of(s / sum + options.epsilon);
   return std::exp(entropy);
 }
 
@@ -118,15 +112,10 @@ double isotropy(core::MatrixView<const T> x, const core::Share* share = nullptr)
   double fourth = 0;
   for (const double s : sigma) fourth += s * s * s * s;
   core::expects(fourth > 0, "isotropy", "all rows are equal");
-  const double d = double(x.cols), slack = d - std::sqrt(d);
-  double off = (d - double(sigma.size()));  // axes without variance: w = 0
-  for (const double s : sigma) {
-    const double w = std::sqrt(d) * s * s / std::sqrt(fourth);
-    off += (w - 1) * (w - 1);
-  }
-  const double defect = off / (2 * slack);  // e^2
-  const double kept = d - defect * slack;
-  return (kept * kept / d - 1) / (d - 1);
+  const formula::IsoScore score{double(x.cols)};
+  double off = 0;
+  for (const double s : sigma) off += score.off(s, fourth);
+  return score.value(off, double(sigma.size()));
 }
 
 }  // namespace detail

@@ -31,11 +31,10 @@ template <int>
 __global__ void __launch_bounds__(kEigenThreads)
     summarise_spectrum(const double* eigenvalues, Index d, Index count, double* sigma,
                        SpectrumValue what, double epsilon, double* value) {
-  const double top = eigenvalues[d - 1], noise = 4e-16 * double(d) * (top > 0 ? top : 0.0);
+  const formula::IsoScore score{double(d)};
   double sum = 0;
   for (Index k = threadIdx.x; k < count; k += kEigenThreads) {
-    const double square = eigenvalues[d - 1 - k];
-    const double s = square > noise ? std::sqrt(square) : square == square ? 0.0 : square;
+    const double s = formula::singular_value(eigenvalues[d - 1 - k], eigenvalues[d - 1], double(d));
     sigma[k] = s;
     sum += what == SpectrumValue::isotropy ? s * s * s * s : s;
   }
@@ -43,26 +42,14 @@ __global__ void __launch_bounds__(kEigenThreads)
   sum = eigen_sum(sum);
   block_barrier();  // the first sum's shared memory is free again
   double part = 0;
-  const double size = double(d);
   for (Index k = threadIdx.x; k < count; k += kEigenThreads) {
-    if (what == SpectrumValue::effective_rank) {
-      const double p = sigma[k] / sum + epsilon;
-      part -= p > 0 ? p * std::log(p) : p == 0 ? 0.0 : p;
-    } else {
-      const double off = std::sqrt(size) * sigma[k] * sigma[k] / std::sqrt(sum) - 1;
-      part += off * off;
-    }
+    part += what == SpectrumValue::effective_rank ? formula::entropy_of(sigma[k] / sum + epsilon)
+                                                  : score.off(sigma[k], sum);
   }
   part = eigen_sum(part);
   if (threadIdx.x != 0) return;
-  if (what == SpectrumValue::effective_rank) {
-    *value = std::exp(part);
-    return;
-  }
-  const double slack = size - std::sqrt(size),
-               defect = (part + (size - double(count))) / (2 * slack);
-  const double kept = size - defect * slack;
-  *value = (kept * kept / size - 1) / (size - 1);
+  *value =
+      what == SpectrumValue::effective_rank ? std::exp(part) : score.value(part, double(count));
 }
 
 /// The rows of doubles less the first: equal rows are exactly 0, whatever their number.
