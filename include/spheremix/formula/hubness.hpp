@@ -9,7 +9,10 @@
 // Source   Radovanovic et al. 2010, "Hubs in Space", JMLR 11, equation 1.
 #pragma once
 
+#include <cmath>
+
 #include "spheremix/core/constants.hpp"
+#include "spheremix/core/host_device.hpp"
 
 namespace spheremix::metrics {
 
@@ -18,3 +21,12 @@ struct HubnessOptions {
 };
 
 }  // namespace spheremix::metrics
+
+namespace spheremix::formula {
+
+/// From the sums of squares and of cubes of m counts' distances from their mean.
+SPHEREMIX_HD inline double skewness_of(double second, double third, double m) {
+  return second == 0 ? 0 : third / m / ((second / m) * std::sqrt(second / m));
+}
+
+}  // namespace spheremix::formula

@@ -46,10 +46,10 @@ HubnessResult hubness(const char* function, core::MatrixView<const T> x,
   double second = 0, third = 0;
   for (const Index o : result.occurrences) {
     const double away = double(o) - mean;
-    second += away * away / double(m);
-    third += away * away * away / double(m);
+    second += away * away;
+    third += away * away * away;
   }
-  result.skewness = second > 0 ? third / std::pow(second, 1.5) : 0;
+  result.skewness = formula::skewness_of(second, third, double(m));
   return result;
 }
 

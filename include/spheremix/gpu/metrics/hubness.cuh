@@ -105,10 +105,7 @@ __global__ void __launch_bounds__(Threads)
     second += warps[2 * w];
     third += warps[2 * w + 1];
   }
-  const double m = double(count);
-  *out = *bad          ? core::nan<double>
-         : second == 0 ? 0
-                       : third / m / ((second / m) * std::sqrt(second / m));
+  *out = *bad ? core::nan<double> : formula::skewness_of(second, third, double(count));
 }
 
 template <class T>
