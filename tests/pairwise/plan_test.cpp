@@ -134,7 +134,7 @@ TEST_CASE_TEMPLATE(
 }
 
 TEST_CASE("merging (max, sum): empty tiles are neutral, order is no matter, nothing turns to NaN") {
-  using pairwise::detail::merge_softmax;
+  using formula::merge_softmax;
   const float none = -core::infinity<float>;
   float top = none;
   double sum = 0;
