@@ -25,6 +25,7 @@
 
 namespace spheremix::losses {
 
+/// z of a pair: by the distance of its rows, or their product.
 enum class RankSimilarity { negative_distance, cosine };
 
 struct RankNContrastOptions {
