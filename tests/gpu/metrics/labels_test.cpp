@@ -136,7 +136,7 @@ TEST_CASE("mean_average_precision: strips of queries give the same") {
 
 TEST_CASE("mean_average_precision: what is not finite, and what is refused") {
   auto x = coarse(6, 3, 4);
-  const std::vector<double> labels{0, 1, std::nan(""), 0, INFINITY, std::nan("")};
+  const std::vector<double> labels{0, INFINITY, std::nan(""), 0, INFINITY, std::nan("")};
   const Rows<double> good(6, 3, x);
   x[4] = INFINITY;
   const Rows<double> bad(6, 3, x);
@@ -150,7 +150,7 @@ TEST_CASE("mean_average_precision: what is not finite, and what is refused") {
     return value.values()[0];
   };
   CHECK(run(good) > 0);
-  CHECK(skipped.values()[0] == 4);  // NaN and infinity equal nothing
+  CHECK(skipped.values()[0] == 2);  // NaN equals nothing
   CHECK(std::isnan(run(bad)));
   const Buffer<char> memory(1 << 16);
   const Rows<double> narrow(6, 2);

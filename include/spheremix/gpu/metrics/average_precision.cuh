@@ -7,7 +7,7 @@
 //          query, and M (N + M) of labels.
 // Memory   strips of products: 64 MiB, or 64 rows of them where that is more; 20 (N + M) bytes.
 // Errors   no queries, no candidates, widths, a null pointer. A product with NaN or infinity makes
-//          the value NaN. A label that is not finite equals none.
+//          the value NaN. A label of NaN equals none.
 #pragma once
 
 #include "spheremix/formula/average_precision.hpp"
@@ -48,7 +48,7 @@ struct LabelClassKernel {
     }
     below = warp_sum(below);
     equal = warp_sum(equal);
-    if (threadIdx.x % kWarp == 0) classes[i] = equal > 0 && y.finite() ? below : none;
+    if (threadIdx.x % kWarp == 0) classes[i] = equal > 0 ? below : none;
   }
 };
 
@@ -76,9 +76,8 @@ struct PrecisionKernel {
       for (unsigned left = ballot(seen && classes[at] == mine); left; left &= left - 1) {
         const Index j = j0 + __ffs(int(left)) - 1;
         const A score = s[j];
-        int relevant = 0, others = 0;  // before j, itself counted
+        int relevant = 0, others = 0;  // before j, itself counted; the own product is NaN
         for (Index k = lane; k < count; k += kWarp) {
-          if (k == own) continue;
           const bool same = classes[k] == mine, level = s[k] == score;
           relevant += same && (s[k] > score || (level && k <= j));
           others += !same && (s[k] > score || level);
