@@ -62,6 +62,11 @@ CASES["decoupled_mixup"] = (lambda f: lambda z, l: f(z, A, B, l, weighting="lamb
 K, W = torch.tensor([[0, 1], [2, 3], [1, 1], [3, 0], [2, 0], [1, 3]]), torch.full((6, 2), 0.4, dtype=torch.double)
 CASES["mixup_cross_entropy_k"] = (lambda f: lambda z: f(z, K, W), 1, [])
 CASES["decoupled_mixup_k"] = (lambda f: lambda z: f(z, K, W), 1, [])
+CASES["matryoshka"] = (
+    lambda f: lambda x, y, t: f(x, y, lambda a, b: st.clip(a, b, t), widths=[4, 2], weights=[1, 0.5]),
+    2,
+    [scalar(-1.0)],
+)
 CASES["alignment"] = (lambda f: lambda x, y: f(x, y, alpha=3.0), 2, [])
 CASES["modality_gap"] = (lambda f: lambda x, y: f(x, y), 2, [])
 CASES["uniformity"] = (lambda f: lambda x: f(x, t=1.0), 1, [])

@@ -250,3 +250,16 @@ def geodesic(x: _torch.Tensor, y: _torch.Tensor, lambda_: Any) -> _torch.Tensor:
 def linear(x: _torch.Tensor, y: _torch.Tensor, lambda_: Any) -> _torch.Tensor:
     """Linear mixup, weight lambda_ on x."""
     return _Rows.apply(("x", "y", "lambda_"), _mixup.linear, _mixup.linear_vjp, x, y, lambda_)
+
+
+@_public
+def matryoshka(x: _torch.Tensor, y: Any, loss: Any, *, widths: Sequence[int], weights: Any = None) -> _torch.Tensor:
+    """One loss over several widths of the same embeddings: sum_k w_k loss(n(x_k), n(y_k)), y may be None: loss(n(x_k)).
+
+    x_k is the first widths[k] columns of x, n normalises rows; loss is a function of tensors, any of this module.
+    """
+    weights = [1.0] * len(widths) if weights is None else weights
+    if not widths or len(weights) != len(widths) or not all(1 <= w <= x.shape[1] for w in widths):
+        raise ValueError(f"matryoshka: widths {list(widths)} and weights {list(weights)} for rows of {x.shape[1]}")
+    batches = [x] if y is None else [x, y]
+    return sum(w * loss(*(normalize_rows(b[:, :k]) for b in batches)) for k, w in zip(widths, weights))
