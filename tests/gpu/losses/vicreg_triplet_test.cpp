@@ -312,8 +312,8 @@ TEST_CASE("triplet: batch hard and lists, every form, off every tile") {
         check_triplet<double>(unit_rows<double>(70, 9, 1), 70, 9, some_labels(70, 6),
                               {.distance = distance, .form = form}, 1e-12);
   });
-  // Stretches of rows, columns beyond one pass of a block, triplets that rest, rows off 16 bytes.
-  check_triplet<double>(unit_rows<double>(300, 17, 2), 300, 17, some_labels(300, 40),
+  // Stretches of rows, columns of several warps and beyond one pass of a block, rows off 16 bytes.
+  check_triplet<double>(unit_rows<double>(300, 41, 2), 300, 41, some_labels(300, 40),
                         {.margin = 0.02}, 1e-12, kLayouts[2]);
   check_triplet<double>(unit_rows<double>(20, 530, 3), 20, 530, some_labels(20, 3), {}, 1e-12);
   check_triplet<float>(unit_rows<float>(130, 24, 4), 130, 24, some_labels(130, 9), {}, 1e-6,
