@@ -23,7 +23,7 @@ CONTENTS = [
     ("Measured", {"docs/benchmarks.md": "Benchmarks", "docs/papers.md": "The papers on real data", "docs/notes/benchmarks.md": "Notes: benchmarks",
                   "docs/notes/papers.md": "Notes: papers", "docs/notes/gpu.md": "Notes: GPU"}),
     ("Project", {"CONTRIBUTING.md": "Contributing", "CHANGELOG.md": "Changelog", "packaging/README.md": "Packaging",
-                 "examples/python/README.md": "The Python package"}),
+                 "examples/README.md": "Examples", "examples/python/README.md": "The Python package"}),
 ]
 HOME = "README.md"
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s#]*)(#[^)\s]*)?(\))")

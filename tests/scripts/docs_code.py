@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(sys.argv[1]).resolve()
 BUILT = Path(os.environ.get("SPHEREMIX_EXAMPLE_BUILD", OUT / "absent")).resolve()
 BLOCK = re.compile(r"(?:<!-- *([^>]*?) *-->\n+)?^```(\w*)\n(.*?)^```$", re.S | re.M)
-ELSEWHERE = {"examples/trainer_mpi.cpp": "distributed", "examples/trainer_cuda.cu": "examples"}
+ELSEWHERE = {"examples/trainer_mpi.cpp": "distributed", "examples/trainer_cuda/trainer_cuda.cu": "examples"}
 FLAGS = ["-std=c++20", "-O1", "-fopenmp", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-Wno-error=restrict", f"-I{ROOT / 'include'}",
          f'-DSPHEREMIX_EXAMPLES_DIR="{ROOT}/examples"']
 failures = 0

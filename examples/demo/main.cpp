@@ -11,8 +11,8 @@
 #include <iostream>
 #include <memory>
 
-#include "demo/progress.hpp"
-#include "demo/report.hpp"
+#include "progress.hpp"
+#include "report.hpp"
 #include "spheremix/core/parallel.hpp"
 
 namespace {
