@@ -14,7 +14,9 @@ import browser  # noqa: E402
 
 SITE = Path(sys.argv[1]).resolve()
 WIDER = """
-const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const held = e => { for (; e && e.tagName !== 'ARTICLE' && e !== document.body; e = e.parentElement) if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return true; return false; };
+const over = [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !held(e));
+const wide = Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, ...over.map(e => Math.round(e.getBoundingClientRect().right - innerWidth)));
 const flat = [...document.querySelectorAll('math')].filter(m => m.getBoundingClientRect().height < 8).length;
 const broken = [...document.images].filter(i => i.complete && i.naturalWidth === 0).map(i => i.src);
 return [wide, flat, broken];
