@@ -1,22 +1,5 @@
 // Every loss over W ranks in float, and what is told of rows by their number in the whole batch.
-#include "spheremix/pairwise/product.hpp"
-
-namespace spheremix::test {
-/// Multiply-adds of this thread's matrix products of floats.
-thread_local double multiply_adds = 0;
-}  // namespace spheremix::test
-
-namespace spheremix::pairwise::detail {
-template <>
-void product<float>(core::MatrixView<float> c, core::MatrixView<const float> a, bool a_transposed,
-                    core::MatrixView<const float> b, bool b_transposed, bool add,
-                    PackBuffers<float>& pack) {
-  test::multiply_adds += double(c.rows) * double(c.cols) * double(a_transposed ? a.rows : a.cols);
-  run_product<float>(SPHEREMIX_DISPATCH(product<float>), kDepth<float>, false, c, a, a_transposed,
-                     b, b_transposed, add, pack);
-}
-}  // namespace spheremix::pairwise::detail
-
+#include "distributed/counted_product.hpp"
 #include "distributed/rank_checks.hpp"
 #include "support/refusal.hpp"
 
