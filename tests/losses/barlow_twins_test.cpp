@@ -62,6 +62,16 @@ TEST_CASE_TEMPLATE("barlow_twins: what a view's shift and scale do, collapse, er
   CHECK(barlow_twins(x, x, {.off_diagonal_weight = 0, .epsilon = 1e-12}) < 1e-18);
   const RowMatrix<T> same = RowMatrix<T>::Constant(4, 3, T(0.1));  // collapsed: C = 0
   CHECK(barlow_twins(same, same) == 3);
+  // Wherever it lies; and squares that overflow are no collapse.
+  const RowMatrix<T> far = RowMatrix<T>::Constant(7, 3, T(1e15 + 0.3));
+  CHECK(barlow_twins(far, far) == 3);
+  if constexpr (sizeof(T) == 8) {
+    const RowMatrix<T> huge = x * 1e200;
+    const auto of_huge = barlow_twins_with_gradient(huge, y);
+    CHECK(std::isnan(of_huge.loss));
+    CHECK(std::isnan(of_huge.x(0, 0)));
+    CHECK(std::isnan(barlow_twins(y, huge)));
+  }
   CHECK_THROWS_AS((void)barlow_twins(same.topRows(1), same.topRows(1)), std::invalid_argument);
   CHECK_THROWS_AS((void)barlow_twins(same, same.leftCols(2)), std::invalid_argument);
   CHECK_THROWS_AS((void)barlow_twins(same, same, {.epsilon = 0}), std::invalid_argument);

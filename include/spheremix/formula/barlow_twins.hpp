@@ -10,6 +10,9 @@
 //            arXiv 2103.03230, equations 1 and 2; epsilon as in its code's batch normalisation.
 #pragma once
 
+#include <cmath>
+
+#include "spheremix/core/constants.hpp"
 #include "spheremix/core/host_device.hpp"
 
 namespace spheremix::losses {
@@ -22,6 +25,12 @@ struct BarlowTwinsOptions {
 }  // namespace spheremix::losses
 
 namespace spheremix::formula {
+
+/// 1 / r of a column. NaN where its variance is no finite number: 0 would pass for a collapsed one.
+SPHEREMIX_HD inline double inverse_deviation(double variance, double epsilon) {
+  const double square = variance + epsilon;
+  return square <= core::largest<double> ? 1 / std::sqrt(square) : core::nan<double>;
+}
 
 /// An entry of C: its term of the loss and M.
 template <class T>

@@ -2,7 +2,8 @@
 //
 // Shapes     X, Y: n x d, n >= 2. No normalisation of rows: columns count.
 // Cost       2 n d^2 flops, 6 with gradients, in double; memory 3 n d + d^2 doubles.
-// Errors     shapes, n < 2, off_diagonal_weight negative, epsilon not positive. NaN gives NaN.
+// Errors     shapes, n < 2, off_diagonal_weight negative, epsilon not positive. NaN gives NaN,
+//            and so does a column whose squares overflow.
 #pragma once
 
 #include "spheremix/formula/barlow_twins.hpp"
@@ -40,16 +41,14 @@ void standard_columns(MatrixView<const T> x, double epsilon, MatrixView<double> 
                       double* inverse) {
   const Index n = x.rows, d = x.cols;
   double* const mean = inverse;
-  std::fill_n(mean, d, 0.0);
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) mean[k] += double(x(i, k));
-  for (Index k = 0; k < d; ++k) mean[k] /= double(n);
+  metrics::detail::column_means(x, mean);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) to(i, k) = double(x(i, k)) - mean[k];
   std::fill_n(inverse, d, 0.0);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) inverse[k] += to(i, k) * to(i, k);
-  for (Index k = 0; k < d; ++k) inverse[k] = 1 / std::sqrt(inverse[k] / double(n) + epsilon);
+  for (Index k = 0; k < d; ++k)
+    inverse[k] = formula::inverse_deviation(inverse[k] / double(n), epsilon);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) to(i, k) *= inverse[k];
 }

@@ -38,10 +38,7 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
   Workspace::Frame frame = workspace.frame(core::bytes_of<VicregArrays>(n, d));
   VicregArrays arrays(n, d, frame);
   auto& [products, centred, back, c, mean, pull] = arrays;
-  std::fill_n(mean, d, 0.0);
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) mean[k] += double(x(i, k));
-  for (Index k = 0; k < d; ++k) mean[k] /= double(n);
+  metrics::detail::column_means(x, mean);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) centred(i, k) = double(x(i, k)) - mean[k];
   const core::Share* const share = frame.share();

@@ -87,6 +87,20 @@ TEST_CASE("barlow_twins: ragged sizes in f64, f32 and bf16 rows") {
   });
 }
 
+TEST_CASE("barlow_twins: squares that overflow are NaN, not a collapsed column") {
+  auto x = unit_rows<double>(5, 3, 1);
+  const Rows<double> dy(5, 3, x);
+  for (double& v : x) v *= 1e200;
+  const Rows<double> dx(5, 3, x), gx(5, 3), gy(5, 3);
+  const Buffer<double> loss(1);
+  with_scratch([&](gpu::Scratch s) {
+    return device::barlow_twins_with_gradient<double>(dx.input(), dy.input(), {},
+                                                      {loss.data(), gx.view(), gy.view()}, s);
+  });
+  CHECK(std::isnan(loss.values()[0]));
+  CHECK(std::isnan(gx.values()[0]));
+}
+
 TEST_CASE("barlow_twins: what is refused") {
   const auto x = untouched<const float>(4, 3, 0), y = untouched<const float>(4, 3, 1);
   double loss;

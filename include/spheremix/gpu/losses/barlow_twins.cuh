@@ -51,8 +51,8 @@ struct StandardKernel {
   __device__ void operator()() const {
     const Index at = Index(blockIdx.x) * kThreads + threadIdx.x, k = at % x.cols;
     if (at >= x.rows * x.cols) return;
-    to[at] = Arithmetic<T>((double(widen(x(at / x.cols, k))) - mean[k]) /
-                           std::sqrt(variance[k] + epsilon));
+    to[at] = Arithmetic<T>((double(widen(x(at / x.cols, k))) - mean[k]) *
+                           formula::inverse_deviation(variance[k], epsilon));
   }
 };
 
@@ -98,8 +98,8 @@ struct ThroughColumnsKernel {
   __device__ void operator()() const {
     const Index at = Index(blockIdx.x) * kThreads + threadIdx.x, k = at % dx.cols;
     if (at >= dx.rows * dx.cols) return;
-    dx(at / dx.cols, k) = A((double(back[at]) - double(standard[at]) * along[k]) /
-                            (double(dx.rows) * std::sqrt(variance[k] + epsilon)));
+    dx(at / dx.cols, k) = A((double(back[at]) - double(standard[at]) * along[k]) *
+                            formula::inverse_deviation(variance[k], epsilon) / double(dx.rows));
   }
 };
 

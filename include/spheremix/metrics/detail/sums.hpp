@@ -59,6 +59,26 @@ double sum_over_rows(Index n, const Term& term) {
   return all.value();
 }
 
+/// The mean of every column. What rounding left of the rows is taken off, too: a column of one number
+/// has that number, wherever it lies.
+template <class T>
+void column_means(core::MatrixView<const T> x, double* mean) {
+  SPHEREMIX_SUMS_IN_ORDER
+  const Index n = x.rows, d = x.cols;
+  std::fill_n(mean, d, 0.0);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) mean[k] += double(x(i, k));
+  for (Index k = 0; k < d; ++k) mean[k] /= double(n);
+  constexpr Index width = 64;
+  for (Index first = 0; first < d; first += width) {
+    const Index count = (std::min)(width, d - first);
+    double left[width] = {};
+    for (Index i = 0; i < n; ++i)
+      for (Index k = 0; k < count; ++k) left[k] += double(x(i, first + k)) - mean[first + k];
+    for (Index k = 0; k < count; ++k) mean[first + k] += left[k] / double(n);
+  }
+}
+
 /// |x - y|^2 of two rows of length d, the differences taken in double.
 template <class T>
 double squared_distance(const T* x, const T* y, Index d) {
