@@ -109,6 +109,12 @@ TEST_CASE("brownian_bridge: identities, and the printed inner product is another
   RowMatrix<double> bad = x;
   bad(0, 0) = core::nan<double>;
   CHECK(std::isnan(brownian_bridge(a, bad, y)));
+  // The length of the rows is no matter, until its square leaves the range of double.
+  CHECK(relative_error(brownian_bridge(a, x * 1e-138, y * 1e-138), loss) < 1e-14);
+  for (const double scale : {1e200, 1e-160}) {
+    const auto got = brownian_bridge_with_gradient(a, x * scale, y * scale);
+    CHECK((std::isnan(got.loss) && std::isnan(got.x(0, 0))));
+  }
 }
 
 TEST_CASE_TEMPLATE("feature_separation equals its formula with gradients, every option", T, float,

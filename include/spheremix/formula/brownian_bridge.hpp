@@ -12,8 +12,10 @@
 //            multi-modal representation learning", arXiv 2303.05952, section 4.2.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
+#include "spheremix/core/constants.hpp"
 #include "spheremix/core/host_device.hpp"
 
 namespace spheremix::losses {
@@ -34,6 +36,11 @@ struct BridgePull {
   double along;        ///< sum of e mu
 
   SPHEREMIX_HD static double middle(double r, double x, double y) { return r * x + (1 - r) * y; }
+  /// 1 / |m| from |m|^2; NaN where the squares have lost their digits or overflowed.
+  SPHEREMIX_HD static double inverse_of(double square) {
+    return square >= 1e-280 && square <= core::largest<double> ? 1 / std::sqrt(square)
+                                                               : core::nan<double>;
+  }
   SPHEREMIX_HD double augmented(double e) const { return step * e; }
   /// h, of which X has r and Y the rest.
   SPHEREMIX_HD double middle_gradient(double e, double mu) const {

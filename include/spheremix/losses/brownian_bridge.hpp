@@ -2,7 +2,7 @@
 //
 // Shapes     A (augmented), X, Y: n x d, n >= 1; rows as they are.
 // Errors     shapes, no rows, r outside [0, 1], ratios of another length than X has rows, a row with m = 0 (antipodal rows at r = 1/2).
-//            NaN gives NaN.
+//            NaN gives NaN, and so does |m| outside [1e-140, 1e154].
 #pragma once
 
 #include "spheremix/core/compiled.hpp"
@@ -47,10 +47,10 @@ double bridge_on_views(const char* function, MatrixView<const T> a, MatrixView<c
     const auto m = [=](Index k) {
       return formula::BridgePull::middle(r, double(px[k]), double(py[k]));
     };
-    const double norm = std::sqrt(core::sum_in_lanes(d, [&](Index k) { return m(k) * m(k); }));
-    core::expects(norm != 0, function, "the bridge of row ", i, " passes through the origin at ",
+    const double length = core::sum_in_lanes(d, [&](Index k) { return m(k) * m(k); });
+    core::expects(length != 0, function, "the bridge of row ", i, " passes through the origin at ",
                   r);
-    const double inverse = 1 / norm;
+    const double inverse = formula::BridgePull::inverse_of(length);
     const auto off = [=](Index k) { return double(pa[k]) - m(k) * inverse; };
     const double square = core::sum_in_lanes(d, [&](Index k) { return off(k) * off(k); });
     if (da.data) {

@@ -81,6 +81,11 @@ TEST_CASE("brownian_bridge: a bridge through the origin is NaN, wrong arguments 
     const auto g = gx.values();
     for (std::size_t k = 0; k < g.size(); ++k) CHECK(std::isnan(g[k]) == (k / 40 == 1));
   });
+  for (double& v : x) v *= 1e200;  // and so is one whose square overflows
+  const Rows<double> ones(3, 40, std::vector<double>(120, 1.0)), far(3, 40, x);
+  finish(gpu::losses::brownian_bridge(ones.view(), far.view(), far.view(), {0.5}, loss.data(),
+                                      scratch.scratch()));
+  CHECK(std::isnan(loss.values()[0]));
   CHECK(!gpu::losses::brownian_bridge(a.view(), dx.view(), dy.view(), {1.5}, loss.data(),
                                       scratch.scratch())
              .ok());

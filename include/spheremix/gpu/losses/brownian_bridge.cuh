@@ -43,7 +43,7 @@ struct BridgeKernel {
       };
       double square = 0, along = 0;
       for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) square += middle(k) * middle(k);
-      const double inverse = 1 / std::sqrt(warp_sum(square));
+      const double inverse = formula::BridgePull::inverse_of(warp_sum(square));
       for (Index k = threadIdx.x % kWarp; k < x.cols; k += kWarp) {
         const double mu = middle(k) * inverse, e = double(widen(a(i, k))) - mu;
         loss += e * e;
