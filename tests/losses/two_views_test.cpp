@@ -191,6 +191,25 @@ TEST_CASE_TEMPLATE("losses of two views: identities", T, float, double) {
   }
 }
 
+TEST_CASE_TEMPLATE("decoupled_contrastive: weights of a sigma as small as you like", T, float,
+                   double) {
+  // Three equal pairs are the largest: q is 1/3 each, every other pair's is 0.
+  RowMatrix<T> x = RowMatrix<T>::Constant(5, 3, T(0.2));
+  x.bottomRows(2).setConstant(T(0.05));
+  const auto of = [&](double sigma) {
+    return decoupled_contrastive_with_gradient(
+        x, x, {.temperature = 0.5, .sigma = sigma, .weighting = DclWeighting::von_mises_fisher});
+  };
+  const auto want = of(1e-3);
+  CHECK(want.x.allFinite());
+  for (const double sigma : {1e-12, 1e-20, 1e-310, 5e-324}) {
+    const auto got = of(sigma);
+    CHECK(got.loss == want.loss);
+    CHECK(got.x == want.x);
+    CHECK(got.log_temperature == want.log_temperature);
+  }
+}
+
 TEST_CASE("losses of two views: strips and threads give one result, errors, NaN") {
   const Index n = 600;
   const RowMatrix<float> x = unit_rows<float>(n, 40, 3), y = rows_at_angle<float>(x, 0.5L, 4);

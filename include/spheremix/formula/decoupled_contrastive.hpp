@@ -33,8 +33,8 @@ struct DecoupledContrastiveOptions {
 
 namespace spheremix::formula {
 
-/// The positives of n pairs, from e = e^(c / sigma) over all of them; c may be relative to any number,
-/// the largest for one, which keeps e in range.
+/// The positives of n pairs, from e = e^(c / sigma) over all of them, c relative to the largest: so e is
+/// in range, and the mean has the digits that a small sigma asks for.
 struct DclWeights {
   double n, sigma;
   double sum = 0, along = 0;  ///< of e and of e c
@@ -44,7 +44,9 @@ struct DclWeights {
   SPHEREMIX_HD double share(double e) const { return e / sum; }  ///< q
 
   /// n tau dL/dc of a pair that lies `off` = c - m from the mean.
-  SPHEREMIX_HD double slope(double q, double off) const { return n * q * (1 + off / sigma) - 2; }
+  SPHEREMIX_HD double slope(double q, double off) const {
+    return (q == 0 ? 0 : n * q * (1 + off / sigma)) - 2;
+  }
 };
 
 }  // namespace spheremix::formula

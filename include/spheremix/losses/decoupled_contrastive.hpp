@@ -42,13 +42,13 @@ struct DclLoss : OfTwoBatches {
     for (Index i = 0; i < n; ++i) {
       slope[i] = std::exp((c[i] - top) / options.sigma);
       weights.sum += slope[i];
-      weights.along += slope[i] * c[i];
+      weights.along += slope[i] * (c[i] - top);
       part -= 2 * line * c[i];
     }
     const double mean = weights.mean();
     for (Index i = 0; i < n; ++i)
-      slope[i] = line * weights.slope(weights.share(slope[i]), c[i] - mean);
-    return part + mean / options.temperature;
+      slope[i] = line * weights.slope(weights.share(slope[i]), (c[i] - top) - mean);
+    return part + (top + mean) / options.temperature;
   }
 
   template <class T>

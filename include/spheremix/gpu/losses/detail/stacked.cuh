@@ -78,7 +78,7 @@ struct DclWeightsKernel {
     pairwise::block_sums<kThreads>(spread, 1, shared + 4 * kWarps);
     if (threadIdx.x > 0) return;
     *loss = (mean - sums[2] / double(n)) / temperature;
-    if (along) *along = -2 * spread[0] / (sigma * temperature);
+    if (along) *along = -2 * spread[0] / sigma / temperature;
   }
 };
 
