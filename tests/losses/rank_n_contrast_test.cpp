@@ -120,6 +120,16 @@ TEST_CASE_TEMPLATE("rank_n_contrast: sharp, collapsed, alone, wrong", T, float, 
       [&](const LongMatrix& m) { return rank_oracle(m, apart_in_tenths, LongReal(1e-3), false); },
       in[0], LongReal(1e-7));
   CHECK(gradient_error(widened(got.x)[0], dx, 1e-4) < (sizeof(T) == 8 ? 1e-6 : 1e-4));
+  // The unit of rows and tau is no matter, even where a product of two rows underflows.
+  for (const int power : {-100, 40}) {
+    const double unit = std::ldexp(1.0, power);
+    const auto in_unit =
+        rank_n_contrast_with_gradient(x * T(unit), kTenths, {.temperature = 0.5 * unit});
+    const auto plain = rank_n_contrast_with_gradient(x, kTenths, {.temperature = 0.5});
+    CHECK(in_unit.loss == plain.loss);
+    CHECK(in_unit.log_temperature == plain.log_temperature);
+    CHECK((in_unit.x * T(unit)).eval() == plain.x);
+  }
   x.row(4) = x.row(0);  // equal rows: finite, and no pull between them
   CHECK(rank_n_contrast_with_gradient(x, kTenths).x.allFinite());
   const RowMatrix<T> one = x.topRows(1);

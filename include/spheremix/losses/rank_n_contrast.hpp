@@ -46,10 +46,10 @@ SupervisedResult rank_n_contrast_by(const char* function, MatrixView<const T> x,
   const Order& order = arrays.order;
   const MatrixView<T> rows = arrays.sorted.rows;
   for (Index i = 0; i < n; ++i) std::copy_n(x.row(order.place(i)), d, rows.row(i));
-  const double mark = cosine ? 0 : make_distance_rows(rows, arrays.mean);
+  const auto [mark, unit] = cosine ? RankUnits{} : make_distance_rows(rows, arrays.mean);
   for (Index i = 0; i < n; ++i) arrays.squares[i] = row_product(rows.row(i), rows.row(i), cols);
   const pairwise::PairGradients<T> to = arrays.sorted.gradients();
-  const Anchor anchor{order, o, rows, arrays.squares, gradients};
+  const Anchor anchor{order, o, rows, arrays.squares, gradients, unit};
   pairwise::row_sweep<T>(
       rows, rows, plan, frame,
       [&](const pairwise::PairRow<T>& row) {

@@ -73,27 +73,35 @@ struct RankArrays {
         mean(frame.take<double>(std::size_t(cols))) {}
 };
 
-/// Rows for distances: the mean taken off, and in the last column a power of two too small to be seen
+/// How distance rows are stored: `mark` is their last column, and 1 is `unit` of them.
+struct RankUnits {
+  double mark = 0, unit = 1;
+};
+
+/// Rows for distances: the mean taken off, times a power of two by which the largest component is
+/// near 1 and no product underflows; and in the last column a power of two too small to be seen
 /// in a product, which is returned: in that column's gradient the sums of H = dL/d(product) over rows
 /// and columns are found.
 ///
 ///   dL/dx_i = sum_j (H_ij + H_ji) (x_j - x_i)
 template <class T>
-double make_distance_rows(MatrixView<T> rows, double* mean) {
+RankUnits make_distance_rows(MatrixView<T> rows, double* mean) {
   const Index n = rows.rows, d = rows.cols - 1;
   std::fill_n(mean, d, 0.0);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) mean[k] += double(rows(i, k)) / double(n);
   double largest = 0;
   for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) {
-      rows(i, k) = T(double(rows(i, k)) - mean[k]);
-      largest = (std::max)(largest, std::abs(double(rows(i, k))));
-    }
+    for (Index k = 0; k < d; ++k)
+      largest = (std::max)(largest, std::abs(double(rows(i, k)) - mean[k]));
+  const double unit = largest > 0 ? std::ldexp(1.0, -(std::max)(std::ilogb(largest), -1000)) : 1;
+  largest *= unit;
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) rows(i, k) = T((double(rows(i, k)) - mean[k]) * unit);
   const double root = std::sqrt(double(core::epsilon<T>));
   const double mark = largest > 0 ? std::ldexp(1.0, std::ilogb(largest * root) - 1) : 1;
   for (Index i = 0; i < n; ++i) rows(i, d) = T(mark);
-  return mark;
+  return {mark, unit};
 }
 
 /// dX of row i from both products; mark 0: of cosines.
@@ -115,6 +123,7 @@ struct RankAnchor {
   MatrixView<const T> x;
   const double* squares;
   bool gradients;
+  double unit;
 
   /// |x_i - x_j| from their product.
   double distance(Index i, Index j, T product) const {
@@ -140,7 +149,7 @@ struct RankAnchor {
       const T s = row.s[other[p]];
       apart[p] =
           options.similarity == RankSimilarity::cosine ? -double(s) : distance(i, other[p], s);
-      z[p] = -apart[p] / options.temperature;
+      z[p] = -apart[p] / (options.temperature * unit);
       sum.add(z[p]);
       total[p] = sum.value();
     }
