@@ -57,10 +57,23 @@ TEST_CASE_TEMPLATE("matryoshka is the weighed sum over widths, with gradients", 
   CHECK(one.x.rightCols(2).isZero(0));
   CHECK(matryoshka(x, {.widths = {4}}, [&](const auto& a) { return sup_con(a, labels); }) ==
         one.loss);
-  for (const MatryoshkaOptions& wrong :
-       {MatryoshkaOptions{}, MatryoshkaOptions{{0}, {}}, {{7}, {}}, {{2, 3}, {1}}, {{2}, {-1}}}) {
+  for (const MatryoshkaOptions& wrong : {MatryoshkaOptions{},
+                                         MatryoshkaOptions{{0}, {}},
+                                         {{7}, {}},
+                                         {{2, 3, 2}, {}},
+                                         {{2, 3}, {1}},
+                                         {{2}, {-1}}}) {
     CHECK_THROWS_AS((void)matryoshka(x, y, wrong, loss), std::invalid_argument);
     CHECK_THROWS_AS((void)matryoshka_with_gradient(x, wrong, classes), std::invalid_argument);
   }
   CHECK_THROWS_AS((void)matryoshka(x, y.topRows(3), kWidths, loss), std::invalid_argument);
+  RowMatrix<T> zero = y;
+  zero.row(3).head(2).setZero();
+  CHECK_THROWS_WITH_AS((void)matryoshka(x, zero, kWidths, loss),
+                       "matryoshka: row 3 of Y is zero in its first 2 columns: it has no direction",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      (void)matryoshka_with_gradient(zero, x, kWidths, gradient),
+      "matryoshka_with_gradient: row 3 of X is zero in its first 2 columns: it has no direction",
+      std::invalid_argument);
 }

@@ -10,7 +10,7 @@
 // Gradient   dX[:, :widths[k]] += w_k times what the normalisation takes back of loss's gradient:
 //            tangent, so rows of any length may come in.
 // Cost       one loss a width, and two batches of the largest width.
-// Errors     no widths, a width outside [1, d], weights of another number, negative or not finite; a
+// Errors     no widths, a width outside [1, d] or there twice, weights of another number, negative or not finite; a
 //            row whose first columns are all 0.
 // Source     Kusupati et al. 2022, "Matryoshka Representation Learning", arXiv 2205.13147.
 #pragma once
@@ -46,14 +46,31 @@ inline double matryoshka_weight(const MatryoshkaOptions& o, std::size_t k) {
 
 inline void expects_matryoshka(const char* function, const MatryoshkaOptions& o, Index d) {
   core::expects(!o.widths.empty(), function, "there are no widths");
-  for (std::size_t k = 0; k < o.widths.size(); ++k)
+  for (std::size_t k = 0; k < o.widths.size(); ++k) {
     core::expects(o.widths[k] >= 1 && o.widths[k] <= d, function, "widths[", k, "] is ",
                   o.widths[k], ", outside [1, ", d, "]");
+    const auto first = std::find(o.widths.begin(), o.widths.end(), o.widths[k]) - o.widths.begin();
+    core::expects(std::size_t(first) == k, function, "widths[", k, "] is ", o.widths[k],
+                  " as widths[", first, "] is");
+  }
   if (o.weights.empty()) return;
   core::expects_size(function, "weights", Index(o.weights.size()), Index(o.widths.size()));
   for (std::size_t k = 0; k < o.weights.size(); ++k)
     core::expects(o.weights[k] >= 0 && std::isfinite(o.weights[k]), function, "weights[", k,
                   "] is ", o.weights[k], ", not a finite number >= 0");
+}
+
+/// The first columns of the rows, normalised.
+template <class X>
+RowMatrix<core::Real<X>> unit_columns(const char* function, const char* name,
+                                      const Eigen::MatrixBase<X>& x, Index width) {
+  RowMatrix<core::Real<X>> out(x.rows(), width);
+  const core::InputRows<core::Real<X>> in(x.leftCols(width));
+  const core::MatrixView<core::Real<X>> to{out.data(), out.rows(), width, width};
+  const Index zero = sphere::detail::normalize_rows(in.view(), sphere::ZeroPolicy::error, to);
+  core::expects(zero < 0, function, "row ", zero, " of ", name, " is zero in its first ", width,
+                " columns: it has no direction");
+  return out;
 }
 
 /// d += weight times g through the normalisation of x's first columns.
@@ -64,11 +81,12 @@ void add_through_normalize(const RowMatrix<T>& x, const RowMatrix<T>& g, double 
 }
 
 /// run(rows of each batch) for every width; each(k, result) takes what it returns.
-template <class T, class Run, class Each, class... Rows>
-void over_widths(const MatryoshkaOptions& o, const Run& run, const Each& each,
-                 const Rows&... batches) {
+template <class Run, class Each, class X, class... Y>
+void over_widths(const char* function, const MatryoshkaOptions& o, const Run& run, const Each& each,
+                 const X& x, const Y&... y) {
   for (std::size_t k = 0; k < o.widths.size(); ++k)
-    each(k, run(sphere::normalize_rows(batches.leftCols(o.widths[k]))...));
+    each(k, run(unit_columns(function, "X", x, o.widths[k]),
+                unit_columns(function, "Y", y, o.widths[k])...));
 }
 
 template <class T, class Loss, class... Rows>
@@ -82,8 +100,8 @@ auto matryoshka_gradient(const MatryoshkaOptions& o, const Loss& loss, const Row
   MatryoshkaGradient<RowMatrix<T>> out{
       0, RowMatrix<T>::Zero(first.rows(), first.cols()), {}, 0, {}};
   if constexpr (sizeof...(more) > 0) out.y = out.x;
-  over_widths<T>(
-      o, loss,
+  over_widths(
+      function, o, loss,
       [&](std::size_t k, const auto& g) {
         const double weight = matryoshka_weight(o, k);
         out.loss += weight * g.loss;
@@ -107,8 +125,8 @@ template <class X, class Y, class Loss>
   detail::expects_matryoshka("matryoshka", options, x.cols());
   core::expects_same_shape("matryoshka", "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
   double sum = 0;
-  detail::over_widths<typename X::Scalar>(
-      options, loss,
+  detail::over_widths(
+      "matryoshka", options, loss,
       [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; }, x,
       y);
   return sum;
@@ -120,8 +138,8 @@ template <class X, class Loss>
                                 const Loss& loss) {
   detail::expects_matryoshka("matryoshka", options, x.cols());
   double sum = 0;
-  detail::over_widths<typename X::Scalar>(
-      options, loss,
+  detail::over_widths(
+      "matryoshka", options, loss,
       [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; },
       x);
   return sum;

@@ -89,8 +89,10 @@ def _widths(function, x, y, widths, weights):
 
     batches = [numpy.asarray(b) for b in (x, y) if b is not None]
     weights = [1.0] * len(widths) if weights is None else list(weights)
-    if not widths or len(weights) != len(widths) or min(weights) < 0:
-        raise ValueError(f"{function}: {len(widths)} widths and {len(weights)} weights, which are >= 0")
+    if not widths or len(weights) != len(widths) or not all(0 <= w < numpy.inf for w in weights):
+        raise ValueError(f"{function}: {len(widths)} widths and {len(weights)} weights, which are finite and >= 0")
+    if len(set(widths)) != len(widths):
+        raise ValueError(f"{function}: widths {list(widths)}, of which one is there twice")
     for width, weight in zip(widths, weights):
         if not 1 <= width <= batches[0].shape[1]:
             raise ValueError(f"{function}: a width is {width}, outside [1, {batches[0].shape[1]}]")
@@ -108,7 +110,7 @@ def matryoshka(x, y, loss, *, widths, weights=None):
     X_k is the first widths[k] columns of X and n normalises rows, so rows of any length may come in. y may be None:
     loss(n(X_k)). Source: Kusupati et al. 2022, arXiv 2205.13147.
 
-    widths: column counts in [1, d]
+    widths: column counts in [1, d], each once
     weights: one a width; None: all 1
     """
     return sum(w * loss(*rows) for _, w, rows, _ in _widths("matryoshka", x, y, widths, weights))
