@@ -88,4 +88,12 @@ TEST_CASE_TEMPLATE("grad_cache: one encoder, labels, frozen rows", T, float, dou
        classed);
     is(grad_cache<T>(n, chunk, forward, frozen, keyed, backward), paired);
   }
+  const auto none = [](Index, Index, const auto&) {};
+  CHECK_THROWS_WITH_AS((void)grad_cache<T>(0, 5, forward, frozen, keyed, none),
+                       "grad_cache: n is 0 and chunk 5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      (void)grad_cache<T>(
+          n, 5, forward, frozen,
+          [&](const auto& e, const auto& y) { return keyed(e.topRows(7), y); }, none),
+      "grad_cache: the loss gave x of 7 rows for 23 inputs", std::invalid_argument);
 }

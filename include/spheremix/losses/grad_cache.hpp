@@ -17,7 +17,8 @@
 // Frozen rows, an Eigen matrix, get no gradient: let the loss fill a struct without the field y, and
 // none is computed. Labels are handed on as they are.
 //
-// Errors   std::invalid_argument: chunk < 1, n < 1, forward returning another shape.
+// Errors   std::invalid_argument: chunk < 1, n < 1, forward returning another shape, the loss a gradient of other
+//          than n rows.
 // Source   Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
 //          Setup", arXiv 2101.06983.
 #pragma once
@@ -32,15 +33,16 @@ namespace spheremix::losses {
 /// Embeddings of n inputs, `chunk` at a time: rows [first, first + count) from
 /// forward(first, count), a matrix of `count` rows.
 template <class T, class Forward>
-[[nodiscard]] RowMatrix<T> encode_in_chunks(Index n, Index chunk, Forward&& forward) {
-  core::expects(n >= 1 && chunk >= 1, "encode_in_chunks", "n is ", n, " and chunk ", chunk);
+[[nodiscard]] RowMatrix<T> encode_in_chunks(Index n, Index chunk, Forward&& forward,
+                                            const char* function = "encode_in_chunks") {
+  core::expects(n >= 1 && chunk >= 1, function, "n is ", n, " and chunk ", chunk);
   RowMatrix<T> all;
   for (Index first = 0; first < n; first += chunk) {
     const Index count = (std::min)(chunk, n - first);
     const RowMatrix<T> rows = forward(first, count);
-    core::expects(rows.rows() == count && (first == 0 || rows.cols() == all.cols()),
-                  "encode_in_chunks", "forward gave ", rows.rows(), " x ", rows.cols(), " for ",
-                  count, " inputs from ", first);
+    core::expects(rows.rows() == count && (first == 0 || rows.cols() == all.cols()), function,
+                  "forward gave ", rows.rows(), " x ", rows.cols(), " for ", count, " inputs from ",
+                  first);
     if (first == 0) all.resize(n, rows.cols());
     all.middleRows(first, count) = rows;
   }
@@ -57,25 +59,41 @@ void backward_in_chunks(const Eigen::MatrixBase<G>& gradient, Index chunk, Backw
   }
 }
 
+namespace detail {
+/// The gradient that a loss gave for n rows.
+template <class G>
+const G& expects_gradient(const char* name, const G& gradient, Index n) {
+  core::expects(gradient.rows() == n, "grad_cache", "the loss gave ", name, " of ", gradient.rows(),
+                " rows for ", n, " inputs");
+  return gradient;
+}
+}  // namespace detail
+
 /// A loss of two batches over chunked encoders: loss(X, Y) returns a struct with fields x and y
 /// (any f_with_gradient of this library). Returns that struct; the encoders have their gradients.
 template <class T, class ForwardX, class ForwardY, class Loss, class BackwardX, class BackwardY>
 auto grad_cache(Index n, Index chunk, ForwardX&& forward_x, ForwardY&& forward_y, Loss&& loss,
                 BackwardX&& backward_x, BackwardY&& backward_y) {
-  const RowMatrix<T> x = encode_in_chunks<T>(n, chunk, std::forward<ForwardX>(forward_x));
-  const RowMatrix<T> y = encode_in_chunks<T>(n, chunk, std::forward<ForwardY>(forward_y));
+  const RowMatrix<T> x =
+      encode_in_chunks<T>(n, chunk, std::forward<ForwardX>(forward_x), "grad_cache");
+  const RowMatrix<T> y =
+      encode_in_chunks<T>(n, chunk, std::forward<ForwardY>(forward_y), "grad_cache");
   auto result = loss(x, y);
-  backward_in_chunks(result.x, chunk, std::forward<BackwardX>(backward_x));
-  backward_in_chunks(result.y, chunk, std::forward<BackwardY>(backward_y));
+  const auto& dx = detail::expects_gradient("x", result.x, n);
+  const auto& dy = detail::expects_gradient("y", result.y, n);
+  backward_in_chunks(dx, chunk, std::forward<BackwardX>(backward_x));
+  backward_in_chunks(dy, chunk, std::forward<BackwardY>(backward_y));
   return result;
 }
 
 /// A loss of one batch: loss(X) returns a struct with the field x.
 template <class T, class Forward, class Loss, class Backward>
 auto grad_cache(Index n, Index chunk, Forward&& forward, Loss&& loss, Backward&& backward) {
-  const RowMatrix<T> x = encode_in_chunks<T>(n, chunk, std::forward<Forward>(forward));
+  const RowMatrix<T> x =
+      encode_in_chunks<T>(n, chunk, std::forward<Forward>(forward), "grad_cache");
   auto result = loss(x);
-  backward_in_chunks(result.x, chunk, std::forward<Backward>(backward));
+  backward_in_chunks(detail::expects_gradient("x", result.x, n), chunk,
+                     std::forward<Backward>(backward));
   return result;
 }
 
