@@ -108,6 +108,27 @@ TEST_CASE("rank_n_contrast is its definition at ragged sizes, equal and near row
   });
 }
 
+TEST_CASE("rank_n_contrast: rows so short that their products underflow") {
+  auto x = unit_rows<float>(9, 5, 1);
+  for (double& v : x) v = std::ldexp(v, -80);
+  const Rows<float> narrow(9, 5, x), g(9, 5);
+  const Rows<double> wide(9, 5, x), want(9, 5);
+  const Buffer<int> labels(std::vector<int>{3, 1, 4, 1, 5, 9, 2, 6, 5});
+  const Buffer<double> numbers(4);
+  double* const to = numbers.data();
+  with_scratch([&](gpu::Scratch s) {
+    return device::rank_n_contrast_with_gradient<float>(narrow.input(), labels.data(), {},
+                                                        {to, g.view(), to + 1, nullptr}, s);
+  });
+  with_scratch([&](gpu::Scratch s) {
+    return device::rank_n_contrast_with_gradient<double>(wide.input(), labels.data(), {},
+                                                         {to + 2, want.view(), to + 3, nullptr}, s);
+  });
+  const auto got = numbers.values();
+  CHECK(std::abs(got[1] - got[3]) <= 1e-5 * std::abs(got[3]));
+  CHECK(relative_error(g.values(), want.values()) <= 1e-5);
+}
+
 TEST_CASE("rank_n_contrast: strips, the memory promised, a bad label, what is refused") {
   for (const Index rows : {1, 1000, 65536}) {
     const auto many = untouched<const float>(rows, 64);

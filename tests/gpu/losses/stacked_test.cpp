@@ -100,6 +100,25 @@ TEST_CASE("nt_xent and decoupled_contrastive at ragged sizes") {
   });
 }
 
+TEST_CASE("decoupled_contrastive: weights of a sigma as small as you like") {
+  const Rows<double> x(4, 2, {1, 0, 1, 0, 1, 0, 0.25, 0.5});  // three pairs are the largest
+  const Rows<double> gx(4, 2), gy(4, 2);
+  const Buffer<double> numbers(2);
+  const auto of = [&](double sigma) {
+    with_scratch([&](gpu::Scratch s) {
+      return device::decoupled_contrastive_with_gradient<double>(
+          x.input(), x.input(),
+          {.sigma = sigma, .weighting = device::DclWeighting::von_mises_fisher},
+          {numbers.data(), gx.view(), gy.view(), numbers.data() + 1}, s);
+    });
+    auto all = gx.values();
+    for (const double v : numbers.values()) all.push_back(v);
+    return all;
+  };
+  const auto want = of(1e-3);
+  for (const double sigma : {1e-20, 1e-310, 5e-324}) CHECK(of(sigma) == want);
+}
+
 TEST_CASE("one pair alone has no negatives") {
   const Rows<float> x(1, 4, unit_rows<float>(1, 4, 1));
   Buffer<double> loss(1);

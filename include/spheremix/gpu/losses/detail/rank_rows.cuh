@@ -194,7 +194,9 @@ struct RankAnchorKernel {
   }
   __device__ double apart_rows(Index i, Index j, A product) const {
     const double ends = squares[i] + squares[j], square = ends - 2 * double(product);
-    if (!(square <= 0.1 * ends)) return std::sqrt(square);
+    constexpr double small = double(core::smallest_normal<A>) / double(core::epsilon<A>);
+    const bool underflow = ends < small;  // of the product
+    if (!underflow && !(square <= 0.1 * ends)) return std::sqrt(square);
     double sum = 0;
     for (Index k = 0; k < rows.cols; ++k) {
       const double e = double(rows(i, k)) - double(rows(j, k));
