@@ -437,3 +437,7 @@ def test_matryoshka():
     assert one.y is None and not one.x[:, 4:].any() and one.loss == one.losses[0]
     with pytest.raises(ValueError, match="a width is 7, outside"):
         L.matryoshka(x, y, L.clip, widths=[7])
+    with pytest.raises(ValueError, match="there twice"):
+        L.matryoshka(x, y, L.clip, widths=[2, 3, 2])
+    with pytest.raises(ValueError, match="finite and >= 0"):
+        L.matryoshka(x, y, L.clip, widths=[2], weights=[math.nan])
