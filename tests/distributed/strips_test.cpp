@@ -268,6 +268,35 @@ TEST_CASE("ranks: losses of lines with targets, smoothing and weights of rows") 
   }
 }
 
+TEST_CASE("ranks: memory for losses of lines that is of another size on one rank") {
+  const LossCall<double> call(2, 8, 4);
+  const auto check = [&](const auto& with_gradient) {
+    const auto errors = on_ranks(2, [&](ThreadRank& rank) {
+      const LossCall<double> mine = call.part(4 * rank.rank(), 4);
+      double memory[5];
+      struct {
+        double loss, log_temperature, bias;
+        RowMatrix<double> x, y;
+        Eigen::Map<Vector<double>> row_losses;
+      } out{0, 0, 0, {}, {}, {memory, 4 + rank.rank()}};
+      std::string sentence = refusal([&] { with_gradient(mine, out, rank); });
+      new (&out.row_losses) Eigen::Map<Vector<double>>(memory, 4);
+      throw std::runtime_error(sentence + refusal([&] { with_gradient(mine, out, rank); }));
+    });
+    CHECK(errors[0].find("rank 1 of 2: out.row_losses has 5 elements") != std::string::npos);
+    CHECK(errors[1] == errors[0]);
+  };
+  core::Workspace memory[2];
+  check([&](const LossCall<double>& mine, auto& out, ThreadRank& rank) {
+    losses::clip_with_gradient(mine.batches[0], mine.batches[1], {}, memory[rank.rank()], out,
+                               rank);
+  });
+  check([&](const LossCall<double>& mine, auto& out, ThreadRank& rank) {
+    losses::siglip_with_gradient(mine.batches[0], mine.batches[1], {}, memory[rank.rank()], out,
+                                 rank);
+  });
+}
+
 TEST_CASE("ranks: other gradients asked for on one rank, and what losses that mix refuse") {
   const Index n = 8;
   const LossCall<double> call(2, n, 4);

@@ -44,8 +44,8 @@ void clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y
                         const ClipOptions& options, core::Workspace& workspace, Out& out,
                         World&... world) {
   constexpr auto* name = "clip_with_gradient";
-  detail::into(name, detail::PairLoss<true>(options).to(name, out, x.rows(), y.rows()),
-               detail::over(options, world...), workspace, out, x, y);
+  detail::into(name, detail::PairLoss<true>(options), detail::over(options, world...), workspace,
+               out, x, y);
 }
 
 template <class X, class Y, class... World>
@@ -65,8 +65,8 @@ void clip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y
                         const Targets& targets, const ClipOptions& options,
                         core::Workspace& workspace, Out& out, World&... world) {
   constexpr auto* name = "clip_with_gradient";
-  detail::into(name, detail::PairLoss<true>(options, &targets).to(name, out, x.rows(), y.rows()),
-               detail::over(options, world...), workspace, out, x, y);
+  detail::into(name, detail::PairLoss<true>(options, &targets), detail::over(options, world...),
+               workspace, out, x, y);
 }
 
 template <class X, class Y, class... World>

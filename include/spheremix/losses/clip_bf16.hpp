@@ -49,10 +49,7 @@ void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
                              const ClipOptions& options, core::Workspace& workspace, Out& out) {
   static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "clip_bf16_with_gradient";
-  detail::into(
-      name,
-      detail::PairLoss<true, pairwise::Bf16Products>(options).to(name, out, x.rows(), y.rows()),
-      workspace, out, x, y);
+  detail::into(name, detail::PairLoss<true, pairwise::Bf16Products>(options), workspace, out, x, y);
 }
 
 template <class X, class Y>
@@ -70,10 +67,8 @@ void clip_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixB
                              core::Workspace& workspace, Out& out) {
   static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "clip_bf16_with_gradient";
-  detail::into(name,
-               detail::PairLoss<true, pairwise::Bf16Products>(options, &targets)
-                   .to(name, out, x.rows(), y.rows()),
-               workspace, out, x, y);
+  detail::into(name, detail::PairLoss<true, pairwise::Bf16Products>(options, &targets), workspace,
+               out, x, y);
 }
 
 template <class X, class Y>

@@ -45,8 +45,8 @@ void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBa
                             const InfoNceOptions& options, core::Workspace& workspace, Out& out,
                             World&... world) {
   constexpr auto* name = "info_nce_with_gradient";
-  detail::into(name, detail::PairLoss<false>(options).to(name, out, x.rows(), y.rows()),
-               detail::over(options, world...), workspace, out, x, y);
+  detail::into(name, detail::PairLoss<false>(options), detail::over(options, world...), workspace,
+               out, x, y);
 }
 
 template <class X, class Y, class... World>
@@ -67,8 +67,8 @@ void info_nce_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBa
                             const Targets& targets, const InfoNceOptions& options,
                             core::Workspace& workspace, Out& out, World&... world) {
   constexpr auto* name = "info_nce_with_gradient";
-  detail::into(name, detail::PairLoss<false>(options, &targets).to(name, out, x.rows(), y.rows()),
-               detail::over(options, world...), workspace, out, x, y);
+  detail::into(name, detail::PairLoss<false>(options, &targets), detail::over(options, world...),
+               workspace, out, x, y);
 }
 
 template <class X, class Y, class... World>

@@ -41,10 +41,8 @@ void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
                                  Out& out) {
   static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "info_nce_bf16_with_gradient";
-  detail::into(
-      name,
-      detail::PairLoss<false, pairwise::Bf16Products>(options).to(name, out, x.rows(), y.rows()),
-      workspace, out, x, y);
+  detail::into(name, detail::PairLoss<false, pairwise::Bf16Products>(options), workspace, out, x,
+               y);
 }
 
 template <class X, class Y>
@@ -64,10 +62,8 @@ void info_nce_bf16_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Mat
                                  core::Workspace& workspace, Out& out) {
   static_assert(std::is_same_v<core::Real<X>, float>, "spheremix: bf16 is for float rows");
   constexpr auto* name = "info_nce_bf16_with_gradient";
-  detail::into(name,
-               detail::PairLoss<false, pairwise::Bf16Products>(options, &targets)
-                   .to(name, out, x.rows(), y.rows()),
-               workspace, out, x, y);
+  detail::into(name, detail::PairLoss<false, pairwise::Bf16Products>(options, &targets), workspace,
+               out, x, y);
 }
 
 template <class X, class Y>

@@ -214,8 +214,8 @@ void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           const SiglipOptions& options, core::Workspace& workspace, Out& out,
                           World&... world) {
   constexpr auto* name = "siglip_with_gradient";
-  detail::into(name, detail::SiglipLoss(options).to(name, out, x.rows(), y.rows()),
-               detail::over(options, world...), workspace, out, x, y);
+  detail::into(name, detail::SiglipLoss(options), detail::over(options, world...), workspace, out,
+               x, y);
 }
 
 template <class X, class Y, class... World>
@@ -236,8 +236,8 @@ void siglip_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           const Targets& targets, const SiglipOptions& options,
                           core::Workspace& workspace, Out& out, World&... world) {
   constexpr auto* name = "siglip_with_gradient";
-  detail::into(name, detail::SiglipLoss(options, &targets).to(name, out, x.rows(), y.rows()),
-               detail::over(options, world...), workspace, out, x, y);
+  detail::into(name, detail::SiglipLoss(options, &targets), detail::over(options, world...),
+               workspace, out, x, y);
 }
 
 template <class X, class Y, class... World>

@@ -454,6 +454,7 @@ void into(const char* function, const Loss& loss, const Over<World, Options>& ov
         [&]<class T>(MatrixView<const T> first, auto... others) {
           constexpr std::size_t count = sizeof...(X);
           const Inputs<T, count> in{{first, others...}};
+          const auto& wanted = loss_into(function, loss, out, in);
           std::apply(
               [&]<class... M>(M&... matrices) {
                 OutputBatches<T, M...> rows(function, Loss::kFields, in.data(), matrices...);
@@ -464,7 +465,7 @@ void into(const char* function, const Loss& loss, const Over<World, Options>& ov
                 constexpr bool asked[] = {!std::is_same_v<M, NoField>...};
                 for (std::size_t k = 0; k < count; ++k)
                   if (asked[k] && !to[k].data) to[k].data = &nothing;
-                const auto result = across(meeting, loss, in, workspace, to, true);
+                const auto result = across(meeting, wanted, in, workspace, to, true);
                 rows.commit();
                 result.put(out);
               },

@@ -78,9 +78,18 @@ struct TargetOptions {
   }
 
  private:
+  /// Eigen's maps and fixed sizes have a resize that must not be called.
+  template <class V>
+  static constexpr bool resizable = [] {
+    if constexpr (requires { typename V::PlainObject; })
+      return std::is_base_of_v<Eigen::PlainObjectBase<V>, V> && V::IsVectorAtCompileTime &&
+             V::SizeAtCompileTime == Eigen::Dynamic;
+    else
+      return requires(V & v, Index size) { v.resize(std::size_t(size)); };
+  }();
   template <class V>
   static double* sized(const char* function, const char* name, V& v, Index size) {
-    if constexpr (requires { v.resize(size); })
+    if constexpr (resizable<V>)
       if (Index(v.size()) != size) v.resize(decltype(v.size())(size));
     core::expects_size(function, name, Index(v.size()), size);
     static double none;  // without rows there is no memory, but losses are asked for, too
@@ -98,10 +107,10 @@ struct OfTargets : Base {
   OfTargets(const Options& options, const Targets* of) : targets(options, of) {}
 
   /// For a call into `out`, which may ask for the losses of lines.
-  template <class Out>
-  Loss to(const char* function, Out& out, Index n, Index m) const {
+  template <class Out, class T>
+  Loss to(const char* function, Out& out, const Inputs<T, 2>& in) const {
     Loss loss = static_cast<const Loss&>(*this);
-    loss.targets.want_losses(function, out, n, m);
+    loss.targets.want_losses(function, out, in[0].rows, in[1].rows);
     return loss;
   }
   template <class Out>

@@ -198,6 +198,15 @@ Over<World, Options> over(const Options& options, World& world) {
   return {options, world};
 }
 
+/// The loss of a call into `out`: some compute more where `out` has a field for it.
+template <class Loss, class Out, class T, std::size_t K>
+decltype(auto) loss_into(const char* function, const Loss& loss, Out& out, const Inputs<T, K>& in) {
+  if constexpr (requires { loss.to(function, out, in); })
+    return loss.to(function, out, in);
+  else
+    return (loss);
+}
+
 template <class Loss, class... X>
 auto value(const char* function, const Loss& loss, Local here,
            const Eigen::MatrixBase<X>&... batches) {
@@ -220,13 +229,14 @@ void into(const char* function, const Loss& loss, Workspace& workspace, Out& out
         constexpr std::size_t count = sizeof...(X);
         const Inputs<T, count> in{{first, others...}};
         loss.expects(function, in);
+        const auto& asked = loss_into(function, loss, out, in);
         std::apply(
             [&]<class... M>(M&... matrices) {
               OutputBatches<T, M...> rows(function, Loss::kFields, in.data(), matrices...);
               Outputs<T, count> to;
               rows.views(to.data());
               expects_outputs_apart(function, to, Loss::kFields, in);
-              const auto result = run(loss, function, in, workspace, to);
+              const auto result = run(asked, function, in, workspace, to);
               rows.commit();
               result.put(out);
             },
