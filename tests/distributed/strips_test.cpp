@@ -349,5 +349,9 @@ TEST_CASE("ranks: alone, the bits of no communicator") {
   CHECK(mixed_alone.loss == mixed.loss);
   CHECK(mixed_alone.x == mixed.x);
   CHECK(mixed_alone.lambda == mixed.lambda);
+  losses::M2MixOptions options{.row_weights = {1, 2, 3, 4, 5, 4, 3, 2, 1}};
+  options.exclude = losses::pairs(std::vector<Index>{0}, std::vector<Index>{1});
+  CHECK(losses::m2_mix(x, y, 0.3, options, world) == losses::m2_mix(x, y, 0.3, options));
+  CHECK(losses::m2_mix(x, y, 0.3, options) != losses::m2_mix(x, y, 0.3));
   CHECK(metrics::uniformity(x, {}, world) == metrics::uniformity(x));
 }

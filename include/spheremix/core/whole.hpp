@@ -204,7 +204,7 @@ void over_whole(const char* function, World& world, const Options& options, cons
   over_ranks(ranks, function, [&](Meeting& meeting) {
     meeting.mine.options = digest_of(options);
     if constexpr (requires { options.exclude, options.row_weights; })
-      expects(!options.exclude && options.row_weights.empty(), function,
+      expects(ranks.size() == 1 || (!options.exclude && options.row_weights.empty()), function,
               "exclude and row_weights are not known over several processes: gather the rows");
     const auto run = [&](const auto& rows, auto&&... batch) {
       rows();
