@@ -268,6 +268,18 @@ TEST_CASE("ranks: losses of lines with targets, smoothing and weights of rows") 
   }
 }
 
+TEST_CASE("ranks: partners of too few rows on one rank and of too many on another") {
+  const LossCall<double> call(2, 8, 4);
+  const auto errors = on_ranks(2, [&](ThreadRank& rank) {
+    const LossCall<double> mine = call.part(4 * rank.rank(), 4);
+    const losses::LMixOptions options{
+        .partners = std::vector<Index>(std::size_t(rank.rank() == 0 ? 3 : 5), 2)};
+    (void)losses::l_mix(mine.batches[0], mine.batches[1], 0.3, options, rank);
+  });
+  CHECK(errors[0].find("l_mix: rank 0 of 2: argument 1 is 4 x 4 but argument 4 is 3 x 1") == 0);
+  CHECK(errors[1] == errors[0]);
+}
+
 TEST_CASE("ranks: memory for losses of lines that is of another size on one rank") {
   const LossCall<double> call(2, 8, 4);
   const auto check = [&](const auto& with_gradient) {

@@ -38,7 +38,7 @@ PerRow<V> per_row(const V& value) {
   return {value};
 }
 
-/// An argument that has as many rows on each rank as argument `batch`.
+/// An argument that has as many rows on each rank as argument `batch`; a std::vector may have none.
 template <class X>
 struct RowsOf {
   const X& value;
@@ -187,6 +187,10 @@ void expects_rows(const Meeting&, int, const X&) {}
 template <class X>
 void expects_rows(const Meeting& meeting, int k, const RowsOf<X>& x) {
   expects_rows_of(meeting, k, x.batch);
+}
+template <class T>
+void expects_rows(const Meeting& meeting, int k, const RowsOf<std::vector<T>>& x) {
+  if (!x.value.empty()) expects_rows_of(meeting, k, x.batch);
 }
 template <class V>
 void expects_rows(const Meeting& meeting, int k, const PerRow<V>&) {

@@ -28,7 +28,7 @@ requires core::Worlds<World...>
           return detail::mix_value("l_mix", detail::SideLoss{all_options, false, true}, all_0,
                                    all_1, all_2, here);
         },
-        x, core::paired(y), core::per_row(lambda), options.partners);
+        x, core::paired(y), core::per_row(lambda), core::paired(options.partners));
   } else {
     return detail::mix_value("l_mix", detail::SideLoss{options, false, true}, x, y, lambda);
   }
@@ -51,7 +51,7 @@ void l_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<
           l_mix_with_gradient(all_0, all_1, all_2, all_options, memory, part);
           return part;
         },
-        x, core::paired(y), core::per_row(lambda), options.partners);
+        x, core::paired(y), core::per_row(lambda), core::paired(options.partners));
   } else {
     detail::mix_into("l_mix_with_gradient", detail::SideLoss{options, false, true}, workspace, out,
                      x, y, lambda);

@@ -197,7 +197,7 @@ requires core::Worlds<World...>
                                                   }),
                                 x, core::paired(y), core::per_row(lambda.m2),
                                 core::per_row(lambda.v), core::per_row(lambda.l),
-                                core::per_row(lambda.vl), options.partners);
+                                core::per_row(lambda.vl), core::paired(options.partners));
   } else {
     return detail::m3_value("m3_mix", detail::Local{}, x, y, lambda, options);
   }
@@ -220,7 +220,8 @@ void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                                                 return part;
                                               }),
                             x, core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v),
-                            core::per_row(lambda.l), core::per_row(lambda.vl), options.partners);
+                            core::per_row(lambda.l), core::per_row(lambda.vl),
+                            core::paired(options.partners));
   } else {
     using T = typename X::Scalar;
     constexpr auto* name = "m3_mix_with_gradient";

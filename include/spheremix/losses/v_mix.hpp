@@ -28,7 +28,7 @@ requires core::Worlds<World...>
           return detail::mix_value("v_mix", detail::SideLoss{all_options, true, false}, all_0,
                                    all_1, all_2, here);
         },
-        x, core::paired(y), core::per_row(lambda), options.partners);
+        x, core::paired(y), core::per_row(lambda), core::paired(options.partners));
   } else {
     return detail::mix_value("v_mix", detail::SideLoss{options, true, false}, x, y, lambda);
   }
@@ -51,7 +51,7 @@ void v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<
           v_mix_with_gradient(all_0, all_1, all_2, all_options, memory, part);
           return part;
         },
-        x, core::paired(y), core::per_row(lambda), options.partners);
+        x, core::paired(y), core::per_row(lambda), core::paired(options.partners));
   } else {
     detail::mix_into("v_mix_with_gradient", detail::SideLoss{options, true, false}, workspace, out,
                      x, y, lambda);

@@ -29,7 +29,7 @@ requires core::Worlds<World...>
                                    detail::SideLoss{all_options, true, true, options.targets},
                                    all_0, all_1, all_2, here);
         },
-        x, core::paired(y), core::per_row(lambda), options.partners);
+        x, core::paired(y), core::per_row(lambda), core::paired(options.partners));
   } else {
     return detail::mix_value("vl_mix", detail::SideLoss{options, true, true, options.targets}, x, y,
                              lambda);
@@ -53,7 +53,7 @@ void vl_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
           vl_mix_with_gradient(all_0, all_1, all_2, all_options, memory, part);
           return part;
         },
-        x, core::paired(y), core::per_row(lambda), options.partners);
+        x, core::paired(y), core::per_row(lambda), core::paired(options.partners));
   } else {
     detail::mix_into("vl_mix_with_gradient", detail::SideLoss{options, true, true, options.targets},
                      workspace, out, x, y, lambda);
