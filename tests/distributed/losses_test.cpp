@@ -72,19 +72,24 @@ TEST_CASE("ranks: one row in all") {
   }
 }
 
-TEST_CASE("ranks: NaN in a row of one rank is NaN on all") {
+TEST_CASE("ranks: NaN or infinity in a row of one rank is on all what it is in one process") {
   for (const LossCase<double>& c : loss_cases<double>())
-    for (std::size_t batch = 0; batch < c.batches; ++batch) {
-      const std::string name = c.name;
-      CAPTURE(name);
-      CAPTURE(batch);
-      LossCall<double> call(c.batches, 7, 4);
-      call.batches[batch](5, 1) = core::nan<double>;
-      double off = -1;
-      if (!refusal([&] { (void)c.gradient(call); }).empty()) continue;
-      const auto bits = run_ranks(c, call, 3, Cut::uneven, off);
-      for (const auto& rank : bits) CHECK(std::isnan(rank[0]));
-    }
+    for (std::size_t batch = 0; batch < c.batches; ++batch)
+      for (const double value : {core::nan<double>, core::infinity<double>}) {
+        const std::string name = c.name;
+        CAPTURE(name);
+        CAPTURE(batch);
+        CAPTURE(value);
+        LossCall<double> call(c.batches, 7, 4);
+        call.batches[batch](5, 1) = value;
+        LossOutcome<double> one;
+        if (!refusal([&] { one = c.gradient(call); }).empty()) continue;
+        double off = -1;
+        const auto bits = run_ranks(c, call, 3, Cut::uneven, off);
+        CHECK(off < core::infinity<double>);  // NaN in the same places
+        for (const auto& rank : bits) CHECK(std::isnan(rank[0]) == std::isnan(one.loss));
+        CHECK(std::isfinite(one.loss) == false);
+      }
 }
 
 TEST_CASE("ranks: an exchange that fails, each in turn, ends the call on every rank") {

@@ -172,19 +172,22 @@ struct FeatureSeparationLoss {
   double orthogonality(const Inputs<T, 6>& in, const Outputs<T, 6>& d, std::size_t side,
                        double before, bool counts) const {
     const MatrixView<const T> x = in[side], xi = in[side + 2];
-    const double factor = counts ? options.ortho_weight / double(x.rows) : 0;
-    return factor * metrics::detail::sum_over_rows(x.rows, [&](Index j) {
-             const double c = row_product(x.row(j), xi.row(j), x.cols);
-             if (d[side].data)
-               for (Index k = 0; k < x.cols; ++k) {
-                 d[side](j, k) = T(2 * factor * c * double(xi(j, k)));
-                 T &to = d[side + 2](j, k), &augmented = d[side + 4](j, k);
-                 const T own = T(2 * factor * c * double(x(j, k)));
-                 to = before == 0 ? own : T(double(own) + before * double(to));
-                 augmented = before == 0 ? T(0) : T(0 + before * double(augmented));
-               }
-             return c * c;
-           });
+    const double factor = options.ortho_weight / double(x.rows);
+    const double sum = metrics::detail::sum_over_rows(x.rows, [&](Index j) {
+      const double c = counts ? row_product(x.row(j), xi.row(j), x.cols) : 0;
+      // Not 0 times an infinity where it does not count.
+      const auto pull = [&](T other) { return counts ? T(2 * factor * c * double(other)) : T(0); };
+      if (d[side].data)
+        for (Index k = 0; k < x.cols; ++k) {
+          d[side](j, k) = pull(xi(j, k));
+          T &to = d[side + 2](j, k), &augmented = d[side + 4](j, k);
+          const T own = pull(x(j, k));
+          to = before == 0 ? own : T(double(own) + before * double(to));
+          augmented = before == 0 ? T(0) : T(0 + before * double(augmented));
+        }
+      return c * c;
+    });
+    return factor * sum;
   }
 
   /// Adds orthogonality and contrast of one side.
