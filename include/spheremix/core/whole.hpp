@@ -250,16 +250,16 @@ void put_own_rows(const Meeting& meeting, int k, const char* name, Out& out, con
 }
 
 /// By rows instead: the mean over the rows of all ranks of what own(meeting) is for this rank's `rows` of
-/// `cols` numbers of T. check() looks at what else it takes; `none` is said where no rank has a row.
-template <class T, class World, class Options, class Check, class Own>
+/// `cols` numbers of T. expected() looks at what else it takes; `none` is said where no rank has a row.
+template <class T, class World, class Options, class Expected, class Own>
 double mean_over_ranks(const char* function, World& world, const Options& options, Index rows,
-                       Index cols, const char* none, const Check& check, const Own& own) {
+                       Index cols, const char* none, const Expected& expected, const Own& own) {
   double mean = 0;
   RanksOf<World> ranks(world);
   over_ranks(ranks, function, [&](Meeting& meeting) {
     meeting.mine.options = digest_of(options);
     meeting.bring<T>(0, rows, cols);
-    check();
+    expected();
     meeting.agree();
     expects(meeting.total(0) > 0, function, none);
     if (const double part = own(meeting); rows > 0)
