@@ -25,7 +25,7 @@ class Labels {
 
   explicit operator bool() const { return from_ != nullptr; }
   /// eps of their type, 0 for integers.
-  double resolution() const {
+  SPHEREMIX_HD double resolution() const {
     return kind_ == kDouble  ? core::epsilon<double>
            : kind_ == kFloat ? double(core::epsilon<float>)
                              : 0;

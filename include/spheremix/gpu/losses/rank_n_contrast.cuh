@@ -9,6 +9,8 @@
 // Errors   as in clip.cuh, label_tolerance < 0. A label that is not finite gives NaN. N = 1: L = 0.
 #pragma once
 
+#include <algorithm>
+
 #include "spheremix/gpu/losses/detail/rank_rows.cuh"
 #include "spheremix/gpu/pairwise/products.cuh"
 
@@ -41,8 +43,7 @@ void rank_n_contrast(Work& work, const core::MatrixView<const T>& x, const Label
   const Index n = x.rows, d = x.cols;
   const bool cosine = options.similarity == RankSimilarity::cosine, gradient = out.x.data;
   const Index fitting = (Index(32) << 20) / (n * Index(sizeof(A) + 40)),
-              strip =
-                  pairwise::smaller(n, asked > 0 ? asked : pairwise::larger<Index>(fitting, 64));
+              strip = (std::min)(n, asked > 0 ? asked : (std::max)(fitting, Index(64)));
   const auto batch = [&] { return core::MatrixView<A>{work.take<A>(n * d), n, d, d}; };
   const core::MatrixView<A> rows = batch();
   A* const transposed = work.take<A>(n * d);
@@ -69,7 +70,7 @@ void rank_n_contrast(Work& work, const core::MatrixView<const T>& x, const Label
                   pairwise::ceil_div(n, Places::kRowsEach));
   const pairwise::KernelProducts how{};
   for (Index i = 0; i < n; i += strip) {
-    const Index count = pairwise::smaller(strip, n - i);
+    const Index count = (std::min)(strip, n - i);
     const core::MatrixView<A> part{table, count, n, n};
     pairwise::multiply<Tile>(
         work, how, {rows.data + i * d, d, false, {transposed, d, n, n}, part, A(1), false}, {});
