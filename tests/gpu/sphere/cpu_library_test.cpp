@@ -158,20 +158,22 @@ TEST_CASE("row metrics and the Frechet mean: the CPU library's numbers in double
     CHECK(std::abs(value.values()[0] - metrics::modality_gap(hu, hv)) <= eps);
     const Vector<double> gap = metrics::modality_gap_vector(hu, hv);
     CHECK(off(vector, gap) <= eps);
-    const Buffer<gpu::metrics::Retrieval> found(1);
-    with_scratch([&](gpu::Scratch s) {
-      return gpu::metrics::retrieval(du.view(), dv.view(), {{1, 5, 10}}, found.data(), s);
-    });
-    const auto retrieval = metrics::retrieval(hu, hv);
-    const gpu::metrics::Retrieval got = found.values()[0];
-    for (std::size_t k = 0; k < 3; ++k) CHECK(got.recall[k] == retrieval.recall[k]);
-    CHECK(got.median_rank == retrieval.median_rank);
-    CHECK(std::abs(got.mrr - retrieval.mrr) <= 1e-15);
-    if (n >= 2) {
+    if (d <= 600) {  // a tile of pairs takes the emulator seconds where rows are longer
+      const Buffer<gpu::metrics::Retrieval> found(1);
       with_scratch([&](gpu::Scratch s) {
-        return gpu::metrics::relative_alignment(du.view(), dv.view(), value.data(), s);
+        return gpu::metrics::retrieval(du.view(), dv.view(), {{1, 5, 10}}, found.data(), s);
       });
-      CHECK(std::abs(value.values()[0] - metrics::relative_alignment(hu, hv)) <= eps);
+      const auto retrieval = metrics::retrieval(hu, hv);
+      const gpu::metrics::Retrieval got = found.values()[0];
+      for (std::size_t k = 0; k < 3; ++k) CHECK(got.recall[k] == retrieval.recall[k]);
+      CHECK(got.median_rank == retrieval.median_rank);
+      CHECK(std::abs(got.mrr - retrieval.mrr) <= 1e-15);
+      if (n >= 2) {
+        with_scratch([&](gpu::Scratch s) {
+          return gpu::metrics::relative_alignment(du.view(), dv.view(), value.data(), s);
+        });
+        CHECK(std::abs(value.values()[0] - metrics::relative_alignment(hu, hv)) <= eps);
+      }
     }
     if (n > 10) return;  // far from each other in three dimensions: no mean to speak of
     const Buffer<gpu::sphere::FrechetMeanReport> report(1);
