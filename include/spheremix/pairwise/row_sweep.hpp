@@ -74,8 +74,7 @@ RowPlan<T> make_row_plan(const char* function, Index n, Index m, Index depth, In
 }
 
 /// Runs body(PairRow) over all rows, or those of the frame's share, then the products of the gradients
-/// that `out` wants. X and Y must be
-/// finite.
+/// that `out` wants. X and Y must be finite.
 template <class T, class Body>
 void row_sweep(core::MatrixView<const T> x, core::MatrixView<const T> y,
                const RowPlan<T>& rows_plan, core::Workspace::Frame& frame, const Body& body,

@@ -193,10 +193,6 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
   return moment;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// Zeros where the gradients of a share have no part.
 template <class T>
 void clear_others(const Plan<T>& plan, const PairGradients<T>& out) {

@@ -25,10 +25,6 @@ struct LossResult {
   }
 };
 
-}  // namespace detail
-
-namespace detail {
-
 /// rows x cols values of a frame.
 template <class T>
 MatrixView<T> take_rows(Workspace::Frame& frame, Index rows, Index cols) {

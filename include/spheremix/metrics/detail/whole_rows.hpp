@@ -6,8 +6,7 @@
 namespace spheremix::metrics::detail {
 
 /// Runs body(i, s) over the rows of X Y^T (of a share: over its own), s the M products of row i, in
-/// any order; s may be written to. Memory: kRowUnit / 3 rows of M numbers a
-/// thread.
+/// any order; s may be written to. Memory: kRowUnit / 3 rows of M numbers a thread.
 template <class T, class Body>
 void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, const Body& body,
                     const core::Share* share = nullptr) {
