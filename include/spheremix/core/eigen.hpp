@@ -57,6 +57,16 @@ constexpr void expects_out() {
                 "spheremix: out needs the scalar type of the arguments");
 }
 
+/// A matrix of the library's own as rows.
+template <class T>
+MatrixView<const T> rows_of(const RowMatrix<T>& x) {
+  return {x.data(), x.rows(), x.cols(), x.cols()};
+}
+
+/// A row-major expression with contiguous rows as it is, or what any other comes to.
+template <class T>
+using BorrowedRows = Eigen::Ref<const RowMatrix<T>, 0, Eigen::OuterStride<>>;
+
 /// Any Eigen expression as rows in memory: a row-major expression with contiguous rows is borrowed
 /// as it is, anything else is evaluated into a temporary. Lives as long as the call.
 template <class T>
@@ -81,7 +91,7 @@ class InputRows {
       return RowMatrix<T>();
   }
 
-  Eigen::Ref<const RowMatrix<T>, 0, Eigen::OuterStride<>> ref_;
+  BorrowedRows<T> ref_;
 };
 
 /// A vector argument, row or column, as contiguous numbers.

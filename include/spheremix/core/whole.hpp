@@ -23,11 +23,6 @@ namespace spheremix::core {
 /// No options.
 struct NoOptions {};
 
-template <class T>
-MatrixView<const T> rows_of(const RowMatrix<T>& x) {
-  return {x.data(), x.rows(), x.cols(), x.cols()};
-}
-
 /// A vector argument that has one number a row, or one number for all.
 template <class V>
 struct PerRow {
@@ -247,27 +242,6 @@ void put_own_rows(const Meeting& meeting, int k, const char* name, Out& out, con
   copy_rows<typename Out::Scalar>({all.data() + first * all.cols(), count, all.cols(), all.cols()},
                                   to.view());
   to.commit();
-}
-
-/// By rows instead: the mean over the rows of all ranks of what own(meeting) is for this rank's `rows` of
-/// `cols` numbers of T. expected() looks at what else it takes; `none` is said where no rank has a row.
-template <class T, class World, class Options, class Expected, class Own>
-double mean_over_ranks(const char* function, World& world, const Options& options, Index rows,
-                       Index cols, const char* none, const Expected& expected, const Own& own) {
-  double mean = 0;
-  RanksOf<World> ranks(world);
-  over_ranks(ranks, function, [&](Meeting& meeting) {
-    meeting.mine.options = digest_of(options);
-    meeting.bring<T>(0, rows, cols);
-    expected();
-    meeting.agree();
-    expects(meeting.total(0) > 0, function, none);
-    if (const double part = own(meeting); rows > 0)
-      meeting.mine.number[0] = part * (double(rows) / double(meeting.total(0)));
-    meeting.agree();
-    mean = meeting.sum(0);
-  });
-  return mean;
 }
 
 }  // namespace spheremix::core

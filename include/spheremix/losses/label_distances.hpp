@@ -27,9 +27,7 @@ class LabelDistances {
                       ", not a finite number >= 0");
   }
   Index size() const { return table_.rows(); }
-  core::MatrixView<const double> view() const {
-    return {table_.data(), table_.rows(), table_.cols(), table_.cols()};
-  }
+  core::MatrixView<const double> view() const { return core::rows_of(table_); }
 
  private:
   RowMatrix<double> table_;

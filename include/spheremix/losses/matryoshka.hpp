@@ -10,8 +10,8 @@
 // Gradient   dX[:, :widths[k]] += w_k times what the normalisation takes back of loss's gradient:
 //            tangent, so rows of any length may come in.
 // Cost       one loss a width, and two batches of the largest width.
-// Errors     no widths, a width outside [1, d] or there twice, weights of another number, negative or not finite; a
-//            row whose first columns are all 0.
+// Errors     no widths, a width outside [1, d] or there twice, weights of another number, negative or
+//            not finite; a row whose first columns are all 0.
 // Source     Kusupati et al. 2022, "Matryoshka Representation Learning", arXiv 2205.13147.
 #pragma once
 
@@ -75,7 +75,7 @@ RowMatrix<core::Real<X>> unit_columns(const char* function, const char* name,
 
 /// d += weight times g through the normalisation of x's first columns.
 template <class T>
-void add_through_normalize(const RowMatrix<T>& x, const RowMatrix<T>& g, double weight,
+void add_through_normalize(const core::BorrowedRows<T>& x, const RowMatrix<T>& g, double weight,
                            RowMatrix<T>& d) {
   d.leftCols(g.cols()) += T(weight) * sphere::normalize_rows_vjp(x.leftCols(g.cols()), g);
 }
@@ -90,8 +90,8 @@ void over_widths(const char* function, const MatryoshkaOptions& o, const Run& ru
 }
 
 template <class T, class Loss, class... Rows>
-auto matryoshka_gradient(const MatryoshkaOptions& o, const Loss& loss, const RowMatrix<T>& first,
-                         const Rows&... more) {
+auto matryoshka_gradient(const MatryoshkaOptions& o, const Loss& loss,
+                         const core::BorrowedRows<T>& first, const Rows&... more) {
   constexpr auto* function = "matryoshka_with_gradient";
   expects_matryoshka(function, o, first.cols());
   (core::expects_same_shape(function, "X", first.rows(), first.cols(), "Y", more.rows(),
@@ -127,8 +127,8 @@ template <class X, class Y, class Loss>
   double sum = 0;
   detail::over_widths(
       "matryoshka", options, loss,
-      [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; }, x,
-      y);
+      [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; },
+      core::BorrowedRows<typename X::Scalar>(x), core::BorrowedRows<typename Y::Scalar>(y));
   return sum;
 }
 
@@ -141,7 +141,7 @@ template <class X, class Loss>
   detail::over_widths(
       "matryoshka", options, loss,
       [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; },
-      x);
+      core::BorrowedRows<typename X::Scalar>(x));
   return sum;
 }
 
@@ -152,7 +152,8 @@ template <class X, class Y, class Loss>
                                             const Eigen::MatrixBase<Y>& y,
                                             const MatryoshkaOptions& options, const Loss& loss) {
   using T = typename X::Scalar;
-  return detail::matryoshka_gradient<T>(options, loss, RowMatrix<T>(x), RowMatrix<T>(y));
+  return detail::matryoshka_gradient<T>(options, loss, core::BorrowedRows<T>(x),
+                                        core::BorrowedRows<T>(y));
 }
 
 /// Of one batch: loss(X_k) is a struct with loss and x.
@@ -160,7 +161,7 @@ template <class X, class Loss>
 [[nodiscard]] auto matryoshka_with_gradient(const Eigen::MatrixBase<X>& x,
                                             const MatryoshkaOptions& options, const Loss& loss) {
   using T = typename X::Scalar;
-  return detail::matryoshka_gradient<T>(options, loss, RowMatrix<T>(x));
+  return detail::matryoshka_gradient<T>(options, loss, core::BorrowedRows<T>(x));
 }
 
 }  // namespace spheremix::losses

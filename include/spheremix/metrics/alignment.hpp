@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "spheremix/core/eigen.hpp"
-#include "spheremix/core/whole.hpp"
+#include "spheremix/core/mean_over_ranks.hpp"
 #include "spheremix/formula/alignment.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 #include "spheremix/sphere/row_kernels.hpp"

@@ -32,8 +32,7 @@ RowMatrix<double> wide_rows(core::MatrixView<const T> x, bool centred) {
     for (Index k = 0; k < x.cols; ++k)
       wide(i, k) = double(x(i, k)) - (centred ? double(x(0, k)) : 0.0);
   if (!centred) return wide;
-  const std::vector<double> mean =
-      mean_row(core::MatrixView<const double>{wide.data(), x.rows, x.cols, x.cols});
+  const std::vector<double> mean = mean_row(core::rows_of(wide));
   for (Index i = 0; i < x.rows; ++i)
     for (Index k = 0; k < x.cols; ++k) wide(i, k) -= mean[std::size_t(k)];
   return wide;
@@ -43,8 +42,7 @@ RowMatrix<double> wide_rows(core::MatrixView<const T> x, bool centred) {
 inline RowMatrix<double> wide_product(const RowMatrix<double>& x, const RowMatrix<double>& y,
                                       bool inner, const core::Share* share = nullptr) {
   using core::MatrixView;
-  const MatrixView<const double> a{x.data(), x.rows(), x.cols(), x.cols()},
-      b{y.data(), y.rows(), y.cols(), y.cols()};
+  const MatrixView<const double> a = core::rows_of(x), b = core::rows_of(y);
   RowMatrix<double> c(inner ? x.cols() : x.rows(), inner ? y.cols() : y.rows());
   const MatrixView<double> to{c.data(), c.rows(), c.cols(), c.cols()};
   using Products = pairwise::DenseProducts<double>;

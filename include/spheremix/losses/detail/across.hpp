@@ -10,6 +10,7 @@
 //   by rows        (Loss::kMeanOfRows) no row leaves its rank
 #pragma once
 
+#include "spheremix/core/mean_over_ranks.hpp"
 #include "spheremix/core/whole.hpp"
 #include "spheremix/losses/detail/entry.hpp"
 #include "spheremix/losses/detail/whole_targets.hpp"

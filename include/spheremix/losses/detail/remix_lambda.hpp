@@ -97,7 +97,7 @@ auto remix_lambda_across(L& lambda) {
   else if constexpr (std::is_same_v<std::remove_cvref_t<L>, core::Philox>)
     return core::Shared<L>{lambda, core::digest_of(lambda.seed(), lambda.step())};
   else
-    return Eigen::Ref<const RowMatrix<typename L::Scalar>, 0, Eigen::OuterStride<>>(lambda);
+    return core::BorrowedRows<typename L::Scalar>(lambda);
 }
 
 }  // namespace spheremix::losses::detail
