@@ -26,14 +26,10 @@ struct AlignUniformArrays {
   }
 };
 
-struct AlignUniformLoss : OfTwoBatches {
+struct AlignUniformLoss : OfTwoViews {
   static constexpr bool kShared = true;
   const AlignUniformOptions& options;
 
-  template <class T>
-  static void expects(const char* function, const Inputs<T, 2>& in) {
-    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
-  }
   template <class T>
   LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                         const Outputs<T, 2>& out) const {

@@ -40,10 +40,7 @@ template <class T>
 void standard_columns(MatrixView<const T> x, double epsilon, MatrixView<double> to,
                       double* inverse) {
   const Index n = x.rows, d = x.cols;
-  double* const mean = inverse;
-  metrics::detail::column_means(x, mean);
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) to(i, k) = double(x(i, k)) - mean[k];
+  metrics::detail::centre_columns(x, inverse, to);
   std::fill_n(inverse, d, 0.0);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k) inverse[k] += to(i, k) * to(i, k);
@@ -63,18 +60,13 @@ void through_columns(MatrixView<const double> back, MatrixView<const double> sta
       dx(i, k) = T((back(i, k) - standard(i, k) * along[k]) * inverse[k] / n);
 }
 
-struct BarlowTwinsLoss : OfTwoBatches {
+struct BarlowTwinsLoss : OfTwoViews {
   const BarlowTwinsOptions& options;
 
   template <class T>
-  static void expects(const char* function, const Inputs<T, 2>& in) {
-    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
-  }
-  template <class T>
   LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                         const Outputs<T, 2>& out) const {
-    core::expects(in[0].rows >= 2 && in[0].cols >= 1, function, "X is ", in[0].rows, " x ",
-                  in[0].cols, ": at least two rows and one column are needed");
+    expects_two_rows(function, in[0]);
     expects_weight(function, "off_diagonal_weight", options.off_diagonal_weight);
     core::expects(options.epsilon > 0 && std::isfinite(options.epsilon), function, "epsilon is ",
                   options.epsilon, ", not a positive finite number");

@@ -26,6 +26,13 @@ inline void expects_weight(const char* function, const char* name, double weight
                 ", not a finite number >= 0");
 }
 
+/// Of losses of columns, which have a variance each.
+template <class T>
+void expects_two_rows(const char* function, MatrixView<const T> x) {
+  core::expects(x.rows >= 2 && x.cols >= 1, function, "X is ", x.rows, " x ", x.cols,
+                ": at least two rows and one column are needed");
+}
+
 inline void expects_consistency(const char* function, const GeometricConsistencyOptions& options) {
   expects_weight(function, "cross_weight", options.cross_weight);
   expects_weight(function, "in_modal_weight", options.in_modal_weight);

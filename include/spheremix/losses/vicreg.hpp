@@ -38,9 +38,7 @@ double vicreg_view(MatrixView<const T> x, const VicregOptions& o, Workspace& wor
   Workspace::Frame frame = workspace.frame(core::bytes_of<VicregArrays>(n, d));
   VicregArrays arrays(n, d, frame);
   auto& [products, centred, back, c, mean, pull] = arrays;
-  metrics::detail::column_means(x, mean);
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) centred(i, k) = double(x(i, k)) - mean[k];
+  metrics::detail::centre_columns(x, mean, centred);
   const core::Share* const share = frame.share();
   const core::OwnRows own(share, n);
   products.transposed_times(c, centred, centred, share);
@@ -71,8 +69,7 @@ template <class T>
 double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<const T> y,
                        const VicregOptions& o, Workspace& workspace, MatrixView<T> dx,
                        MatrixView<T> dy) {
-  core::expects(x.rows >= 2 && x.cols >= 1, function, "X is ", x.rows, " x ", x.cols,
-                ": at least two rows and one column are needed");
+  expects_two_rows(function, x);
   expects_weight(function, "invariance_weight", o.invariance_weight);
   expects_weight(function, "variance_weight", o.variance_weight);
   expects_weight(function, "covariance_weight", o.covariance_weight);
@@ -95,14 +92,10 @@ double vicreg_on_views(const char* function, MatrixView<const T> x, MatrixView<c
   return loss + vicreg_view(y, o, workspace, dy);
 }
 
-struct VicregLoss : OfTwoBatches {
+struct VicregLoss : OfTwoViews {
   static constexpr bool kShared = true;
   const VicregOptions& options;
 
-  template <class T>
-  static void expects(const char* function, const Inputs<T, 2>& in) {
-    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
-  }
   template <class T>
   LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                         const Outputs<T, 2>& out) const {

@@ -62,6 +62,14 @@ struct OfTwoBatches {
   }
 };
 
+/// The same, which says itself how many rows it needs.
+struct OfTwoViews : OfTwoBatches {
+  template <class T>
+  static void expects(const char* function, const Inputs<T, 2>& in) {
+    core::expects_same_shape(function, "X", in[0].rows, in[0].cols, "Y", in[1].rows, in[1].cols);
+  }
+};
+
 /// In place of a gradient that `out` has no field for: none is computed.
 struct NoField {};
 inline NoField no_field;

@@ -87,9 +87,7 @@ struct RankUnits {
 template <class T>
 RankUnits make_distance_rows(MatrixView<T> rows, double* mean) {
   const Index n = rows.rows, d = rows.cols - 1;
-  std::fill_n(mean, d, 0.0);
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) mean[k] += double(rows(i, k)) / double(n);
+  metrics::detail::column_means<T>({rows.data, n, d, rows.stride}, mean);
   double largest = 0;
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k)

@@ -79,6 +79,14 @@ void column_means(core::MatrixView<const T> x, double* mean) {
   }
 }
 
+/// The columns less their means.
+template <class T>
+void centre_columns(core::MatrixView<const T> x, double* mean, core::MatrixView<double> to) {
+  column_means(x, mean);
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = 0; k < x.cols; ++k) to(i, k) = double(x(i, k)) - mean[k];
+}
+
 /// |x - y|^2 of two rows of length d, the differences taken in double.
 template <class T>
 double squared_distance(const T* x, const T* y, Index d) {
