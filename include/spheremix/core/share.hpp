@@ -36,11 +36,15 @@ class Share {
   virtual void gather(void* data, Index rows, std::size_t (*byte)(const void* of, Index row),
                       const void* of) const = 0;
 
-  /// One T a row.
+  /// `cols` Ts a row.
   template <class T>
-  void gather(T* data, Index rows) const {
+  void gather(T* data, Index rows, Index cols = 1) const {
     gather(
-        data, rows, [](const void*, Index row) { return std::size_t(row) * sizeof(T); }, nullptr);
+        data, rows,
+        [](const void* of, Index row) {
+          return std::size_t(row * *static_cast<const Index*>(of)) * sizeof(T);
+        },
+        &cols);
   }
 
  protected:

@@ -1,8 +1,8 @@
 // brownian_bridge on the CPU: formula, gradient and options in formula/brownian_bridge.hpp.
 //
 // Shapes     A (augmented), X, Y: n x d, n >= 1; rows as they are.
-// Errors     shapes, no rows, r outside [0, 1], ratios of another length than X has rows, a row with m = 0 (antipodal rows at r = 1/2).
-//            NaN gives NaN, and so does |m| outside [1e-140, 1e154].
+// Errors     shapes, no rows, r outside [0, 1], ratios of another length than X has rows, a row with
+//            m = 0 (antipodal rows at r = 1/2). NaN gives NaN, and so does |m| outside [1e-140, 1e154].
 #pragma once
 
 #include "spheremix/core/compiled.hpp"

@@ -166,8 +166,8 @@ struct FeatureSeparationLoss {
     core::expects(in[0].rows >= 1, function, "X has no rows");
   }
 
-  /// weight of the squares of x . xi, 0 unless it counts here; its gradients are set, to which `before` times what stands
-  /// there is added.
+  /// weight of the squares of x . xi, 0 unless it counts here; its gradients are set, to which
+  /// `before` times what stands there is added.
   template <class T>
   double orthogonality(const Inputs<T, 6>& in, const Outputs<T, 6>& d, std::size_t side,
                        double before, bool counts) const {

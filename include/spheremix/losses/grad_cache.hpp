@@ -17,8 +17,8 @@
 // Frozen rows, an Eigen matrix, get no gradient: let the loss fill a struct without the field y, and
 // none is computed. Labels are handed on as they are.
 //
-// Errors   std::invalid_argument: chunk < 1, n < 1, forward returning another shape, the loss a gradient of other
-//          than n rows.
+// Errors   std::invalid_argument: chunk < 1, n < 1, forward returning another shape, the loss a
+//          gradient of other than n rows.
 // Source   Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
 //          Setup", arXiv 2101.06983.
 #pragma once

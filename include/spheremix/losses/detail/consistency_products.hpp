@@ -107,13 +107,7 @@ double consistency_on_views(MatrixView<const T> x, MatrixView<const T> y,
     }
   } else {
     products.times_transposed(own.of(square), own.of(e), s, false);
-    if (share)
-      share->gather(
-          square.data, n,
-          [](const void* rows, Index row) {
-            return std::size_t(row * *static_cast<const Index*>(rows)) * sizeof(double);
-          },
-          &n);
+    if (share) share->gather(square.data, n, n);
     value =
         alpha * inner_product(square, square, false) + beta * inner_product(square, square, true);
     if (gradients) {
