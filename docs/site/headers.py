@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = ROOT / "include/spheremix"
 sys.path.insert(0, str(ROOT / "examples/python"))
-from docstrings import head  # noqa: E402  the head of a header, as Python's help() has it
+from docstrings import head, pointed_at  # noqa: E402  the head of a header, as Python's help() has it
 
 HIDDEN = {"detail", "compiled", "formula"}  # formula: what the two machines share; its options stand in losses and metrics
 
@@ -45,9 +45,9 @@ def closing(code, at):
     raise ValueError("an unclosed bracket")
 
 
-def end_of_head(code, at):
-    """Where a declaration's body or its semicolon stands."""
-    while code[at] not in ";{":
+def end_of_head(code, at, end):
+    """Where a declaration's body or its semicolon stands; `end` where there is neither."""
+    while at < end and code[at] not in ";{":
         at = closing(code, at) if code[at] in "([" else at + 1
     return at
 
@@ -64,17 +64,12 @@ def comment_above(text, start):
 def without_bodies(text):
     """A struct as a reader wants it: fields, comments, functions without their bodies, nothing private."""
     code = blank(text)
-    out, at, end = "", code.index("{") + 1, len(code) - 1
+    at, end = code.index("{") + 1, len(code) - 1
     out = text[:at]
     while at < end:
-        stop = at
-        while stop < end and code[stop] not in ";{":
-            stop = closing(code, stop) if code[stop] in "([" else stop + 1
+        stop = end_of_head(code, at, end)
         head_text = code[at:stop]
-        private = re.search(r"^\s*(private|protected):", head_text, re.M)
-        if private:
-            break
-        if stop >= end:
+        if stop >= end or re.search(r"^\s*(private|protected):", head_text, re.M):
             break
         if code[stop] == "{" and ("(" in head_text or "operator" in head_text) and "=" not in head_text.split("(")[0]:
             colon = re.search(r"\)\s*:\s", code[at:stop])
@@ -95,8 +90,7 @@ def without_bodies(text):
 
 
 def kind_and_name(text):
-    code = blank(text)
-    code = re.sub(r"\[\[.*?\]\]", "", code)
+    code = re.sub(r"\[\[.*?\]\]", "", blank(text))
     for kind, pattern in (("concept", r"\bconcept (\w+)"), ("enum", r"\benum (?:class )?(\w+)"),
                           ("struct", r"^(?:template.*?>\s*)?(?:requires [^{;]*?)?\s*(?:struct|class) (\w+)"),
                           ("alias", r"\busing (\w+) =")):
@@ -133,7 +127,7 @@ def declarations(path):
         if macro:
             at = closing(code, macro.end())
             continue
-        start, stop = at, end_of_head(code, at)
+        start, stop = at, end_of_head(code, at, len(code))
         signature = text[start:stop].rstrip()
         kind, name = kind_and_name(signature)
         if code[stop] == "{":
@@ -152,7 +146,7 @@ def declarations(path):
         if kind == "struct" and "{" in whole:
             whole = without_bodies(whole)
         elif kind == "function":
-            whole = re.sub(r"\)\s*$", ")", signature)
+            whole = signature
         found.append(Declaration(kind, name, "::".join(path_of[1:]), whole + ";", comment_above(text, start)))
 
 
@@ -164,9 +158,7 @@ def public_headers():
 
 def formula_of(path):
     """The header in formula/ that a header's head points at, or whose name it has."""
-    about = head(path.read_text().splitlines())
-    pointer = re.search(r"in\s+formula/(\w+\.hpp)", about)
-    file = INCLUDE / "formula" / (pointer.group(1) if pointer else path.name)
+    file = pointed_at(INCLUDE, head(path.read_text().splitlines())) or INCLUDE / "formula" / path.name
     return file if path.parent.name in ("losses", "metrics") and file.exists() else None
 
 

@@ -37,6 +37,13 @@ def head(lines):
     return "\n".join(text).strip("\n")
 
 
+def pointed_at(include, about):
+    """The header in formula/ that a head points at, or None."""
+    pointer = re.search(r"in\s+formula/(\w+\.hpp)", about)
+    file = include / "formula" / pointer.group(1) if pointer else None
+    return file if file and file.exists() else None
+
+
 def sentences(lines):
     """name -> the first /// comment above it."""
     found, comment = {}, []
@@ -61,10 +68,8 @@ def texts(include):
         for path in sorted((include / folder).glob("*.hpp")) + sorted((include / folder / "detail").glob("*.hpp")):
             lines = path.read_text().splitlines()
             about = head(lines)
-            formula = include / "formula" / path.name
-            pointer = re.search(r"in\s+formula/(\w+\.hpp)", about)
-            if pointer and (include / "formula" / pointer.group(1)).exists():
-                formula = include / "formula" / pointer.group(1)
+            formula = pointed_at(include, about)
+            if formula:
                 said = head(formula.read_text().splitlines())
                 rest = about.split("\n", 1)[1] if "\n" in about else ""
                 about = said.lstrip("\n/ ") + "\n" + rest
