@@ -17,34 +17,17 @@ import concurrent.futures
 import json
 import os
 import re
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import pages
+from pages import BLOCK, ROOT, call, check
+
 OUT = Path(sys.argv[1]).resolve()
 BUILT = Path(os.environ.get("SPHEREMIX_EXAMPLE_BUILD", OUT / "absent")).resolve()
-BLOCK = re.compile(r"(?:<!-- *([^>]*?) *-->\n+)?^```(\w*)\n(.*?)^```$", re.S | re.M)
 ELSEWHERE = {"examples/trainer_mpi.cpp": "distributed", "examples/trainer_cuda/trainer_cuda.cu": "examples"}
 FLAGS = ["-std=c++20", "-O1", "-fopenmp", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-Wno-error=restrict", f"-I{ROOT / 'include'}",
          f'-DSPHEREMIX_EXAMPLES_DIR="{ROOT}/examples"']
-failures = 0
-
-
-def check(title, holds, details=""):
-    global failures
-    failures += not holds
-    print(f"{'passed' if holds else 'failed'}: {title}", flush=True)
-    if not holds:
-        print(textwrap.indent("\n".join(str(details).splitlines()[-30:]), "    "), flush=True)
-    return holds
-
-
-def call(command, environment=None):
-    done = subprocess.run(command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env={**os.environ, **(environment or {})})
-    return done.returncode == 0, done.stdout
 
 
 def eigen():
@@ -123,15 +106,15 @@ int main() {{
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    pages = {page: BLOCK.findall(page.read_text()) for page in sorted((ROOT / "docs").glob("*.md"))}
-    quoted = {c.removeprefix("printed by ") for blocks in pages.values() for c, lang, _ in blocks if re.match(r"(printed by )?examples/\S+\.cpp$", c)}
+    found = {page: BLOCK.findall(page.read_text()) for page in sorted((ROOT / "docs").glob("*.md"))}
+    quoted = {c.removeprefix("printed by ") for blocks in found.values() for c, lang, _ in blocks if re.match(r"(printed by )?examples/\S+\.cpp$", c)}
     ran = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         todo = sorted(path for path in quoted - set(ELSEWHERE) if (ROOT / path).exists())
         for path, (holds, printed) in zip(todo, pool.map(program, todo)):
             check(f"{path} compiles and runs", holds, printed)
             ran[path] = printed
-    for page, blocks in pages.items():
+    for page, blocks in found.items():
         name, wrong, count = page.relative_to(ROOT), [], 0
         printed = None
         for comment, language, body in blocks:
@@ -160,7 +143,7 @@ def main():
                 if comment != "run" and not tool.exists():
                     print(f"note: skipped: `{first}` of {name} wants spheremix-analyze, which stage examples builds")
                     continue
-                holds, printed = call(["sh", "-eu", "-c", body], {"PATH": f"{BUILT}:{os.environ['PATH']}"})
+                holds, printed = call(["sh", "-eu", "-c", body], environment={"PATH": f"{BUILT}:{os.environ['PATH']}"})
                 if not holds:
                     wrong.append(f"`{first}` failed:\n{printed}")
             elif comment.startswith("not run: "):
@@ -169,7 +152,7 @@ def main():
                 wrong.append(f"a block of {language} that does not say how it is checked: {first}")
         check(f"{name}: {count} blocks", not wrong, "\n".join(wrong))
     migration()
-    return 1 if failures else 0
+    return 1 if pages.failures else 0
 
 
 if __name__ == "__main__":

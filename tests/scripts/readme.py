@@ -24,34 +24,21 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import pages
+from pages import BLOCK, ROOT, check
+
 OUT = Path(sys.argv[-1]).resolve()
 TREE, APP, HOME = OUT / "tree", OUT / "app", OUT / "home"
-BLOCK = re.compile(r"(?:<!-- *([^>]*?) *-->\n+)?```(\w+)\n(.*?)```\n", re.S)
-ENV = {**os.environ, "HOME": str(HOME), "PKG_CONFIG_PATH": str(HOME / ".local/share/pkgconfig"),
+ENV = {"HOME": str(HOME), "PKG_CONFIG_PATH": str(HOME / ".local/share/pkgconfig"),
        "CMAKE_PREFIX_PATH": str(HOME / ".local"), "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count()),
        # g++ 12 sees overlapping copies in its own strings at -O3 (gcc.gnu.org/PR105329).
        "CXXFLAGS": "-Werror -Wno-error=restrict"}
-PRINTING = threading.Lock()
-failures = 0
-
-
-def check(title, holds, details=""):
-    global failures
-    lines = [f"{'passed' if holds else 'failed'}: {title}"]
-    if not holds:
-        lines += ["    " + line for line in str(details).splitlines()[-30:]]
-    with PRINTING:
-        failures += not holds
-        print("\n".join(lines), flush=True)
-    return holds
 
 
 def run(title, command, folder):
-    done = subprocess.run(command, cwd=folder, env=ENV, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
-    check(title, done.returncode == 0, done.stdout)
-    return done.stdout
+    holds, printed = pages.call(command, folder, ENV)
+    check(title, holds, printed)
+    return printed
 
 
 def copy_tree():
@@ -181,7 +168,7 @@ def main():
     check_tables(text)
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         check_links(page)
-    return 1 if failures else 0
+    return 1 if pages.failures else 0
 
 
 if __name__ == "__main__":
