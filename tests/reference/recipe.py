@@ -71,6 +71,14 @@ def signs(seed, i, d):
     return [1 if key(seed, 9, i, j) & 1 else -1 for j in range(d)]
 
 
+def write_case(out, case, seed, results, unwritten=()):
+    """A recorded case: its line of options (but those `unwritten`), then a line of numbers for each result."""
+    fields = [f"{k}={v}" for k, v in case.items() if k != "function" and k not in unwritten]
+    print("case", case["function"], "f64", *fields, f"seed={seed}", file=out)
+    for name, values in results.items():
+        print(" ", name, len(values), *[repr(float(v)) for v in values], file=out)
+
+
 FULL = 24  # matrices up to this many entries are stored whole
 SAMPLES = 8
 

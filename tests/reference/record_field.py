@@ -9,7 +9,7 @@ positives with a mask by label distance and the diagonal taken out (Rank-N-Contr
 """
 import os
 
-from record_torch import F, HERE, load, signature, torch
+from record_torch import F, HERE, load, signature, torch, write_case
 
 
 def barlow_twins(x, y, case):
@@ -20,7 +20,7 @@ def barlow_twins(x, y, case):
 
 
 def labels_of(n):
-    """In steps of .1, with ties."""
+    """Whole numbers with ties. The test takes a tenth of them, whose distances round: the order is the same."""
     return torch.tensor([(7 * i) % 11 for i in range(n)], dtype=torch.float64)
 
 
@@ -85,10 +85,7 @@ def main():
             results = {"loss": [loss.item()], "x": signature(x.grad.numpy(), number), "y": signature(y.grad.numpy(), number)}
             if "tau" in case:
                 results["log_temperature"] = [log_tau.grad.item()]
-            fields = [f"{k}={v}" for k, v in case.items() if k != "function"]
-            print("case", case["function"], "f64", *fields, f"seed={number}", file=out)
-            for name, values in results.items():
-                print(" ", name, len(values), *[repr(float(v)) for v in values], file=out)
+            write_case(out, case, number, results)
     print(f"torch {torch.__version__}: {number + 1} cases, {os.path.getsize(out.name)} bytes")
 
 

@@ -5,7 +5,7 @@
 
 The pairs are pictures and names of emoji in the joint space of a small pair of encoders (48 x 256, float16):
 emoji_image.npy and emoji_text.npy beside this file; --data FOLDER takes them anew from the whole data set's
-image_shared_256_f16.npy and text_shared_256_f16.npy. Their notices are those of examples/data/emoji/.
+image_shared_256_f16.npy and text_shared_256_f16.npy. Their notices are in examples/data/MANIFEST.md.
 
 Without torch in the running Python it makes a virtual environment with one under the user's cache folder. The
 losses are written as they are usually trained: materialised logits, torch.nn.functional.cross_entropy, spherical
@@ -32,7 +32,7 @@ except ImportError:
     os.execv(python, [python] + sys.argv)
 
 sys.path.insert(0, HERE)
-from recipe import signature  # noqa: E402
+from recipe import signature, write_case  # noqa: E402
 
 F = torch.nn.functional
 
@@ -159,10 +159,7 @@ def main():
                 results |= {"lambda": case["lambda"], "dlambda": lam.grad.tolist()}
             if "mix_tau" in case:
                 results["log_mix_temperature"] = [taus[1].grad.item()]
-            fields = [f"{k}={v}" for k, v in case.items() if k not in ("function", "lambda")]
-            print("case", case["function"], "f64", *fields, f"seed={number}", file=out)
-            for name, values in results.items():
-                print(" ", name, len(values), *[repr(float(v)) for v in values], file=out)
+            write_case(out, case, number, results, unwritten=("lambda",))
     print(f"torch {torch.__version__}: {number + 1} cases, {os.path.getsize(out.name)} bytes")
 
 
