@@ -81,6 +81,19 @@ def grad_cache(n, chunk, forward_x, *rest):
     return result
 
 
+def _weighted(function, widths, weights, d):
+    """Each width of rows of d numbers with its weight."""
+    weights = [1.0] * len(widths) if weights is None else list(weights)
+    if not widths or len(weights) != len(widths) or not all(0 <= w < float("inf") for w in weights):
+        raise ValueError(f"{function}: {len(widths)} widths and {len(weights)} weights, which are finite and >= 0")
+    if len(set(widths)) != len(widths):
+        raise ValueError(f"{function}: widths {list(widths)}, of which one is there twice")
+    for width in widths:
+        if not 1 <= width <= d:
+            raise ValueError(f"{function}: a width is {width}, outside [1, {d}]")
+    return list(zip(widths, weights))
+
+
 def _widths(function, x, y, widths, weights):
     """Each width, its weight and the first columns of the batches, normalised; then their normalisation's way back."""
     import numpy
@@ -88,14 +101,7 @@ def _widths(function, x, y, widths, weights):
     from . import sphere
 
     batches = [numpy.asarray(b) for b in (x, y) if b is not None]
-    weights = [1.0] * len(widths) if weights is None else list(weights)
-    if not widths or len(weights) != len(widths) or not all(0 <= w < numpy.inf for w in weights):
-        raise ValueError(f"{function}: {len(widths)} widths and {len(weights)} weights, which are finite and >= 0")
-    if len(set(widths)) != len(widths):
-        raise ValueError(f"{function}: widths {list(widths)}, of which one is there twice")
-    for width, weight in zip(widths, weights):
-        if not 1 <= width <= batches[0].shape[1]:
-            raise ValueError(f"{function}: a width is {width}, outside [1, {batches[0].shape[1]}]")
+    for width, weight in _weighted(function, widths, weights, batches[0].shape[1]):
         parts = [b[:, :width] for b in batches]
 
         def back(gradients, parts=parts):

@@ -258,9 +258,6 @@ def matryoshka(x: _torch.Tensor, y: Any, loss: Any, *, widths: Sequence[int], we
 
     x_k is the first widths[k] columns of x, n normalises rows; loss is a function of tensors, any of this module.
     """
-    weights = [1.0] * len(widths) if weights is None else weights
-    wrong = len(weights) != len(widths) or len(set(widths)) != len(widths) or not all(0 <= w < float("inf") for w in weights)
-    if not widths or wrong or not all(1 <= w <= x.shape[1] for w in widths):
-        raise ValueError(f"matryoshka: widths {list(widths)} and weights {list(weights)} for rows of {x.shape[1]}")
+    weighted = _losses._weighted("matryoshka", widths, weights, x.shape[1])
     batches = [x] if y is None else [x, y]
-    return sum(w * loss(*(normalize_rows(b[:, :k]) for b in batches)) for k, w in zip(widths, weights))
+    return sum(w * loss(*(normalize_rows(b[:, :k]) for b in batches)) for k, w in weighted)
