@@ -18,7 +18,6 @@ root_doc = "index"
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["spheremix.css"]
-html_extra_path = []
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False

@@ -1,4 +1,4 @@
-"""What the headers say of themselves: the public declarations of a header with their comments.
+"""What the headers say of themselves: the public declarations of a header with their comments. And the entries of docs/formulas.md.
 
     python docs/site/headers.py     fails where a public name of spheremix.hpp has no comment
 
@@ -189,6 +189,13 @@ def undocumented():
                 if d.comment or d.name.endswith("Options"):
                     said.add((d.namespace, d.name))
     return [(file, "::".join(filter(None, key))) for key, file in seen.items() if key not in said]
+
+
+def entries():
+    """(title, functions in it, body) of every entry of docs/formulas.md."""
+    text = (ROOT / "docs/formulas.md").read_text()
+    for title, body in re.findall(r"^### (.*)\n((?:(?!^##).*\n?)*)", text, re.M):
+        yield title, re.findall(r"`(?:\w+::)?(\w+)`", title), body
 
 
 if __name__ == "__main__":

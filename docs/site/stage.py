@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import api
-from headers import INCLUDE, ROOT, public_headers
+from headers import INCLUDE, ROOT, entries, public_headers
 
 # What the side bar shows, in order: (caption, {page of the repository: its name there}).
 CONTENTS = [
@@ -42,8 +42,8 @@ def place(path):
 
 
 class Stage:
-    def __init__(self, folder):
-        self.folder, self.waiting, self.known = folder, [], set()
+    def __init__(self, folder, report):
+        self.folder, self.report, self.waiting, self.known = folder, report, [], set()
 
     def write(self, where, text):
         target = self.folder / where
@@ -71,8 +71,8 @@ class Stage:
         def turned(match):
             return match.group(1) + self.link(page, match.group(2), match.group(3) or "") + match.group(4)
         text = (ROOT / page).read_text()
-        if page == "docs/analyze.md" and sys.argv[2:] and sys.argv[2]:
-            text = text.replace("![The report", f'**<a href="{sys.argv[2]}">Open this very report</a>**, alive.\n\n![The report', 1)
+        if page == "docs/analyze.md" and self.report:
+            text = text.replace("![The report", f'**<a href="{self.report}">Open this very report</a>**, alive.\n\n![The report', 1)
         parts = re.split(r"(^```.*?^```$|`[^`\n]*`)", text, flags=re.S | re.M)
         return "".join(p if i % 2 else LINK.sub(turned, p) for i, p in enumerate(parts))
 
@@ -101,15 +101,15 @@ def contents():
 def formulas():
     """name of a function -> anchor of its entry on the page of formulas."""
     found = {}
-    for title in re.findall(r"^### (.*)$", (ROOT / "docs/formulas.md").read_text(), re.M):
+    for title, names, _ in entries():
         anchor = re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
-        for name in re.findall(r"`(?:\w+::)?(\w+)`", title):
+        for name in names:
             found.setdefault(name, anchor)
     return found
 
 
 def main():
-    stage = Stage(Path(sys.argv[1]))
+    stage = Stage(Path(sys.argv[1]), "".join(sys.argv[2:]))
     for page in [HOME] + [p for _, pages in CONTENTS for p in pages if (ROOT / p).exists()]:
         stage.want(page)
     anchors = formulas()

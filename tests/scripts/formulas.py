@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs/site"))
-from headers import INCLUDE, declarations, formula_of, head, public_headers  # noqa: E402
+from headers import INCLUDE, declarations, entries, formula_of, head, public_headers  # noqa: E402
 
 ALSO = {"The arc": ["math/arc.hpp"], "slerp": ["math/arc_maps.hpp"], "exp_map": ["math/arc_maps.hpp"]}
 DERIVED = ("gperp", "dL/du=wu", "dL/dv=wv", "dL/dt=theta", "k=g.gamma")  # the pullback of slerp, which arc_maps.hpp gives by coefficients
@@ -57,12 +57,6 @@ def contains(where, what):
     return "".join(what) in "".join(where)
 
 
-def entries():
-    text = (ROOT / "docs/formulas.md").read_text()
-    for title, body in re.findall(r"^### (.*)\n((?:(?!^##).*\n?)*)", text, re.M):
-        yield title, re.findall(r"`(?:\w+::)?(\w+)`", title), re.findall(r"^```math\n(.*?)^```", body, re.S | re.M)
-
-
 def losses():
     """(header, formula) of every `L = ...` at the head of a public loss."""
     for path in public_headers():
@@ -90,13 +84,13 @@ def main():
                 public.setdefault(d.name, []).append(file)
     everything_said = "\n".join(p.read_text() for p in INCLUDE.rglob("*.hpp"))
     wrong, shown, count = [], [], 0
-    for title, names, blocks in entries():
+    for title, names, body in entries():
         unknown = [n for n in names if n not in public and not re.search(rf"\b{n}\b", everything_said)]
         wrong += [f"{title}: there is no {n}" for n in unknown]
         files = [f for n in names for f in public.get(n, [])] + [INCLUDE / f for key, also in ALSO.items() if key in title for f in also]
         files = list(dict.fromkeys(f for file in files for f in (formula_of(file), file) if f))
         said = symbols(" ".join(map(comments, files)))
-        for statement in (s for block in blocks for s in statements(block)):
+        for statement in (s for block in re.findall(r"^```math\n(.*?)^```", body, re.S | re.M) for s in statements(block)):
             formula = of_tex(statement)
             shown.append(formula)
             count += 1
