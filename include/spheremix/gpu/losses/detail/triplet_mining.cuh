@@ -105,21 +105,11 @@ struct MiningKernel {
           others[k * kPitch + row] = value(j0);
         }
         block_barrier();  // the tile is there
-        SPHEREMIX_UNROLL
-        for (unsigned k = 0; k < kDepth; ++k) {
-          A a[4], b[4];
-          SPHEREMIX_UNROLL
-          for (unsigned r = 0; r < 4; ++r) {
-            a[r] = anchors[k * kPitch + 4 * ty + r];
-            b[r] = others[k * kPitch + tx + 16 * r];
-          }
-          SPHEREMIX_UNROLL
-          for (unsigned r = 0; r < 4; ++r) SPHEREMIX_UNROLL
-          for (unsigned n = 0; n < 4; ++n) {
-            const A away = a[r] - b[n];
-            square[r][n] = std::fma(away, away, square[r][n]);
-          }
-        }
+        metrics::detail::add_outer_terms<int(kDepth), int(kPitch)>(
+            anchors, others, square, [](A a, A b, A sum) {
+              const A away = a - b;
+              return std::fma(away, away, sum);
+            });
         block_barrier();  // the tile is used
       }
       for (unsigned r = 0; r < 4; ++r)

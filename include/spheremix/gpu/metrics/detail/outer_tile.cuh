@@ -1,7 +1,7 @@
-// The inner loop of the 64 x 64 tiles of second moments and of ranks: sums of outer products from
-// shared memory. Thread 16 ty + tx of 256 holds rows 4 ty + r and columns tx + 16 n.
+// The inner loop of the 64 x 64 tiles of second moments, ranks and mined triplets: sums over pairs of
+// columns from shared memory. Thread 16 ty + tx of 256 holds rows 4 ty + r and columns tx + 16 n.
 //
-//   sums[r][n] = sums[r][n] + sum over k of left[k][4 ty + r] right[k][tx + 16 n]    in this order
+//   sums[r][n] = term(left[k][4 ty + r], right[k][tx + 16 n], sums[r][n])    k by k, in this order
 #pragma once
 
 #include <cmath>
@@ -11,8 +11,9 @@
 namespace spheremix::gpu::metrics::detail {
 
 /// left, right: Depth lines of Pitch numbers in shared memory.
-template <int Depth, int Pitch, class A>
-__device__ __forceinline__ void add_outer_products(const A* left, const A* right, A (&sums)[4][4]) {
+template <int Depth, int Pitch, class A, class Term>
+__device__ __forceinline__ void add_outer_terms(const A* left, const A* right, A (&sums)[4][4],
+                                                const Term& term) {
   const int tx = int(threadIdx.x) % 16, ty = int(threadIdx.x) / 16;
   SPHEREMIX_UNROLL
   for (int k = 0; k < Depth; ++k) {
@@ -24,8 +25,15 @@ __device__ __forceinline__ void add_outer_products(const A* left, const A* right
     }
     SPHEREMIX_UNROLL
     for (int r = 0; r < 4; ++r) SPHEREMIX_UNROLL
-    for (int n = 0; n < 4; ++n) sums[r][n] = std::fma(a[r], b[n], sums[r][n]);
+    for (int n = 0; n < 4; ++n) sums[r][n] = term(a[r], b[n], sums[r][n]);
   }
+}
+
+/// Products of the two.
+template <int Depth, int Pitch, class A>
+__device__ __forceinline__ void add_outer_products(const A* left, const A* right, A (&sums)[4][4]) {
+  add_outer_terms<Depth, Pitch>(left, right, sums,
+                                [](A a, A b, A sum) { return std::fma(a, b, sum); });
 }
 
 }  // namespace spheremix::gpu::metrics::detail
