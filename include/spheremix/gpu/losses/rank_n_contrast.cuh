@@ -21,16 +21,6 @@ using spheremix::losses::RankSimilarity;
 
 namespace detail {
 
-struct SkippedKernel {
-  static constexpr unsigned kThreads = 32, kResident = 1;
-  static constexpr std::size_t kShared = 0;
-  Index* to;
-  Index value;
-  __device__ void operator()() const {
-    if (threadIdx.x == 0) *to = value;
-  }
-};
-
 template <class T>
 void rank_n_contrast(Work& work, const core::MatrixView<const T>& x, const Labels& from,
                      const RankNContrastOptions& options, const SupervisedGradient<T>& out,
@@ -65,7 +55,8 @@ void rank_n_contrast(Work& work, const core::MatrixView<const T>& x, const Label
   room.other = work.take<int>(strip * n);
   room.end = work.take<int>(strip * n);
 
-  pairwise::start(work, RankLabelsKernel{from, n, options.label_tolerance, labels, slack}, 1);
+  pairwise::start(
+      work, RankLabelsKernel{from, n, options.label_tolerance, labels, slack, out.skipped}, 1);
   pairwise::start(work, Places{x, labels, cosine, sorted, place, rows, transposed, squares},
                   pairwise::ceil_div(n, Places::kRowsEach));
   const pairwise::KernelProducts how{};
@@ -90,7 +81,6 @@ void rank_n_contrast(Work& work, const core::MatrixView<const T>& x, const Label
   reduce.sum[0] = {losses, n, 1, out.loss};
   reduce.sum[1] = {moments, n, -1, out.log_temperature};
   pairwise::start(work, reduce, gradient && out.log_temperature ? 2 : 1);
-  if (out.skipped) pairwise::start(work, SkippedKernel{out.skipped, n == 1}, 1);
   if (gradient)
     pairwise::start(work,
                     Gradient{rows, one, other, cosine ? nullptr : pulls, columns, place, out.x},

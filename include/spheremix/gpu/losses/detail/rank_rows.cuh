@@ -8,8 +8,8 @@
 
 namespace spheremix::gpu::losses::detail {
 
-/// Labels exactly, and what their distances may differ by and be equal: NaN where one is not finite.
-/// One block.
+/// Labels exactly, what their distances may differ by and be equal (NaN where one is not finite), and
+/// how many anchors have no other. One block.
 struct RankLabelsKernel {
   static constexpr unsigned kThreads = 256, kResident = 4;
   static constexpr std::size_t kShared = 2 * kThreads / kWarp * sizeof(double);
@@ -18,6 +18,7 @@ struct RankLabelsKernel {
   double tolerance;
   ExactNumber* to;
   double* slack;
+  Index* skipped;  ///< may be null
   __device__ void operator()() const {
     double most = 0, bad = 0;
     for (Index i = threadIdx.x; i < n; i += kThreads) {
@@ -30,9 +31,9 @@ struct RankLabelsKernel {
     double* const shared = reinterpret_cast<double*>(shared_memory());
     most = pairwise::block_max<kThreads>(most, shared);
     pairwise::block_sums<kThreads>(&bad, 1, shared + kThreads / kWarp);
-    if (threadIdx.x == 0)
-      *slack =
-          bad > 0 ? core::nan<double> : formula::rank_slack(tolerance, from.resolution(), most);
+    if (threadIdx.x > 0) return;
+    *slack = bad > 0 ? core::nan<double> : formula::rank_slack(tolerance, from.resolution(), most);
+    if (skipped) *skipped = n == 1;
   }
 };
 
