@@ -97,4 +97,11 @@ struct RowsThemselves {
   }
 };
 
+/// Enqueues mean[j] = the mean of column j; x has rows. `wide`: they lie on 16 bytes.
+template <class E>
+void column_means(Work& work, const View<E>& x, bool wide, double* mean) {
+  using T = std::remove_const_t<E>;
+  column_sums<T>(work, RowsThemselves<T>{x}, x.rows, x.cols, wide, 1 / double(x.rows), mean);
+}
+
 }  // namespace spheremix::gpu

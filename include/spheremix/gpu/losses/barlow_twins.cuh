@@ -4,14 +4,14 @@
 // Cost     4 N D^2 flops, 8 with gradients: C and C^T are products of their own, so that M^T needs no
 //          transposition. Products in f32 (f64 for double rows) without tensor cores; means,
 //          variances and the loss in double.
-// Memory   scratch: 12 N D and 8 D^2 bytes (twice that for double rows), and 16 D min(N, 2048).
+// Memory   scratch: 12 N D and 8 D^2 bytes (twice that for double rows), and 8 min(N, 2048) D of column
+//          sums.
 // Errors   shapes, N < 2, off_diagonal_weight negative, epsilon not positive, gradients that overlap
 //          a batch or each other, too small a scratch.
 #pragma once
 
 #include "spheremix/formula/barlow_twins.hpp"
 #include "spheremix/gpu/core/column_sums.cuh"
-#include "spheremix/gpu/core/rows.cuh"
 #include "spheremix/gpu/losses/geometric_consistency.cuh"
 
 namespace spheremix::gpu::losses {
@@ -104,15 +104,16 @@ struct ThroughColumnsKernel {
 };
 
 template <class T>
-void barlow_twins(Work& work, const View<const T> (&in)[2], const bool (&wide)[2],
-                  const BarlowTwinsOptions& options, const PairGradient<T>& out) {
+void barlow_twins(Work& work, const core::MatrixView<const T>& x,
+                  const core::MatrixView<const T>& y, const BarlowTwinsOptions& options,
+                  const PairGradient<T>& out) {
   using A = Arithmetic<T>;
   using Tile = pairwise::ExactTile<A>;
   using Correlation = CorrelationKernel<A>;
   using Standard = StandardKernel<T>;
   using Through = ThroughColumnsKernel<A>;
-  const Index n = in[0].rows, d = in[0].cols,
-              rows_blocks = pairwise::ceil_div(n * d, Standard::kThreads),
+  const core::MatrixView<const T> in[2] = {x, y};
+  const Index n = x.rows, d = x.cols, rows_blocks = pairwise::ceil_div(n * d, Standard::kThreads),
               blocks = pairwise::ceil_div(d, Correlation::kRowsEach);
   core::MatrixView<A> z[2], c[2];
   double *variance[2], *along[2];
@@ -125,10 +126,10 @@ void barlow_twins(Work& work, const View<const T> (&in)[2], const bool (&wide)[2
   double* const partial = work.take<double>(blocks);
   for (int s = 0; s < 2; ++s) {
     const Work::Part part(work);
+    const bool wide = gpu::detail::rows_on_16_bytes(in[s]);
     double* const mean = work.take<double>(d);
-    column_sums<T>(work, RowsThemselves<T>{in[s]}, n, d, wide[s], 1 / double(n), mean);
-    column_sums<T>(work, SquaredDeviations<T>{in[s], mean}, n, d, wide[s], 1 / double(n),
-                   variance[s]);
+    column_means(work, in[s], wide, mean);
+    column_sums<T>(work, SquaredDeviations<T>{in[s], mean}, n, d, wide, 1 / double(n), variance[s]);
     pairwise::start(work, Standard{in[s], mean, variance[s], options.epsilon, z[s].data},
                     rows_blocks);
   }
@@ -156,24 +157,17 @@ void barlow_twins(Work& work, const View<const T> (&in)[2], const bool (&wide)[2
 }
 
 template <class T>
-Status barlow_twins_checked(const View<const T>& x, const View<const T>& y,
+Status barlow_twins_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                             const BarlowTwinsOptions& options, const PairGradient<T>& out,
                             Scratch scratch, cudaStream_t stream) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
+  if (x.cols > kMostColumns) return invalid(kTooManyColumns);
   if (x.rows < 2) return invalid("at least two rows are needed");
   if (const char* wrong = place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
   if (const char* wrong = weights_error(options.off_diagonal_weight, 0)) return invalid(wrong);
   if (!(options.epsilon > 0 && options.epsilon <= core::largest<double>))
     return invalid("epsilon is not a positive finite number");
-  const View<const T> in[] = {x, y};
-  bool wide[2];
-  for (int s = 0; s < 2; ++s) {
-    gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("barlow_twins"), x.rows, x.cols);
-    if (const Status bad = check.input(in[s]).status(); !bad) return bad;
-    wide[s] = check.wide();
-  }
-  return enqueue(scratch, stream,
-                 [&](Work& work) { barlow_twins<T>(work, in, wide, options, out); });
+  return enqueue(scratch, stream, [&](Work& work) { barlow_twins(work, x, y, options, out); });
 }
 
 }  // namespace detail
@@ -183,8 +177,8 @@ template <class T>
 Status barlow_twins(core::MatrixView<const T> x, core::MatrixView<const T> y,
                     const BarlowTwinsOptions& options, double* loss, Scratch scratch,
                     cudaStream_t stream = nullptr) {
-  return detail::barlow_twins_checked<T>(x, y, options, PairGradient<T>{loss, {}, {}}, scratch,
-                                         stream);
+  return detail::barlow_twins_checked(x, y, options, PairGradient<T>{loss, {}, {}}, scratch,
+                                      stream);
 }
 
 /// Loss and gradients, all overwritten.
@@ -193,7 +187,7 @@ Status barlow_twins_with_gradient(core::MatrixView<const T> x, core::MatrixView<
                                   const BarlowTwinsOptions& options, const PairGradient<T>& out,
                                   Scratch scratch, cudaStream_t stream = nullptr) {
   if (!detail::has_places(out)) return invalid(detail::kNoPlaces);
-  return detail::barlow_twins_checked<T>(x, y, options, out, scratch, stream);
+  return detail::barlow_twins_checked(x, y, options, out, scratch, stream);
 }
 
 }  // namespace spheremix::gpu::losses

@@ -1,7 +1,7 @@
 // vicreg on the device: formula, gradient and options in formula/vicreg.hpp. Both views at once.
 //
-// Shapes   X, Y: N x D, N >= 2, D <= 16384, float, double, Half or Bfloat16. No normalisation: columns count,
-//          not rows.
+// Shapes   X, Y: N x D, N >= 2, D <= 16384, float, double, Half or Bfloat16. No normalisation: columns
+//          count, not rows.
 // Accuracy means and sums in double, products in f32 (f64 for double rows) without tensor cores.
 // Cost     4 N D^2 flops, with gradients 8.
 // Memory   8 N D and 8 D^2 bytes (twice that for double rows), and 8 min(N, 2048) D of column sums.
@@ -113,9 +113,8 @@ void vicreg(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
     pairwise::multiply(work, pairwise::KernelProducts{}, one, other);
   };
 
-  for (int side = 0; side < 2; ++side)
-    column_sums<T>(work, RowsThemselves<T>{side ? y : x}, n, d,
-                   gpu::detail::rows_on_16_bytes(side ? y : x), 1 / double(n), mean[side]);
+  column_means(work, x, gpu::detail::rows_on_16_bytes(x), mean[0]);
+  column_means(work, y, gpu::detail::rows_on_16_bytes(y), mean[1]);
   pairwise::start(work, Centred{{x, y}, {mean[0], mean[1]}, {centred[0], centred[1]}, blocks},
                   2 * blocks);
   const A covariance = A(1 / double(n - 1));

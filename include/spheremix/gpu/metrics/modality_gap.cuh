@@ -18,17 +18,6 @@
 
 namespace spheremix::gpu::metrics {
 
-namespace detail {
-
-/// mean[j] = the mean of column j; x has rows.
-template <class E>
-void column_means(Work& work, const View<E>& x, bool wide, double* mean) {
-  using T = std::remove_const_t<E>;
-  column_sums<T>(work, RowsThemselves<T>{x}, x.rows, x.cols, wide, 1 / double(x.rows), mean);
-}
-
-}  // namespace detail
-
 /// Enqueues mean[j] = the mean of column j.
 template <class E>
 Status column_means(View<E> x, double* mean, Scratch scratch, cudaStream_t stream = nullptr) {
@@ -36,7 +25,7 @@ Status column_means(View<E> x, double* mean, Scratch scratch, cudaStream_t strea
   gpu::detail::RowCheck check(SPHEREMIX_ROW_TEXTS("column_means"), x.rows, x.cols);
   if (const Status bad = check.input(x).vector(mean).status(); !bad.ok()) return bad;
   return enqueue(
-      scratch, stream, [&](Work& work) { detail::column_means(work, x, check.wide(), mean); },
+      scratch, stream, [&](Work& work) { gpu::column_means(work, x, check.wide(), mean); },
       "column_means: the scratch is too small");
 }
 
@@ -114,8 +103,8 @@ Status modality_gap(View<E> x, Input<std::remove_const_t<E>> y, double* gap, dou
       [&](Work& work) {
         double* const mean_x = work.take<double>(x.cols);
         double* const mean_y = work.take<double>(x.cols);
-        detail::column_means(work, rows[0], wide[0], mean_x);
-        detail::column_means(work, rows[1], wide[1], mean_y);
+        gpu::column_means(work, rows[0], wide[0], mean_x);
+        gpu::column_means(work, rows[1], wide[1], mean_y);
         work.launch(detail::difference_and_length<256>, 1, 256, 8 * sizeof(double), mean_x, mean_y,
                     x.cols, vector, gap);
       },
