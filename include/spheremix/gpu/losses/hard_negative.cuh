@@ -25,60 +25,37 @@ void hard_negative(Work& work, const core::MatrixView<const T>& x,
                    const core::MatrixView<const T>& y, const HardNegativeOptions& options,
                    Index block, const ContrastiveGradient<T>& out, const Products& how) {
   using Sum = typename Tile::Sum;
-  using Pair = pairwise::RowPair<Sum>;
-  using Finish = HardNegativeFinishKernel<Sum>;
   using Positives = pairwise::PositivesKernel<T>;
   using Along = pairwise::AlongKernel<T>;
-  const Index n = x.rows, loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads),
-              blocks = pairwise::ceil_div(n, Positives::kRowsEach);
+  const Index n = x.rows, blocks = pairwise::ceil_div(n, Positives::kRowsEach);
   const auto z = stack<Tile>(work, x, y);
-  Pair* const hard = work.take<Pair>(2 * n);
-  Pair* const soft = work.take<Pair>(2 * n);
-  Sum* const positives = work.take<Sum>(2 * n);
-  Sum* const bound = work.take<Sum>(2 * n);
-  Sum* const unit = work.take<Sum>(2);
-  double* const losses = work.take<double>(loss_blocks);
-  double* const floors = work.take<double>(loss_blocks);
+  const HardNegativeAnchors<Sum> anchors(work, n, true, options);
   double* const along = work.take<double>(2 * blocks);
-
-  const double base2 = 1 / (options.temperature * 0.693147180559945309417);
-  const Sum hard_scale = Sum((1 + options.beta) * base2), soft_scale = Sum(options.beta * base2);
-  const bool weighted = options.beta > 0;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, 2 * n, block);
   const pairwise::Excluded excluded{{0, n, 0}, 2};
   for (int side = 0; side < 2; ++side)
-    for (int which = 0; which < (weighted ? 2 : 1); ++which) {
+    for (int which = 0; which < anchors.softmaxes(); ++which) {
       pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
       t.x = z.middle_rows(side * n, n);
       t.y = z;
-      t.policy = {which == 0 ? hard_scale : soft_scale, 0, 0};
+      t.policy = {anchors.scale[which], 0, 0};
       t.excluded = excluded;
       t.positive = side == 0 ? n : 0;
-      t.positives = which == 0 ? positives + side * n : nullptr;
-      t.rows = (which == 0 ? hard : soft) + side * n;
+      t.positives = which == 0 ? anchors.positives + side * n : nullptr;
+      t.rows = anchors.statistics[which] + side * n;
       pairwise::sweep_statistics(work, t, limits, how);
     }
-  pairwise::start(work,
-                  Finish{2 * n, positives, options.temperature, options.beta, options.tau_plus,
-                         hard, weighted ? soft : nullptr, bound, losses, floors},
-                  loss_blocks);
-  pairwise::ReduceKernel reduce{};
-  reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
-  if (!out.x.data) return pairwise::start(work, reduce, 1);
+  anchors.finish(work);
+  if (!out.x.data) return anchors.sums(work, out.loss);
 
-  pairwise::start(work, HardNegativeUnitKernel<Sum>{bound, 2 * n, Tile::kWeightScale, unit}, 1);
-  const double slope = 0.5 / double(n) / options.temperature;
+  anchors.choose_unit(work, Tile::kWeightScale);
+  const double slope = anchors.slope();
+  pairwise::RowPair<Sum>* const hard = anchors.statistics[0];
   for (int side = 0; side < 2; ++side) {
     pairwise::Table<Tile, HardNegativePair<Sum>> t;
     t.x = z.middle_rows(side * n, n);
     t.y = z;
-    t.policy = {hard_scale,
-                soft_scale,
-                Sum(1 + options.beta),
-                Sum(options.beta),
-                weighted ? soft + side * n : nullptr,
-                soft,
-                unit};
+    t.policy = anchors.pair(side * n, 0);
     t.excluded = excluded;
     t.rows = hard + side * n;
     t.cols = hard;
@@ -86,15 +63,11 @@ void hard_negative(Work& work, const core::MatrixView<const T>& x,
                               Sum(slope / double(Tile::kWeightScale)), limits, how);
   }
   pairwise::start(work,
-                  Positives{x, y, hard, hard + n, slope, slope, out.x, out.y, along, unit + 1,
-                            pairwise::pieces_fit(x, y, out.x, out.y)},
+                  Positives{x, y, hard, hard + n, slope, slope, out.x, out.y, along,
+                            anchors.unit + 1, pairwise::pieces_fit(x, y, out.x, out.y)},
                   blocks);
   pairwise::start(work, Along{y, out.y, along + blocks}, blocks);
-  if (!out.log_temperature) return pairwise::start(work, reduce, 1);
-  reduce.sum[1] = {along, 2 * blocks, -0.5, out.log_temperature};
-  pairwise::start(work, reduce, 2);
-  reduce.sum[0] = {floors, loss_blocks, 1, out.log_temperature, true};
-  pairwise::start(work, reduce, 1);
+  anchors.sums(work, out.loss, out.log_temperature, along, 2 * blocks, -0.5);
 }
 
 template <class T, class Products>

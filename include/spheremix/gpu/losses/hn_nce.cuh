@@ -22,66 +22,43 @@ void hn_nce(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
             const HnNceOptions& options, Index block, const ContrastiveGradient<T>& out,
             const Products& how) {
   using Sum = typename Tile::Sum;
-  using Pair = pairwise::RowPair<Sum>;
-  using Finish = HardNegativeFinishKernel<Sum>;
   using Positives = pairwise::PositivesKernel<T>;
-  const Index n = x.rows, loss_blocks = pairwise::ceil_div(2 * n, Finish::kThreads),
-              blocks = pairwise::ceil_div(n, Positives::kRowsEach);
-  const auto rows = pairwise::make_operand<Tile>(work, x);
-  const auto cols = pairwise::make_operand<Tile>(work, y);
-  Pair* const hard = work.take<Pair>(2 * n);  // of the rows, then of the columns
-  Pair* const soft = work.take<Pair>(2 * n);
-  Sum* const positives = work.take<Sum>(n);
-  Sum* const bound = work.take<Sum>(2 * n);
-  Sum* const unit = work.take<Sum>(2);
-  double* const losses = work.take<double>(loss_blocks);
-  double* const floors = work.take<double>(loss_blocks);
+  const Index n = x.rows, blocks = pairwise::ceil_div(n, Positives::kRowsEach);
+  const auto operands = pairwise::make_operands<Tile>(work, x, y);
+  const HardNegativeAnchors<Sum> anchors(work, n, false, options);
   double* const along = work.take<double>(blocks);
-
-  const double base2 = 1 / (options.temperature * 0.693147180559945309417);
-  const Sum hard_scale = Sum((1 + options.beta) * base2), soft_scale = Sum(options.beta * base2);
-  const bool weighted = options.beta > 0;
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
   const pairwise::Excluded diagonal{{0, 0, 0}, 1};
-  for (int which = 0; which < (weighted ? 2 : 1); ++which) {
+  for (int which = 0; which < anchors.softmaxes(); ++which) {
     pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, true>> t;
-    t.x = rows;
-    t.y = cols;
-    t.policy = {which == 0 ? hard_scale : soft_scale, 0, 0};
+    t.x = operands.x;
+    t.y = operands.y;
+    t.policy = {anchors.scale[which], 0, 0};
     t.excluded = diagonal;
-    t.positives = which == 0 ? positives : nullptr;
-    t.rows = which == 0 ? hard : soft;
+    t.positives = which == 0 ? anchors.positives : nullptr;
+    t.rows = anchors.statistics[which];
     t.cols = t.rows + n;
     pairwise::sweep_statistics(work, t, limits, how);
   }
-  pairwise::start(work,
-                  Finish{2 * n, positives, options.temperature, options.beta, options.tau_plus,
-                         hard, weighted ? soft : nullptr, bound, losses, floors, n},
-                  loss_blocks);
-  pairwise::ReduceKernel reduce{};
-  reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
-  if (!out.x.data) return pairwise::start(work, reduce, 1);
+  anchors.finish(work);
+  if (!out.x.data) return anchors.sums(work, out.loss);
 
-  pairwise::start(work, HardNegativeUnitKernel<Sum>{bound, 2 * n, Tile::kWeightScale, unit}, 1);
-  const double slope = 0.5 / double(n) / options.temperature;
+  anchors.choose_unit(work, Tile::kWeightScale);
+  const double slope = anchors.slope();
   pairwise::Table<Tile, HardNegativePair<Sum>> t;
-  t.x = rows;
-  t.y = cols;
-  t.policy = {
-      hard_scale, soft_scale, Sum(1 + options.beta), Sum(options.beta), weighted ? soft : nullptr,
-      soft + n,   unit};
+  t.x = operands.x;
+  t.y = operands.y;
+  t.policy = anchors.pair(0, n);
   t.excluded = diagonal;
-  t.rows = hard;
-  t.cols = hard + n;
+  t.rows = anchors.statistics[0];
+  t.cols = t.rows + n;
   pairwise::sweep_gradients(work, t, {out.x, out.y}, Sum(slope / double(Tile::kWeightScale)),
                             limits, how);
-  pairwise::start(
-      work, Positives{x, y, hard, hard + n, slope, slope, out.x, out.y, along, unit + 1}, blocks);
-  if (!out.log_temperature) return pairwise::start(work, reduce, 1);
-  reduce.sum[1] = {along, blocks, -1, out.log_temperature};
-  pairwise::start(work, reduce, 2);
-  reduce.sum[0] = {floors, loss_blocks, 1, out.log_temperature, true};
-  pairwise::start(work, reduce, 1);
+  pairwise::start(work,
+                  Positives{x, y, t.rows, t.cols, slope, slope, out.x, out.y, along,
+                            anchors.unit + 1, pairwise::pieces_fit(x, y, out.x, out.y)},
+                  blocks);
+  anchors.sums(work, out.loss, out.log_temperature, along, blocks, -1);
 }
 
 template <class T, class Products>

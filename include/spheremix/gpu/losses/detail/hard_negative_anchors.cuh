@@ -1,5 +1,5 @@
-// HCL's anchors on the device: what a pair weighs, what an anchor's two statistics come to, and the
-// power of two that brings all weights into fp16.
+// HCL's anchors on the device: what a pair weighs, what an anchor's two statistics come to, the power
+// of two that brings all weights into fp16, and the steps of a call around its sweeps.
 #pragma once
 
 #include "spheremix/formula/hard_negative.hpp"
@@ -116,6 +116,85 @@ struct HardNegativeUnitKernel {
     const T factor = std::exp2(std::ceil(std::log2(most)));
     unit[0] = scale / factor;
     unit[1] = factor;
+  }
+};
+
+/// The anchors of one call, 2 n of them: the rows of both stacked views, each with its positive's
+/// cosine, or the rows and then the columns of n pairs, a cosine a pair.
+template <class Sum>
+struct HardNegativeAnchors {
+  using Pair = pairwise::RowPair<Sum>;
+  using Finish = HardNegativeFinishKernel<Sum>;
+
+  Index n;
+  bool stacked;
+  double temperature, beta, tau_plus;
+  Index blocks;  ///< of the losses
+  Sum scale[2];  ///< of the logits of both softmaxes: `hard`, and `soft` unless beta = 0
+  Pair* statistics[2];
+  Sum *positives, *bound, *unit;
+  double *losses, *floors;
+
+  template <class Options>
+  HardNegativeAnchors(Work& work, Index pairs, bool both_views, const Options& o)
+      : n(pairs),
+        stacked(both_views),
+        temperature(o.temperature),
+        beta(o.beta),
+        tau_plus(o.tau_plus),
+        blocks(pairwise::ceil_div(2 * n, Finish::kThreads)) {
+    const double base2 = 1 / (temperature * 0.693147180559945309417);
+    for (int which = 0; which < 2; ++which) {
+      scale[which] = Sum((which == 0 ? 1 + beta : beta) * base2);
+      statistics[which] = work.take<Pair>(2 * n);
+    }
+    positives = work.take<Sum>(stacked ? 2 * n : n);
+    bound = work.take<Sum>(2 * n);
+    unit = work.take<Sum>(2);
+    losses = work.take<double>(blocks);
+    floors = work.take<double>(blocks);
+  }
+
+  int softmaxes() const { return beta > 0 ? 2 : 1; }
+  Pair* soft() const { return beta > 0 ? statistics[1] : nullptr; }
+
+  /// After the statistics.
+  void finish(Work& work) const {
+    pairwise::start(work,
+                    Finish{2 * n, positives, temperature, beta, tau_plus, statistics[0], soft(),
+                           bound, losses, floors, stacked ? 0 : n},
+                    blocks);
+  }
+
+  /// Before the gradients.
+  void choose_unit(Work& work, Sum weight_scale) const {
+    pairwise::start(work, HardNegativeUnitKernel<Sum>{bound, 2 * n, weight_scale, unit}, 1);
+  }
+
+  /// Of the table whose rows are the anchors from `row` on, and whose columns those from `col` on.
+  HardNegativePair<Sum> pair(Index row, Index col) const {
+    return {scale[0],
+            scale[1],
+            Sum(1 + beta),
+            Sum(beta),
+            soft() ? soft() + row : nullptr,
+            statistics[1] + col,
+            unit};
+  }
+
+  /// dL/d(cosine) of weight 1.
+  double slope() const { return 0.5 / double(n) / temperature; }
+
+  /// The loss and, where wanted, dL/d ln(tau): `share` of the sum of `along`, and the floors' part.
+  void sums(Work& work, double* loss, double* log_temperature = nullptr,
+            const double* along = nullptr, Index count = 0, double share = 0) const {
+    pairwise::ReduceKernel reduce{};
+    reduce.sum[0] = {losses, blocks, 1, loss};
+    if (!log_temperature) return pairwise::start(work, reduce, 1);
+    reduce.sum[1] = {along, count, share, log_temperature};
+    pairwise::start(work, reduce, 2);
+    reduce.sum[0] = {floors, blocks, 1, log_temperature, true};
+    pairwise::start(work, reduce, 1);
   }
 };
 
