@@ -6,19 +6,10 @@
 #pragma once
 
 #include "spheremix/gpu/losses/detail/supervised.cuh"
+#include "spheremix/gpu/losses/detail/triplet_rows.cuh"
 #include "spheremix/gpu/metrics/detail/outer_tile.cuh"
 
 namespace spheremix::gpu::losses::detail {
-
-/// Triplets of rows. Mined: triplet t is of anchor t, and has no positive (-1) where there is none.
-struct TripletList {
-  const Index* anchors;
-  const Index* positive;
-  const Index* negative;
-  Index count;
-  bool mined;
-  __device__ Index anchor(Index t) const { return mined ? t : anchors[t]; }
-};
 
 /// A row and the square of its distance; none: -1.
 template <class A>
