@@ -10,7 +10,7 @@
 namespace spheremix::gpu {
 
 /// Labels in device memory, one a row: doubles, floats, or integers of 8 to 64 bits, compared as
-/// integers. One that is not finite makes the loss and the gradient NaN.
+/// integers. One that is not finite makes a loss and its gradient NaN.
 class Labels {
  public:
   Labels(const double* labels) : from_(labels), kind_(kDouble) {}

@@ -91,7 +91,8 @@ struct Partners {
   __host__ __device__ Index kept(Index p, Index i) const { return p >= 0 && p < n ? p : i; }
 };
 
-/// Pairs that take no part: those with j - i equal to one of `difference` (a diagonal is {0}), and with `by_partner` those of a row with its partner.
+/// Pairs that take no part: those with j - i equal to one of `difference` (a diagonal is {0}), and
+/// with `by_partner` those of a row with its partner.
 struct Excluded {
   Index difference[3] = {0, 0, 0};
   int count = 0;

@@ -1,5 +1,4 @@
-// Losses whose pairs need no statistics: value and weight of every pair in one
-// sweep.
+// Losses whose pairs need no statistics: value and weight of every pair in one sweep.
 //
 //   policy.pair(s, row, col) -> {value, gradient}
 //

@@ -202,8 +202,8 @@ struct FinishKernel {
   }
 };
 
-/// dX_i = factor dX_i + g_i y_i, dY_i = factor dY_i + g_i x_i with g_i = row_weight rows[i].b + col_weight cols[i].b; one
-/// warp a row.
+/// dX_i = factor dX_i + g_i y_i, dY_i = factor dY_i + g_i x_i with
+/// g_i = row_weight rows[i].b + col_weight cols[i].b; one warp a row.
 template <class Input>
 struct PositivesKernel {
   using T = Arithmetic<Input>;
