@@ -75,27 +75,7 @@ void run_dcl(const std::vector<double>& x, const std::vector<double>& y, const C
 /// hard_negative from its definition.
 Reference defined(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
                   const device::HardNegativeOptions& o) {
-  std::vector<double> z = x;
-  z.insert(z.end(), y.begin(), y.end());
-  const Real count = Real(2 * n - 2), beta = o.beta, plus = o.tau_plus;
-  Reference both = by_rows(
-      z, 2 * n, d, o.temperature, true,
-      [&](Index i, const std::vector<Real>& s, const std::vector<Real>&, Real tau) {
-        const Index p = (i + n) % (2 * n);
-        const Real a = s[std::size_t(p)] / tau;
-        Real hard = 0, soft = 0;
-        for (Index j = 0; j < 2 * n; ++j) {
-          if (j == i || j == p) continue;
-          hard += std::exp((1 + beta) * s[std::size_t(j)] / tau);
-          soft += std::exp(beta * s[std::size_t(j)] / tau);
-        }
-        const Real v = std::max((count * hard / soft - plus * count * std::exp(a)) / (1 - plus),
-                                count * std::exp(-1 / tau));
-        return std::log1p(v * std::exp(-a)) / Real(2 * n);
-      });
-  both.y.assign(both.x.begin() + n * d, both.x.end());
-  both.x.resize(std::size_t(n * d));
-  return both;
+  return hard_negatives(x, y, n, d, o, 2 * n - 2, [](Index i, Index j) { return j != i; });
 }
 
 /// Rows of x with y a share `near` of the way from noise to them.

@@ -15,27 +15,7 @@ namespace device = gpu::losses;
 /// Anchors are all rows of [x; y], keys those of the other modality.
 Reference defined(const std::vector<double>& x, const std::vector<double>& y, Index n, Index d,
                   const device::HnNceOptions& o) {
-  std::vector<double> z = x;
-  z.insert(z.end(), y.begin(), y.end());
-  const Real count = Real(n - 1), beta = o.beta, plus = o.tau_plus;
-  Reference both = by_rows(
-      z, 2 * n, d, o.temperature, true,
-      [&](Index i, const std::vector<Real>& s, const std::vector<Real>&, Real tau) {
-        const Index p = (i + n) % (2 * n), first = i < n ? n : 0;
-        const Real a = s[std::size_t(p)] / tau;
-        Real hard = 0, soft = 0;
-        for (Index j = first; j < first + n; ++j) {
-          if (j == p) continue;
-          hard += std::exp((1 + beta) * s[std::size_t(j)] / tau);
-          soft += std::exp(beta * s[std::size_t(j)] / tau);
-        }
-        const Real v = std::max((count * hard / soft - plus * count * std::exp(a)) / (1 - plus),
-                                count * std::exp(-1 / tau));
-        return std::log1p(v * std::exp(-a)) / Real(2 * n);
-      });
-  both.y.assign(both.x.begin() + n * d, both.x.end());
-  both.x.resize(std::size_t(n * d));
-  return both;
+  return hard_negatives(x, y, n, d, o, n - 1, [n](Index i, Index j) { return (i < n) != (j < n); });
 }
 
 template <class T>

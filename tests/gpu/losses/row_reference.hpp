@@ -4,6 +4,8 @@
 
 #include "support/gpu.hpp"
 
+#include <algorithm>
+
 #include "reference.hpp"
 #include "spheremix/gpu/pairwise/precision.cuh"
 
@@ -54,6 +56,34 @@ Reference by_rows(const std::vector<double>& x, Index n, Index d, Real temperatu
   pull(to_key, x, x, n, d, keys);
   for (std::size_t k = 0; k < out.x.size(); ++k) out.x[k] += keys.y[k];
   return out;
+}
+
+/// The mean over all rows of [x; y] of hard_negative.hpp's loss, the other view the positive; the
+/// negatives of i are the `count` rows j with negative(i, j).
+template <class Options, class Negative>
+Reference hard_negatives(const std::vector<double>& x, const std::vector<double>& y, Index n,
+                         Index d, const Options& o, Index count, const Negative& negative) {
+  std::vector<double> z = x;
+  z.insert(z.end(), y.begin(), y.end());
+  const Real size = Real(count), beta = o.beta, plus = o.tau_plus;
+  Reference both = by_rows(
+      z, 2 * n, d, o.temperature, true,
+      [&](Index i, const std::vector<Real>& s, const std::vector<Real>&, Real tau) {
+        const Index p = (i + n) % (2 * n);
+        const Real a = s[std::size_t(p)] / tau;
+        Real hard = 0, soft = 0;
+        for (Index j = 0; j < 2 * n; ++j) {
+          if (j == p || !negative(i, j)) continue;
+          hard += std::exp((1 + beta) * s[std::size_t(j)] / tau);
+          soft += std::exp(beta * s[std::size_t(j)] / tau);
+        }
+        const Real v = std::max((size * hard / soft - plus * size * std::exp(a)) / (1 - plus),
+                                size * std::exp(-1 / tau));
+        return std::log1p(v * std::exp(-a)) / Real(2 * n);
+      });
+  both.y.assign(both.x.begin() + n * d, both.x.end());
+  both.x.resize(std::size_t(n * d));
+  return both;
 }
 
 }  // namespace spheremix::gpu_test
