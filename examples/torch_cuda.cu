@@ -39,9 +39,11 @@
 #endif
 #if SPHEREMIX_PART(3)
 #include "spheremix/gpu/losses/align_uniform.cuh"
+#include "spheremix/gpu/losses/barlow_twins.cuh"
 #include "spheremix/gpu/losses/clip.cuh"
 #include "spheremix/gpu/losses/info_nce.cuh"
 #include "spheremix/gpu/losses/margin_nce.cuh"
+#include "spheremix/gpu/losses/rank_n_contrast.cuh"
 #include "spheremix/gpu/losses/siglip.cuh"
 #include "spheremix/gpu/losses/sup_con.cuh"
 #include "spheremix/gpu/losses/triplet.cuh"
@@ -55,6 +57,7 @@
 #include "spheremix/gpu/losses/decoupled_mixup.cuh"
 #include "spheremix/gpu/losses/feature_separation.cuh"
 #include "spheremix/gpu/losses/hard_negative.cuh"
+#include "spheremix/gpu/losses/hn_nce.cuh"
 #include "spheremix/gpu/losses/l_mix.cuh"
 #include "spheremix/gpu/losses/m2_mix.cuh"
 #include "spheremix/gpu/losses/m3_mix.cuh"
@@ -149,34 +152,40 @@ int without_scratch(SpheremixCall* c, const F& f) {
 using namespace by_pointers;
 
 #define SPHEREMIX_UNWRAP(...) __VA_ARGS__
-/// NAME(arguments, loss | to, scratch, last arguments).
-#define SPHEREMIX_LOSS(NAME, TYPE, ARGUMENTS, TO, LAST)                               \
+#define SPHEREMIX_FUNCTION(NAME, ...)                                                 \
   extern "C" int spheremix_##NAME(SpheremixCall* raw) {                               \
-    return with_scratch(raw, [](const Call& c, Scratch s) -> Status {                 \
-      if (!c.gradient())                                                              \
-        return gpu::losses::NAME<TYPE>(SPHEREMIX_UNWRAP ARGUMENTS, c.number(0), s,    \
-                                       SPHEREMIX_UNWRAP LAST);                        \
-      return gpu::losses::NAME##_with_gradient<TYPE>(                                 \
-          SPHEREMIX_UNWRAP ARGUMENTS, SPHEREMIX_UNWRAP TO, s, SPHEREMIX_UNWRAP LAST); \
-    });                                                                               \
+    return with_scratch(raw, [](const Call& c, Scratch s) -> Status { __VA_ARGS__ }); \
+  }
+/// SPACE::NAME(arguments, loss | to, scratch, last arguments), with gradients where wanted.
+#define SPHEREMIX_RETURN(SPACE, NAME, TYPE, ARGUMENTS, TO, LAST)                                 \
+  if (!c.gradient())                                                                             \
+    return gpu::SPACE::NAME<TYPE>(SPHEREMIX_UNWRAP ARGUMENTS, c.number(0), s,                    \
+                                  SPHEREMIX_UNWRAP LAST);                                        \
+  return gpu::SPACE::NAME##_with_gradient<TYPE>(SPHEREMIX_UNWRAP ARGUMENTS, SPHEREMIX_UNWRAP TO, \
+                                                s, SPHEREMIX_UNWRAP LAST);
+#define SPHEREMIX_LOSS(NAME, ...) \
+  SPHEREMIX_FUNCTION(NAME, SPHEREMIX_RETURN(losses, NAME, __VA_ARGS__))
+/// T: the type of the rows.
+#define SPHEREMIX_LOSS_OF_ANY(NAME, ARGUMENTS, TO, LAST)                                       \
+  extern "C" int spheremix_##NAME(SpheremixCall* raw) {                                        \
+    return with_scratch(raw, [](const Call& c, Scratch s) {                                    \
+      const auto of = [&]<class T>(T) -> Status {                                              \
+        SPHEREMIX_RETURN(losses, NAME, T, ARGUMENTS, TO, LAST)                                 \
+      };                                                                                       \
+      return c.c.type == 1 ? of(gpu::Half{}) : c.c.type == 2 ? of(gpu::Bfloat16{}) : of(0.0f); \
+    });                                                                                        \
   }
 /// One that the device has with gradients alone.
-#define SPHEREMIX_GRADIENT(NAME, ARGUMENTS, TO)                                                 \
-  extern "C" int spheremix_##NAME(SpheremixCall* raw) {                                         \
-    return with_scratch(raw, [](const Call& c, Scratch s) -> Status {                           \
-      return gpu::losses::NAME##_with_gradient<float>(SPHEREMIX_UNWRAP ARGUMENTS,               \
-                                                      SPHEREMIX_UNWRAP TO, s, c.stream, c.how); \
-    });                                                                                         \
-  }
+#define SPHEREMIX_GRADIENT(NAME, ARGUMENTS, TO)                       \
+  SPHEREMIX_FUNCTION(NAME,                                            \
+                     return gpu::losses::NAME##_with_gradient<float>( \
+                         SPHEREMIX_UNWRAP ARGUMENTS, SPHEREMIX_UNWRAP TO, s, c.stream, c.how);)
 #define SPHEREMIX_HOW (c.stream, c.how)
 #define SPHEREMIX_STREAM (c.stream)
 #define SPHEREMIX_XY c.in(0), c.in(1)
 #define SPHEREMIX_TO_XY ({c.number(0), c.out(0), c.out(1)})
+#define SPHEREMIX_TO_MIX ({c.number(0), c.out(0), c.out(1), c.number(2), c.number(1)})
 #define SPHEREMIX_TO_TAU ({c.number(0), c.out(0), c.out(1), c.number(1)})
-#define SPHEREMIX_METRIC(NAME, ...)                                                   \
-  extern "C" int spheremix_##NAME(SpheremixCall* raw) {                               \
-    return with_scratch(raw, [](const Call& c, Scratch s) -> Status { __VA_ARGS__ }); \
-  }
 #define SPHEREMIX_ROW_FUNCTION(NAME, ...)                                     \
   extern "C" int spheremix_##NAME(SpheremixCall* raw) {                       \
     return without_scratch(raw, [](const Call& c) -> Status { __VA_ARGS__ }); \
@@ -184,7 +193,6 @@ using namespace by_pointers;
 
 // ---- Row functions ------------------------------------------------------------------------------
 #if SPHEREMIX_PART(1)
-using gpu::sphere::SlerpGradient;
 SPHEREMIX_ROW_FUNCTION(normalize_rows,
                        return gpu::sphere::normalize_rows<float>(c.in(0), c.out(0), c.stream);)
 SPHEREMIX_ROW_FUNCTION(normalize_rows_vjp,
@@ -229,102 +237,67 @@ SPHEREMIX_ROW_FUNCTION(parallel_transport_rows,
 // ---- Metrics ------------------------------------------------------------------------------------
 #if SPHEREMIX_PART(2)
 /// Option: alpha.
-SPHEREMIX_METRIC(
+SPHEREMIX_FUNCTION(
     alignment, if (!c.gradient()) return gpu::metrics::alignment(c.in(0), c.in(1), {c.option(0)},
                                                                  c.number(0), s, c.stream);
     return gpu::metrics::alignment_with_gradient<float>(c.in(0), c.in(1), {c.option(0)},
                                                         {c.number(0), c.out(0), c.out(1)}, s,
                                                         c.stream);)
 /// Option: t.
-SPHEREMIX_METRIC(uniformity, if (!c.gradient()) return gpu::metrics::uniformity<float>(
-                                 c.in(0), {c.option(0)}, c.number(0), s, c.stream, c.how);
-                 return gpu::metrics::uniformity_with_gradient<float>(c.in(0), {c.option(0)},
-                                                                      {c.number(0), c.out(0)}, s,
-                                                                      c.stream, c.how);)
-SPHEREMIX_METRIC(
-    cross_uniformity, if (!c.gradient()) return gpu::metrics::cross_uniformity<float>(
-                          c.in(0), c.in(1), {c.option(0)}, c.number(0), s, c.stream, c.how);
-    return gpu::metrics::cross_uniformity_with_gradient<float>(c.in(0), c.in(1), {c.option(0)},
-                                                               {c.number(0), c.out(0), c.out(1)}, s,
-                                                               c.stream, c.how);)
-SPHEREMIX_METRIC(
-    joint_uniformity, if (!c.gradient()) return gpu::metrics::joint_uniformity<float>(
-                          c.in(0), c.in(1), {c.option(0)}, c.number(0), s, c.stream, c.how);
-    return gpu::metrics::joint_uniformity_with_gradient<float>(c.in(0), c.in(1), {c.option(0)},
-                                                               {c.number(0), c.out(0), c.out(1)}, s,
-                                                               c.stream, c.how);)
-SPHEREMIX_METRIC(modality_gap,
-                 return gpu::metrics::modality_gap(c.in(0), c.in(1, c.c.other_rows), c.number(0),
-                                                   nullptr, s, c.stream);)
+SPHEREMIX_FUNCTION(uniformity,
+                   SPHEREMIX_RETURN(metrics, uniformity, float, (c.in(0), {c.option(0)}),
+                                    ({c.number(0), c.out(0)}), SPHEREMIX_HOW))
+SPHEREMIX_FUNCTION(cross_uniformity,
+                   SPHEREMIX_RETURN(metrics, cross_uniformity, float, (SPHEREMIX_XY, {c.option(0)}),
+                                    SPHEREMIX_TO_XY, SPHEREMIX_HOW))
+SPHEREMIX_FUNCTION(joint_uniformity,
+                   SPHEREMIX_RETURN(metrics, joint_uniformity, float, (SPHEREMIX_XY, {c.option(0)}),
+                                    SPHEREMIX_TO_XY, SPHEREMIX_HOW))
+SPHEREMIX_FUNCTION(modality_gap,
+                   return gpu::metrics::modality_gap(c.in(0), c.in(1, c.c.other_rows), c.number(0),
+                                                     nullptr, s, c.stream);)
 /// number[0]: a struct Retrieval, recall at 1, 5 and 10 first, then the median rank at [8] and mrr.
-SPHEREMIX_METRIC(retrieval,
-                 return gpu::metrics::retrieval(
-                     c.in(0), c.in(1, c.c.other_rows), {.k = {1, 5, 10}},
-                     reinterpret_cast<gpu::metrics::Retrieval*>(c.number(0)), s, c.stream);)
-SPHEREMIX_METRIC(relative_alignment,
-                 return gpu::metrics::relative_alignment(c.in(0), c.in(1), c.number(0), s,
-                                                         c.stream);)
+SPHEREMIX_FUNCTION(retrieval,
+                   return gpu::metrics::retrieval(
+                       c.in(0), c.in(1, c.c.other_rows), {.k = {1, 5, 10}},
+                       reinterpret_cast<gpu::metrics::Retrieval*>(c.number(0)), s, c.stream);)
+SPHEREMIX_FUNCTION(relative_alignment,
+                   return gpu::metrics::relative_alignment(c.in(0), c.in(1), c.number(0), s,
+                                                           c.stream);)
 /// Option: k. count[0]: M ints (32 bits); number[0]: the skewness.
-SPHEREMIX_METRIC(hubness, return gpu::metrics::hubness(
-                              c.in(0), c.in(1, c.c.other_rows), {Index(c.option(0))},
-                              {reinterpret_cast<int*>(c.c.count[0]), c.number(0)}, s, c.stream);)
+SPHEREMIX_FUNCTION(hubness, return gpu::metrics::hubness(
+                                c.in(0), c.in(1, c.c.other_rows), {Index(c.option(0))},
+                                {reinterpret_cast<int*>(c.c.count[0]), c.number(0)}, s, c.stream);)
 /// number[0]: min(N, D) numbers. Option: centred.
-SPHEREMIX_METRIC(singular_values,
-                 return gpu::metrics::singular_values(c.in(0), {.centred = c.option(0) != 0},
-                                                      c.number(0), s, c.stream);)
-SPHEREMIX_METRIC(effective_rank,
-                 return gpu::metrics::effective_rank(c.in(0), {}, c.number(0), s, c.stream);)
-SPHEREMIX_METRIC(isotropy, return gpu::metrics::isotropy(c.in(0), c.number(0), s, c.stream);)
-SPHEREMIX_METRIC(anisotropy, return gpu::metrics::anisotropy(c.in(0), c.number(0), s, c.stream);)
+SPHEREMIX_FUNCTION(singular_values,
+                   return gpu::metrics::singular_values(c.in(0), {.centred = c.option(0) != 0},
+                                                        c.number(0), s, c.stream);)
+SPHEREMIX_FUNCTION(effective_rank,
+                   return gpu::metrics::effective_rank(c.in(0), {}, c.number(0), s, c.stream);)
+SPHEREMIX_FUNCTION(isotropy, return gpu::metrics::isotropy(c.in(0), c.number(0), s, c.stream);)
+SPHEREMIX_FUNCTION(anisotropy, return gpu::metrics::anisotropy(c.in(0), c.number(0), s, c.stream);)
 /// index[0], index[1]: labels of X and of Y; count[0]: queries without a relevant row.
-SPHEREMIX_METRIC(mean_average_precision, return gpu::metrics::mean_average_precision(
-                                             c.in(0), c.in(1, c.c.other_rows), c.index(0),
-                                             c.index(1), {c.number(0), c.c.count[0]}, s, c.stream);)
+SPHEREMIX_FUNCTION(mean_average_precision,
+                   return gpu::metrics::mean_average_precision(c.in(0), c.in(1, c.c.other_rows),
+                                                               c.index(0), c.index(1),
+                                                               {c.number(0), c.c.count[0]}, s,
+                                                               c.stream);)
 /// real[0]: confidences, index[0]: 0 where wrong. Option: bins.
-SPHEREMIX_METRIC(expected_calibration_error,
-                 return gpu::metrics::expected_calibration_error(c.c.real[0], c.index(0), c.c.rows,
-                                                                 {Index(c.option(0))}, c.number(0),
-                                                                 s, c.stream);)
+SPHEREMIX_FUNCTION(expected_calibration_error,
+                   return gpu::metrics::expected_calibration_error(c.c.real[0], c.index(0),
+                                                                   c.c.rows, {Index(c.option(0))},
+                                                                   c.number(0), s, c.stream);)
 #endif
 
 // ---- Losses -------------------------------------------------------------------------------------
 #if SPHEREMIX_PART(3)
-namespace by_pointers {
-template <class T>
-Status clip_of(const Call& c, Scratch s) {
-  const auto x = c.in<T>(0), y = c.in<T>(1);
-  if (!c.gradient())
-    return gpu::losses::clip<T>(x, y, {.temperature = c.option(0)}, c.number(0), s, c.stream,
-                                c.how);
-  return gpu::losses::clip_with_gradient<T>(x, y, {.temperature = c.option(0)},
-                                            {c.number(0), c.out(0), c.out(1), c.number(1)}, s,
-                                            c.stream, c.how);
-}
-template <class T>
-Status siglip_of(const Call& c, Scratch s) {
-  const auto x = c.in<T>(0), y = c.in<T>(1);
-  const gpu::losses::SiglipOptions o{.temperature = c.option(0), .bias = c.option(1)};
-  if (!c.gradient()) return gpu::losses::siglip<T>(x, y, o, c.number(0), s, c.stream, c.how);
-  return gpu::losses::siglip_with_gradient<T>(
-      x, y, o, {c.number(0), c.out(0), c.out(1), c.number(1), c.number(2)}, s, c.stream, c.how);
-}
-}  // namespace by_pointers
 /// Option: temperature. number: loss, dL/d log tau.
-extern "C" int spheremix_clip(SpheremixCall* raw) {
-  return with_scratch(raw, [](const Call& c, Scratch s) {
-    return c.c.type == 1   ? clip_of<gpu::Half>(c, s)
-           : c.c.type == 2 ? clip_of<gpu::Bfloat16>(c, s)
-                           : clip_of<float>(c, s);
-  });
-}
+SPHEREMIX_LOSS_OF_ANY(clip, (c.in<T>(0), c.in<T>(1), {.temperature = c.option(0)}),
+                      SPHEREMIX_TO_TAU, SPHEREMIX_HOW)
 /// Options: temperature, bias. number: loss, dL/d log tau, dL/d bias.
-extern "C" int spheremix_siglip(SpheremixCall* raw) {
-  return with_scratch(raw, [](const Call& c, Scratch s) {
-    return c.c.type == 1   ? siglip_of<gpu::Half>(c, s)
-           : c.c.type == 2 ? siglip_of<gpu::Bfloat16>(c, s)
-                           : siglip_of<float>(c, s);
-  });
-}
+SPHEREMIX_LOSS_OF_ANY(siglip,
+                      (c.in<T>(0), c.in<T>(1), {.temperature = c.option(0), .bias = c.option(1)}),
+                      ({c.number(0), c.out(0), c.out(1), c.number(1), c.number(2)}), SPHEREMIX_HOW)
 SPHEREMIX_LOSS(info_nce, float, (SPHEREMIX_XY, {.temperature = c.option(0)}), SPHEREMIX_TO_TAU,
                SPHEREMIX_HOW)
 /// Options: temperature, margin. number[2]: dL/d margin.
@@ -334,6 +307,17 @@ SPHEREMIX_LOSS(margin_nce, float,
 /// index[0]: labels. Option: temperature. count[0]: anchors left out.
 SPHEREMIX_LOSS(sup_con, float, (c.in(0), c.index(0), {.temperature = c.option(0)}),
                ({c.number(0), c.out(0), c.number(1), c.c.count[0]}), SPHEREMIX_HOW)
+/// index[0]: labels. Options: temperature, 1 for cosines (0: distances). count[0]: 1 for one row.
+SPHEREMIX_LOSS(rank_n_contrast, float,
+               (c.in(0), c.index(0),
+                {.temperature = c.option(0),
+                 .similarity = c.option(1) != 0 ? gpu::losses::RankSimilarity::cosine
+                                                : gpu::losses::RankSimilarity::negative_distance}),
+               ({c.number(0), c.out(0), c.number(1), c.c.count[0]}), SPHEREMIX_HOW)
+/// Options: the weight off the diagonal, epsilon.
+SPHEREMIX_LOSS(barlow_twins, float,
+               (SPHEREMIX_XY, {.off_diagonal_weight = c.option(0), .epsilon = c.option(1)}),
+               SPHEREMIX_TO_XY, SPHEREMIX_STREAM)
 /// Options: the weights of invariance, variance and covariance.
 SPHEREMIX_LOSS(vicreg, float,
                (SPHEREMIX_XY, {.invariance_weight = c.option(0),
@@ -367,6 +351,10 @@ SPHEREMIX_LOSS(hard_negative, float,
                (SPHEREMIX_XY,
                 {.temperature = c.option(0), .beta = c.option(1), .tau_plus = c.option(2)}),
                SPHEREMIX_TO_TAU, SPHEREMIX_HOW)
+SPHEREMIX_LOSS(hn_nce, float,
+               (SPHEREMIX_XY,
+                {.temperature = c.option(0), .beta = c.option(1), .tau_plus = c.option(2)}),
+               SPHEREMIX_TO_TAU, SPHEREMIX_HOW)
 /// Options: temperature, cross and in-modal weight.
 SPHEREMIX_GRADIENT(cyclip,
                    (SPHEREMIX_XY, {.temperature = c.option(0),
@@ -388,7 +376,7 @@ SPHEREMIX_LOSS(feature_separation, float,
                SPHEREMIX_HOW)
 /// Options: temperature, lambda (or real[0]). number[2]: dL/d lambda, one or one a row.
 SPHEREMIX_LOSS(m2_mix, float, (SPHEREMIX_XY, c.lambda(1), {.temperature = c.option(0)}),
-               ({c.number(0), c.out(0), c.out(1), c.number(2), c.number(1)}), SPHEREMIX_HOW)
+               SPHEREMIX_TO_MIX, SPHEREMIX_HOW)
 /// Options: temperature, lambda, the mixtures' temperature. number[3]: dL/d its logarithm.
 SPHEREMIX_LOSS(clip_m2_mix, float,
                (SPHEREMIX_XY, c.lambda(1),
@@ -396,11 +384,11 @@ SPHEREMIX_LOSS(clip_m2_mix, float,
                ({c.number(0), c.out(0), c.out(1), c.number(2), c.number(1), c.number(3)}),
                SPHEREMIX_HOW)
 SPHEREMIX_LOSS(v_mix, float, (SPHEREMIX_XY, c.lambda(1), {.temperature = c.option(0)}),
-               ({c.number(0), c.out(0), c.out(1), c.number(2), c.number(1)}), SPHEREMIX_HOW)
+               SPHEREMIX_TO_MIX, SPHEREMIX_HOW)
 SPHEREMIX_LOSS(l_mix, float, (SPHEREMIX_XY, c.lambda(1), {.temperature = c.option(0)}),
-               ({c.number(0), c.out(0), c.out(1), c.number(2), c.number(1)}), SPHEREMIX_HOW)
+               SPHEREMIX_TO_MIX, SPHEREMIX_HOW)
 SPHEREMIX_LOSS(vl_mix, float, (SPHEREMIX_XY, c.lambda(1), {.temperature = c.option(0)}),
-               ({c.number(0), c.out(0), c.out(1), c.number(2), c.number(1)}), SPHEREMIX_HOW)
+               SPHEREMIX_TO_MIX, SPHEREMIX_HOW)
 /// Options: temperature, lambda of all four, the mixtures' temperature.
 SPHEREMIX_GRADIENT(m3_mix,
                    (SPHEREMIX_XY, {c.lambda(1), c.lambda(1), c.lambda(1), c.lambda(1)},

@@ -18,7 +18,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+for folder in ("examples", "benchmarks/gpu/losses"):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / folder))
 from torch_cuda import Libraries, Prepared  # noqa: E402
 
 
@@ -64,14 +65,21 @@ def formulas(torch):
         s, positive, _, out = stacked(x, y, tau)
         return (torch.logsumexp(s.masked_fill(out, -math.inf), 1) - positive).mean()
 
-    def hard_negative(x, y, tau, beta, tau_plus):
-        s, a, _, out = stacked(x, y, tau)
-        count = s.shape[0] - 2
+    def harder(s, a, out, tau, beta, tau_plus):  # of logits, their positives', and what is no negative
+        count = s.shape[1] - int(out[0].sum())
         lse = lambda k: torch.logsumexp((k * s).masked_fill(out, -math.inf), 1)
         r = count * torch.exp(lse(1 + beta) - (lse(beta) if beta else math.log(count)))
         floor = count * torch.exp(-1 / torch.as_tensor(tau, dtype=s.dtype, device=s.device))
         v = torch.maximum((r - tau_plus * count * a.exp()) / (1 - tau_plus), floor)
         return torch.log1p(v * torch.exp(-a)).mean()
+
+    def hard_negative(x, y, tau, beta, tau_plus):
+        s, a, _, out = stacked(x, y, tau)
+        return harder(s, a, out, tau, beta, tau_plus)
+
+    def hn_nce(x, y, tau, beta, tau_plus):
+        z, own = x @ y.T / tau, torch.eye(x.shape[0], dtype=torch.bool, device=x.device)
+        return sum(harder(s, s.diagonal(), own, tau, beta, tau_plus) for s in (z, z.T)) / 2
 
     def geometric_consistency(x, y, cross, inside):
         a, b = x @ y.T, x @ x.T - y @ y.T
@@ -150,6 +158,14 @@ def formulas(torch):
         each = torch.logsumexp(s.masked_fill(own, -math.inf), 1) - (s * same).sum(1) / count.clamp(min=1)
         return each[count > 0].mean()
 
+    def rank_n_contrast(x, label, tau, cosine):
+        z = x @ x.T / tau if cosine else -torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist") / tau
+        away = (label[:, None] - label).abs().fill_diagonal_(-1)
+        away, order = (t[:, :-1].contiguous() for t in away.sort(1, descending=True))  # each anchor itself is the last
+        z = z.gather(1, order)
+        last = torch.searchsorted(-away, -away, right=True) - 1  # of those at least as far
+        return (torch.logcumsumexp(z, 1).gather(1, last) - z).mean()
+
     def sup_remix(x, label, tau, lam, window):
         xd, out = x.detach(), []
         for i in range(x.shape[0]):
@@ -191,8 +207,14 @@ def formulas(torch):
 
         return invariance * ((x - y) ** 2).mean() + view(x) + view(y)
 
+    def barlow_twins(x, y, off_diagonal, epsilon):
+        xs, ys = ((v - v.mean(0)) / torch.sqrt(v.var(0, unbiased=False) + epsilon) for v in (x, y))
+        c = xs.T @ ys / x.shape[0]
+        own = c.diagonal()
+        return ((1 - own) ** 2).sum() + off_diagonal * ((c**2).sum() - (own**2).sum())
+
     def align_uniform(x, y, alpha, t, align, even):
-        return align * ((x - y).norm(dim=1) ** alpha).mean() + even / 2 * (uniformity(x, t) + uniformity(y, t))
+        return align * alignment(x, y, alpha) + even / 2 * (uniformity(x, t) + uniformity(y, t))
 
     def triplet_of(x, a, p, n, margin):
         return torch.relu(margin + (x[a] - x[p]).norm(dim=1) - (x[a] - x[n]).norm(dim=1)).mean()
@@ -227,18 +249,20 @@ def batches(torch, device, n, d, count, seed=1):
 # name, batches, options of the library, options of the formula where they are others, index tensors
 LOSSES = [
     ("clip", 2, (0.07,)), ("info_nce", 2, (0.07,)), ("margin_nce", 2, (0.1, 0.2)), ("siglip", 2, (0.1, -3.0)), ("nt_xent", 2, (0.1,)),
-    ("decoupled_contrastive", 2, (0.1,)), ("hard_negative", 2, (0.5, 1.0, 0.1)), ("cyclip", 2, (0.1, 0.25, 0.25)),
+    ("decoupled_contrastive", 2, (0.1,)), ("hard_negative", 2, (0.5, 1.0, 0.1)), ("hn_nce", 2, (0.5, 1.0, 0.1)),
+    ("cyclip", 2, (0.1, 0.25, 0.25)),
     ("geometric_consistency", 2, (0.5, 1.0)), ("augmented_geometric_consistency", 4, (0.5, 1.0)), ("brownian_bridge", 3, (0.25,)),
     ("feature_separation", 6, (0.3,)), ("m2_mix", 2, (0.1, 0.4)), ("clip_m2_mix", 2, (0.1, 0.4, 0.2)), ("v_mix", 2, (0.1, 0.3)),
     ("l_mix", 2, (0.1, 0.3)), ("vl_mix", 2, (0.1, 0.3)), ("m3_mix", 2, (0.1, 0.3, 0.2)), ("vicreg", 2, (25.0, 25.0, 1.0)),
+    ("barlow_twins", 2, (0.005, 1e-5)),
     ("align_uniform", 2, (2.0, 2.0, 1.0, 1.0)), ("alignment", 2, (3.0,)), ("uniformity", 1, (2.0,)), ("cross_uniformity", 2, (2.0,)),
-    ("joint_uniformity", 2, (2.0,)), ("sup_con", 1, (0.1,), "label"), ("triplet", 1, (0.2,), "label"),
+    ("joint_uniformity", 2, (2.0,)), ("sup_con", 1, (0.1,), "label"), ("rank_n_contrast", 1, (2.0, 0.0), "label"), ("triplet", 1, (0.2,), "label"),
     ("triplet_of", 1, (0.2,), "lists"), ("sup_remix", 1, (0.1, 0.3, 2.0), "label"), ("mixup_cross_entropy", 1, (0.3,), "classes"),
     ("decoupled_mixup", 1, (0.3,), "classes")]
 TANGENT = {"m2_mix", "clip_m2_mix", "v_mix", "l_mix", "vl_mix", "m3_mix"}  # gradients through slerp
 DENSE = {"sup_remix"}  # a formula that goes anchor by anchor
-TAU = {"clip", "info_nce", "margin_nce", "siglip", "nt_xent", "decoupled_contrastive", "hard_negative", "cyclip", "m2_mix", "v_mix", "l_mix",
-       "vl_mix", "sup_con", "feature_separation", "clip_m2_mix", "sup_remix"}
+TAU = {"clip", "info_nce", "margin_nce", "siglip", "nt_xent", "decoupled_contrastive", "hard_negative", "hn_nce", "cyclip", "m2_mix",
+       "v_mix", "l_mix", "vl_mix", "sup_con", "rank_n_contrast", "feature_separation", "clip_m2_mix", "sup_remix"}
 
 
 def index_of(torch, kind, n, d, device):
@@ -445,20 +469,8 @@ class Harness:
                 times[k].append(a.elapsed_time(b))
         return {k: round(statistics.median(t), 4) for k, t in times.items()}
 
-    def graph_of(self, step):
-        torch = self.torch
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            step()
-        return graph.replay
-
     def race(self, name, count, option, kind, n, d):
+        from torch_rivals import graph_of
         torch, function = self.torch, self.libraries.function(name)
         if not function or time.monotonic() > self.until:
             return
@@ -474,7 +486,7 @@ class Harness:
             return torch.autograd.grad(loss, leaves)
 
         call = Prepared(function, x, out, option, index=index)
-        steps, errors, notes = {"ours": call, "ours, graph": self.graph_of(call)}, {}, {}
+        steps, errors, notes = {"ours": call, "ours, graph": graph_of(call)}, {}, {}
         call()
         mine = [t.double() for t in out]
         rivals = {"eager f32": lambda: gradients(formula, False), "eager bf16": lambda: gradients(formula, True)}
@@ -485,7 +497,7 @@ class Harness:
                 errors[rival] = float(f"{max(relative(g, m) for g, m in zip(step(), mine)):.1e}")
                 steps[rival] = step
                 if rival == "eager bf16":
-                    steps["eager bf16, graph"] = self.graph_of(step)
+                    steps["eager bf16, graph"] = graph_of(step)
             except Exception as error:  # out of memory, what a compiler does not know
                 notes[rival] = str(error).splitlines()[0][:120]
         if errors.get("eager f32", 0) > 5e-3:
