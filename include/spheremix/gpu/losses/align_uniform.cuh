@@ -10,7 +10,7 @@
 #pragma once
 
 #include "spheremix/formula/align_uniform.hpp"
-#include "spheremix/gpu/losses/geometric_consistency.cuh"
+#include "spheremix/gpu/losses/detail/pair_results.cuh"
 #include "spheremix/gpu/metrics/alignment.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
 
@@ -81,7 +81,7 @@ Status align_uniform_checked(const core::MatrixView<const T>& x, const core::Mat
                              Scratch scratch, cudaStream_t stream, const Products& how) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
-  if (const char* wrong = weights_error(o.align_weight, o.uniform_weight)) return invalid(wrong);
+  if (const char* wrong = weights_error({o.align_weight, o.uniform_weight})) return invalid(wrong);
   if (const Status bad = metrics::detail::check_alignment(x.rows, {.alpha = o.alpha}); !bad)
     return bad;
   if (const Status bad = metrics::detail::check_uniformity(x.rows, o.t); !bad) return bad;

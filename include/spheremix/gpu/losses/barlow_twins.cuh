@@ -12,7 +12,9 @@
 
 #include "spheremix/formula/barlow_twins.hpp"
 #include "spheremix/gpu/core/column_sums.cuh"
-#include "spheremix/gpu/losses/geometric_consistency.cuh"
+#include "spheremix/gpu/losses/detail/pair_results.cuh"
+#include "spheremix/gpu/pairwise/products.cuh"
+#include "spheremix/gpu/pairwise/rows.cuh"
 
 namespace spheremix::gpu::losses {
 
@@ -164,7 +166,7 @@ Status barlow_twins_checked(const core::MatrixView<const T>& x, const core::Matr
   if (x.cols > kMostColumns) return invalid(kTooManyColumns);
   if (x.rows < 2) return invalid("at least two rows are needed");
   if (const char* wrong = place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
-  if (const char* wrong = weights_error(options.off_diagonal_weight, 0)) return invalid(wrong);
+  if (const char* wrong = weights_error({options.off_diagonal_weight})) return invalid(wrong);
   if (!(options.epsilon > 0 && options.epsilon <= core::largest<double>))
     return invalid("epsilon is not a positive finite number");
   return enqueue(scratch, stream, [&](Work& work) { barlow_twins(work, x, y, options, out); });

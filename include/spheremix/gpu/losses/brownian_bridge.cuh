@@ -8,7 +8,8 @@
 
 #include "spheremix/formula/brownian_bridge.hpp"
 #include "spheremix/gpu/core/view.cuh"
-#include "spheremix/gpu/losses/detail/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/pair_results.cuh"
+#include "spheremix/gpu/pairwise/rows.cuh"
 
 namespace spheremix::gpu::losses {
 

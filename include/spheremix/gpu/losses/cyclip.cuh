@@ -20,7 +20,7 @@ Status cyclip_with_gradient(core::MatrixView<const T> x, core::MatrixView<const 
   if (const char* wrong = detail::pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = detail::place_error(x, y, options.temperature, out.loss, out.x, out.y))
     return invalid(wrong);
-  if (const char* wrong = detail::weights_error(options.cross_weight, options.in_modal_weight))
+  if (const char* wrong = detail::weights_error({options.cross_weight, options.in_modal_weight}))
     return invalid(wrong);
   const double half = 0.5 / double(x.rows);
   return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {

@@ -12,8 +12,8 @@
 #pragma once
 
 #include "spheremix/formula/feature_separation.hpp"
+#include "spheremix/gpu/losses/detail/contrastive.cuh"
 #include "spheremix/gpu/losses/detail/separation_rows.cuh"
-#include "spheremix/gpu/losses/geometric_consistency.cuh"
 #include "spheremix/gpu/metrics/uniformity.cuh"
 
 namespace spheremix::gpu::losses {
@@ -153,8 +153,8 @@ Status separation_checked(const core::MatrixView<const T> (&in)[6],
   if (const char* wrong = batches_error(in, gradient, out, to.loss)) return invalid(wrong);
   if (const char* wrong = place_error(in[0], in[0], o.temperature, to.loss, {}, out[0]))
     return invalid(wrong);
-  if (const char* wrong = weights_error(o.ortho_weight, o.contrast_weight)) return invalid(wrong);
-  if (const char* wrong = weights_error(o.uniformity_weight, 0)) return invalid(wrong);
+  if (const char* wrong = weights_error({o.ortho_weight, o.contrast_weight, o.uniformity_weight}))
+    return invalid(wrong);
   return pairwise::enqueue_tiles<T>(how, scratch, stream, [&]<class Tile>(Work& work, Index block) {
     separation<Tile>(work, in, o, block, out, gradient, to.loss, to.log_temperature, how);
   });

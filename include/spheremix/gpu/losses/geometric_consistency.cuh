@@ -10,18 +10,11 @@
 
 #include "spheremix/formula/geometric_consistency.hpp"
 #include "spheremix/gpu/losses/detail/consistency_products.cuh"
-#include "spheremix/gpu/losses/detail/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/pair_results.cuh"
 
 namespace spheremix::gpu::losses {
 
 using spheremix::losses::GeometricConsistencyOptions;
-
-/// Results in device memory, f32 gradients (f64 for double rows).
-template <class T>
-struct PairGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-};
 
 /// Results in device memory, f32 gradients (f64 for double rows).
 template <class T>
@@ -32,19 +25,13 @@ struct AugmentedConsistencyGradient {
 
 namespace detail {
 
-inline const char* weights_error(double cross, double in_modal) {
-  for (const double w : {cross, in_modal})
-    if (!(w >= 0 && w <= core::largest<double>)) return "a weight is not a finite number >= 0";
-  return nullptr;
-}
-
 template <class T>
 Status consistency_checked(const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                            const GeometricConsistencyOptions& options, const PairGradient<T>& out,
                            Scratch scratch, cudaStream_t stream) {
   if (const char* wrong = pair_error(x, y)) return invalid(wrong);
   if (const char* wrong = place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
-  if (const char* wrong = weights_error(options.cross_weight, options.in_modal_weight))
+  if (const char* wrong = weights_error({options.cross_weight, options.in_modal_weight}))
     return invalid(wrong);
   return enqueue(scratch, stream, [&](Work& work) {
     consistency(work, x, y,
@@ -93,7 +80,7 @@ Status augmented_consistency(const core::MatrixView<const T> (&in)[4],
   const core::MatrixView<Arithmetic<T>> out[4] = {to.x, to.y, to.x_augmented, to.y_augmented},
                                         none{};
   if (const char* wrong = batches_error(in, gradient, out, to.loss)) return invalid(wrong);
-  if (const char* wrong = weights_error(options.cross_weight, options.in_modal_weight))
+  if (const char* wrong = weights_error({options.cross_weight, options.in_modal_weight}))
     return invalid(wrong);
   using Paired = PairedKernel<T>;
   const Index n = in[0].rows, blocks = pairwise::ceil_div(n, Paired::kRowsEach);

@@ -8,8 +8,10 @@
 
 #include "spheremix/formula/logistic.hpp"
 #include "spheremix/formula/siglip.hpp"
-#include "spheremix/gpu/losses/detail/contrastive.cuh"
+#include "spheremix/gpu/losses/detail/pair_results.cuh"
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
+#include "spheremix/gpu/pairwise/operand.cuh"
+#include "spheremix/gpu/pairwise/precision.cuh"
 
 namespace spheremix::gpu::losses {
 

@@ -10,7 +10,9 @@
 
 #include "spheremix/formula/vicreg.hpp"
 #include "spheremix/gpu/core/column_sums.cuh"
-#include "spheremix/gpu/losses/geometric_consistency.cuh"
+#include "spheremix/gpu/losses/detail/pair_results.cuh"
+#include "spheremix/gpu/pairwise/products.cuh"
+#include "spheremix/gpu/pairwise/rows.cuh"
 
 namespace spheremix::gpu::losses {
 
@@ -146,9 +148,9 @@ Status vicreg_checked(const core::MatrixView<const T>& x, const core::MatrixView
   if (x.cols > kMostColumns) return invalid(kTooManyColumns);
   if (x.rows < 2) return invalid("vicreg needs two rows at least");
   if (const char* wrong = place_error(x, y, 1, out.loss, out.x, out.y)) return invalid(wrong);
-  if (const char* wrong = weights_error(o.invariance_weight, o.variance_weight))
+  if (const char* wrong =
+          weights_error({o.invariance_weight, o.variance_weight, o.covariance_weight}))
     return invalid(wrong);
-  if (const char* wrong = weights_error(o.covariance_weight, 0)) return invalid(wrong);
   if (!(o.gamma > 0) || !(o.epsilon > 0)) return invalid("gamma or epsilon is not positive");
   return enqueue(scratch, stream, [&](Work& work) { vicreg(work, x, y, o, out); });
 }

@@ -22,12 +22,6 @@ namespace spheremix::losses::detail {
 
 using core::Meeting;
 
-/// Rows of one batch of n rows in a frame.
-template <class T>
-MatrixView<T> take_batch(Workspace::Frame& frame, Index n, Index d) {
-  return {frame.take<T>(std::size_t(n * d)), n, d, d};
-}
-
 /// Adds up over the ranks what their shares give to the numbers of a result.
 template <class Result>
 void add_parts(const core::Share& share, Result& result) {
@@ -55,9 +49,9 @@ struct WholeArrays {
               bool gradients, Workspace::Frame& frame) {
     for (std::size_t k = 0; k < K; ++k) {
       const Index n = meeting.total(int(k)), d = in[k].cols;
-      all[k] = take_batch<T>(frame, n, d);
+      all[k] = take_rows<T>(frame, n, d);
       if (!gradients) continue;
-      gradient[k] = out[k].data ? take_batch<T>(frame, n, d) : MatrixView<T>{nullptr, n, d, d};
+      gradient[k] = out[k].data ? take_rows<T>(frame, n, d) : MatrixView<T>{nullptr, n, d, d};
     }
     Index most = 0;
     for (std::size_t k = 0; k < K; ++k) most = (std::max)(most, in[k].rows * in[k].cols);
@@ -163,10 +157,10 @@ struct StripArrays {
   T* other = nullptr;  ///< dY of this rank's rows as another rank has them
 
   StripArrays(Index total, Index own, Index d, bool gradients, bool of_y, Workspace::Frame& frame)
-      : y(take_batch<T>(frame, total, d)) {
+      : y(take_rows<T>(frame, total, d)) {
     if (gradients) dy = {nullptr, total, d, d};
     if (!of_y) return;
-    dy = take_batch<T>(frame, total, d);
+    dy = take_rows<T>(frame, total, d);
     other = frame.take<T>(std::size_t(own * d));
   }
 };

@@ -47,6 +47,12 @@ struct Inputs : std::array<MatrixView<const T>, K> {
 template <class T, std::size_t K>
 using Outputs = std::array<MatrixView<T>, K>;
 
+/// rows x cols values of a frame.
+template <class T>
+MatrixView<T> take_rows(Workspace::Frame& frame, Index rows, Index cols) {
+  return {frame.take<T>(std::size_t(rows * cols)), rows, cols, cols};
+}
+
 /// A loss of X and Y.
 struct OfTwoBatches {
   static constexpr const char* kFields[] = {"out.x", "out.y"};

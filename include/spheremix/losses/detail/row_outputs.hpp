@@ -25,12 +25,6 @@ struct LossResult {
   }
 };
 
-/// rows x cols values of a frame.
-template <class T>
-MatrixView<T> take_rows(Workspace::Frame& frame, Index rows, Index cols) {
-  return {frame.take<T>(std::size_t(rows * cols)), rows, cols, cols};
-}
-
 /// A loss and its part of dL/d ln(tau) for each of n lines.
 struct LineResults {
   double *loss, *moment;
