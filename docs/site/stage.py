@@ -21,7 +21,7 @@ CONTENTS = [
     ("Reference", {"docs/formulas.md": "Formulas", "api/index": "API", "docs/numbers.md": "Numbers you can rely on",
                    "docs/glossary.md": "Glossary", "docs/design.md": "Design"}),
     ("Measured", {"docs/benchmarks.md": "Benchmarks", "docs/papers.md": "The papers on real data", "docs/notes/benchmarks.md": "Notes: benchmarks",
-                  "docs/notes/papers.md": "Notes: papers", "docs/notes/gpu.md": "Notes: GPU"}),
+                  "docs/notes/papers.md": "Notes: papers", "docs/notes/gpu.md": "Notes: GPU", "docs/notes/analyze.md": "Notes: spheremix-analyze"}),
     ("Project", {"CONTRIBUTING.md": "Contributing", "CHANGELOG.md": "Changelog", "packaging/README.md": "Packaging",
                  "examples/README.md": "Examples", "examples/python/README.md": "The Python package"}),
 ]
