@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "spheremix/pairwise/softmax_sweeps.hpp"
@@ -16,6 +19,15 @@
 using namespace spheremix;
 using namespace spheremix::test;
 using pairwise::Keep;
+
+TEST_CASE("the picture of the engine shows its largest tile") {
+  std::ifstream file(SPHEREMIX_SOURCE_DIR "/docs/images/engine.svg");
+  std::ostringstream drawing;
+  drawing << file.rdbuf();
+  const std::string size = "at most " + std::to_string(pairwise::kStripRows) + " \u00d7 " +
+                           std::to_string(pairwise::kPackCols) + " pairs";
+  CHECK(drawing.str().find(size) != std::string::npos);
+}
 
 TEST_CASE("a plan covers the table and stays within its budget") {
   for (const Index n : {1, 2, 63, 64, 65, 256, 503, 504, 505, 1024, 4096, 8192, 46341})
@@ -35,8 +47,8 @@ TEST_CASE("a plan covers the table and stays within its budget") {
           if (n == 256) CHECK(n % plan.row_tile == 0);
         }
         CHECK(plan.col_tile % pairwise::kChunk == 0);
-        CHECK(plan.row_tile <= 504);
-        CHECK(plan.col_tile <= 512);
+        CHECK(plan.row_tile <= pairwise::kStripRows);
+        CHECK(plan.col_tile <= pairwise::kPackCols);
         if (keep == Keep::strip && n > 504) CHECK(plan.strip_rows <= 504);
       }
 }

@@ -103,6 +103,27 @@ def faults(root):
             yield "complete", f"spheremix.hpp does not reach {name}"
 
 
+def pictured(drawing, design):
+    """What the picture of the folders and the table of docs/design.md say that the floors do not."""
+    at = {name: (float(x), float(y)) for x, y, name in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>(\w+)/<', drawing)}
+    table = {name: int(floor) for floor, name in re.findall(r"^\| (\d+) \| `(\w+)/` \|", design, re.M)}
+    for name in sorted(FLOOR.keys() ^ at.keys()):
+        yield "picture", f"{name}/ is in the {'floors' if name in FLOOR else 'picture'} alone"
+    for name in sorted(FLOOR.keys() | table.keys()):
+        if FLOOR.get(name) != table.get(name):
+            yield "picture", f"{name}/ is on floor {FLOOR.get(name)}, in the table on {table.get(name)}"
+    stack = [name for name in at if FLOOR.get(name, 99) < 8]
+    for upper in stack:
+        for lower in SEES_ONLY.get(upper, stack):
+            if lower in at and FLOOR[lower] < FLOOR[upper] and at[lower][1] <= at[upper][1]:
+                yield "picture", f"{lower}/ is not drawn below {upper}/"
+
+
+def pictures():
+    docs = ROOT.parent / "docs"
+    yield from pictured((docs / "images/folders.svg").read_text(), (docs / "design.md").read_text())
+
+
 CHECKS = {"floor": "every folder has a floor",
           "form": "own headers are included with quotes and their full path",
           "exists": "every header included exists",
@@ -112,7 +133,8 @@ CHECKS = {"floor": "every folder has a floor",
           "private": "spheremix.hpp names no header that is nobody's to include",
           "twice": "no options or enum of one name for each machine",
           "engine": "pairwise/ and gpu/pairwise/ name no loss",
-          "opt-in": "spheremix.hpp reaches no header to be named"}
+          "opt-in": "spheremix.hpp reaches no header to be named",
+          "picture": "docs/images/folders.svg and the table of docs/design.md show the floors"}
 
 
 def report(found):
@@ -157,10 +179,18 @@ def self_test():
             killed = any(k == kind and "planted" in where for k, where in faults(root))
         print(f"{'passed' if killed else 'failed'}: a planted fault is found: {title}")
         status |= not killed
+    docs = ROOT.parent / "docs"
+    drawing, design = (docs / "images/folders.svg").read_text(), (docs / "design.md").read_text()
+    swapped = drawing.replace(">losses/<", ">?/<").replace(">core/<", ">losses/<").replace(">?/<", ">core/<")
+    for title, wrong in {"two folders change places in the picture": (swapped, design), "a folder left out of it": (drawing.replace(">io/<", "><"), design),
+                         "another floor in the table": (drawing, design.replace("| 3 | `pairwise/`", "| 4 | `pairwise/`"))}.items():
+        killed = any(pictured(*wrong))
+        print(f"{'passed' if killed else 'failed'}: a planted fault is found: {title}")
+        status |= not killed
     return status
 
 
 if __name__ == "__main__":
     if "--self-test" in sys.argv:
         sys.exit(self_test())
-    sys.exit(report(list(faults(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT))))
+    sys.exit(report(list(faults(Path(sys.argv[1]))) if len(sys.argv) > 1 else [*faults(ROOT), *pictures()]))
