@@ -85,7 +85,7 @@ def faults(root):
     declared = {}
     for path in headers(root):
         side = "gpu" if path.suffix == ".cuh" else "cpu"
-        for name in re.findall(r"^(?:struct|enum class) (\w+Options|(?<=enum class )\w+)\b(?=[^;(]*\{)", path.read_text(), re.M):
+        for name in re.findall(r"^(?:struct|enum class) (\w+(?:Options|Gradient)|(?<=enum class )\w+)\b(?=[^;(]*\{)", path.read_text(), re.M):
             declared.setdefault(name, {}).setdefault(side, path.relative_to(root).as_posix())
     for name, sides in declared.items():
         if len(sides) > 1:
@@ -131,7 +131,7 @@ CHECKS = {"floor": "every folder has a floor",
           "device-clean": "math/, formula/ and gpu/*.cuh reach no Eigen",
           "complete": "spheremix.hpp reaches every CPU header but those to be named",
           "private": "spheremix.hpp names no header that is nobody's to include",
-          "twice": "no options or enum of one name for each machine",
+          "twice": "no options, gradients or enum of one name for each machine",
           "engine": "pairwise/ and gpu/pairwise/ name no loss",
           "opt-in": "spheremix.hpp reaches no header to be named",
           "picture": "docs/images/folders.svg and the table of docs/design.md show the floors"}
@@ -161,6 +161,7 @@ def self_test():
               "a header left out": ("sphere/planted.hpp", "", "complete"),
               "a private header named": ("spheremix.hpp", '#include "spheremix/losses/detail/planted.hpp"', "private"),
               "options declared again": ("gpu/losses/planted.cuh", "struct ClipOptions {\n};", "twice"),
+              "a result declared again": ("gpu/losses/planted.cuh", "struct SiglipGradient {\n};", "twice"),
               "an enum declared again": ("gpu/losses/planted.cuh", "enum class Reduction { sum };", "twice"),
               "a loss in the engine": ("pairwise/planted.hpp", "inline constexpr int kClipOfV = 0;", "engine"),
               "a loss in the device's": ("gpu/pairwise/planted.cuh", "struct SupConLine {};", "engine"),

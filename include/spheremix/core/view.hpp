@@ -34,6 +34,19 @@ struct MatrixView {
   }
 };
 
+/// A number that stands beside a Matrix in a result: itself; beside a view, in the device's results, where
+/// it is, or null where nobody wants it.
+template <class Matrix, class Number = double>
+struct NumberBesideOf {
+  using type = Number;
+};
+template <class T, class Number>
+struct NumberBesideOf<MatrixView<T>, Number> {
+  using type = Number*;
+};
+template <class Matrix, class Number = double>
+using NumberBeside = typename NumberBesideOf<Matrix, Number>::type;
+
 /// True when some element belongs to both. Exact for equal strides (two column blocks of one matrix
 /// do not overlap), else by the ranges of memory spanned.
 template <class A, class B>

@@ -15,11 +15,20 @@
 #include <cmath>
 
 #include "spheremix/core/host_device.hpp"
+#include "spheremix/core/view.hpp"
 
 namespace spheremix::metrics {
 
 struct AlignmentOptions {
   double alpha = 2;  ///< exponent of the distance, > 0
+};
+
+/// Value and ambient gradients, on either machine (core::NumberBeside).
+template <class Matrix>
+struct AlignmentGradient {
+  core::NumberBeside<Matrix> value{};
+  Matrix x;  ///< N x d
+  Matrix y;  ///< N x d, equal to -x
 };
 
 }  // namespace spheremix::metrics

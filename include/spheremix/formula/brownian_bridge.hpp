@@ -17,12 +17,22 @@
 
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/host_device.hpp"
+#include "spheremix/core/view.hpp"
 
 namespace spheremix::losses {
 
 struct BrownianBridgeOptions {
   double ratio = 0.25;              ///< r, the weight of X
   std::vector<double> ratios = {};  ///< one a row (of this rank's rows) in its place
+};
+
+/// Loss and gradients of brownian_bridge.
+template <class Matrix>
+struct BrownianBridgeGradient {
+  core::NumberBeside<Matrix> loss{};
+  Matrix augmented;  ///< dL/dA
+  Matrix x;          ///< dL/dX
+  Matrix y;          ///< dL/dY
 };
 
 }  // namespace spheremix::losses

@@ -19,6 +19,7 @@
 #include <cstddef>
 
 #include "spheremix/core/host_device.hpp"
+#include "spheremix/core/view.hpp"
 
 namespace spheremix::losses {
 
@@ -36,6 +37,16 @@ struct FeatureSeparationOptions {
   Denominator denominator = Denominator::printed;
   UniformityReading uniformity = UniformityReading::joint;
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+};
+
+/// Loss and gradients of feature_separation.
+template <class Matrix>
+struct FeatureSeparationGradient {
+  core::NumberBeside<Matrix> loss{};
+  Matrix x, y;                          ///< of the shared features
+  Matrix x_independent, y_independent;  ///< of the independent features
+  Matrix x_augmented, y_augmented;      ///< of the independent features of the augmented views
+  core::NumberBeside<Matrix> log_temperature{};  ///< dL/d ln(tau)
 };
 
 }  // namespace spheremix::losses

@@ -18,12 +18,21 @@
 #pragma once
 
 #include "spheremix/core/host_device.hpp"
+#include "spheremix/core/view.hpp"
 
 namespace spheremix::losses {
 
 struct GeometricConsistencyOptions {
   double cross_weight = 1;
   double in_modal_weight = 1;
+};
+
+/// Loss and gradients of augmented_geometric_consistency.
+template <class Matrix>
+struct AugmentedConsistencyGradient {
+  core::NumberBeside<Matrix> loss{};
+  Matrix x, y;                      ///< dL/dX, dL/dY
+  Matrix x_augmented, y_augmented;  ///< of the augmented views
 };
 
 }  // namespace spheremix::losses

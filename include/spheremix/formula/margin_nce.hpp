@@ -14,6 +14,7 @@
 #include <cstddef>
 
 #include "spheremix/core/constants.hpp"
+#include "spheremix/core/view.hpp"
 
 namespace spheremix::losses {
 
@@ -29,5 +30,15 @@ bool margin_fits(double margin, double temperature) {
   const double most = 0.25 * double(core::largest<T>);
   return margin >= 0 && margin < most && margin / temperature < most;
 }
+
+/// Loss and gradients of margin_nce.
+template <class Matrix>
+struct MarginNceGradient {
+  core::NumberBeside<Matrix> loss{};
+  Matrix x;                                      ///< dL/dX
+  Matrix y;                                      ///< dL/dY
+  core::NumberBeside<Matrix> log_temperature{};  ///< dL/d ln(tau)
+  core::NumberBeside<Matrix> margin{};           ///< dL/dm
+};
 
 }  // namespace spheremix::losses

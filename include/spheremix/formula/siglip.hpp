@@ -16,6 +16,7 @@
 #include <cstddef>
 
 #include "spheremix/core/host_device.hpp"
+#include "spheremix/core/view.hpp"
 #include "spheremix/formula/targets.hpp"
 
 namespace spheremix::losses {
@@ -26,6 +27,16 @@ struct SiglipOptions {
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   std::optional<Targets> exclude{};                  ///< pairs out of the sum, unless targets
   std::vector<double> row_weights{};                 ///< n, at least 0; empty: all 1
+};
+
+/// Loss and gradients of siglip.
+template <class Matrix>
+struct SiglipGradient {
+  core::NumberBeside<Matrix> loss{};
+  Matrix x;                                      ///< dL/dX
+  Matrix y;                                      ///< dL/dY
+  core::NumberBeside<Matrix> log_temperature{};  ///< dL/d ln(tau) = -dL/da
+  core::NumberBeside<Matrix> bias{};             ///< dL/dbias
 };
 
 }  // namespace spheremix::losses

@@ -19,6 +19,7 @@
 
 #include <cstddef>
 
+#include "spheremix/core/view.hpp"
 #include "spheremix/formula/logistic.hpp"
 
 namespace spheremix::losses {
@@ -36,6 +37,15 @@ struct TripletOptions {
   TripletDistance distance = TripletDistance::euclidean;
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   TripletMargin form = TripletMargin::hinge;         ///< soft: margin is not used
+};
+
+/// Loss and gradient of triplet.
+template <class Matrix>
+struct TripletGradient {
+  core::NumberBeside<Matrix> loss{};
+  Matrix x;                                     ///< dL/dX
+  core::NumberBeside<Matrix, Index> active{};   ///< triplets with a positive loss
+  core::NumberBeside<Matrix, Index> skipped{};  ///< anchors without a positive or a negative
 };
 
 }  // namespace spheremix::losses

@@ -14,10 +14,19 @@
 // [Wang, Isola 2020, arXiv 2005.10242, equation 2]
 #pragma once
 
+#include "spheremix/core/view.hpp"
+
 namespace spheremix::metrics {
 
 struct UniformityOptions {
   double t = 2;  ///< steepness of the potential, > 0
+};
+
+/// Value and ambient gradient, on either machine (core::NumberBeside).
+template <class Matrix>
+struct UniformityGradient {
+  core::NumberBeside<Matrix> value{};
+  Matrix x;  ///< N x d
 };
 
 }  // namespace spheremix::metrics

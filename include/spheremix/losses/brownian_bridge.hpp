@@ -12,15 +12,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of brownian_bridge.
-template <class Matrix>
-struct BrownianBridgeGradient {
-  double loss;
-  Matrix augmented;  ///< dL/dA
-  Matrix x;          ///< dL/dX
-  Matrix y;          ///< dL/dY
-};
-
 namespace detail {
 
 inline void expects_ratios(const char* function, const BrownianBridgeOptions& o, Index n) {

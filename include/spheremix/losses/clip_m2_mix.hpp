@@ -13,17 +13,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of clip_m2_mix and m3_mix.
-template <class Matrix, class Lambda = double>
-struct TwoTemperatureGradient {
-  double loss;                 ///< in nats
-  Matrix x;                    ///< dL/dX, n x d
-  Matrix y;                    ///< dL/dY, n x d
-  Lambda lambda;               ///< dL/dlambda
-  double log_temperature;      ///< dL/d ln(tau)
-  double log_mix_temperature;  ///< dL/d ln(tau_mix)
-};
-
 namespace detail {
 
 struct ClipM2Loss {

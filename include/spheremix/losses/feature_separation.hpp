@@ -15,16 +15,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of feature_separation.
-template <class Matrix>
-struct FeatureSeparationGradient {
-  double loss;
-  Matrix x, y;                          ///< of the shared features
-  Matrix x_independent, y_independent;  ///< of the independent features
-  Matrix x_augmented, y_augmented;      ///< of the independent features of the augmented views
-  double log_temperature;               ///< dL/d ln(tau)
-};
-
 namespace detail {
 
 template <class T>

@@ -11,14 +11,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of augmented_geometric_consistency.
-template <class Matrix>
-struct AugmentedConsistencyGradient {
-  double loss;
-  Matrix x, y;                      ///< dL/dX, dL/dY
-  Matrix x_augmented, y_augmented;  ///< of the augmented views
-};
-
 namespace detail {
 
 inline void expects_weight(const char* function, const char* name, double weight) {

@@ -12,16 +12,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of margin_nce.
-template <class Matrix>
-struct MarginNceGradient {
-  double loss;
-  Matrix x;                ///< dL/dX
-  Matrix y;                ///< dL/dY
-  double log_temperature;  ///< dL/d ln(tau)
-  double margin;           ///< dL/dm
-};
-
 namespace detail {
 
 struct MarginNceResult {

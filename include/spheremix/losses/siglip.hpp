@@ -16,16 +16,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of siglip.
-template <class Matrix>
-struct SiglipGradient {
-  double loss;
-  Matrix x;                ///< dL/dX
-  Matrix y;                ///< dL/dY
-  double log_temperature;  ///< dL/d ln(tau) = -dL/da
-  double bias;             ///< dL/dbias
-};
-
 namespace detail {
 
 struct SiglipResult {

@@ -17,15 +17,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradient of triplet.
-template <class Matrix>
-struct TripletGradient {
-  double loss;
-  Matrix x;       ///< dL/dX
-  Index active;   ///< triplets with a positive loss
-  Index skipped;  ///< anchors without a positive or a negative
-};
-
 namespace detail {
 
 struct TripletResult {

@@ -15,14 +15,6 @@
 
 namespace spheremix::metrics {
 
-/// Value and ambient gradients. Matrix members may be Eigen::Map over the caller's buffers.
-template <class Matrix>
-struct AlignmentGradient {
-  double value = 0;
-  Matrix x;  ///< N x d
-  Matrix y;  ///< N x d, equal to -x
-};
-
 namespace detail {
 
 template <class T>

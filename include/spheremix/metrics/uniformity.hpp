@@ -18,13 +18,6 @@
 
 namespace spheremix::metrics {
 
-/// Value and ambient gradient. Matrix may be an Eigen::Map over the caller's buffer.
-template <class Matrix>
-struct UniformityGradient {
-  double value = 0;
-  Matrix x;  ///< N x d
-};
-
 namespace detail {
 
 inline void check_steepness(const char* function, double t) {

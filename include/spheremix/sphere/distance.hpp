@@ -17,17 +17,11 @@
 
 #include <initializer_list>
 
+#include "spheremix/math/arc_gradients.hpp"
 #include "spheremix/sphere/detail/arc_rows.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 
 namespace spheremix::sphere {
-
-/// Tangent gradients of a distance.
-template <class Matrix>
-struct DistanceGradient {
-  Matrix u;  ///< dL/du, tangent at u
-  Matrix v;  ///< dL/dv, tangent at v
-};
 
 namespace detail {
 

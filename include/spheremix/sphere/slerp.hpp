@@ -21,18 +21,11 @@
 
 #include <initializer_list>
 
+#include "spheremix/math/arc_gradients.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 #include "spheremix/sphere/detail/slerp_passes.hpp"
 
 namespace spheremix::sphere {
-
-/// Tangent gradients of a slerp. Parameter is double for one t, a vector for one a row.
-template <class Matrix, class Parameter = double>
-struct SlerpGradient {
-  Matrix u;       ///< dL/du, tangent at u
-  Matrix v;       ///< dL/dv, tangent at v
-  Parameter t{};  ///< dL/dt
-};
 
 /// The point a fraction t of the way from u to v.
 template <class U, class V, class Out>

@@ -15,6 +15,10 @@ namespace spheremix::gpu {
 template <class T>
 using View = core::MatrixView<T>;
 
+/// Where the gradient of rows of T goes.
+template <class T>
+using Places = core::MatrixView<Arithmetic<T>>;
+
 /// An input next to an argument that fixes T: View<T> and View<const T> both convert.
 template <class T>
 using Input = std::type_identity_t<core::MatrixView<const T>>;

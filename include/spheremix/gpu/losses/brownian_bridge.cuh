@@ -15,12 +15,9 @@ namespace spheremix::gpu::losses {
 
 using spheremix::losses::BrownianBridgeOptions;
 
-/// Results in device memory, gradients in the type of the rows.
+/// In device memory, gradients in the type of the rows; any number but the loss may be null.
 template <class T>
-struct BrownianBridgeGradient {
-  double* loss = nullptr;
-  core::MatrixView<T> augmented, x, y;
-};
+using BrownianBridgeGradient = spheremix::losses::BrownianBridgeGradient<View<T>>;
 
 namespace detail {
 

@@ -15,16 +15,9 @@ namespace spheremix::gpu::losses {
 
 using spheremix::losses::ClipM2MixOptions;
 
-/// Results in device memory, f32 gradients (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct ClipM2Gradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-  double* lambda =
-      nullptr;  ///< one number for one lambda, else one a row; may be null, as those below
-  double* log_temperature = nullptr;
-  double* log_mix_temperature = nullptr;
-};
+using ClipM2Gradient = spheremix::losses::TwoTemperatureGradient<Places<T>>;
 
 namespace detail {
 

@@ -22,15 +22,9 @@ using spheremix::losses::Denominator;
 using spheremix::losses::FeatureSeparationOptions;
 using spheremix::losses::UniformityReading;
 
-/// Results in device memory, f32 gradients (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct FeatureSeparationGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;                          ///< of the shared features
-  core::MatrixView<Arithmetic<T>> x_independent, y_independent;  ///< of the independent features
-  core::MatrixView<Arithmetic<T>> x_augmented, y_augmented;  ///< of those of the augmented views
-  double* log_temperature = nullptr;                         ///< dL/d log tau; may be null
-};
+using FeatureSeparationGradient = spheremix::losses::FeatureSeparationGradient<Places<T>>;
 
 namespace detail {
 

@@ -16,12 +16,9 @@ namespace spheremix::gpu::losses {
 
 using spheremix::losses::GeometricConsistencyOptions;
 
-/// Results in device memory, f32 gradients (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct AugmentedConsistencyGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y, x_augmented, y_augmented;
-};
+using AugmentedConsistencyGradient = spheremix::losses::AugmentedConsistencyGradient<Places<T>>;
 
 namespace detail {
 

@@ -15,16 +15,9 @@ using M3MixOptions = spheremix::losses::M3MixOptionsOf<const Index*>;
 template <class L>
 using MixLambdas = spheremix::losses::MixLambdas<L, L, L, L>;
 
-/// Results in device memory, f32 gradients (f64 for double rows). Each lambda: one number for one
-/// lambda, else one a row; any may be null. What belongs to a loss that is left out is not written.
+/// In device memory, as ClipM2Gradient. What belongs to a loss that is left out is not written.
 template <class T>
-struct M3Gradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-  MixLambdas<double*> lambda{nullptr, nullptr, nullptr, nullptr};
-  double* log_temperature = nullptr;
-  double* log_mix_temperature = nullptr;
-};
+using M3Gradient = spheremix::losses::TwoTemperatureGradient<Places<T>, MixLambdas<double*>>;
 
 namespace detail {
 

@@ -12,14 +12,9 @@ namespace spheremix::gpu::losses {
 
 using spheremix::losses::MarginNceOptions;
 
-/// Results in device memory, f32 gradients (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct MarginNceGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-  double* log_temperature = nullptr;  ///< may be null, as margin
-  double* margin = nullptr;
-};
+using MarginNceGradient = spheremix::losses::MarginNceGradient<Places<T>>;
 
 namespace detail {
 template <class T, class Products>

@@ -17,14 +17,9 @@ namespace spheremix::gpu::losses {
 
 using spheremix::losses::SiglipOptions;
 
-/// Results in device memory, f32 gradients (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct SiglipGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-  double* log_temperature = nullptr;  ///< may be null, as bias
-  double* bias = nullptr;
-};
+using SiglipGradient = spheremix::losses::SiglipGradient<Places<T>>;
 
 namespace detail {
 

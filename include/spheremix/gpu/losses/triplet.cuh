@@ -27,14 +27,9 @@ using spheremix::losses::TripletMargin;
 using spheremix::losses::TripletMining;
 using spheremix::losses::TripletOptions;
 
-/// Results in device memory, f32 gradient (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct TripletGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x;
-  Index* active = nullptr;   ///< triplets with a positive loss; may be null
-  Index* skipped = nullptr;  ///< anchors without a positive or a negative; may be null
-};
+using TripletGradient = spheremix::losses::TripletGradient<Places<T>>;
 
 namespace detail {
 

@@ -18,12 +18,9 @@ namespace spheremix::gpu::metrics {
 
 using spheremix::metrics::AlignmentOptions;
 
-/// Where alignment_with_gradient writes.
+/// In device memory, gradients in the type of the rows.
 template <class T>
-struct AlignmentGradient {
-  double* value;  ///< one number in device memory
-  View<T> x, y;   ///< N x d
-};
+using AlignmentGradient = spheremix::metrics::AlignmentGradient<View<T>>;
 
 namespace detail {
 

@@ -17,12 +17,9 @@ namespace spheremix::gpu::metrics {
 
 using spheremix::metrics::UniformityOptions;
 
-/// Results in device memory, f32 gradient (f64 for double rows).
+/// In device memory; the gradient f32 (f64 for double rows).
 template <class T>
-struct UniformityGradient {
-  double* value = nullptr;
-  core::MatrixView<Arithmetic<T>> x;
-};
+using UniformityGradient = spheremix::metrics::UniformityGradient<Places<T>>;
 
 namespace detail {
 

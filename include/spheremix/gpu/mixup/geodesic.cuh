@@ -15,10 +15,7 @@ namespace spheremix::gpu::mixup {
 
 /// Where geodesic_vjp and linear_vjp write. lambda may be null: not wanted.
 template <class T>
-struct MixupGradient {
-  View<T> x, y;           ///< n x d
-  Arithmetic<T>* lambda;  ///< n numbers
-};
+using MixupGradient = spheremix::mixup::MixGradient<View<T>, Arithmetic<T>*>;
 
 namespace detail {
 template <class A>

@@ -11,15 +11,13 @@
 
 #include "spheremix/gpu/core/rows.cuh"
 #include "spheremix/gpu/sphere/row_arc.cuh"
+#include "spheremix/math/arc_gradients.hpp"
 
 namespace spheremix::gpu::sphere {
 
 /// Where geodesic_distance_rows_vjp writes.
 template <class T>
-struct DistanceGradient {
-  View<T> u;  ///< n x d, tangent at u
-  View<T> v;  ///< n x d, tangent at v
-};
+using DistanceGradient = spheremix::sphere::DistanceGradient<View<T>>;
 
 namespace detail {
 

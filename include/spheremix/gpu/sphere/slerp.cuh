@@ -13,16 +13,13 @@
 
 #include "spheremix/gpu/core/rows.cuh"
 #include "spheremix/gpu/sphere/row_arc.cuh"
+#include "spheremix/math/arc_gradients.hpp"
 
 namespace spheremix::gpu::sphere {
 
 /// Where slerp_rows_vjp writes. t may be null: not wanted.
 template <class T>
-struct SlerpGradient {
-  View<T> u;         ///< n x d, tangent at u
-  View<T> v;         ///< n x d, tangent at v
-  Arithmetic<T>* t;  ///< n numbers
-};
+using SlerpGradient = spheremix::sphere::SlerpGradient<View<T>, Arithmetic<T>*>;
 
 namespace detail {
 

@@ -6,6 +6,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
+#include "spheremix/formula/results.hpp"
 #include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/formula/targets.hpp"
 #include "spheremix/losses/detail/entry.hpp"
@@ -15,16 +16,6 @@
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 
 namespace spheremix::losses {
-
-/// Loss and gradients of info_nce and clip. Matrix: RowMatrix<T>, or Eigen::Map of the caller's
-/// buffers.
-template <class Matrix>
-struct ContrastiveGradient {
-  double loss;             ///< in nats
-  Matrix x;                ///< dL/dX, n x d
-  Matrix y;                ///< dL/dY, n x d
-  double log_temperature;  ///< dL/d ln(tau) = -dL/d logit_scale
-};
 
 namespace detail {
 

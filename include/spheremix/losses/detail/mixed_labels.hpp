@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/formula/results.hpp"
 #include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/losses/detail/mix_entry.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
@@ -15,21 +16,6 @@ namespace spheremix::losses {
 
 /// n x k labels; any other matrix of integers does as well.
 using LabelMatrix = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-/// Loss and gradients of a loss of logits and two labels a row.
-template <class Matrix, class Lambda = double>
-struct MixedLabelGradient {
-  double loss;
-  Matrix logits;
-  Lambda lambda;  ///< a number for one lambda, else one a row
-};
-
-/// Loss and gradient of a loss of logits.
-template <class Matrix>
-struct LogitGradient {
-  double loss;
-  Matrix logits;
-};
 
 namespace detail {
 

@@ -18,17 +18,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of the losses that mix. Lambda: double for one lambda, Vector<T> (or a map)
-/// for one a row.
-template <class Matrix, class Lambda = double>
-struct MixGradient {
-  double loss;             ///< in nats
-  Matrix x;                ///< dL/dX, n x d
-  Matrix y;                ///< dL/dY, n x d
-  Lambda lambda;           ///< dL/dlambda
-  double log_temperature;  ///< dL/d ln(tau)
-};
-
 namespace detail {
 
 using sphere::detail::RowParameter;

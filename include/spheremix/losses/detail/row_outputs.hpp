@@ -5,14 +5,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradients of a loss of two batches without a temperature.
-template <class Matrix>
-struct PairGradient {
-  double loss;
-  Matrix x;  ///< dL/dX
-  Matrix y;  ///< dL/dY
-};
-
 namespace detail {
 
 /// Of a loss without a temperature.

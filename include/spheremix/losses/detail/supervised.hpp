@@ -12,15 +12,6 @@
 
 namespace spheremix::losses {
 
-/// Loss and gradient of a loss of one labelled batch.
-template <class Matrix>
-struct SupervisedGradient {
-  double loss;
-  Matrix x;                ///< dL/dX
-  double log_temperature;  ///< dL/d ln(tau)
-  Index skipped;           ///< anchors without a positive: they have no part in the mean
-};
-
 namespace detail {
 
 struct SupervisedResult {

@@ -1,18 +1,10 @@
-// What linear and geodesic mixing share: the gradient struct and the checks of lambda.
+// What linear and geodesic mixing share: the gradient struct (math/arc_gradients.hpp) and the checks of lambda.
 #pragma once
 
+#include "spheremix/math/arc_gradients.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 
 namespace spheremix::mixup {
-
-/// Gradients of a mixture. Parameter is double for one lambda (the sum over rows), a vector for one
-/// a row.
-template <class Matrix, class Parameter = double>
-struct MixGradient {
-  Matrix x;            ///< dL/dX
-  Matrix y;            ///< dL/dY
-  Parameter lambda{};  ///< dL/dlambda
-};
 
 namespace detail {
 

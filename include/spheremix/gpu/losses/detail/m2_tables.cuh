@@ -17,15 +17,9 @@ using spheremix::losses::M2MixOptions;
 using spheremix::losses::Negatives;
 using spheremix::losses::Reduction;
 
-/// Where a loss that mixes puts its results, all in device memory. Gradients are f32 (f64 for
-/// double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct MixGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-  double* lambda = nullptr;           ///< one number for one lambda, else one a row; may be null
-  double* log_temperature = nullptr;  ///< may be null
-};
+using MixGradient = spheremix::losses::MixGradient<Places<T>>;
 
 namespace detail {
 

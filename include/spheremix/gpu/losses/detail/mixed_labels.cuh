@@ -15,25 +15,18 @@
 
 #include <cmath>
 
+#include "spheremix/formula/results.hpp"
 #include "spheremix/gpu/core/device_sum.cuh"
 #include "spheremix/gpu/core/rows.cuh"
 
 namespace spheremix::gpu::losses {
 
-/// Results of a loss of logits and two labels a row, in device memory.
+/// In device memory, gradients in the type of the rows; any number but the loss may be null.
 template <class T>
-struct MixedLabelGradient {
-  double* loss = nullptr;
-  View<T> logits;
-  double* lambda = nullptr;  ///< null, or one number for one lambda, else one a row
-};
+using MixedLabelGradient = spheremix::losses::MixedLabelGradient<View<T>>;
 
-/// Results of a loss of logits, in device memory.
 template <class T>
-struct LogitGradient {
-  double* loss = nullptr;
-  View<T> logits;
-};
+using LogitGradient = spheremix::losses::LogitGradient<View<T>>;
 
 namespace detail {
 

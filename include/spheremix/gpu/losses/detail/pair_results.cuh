@@ -6,25 +6,18 @@
 
 #include "spheremix/core/constants.hpp"
 #include "spheremix/core/view.hpp"
+#include "spheremix/formula/results.hpp"
 #include "spheremix/gpu/core/view.cuh"
 
 namespace spheremix::gpu::losses {
 
-/// Where a contrastive loss puts its results, all in device memory. Gradients are ambient, f32 (f64
-/// for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct ContrastiveGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-  double* log_temperature = nullptr;  ///< dL/d log tau
-};
+using ContrastiveGradient = spheremix::losses::ContrastiveGradient<Places<T>>;
 
-/// Results in device memory, f32 gradients (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct PairGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x, y;
-};
+using PairGradient = spheremix::losses::PairGradient<Places<T>>;
 
 namespace detail {
 

@@ -10,15 +10,9 @@ namespace spheremix::gpu::losses {
 
 using gpu::Labels;
 
-/// Where a loss of one labelled batch puts its results, all in device memory. The gradient is
-/// ambient, f32 (f64 for double rows).
+/// In device memory; gradients f32 (f64 for double rows); any number but the loss may be null.
 template <class T>
-struct SupervisedGradient {
-  double* loss = nullptr;
-  core::MatrixView<Arithmetic<T>> x;
-  double* log_temperature = nullptr;  ///< dL/d log tau; may be null
-  Index* skipped = nullptr;           ///< anchors without a positive; may be null
-};
+using SupervisedGradient = spheremix::losses::SupervisedGradient<Places<T>>;
 
 namespace detail {
 
