@@ -1,4 +1,4 @@
-// The product of floats of this program, which counts. Without the lists of spheremix::compiled, which
+// The products of floats and doubles of this program, which count. Without the lists of spheremix::compiled, which
 // say that it is elsewhere: here it takes that one's place.
 #undef SPHEREMIX_COMPILED
 #include "distributed/counted_product.hpp"
@@ -9,16 +9,21 @@
 #include "spheremix/pairwise/product.hpp"
 
 thread_local double spheremix::test::multiply_adds = 0;
+thread_local double spheremix::test::wide_multiply_adds = 0;
 
 namespace spheremix::pairwise::detail {
-template <>
-void product<float>(core::MatrixView<float> c, core::MatrixView<const float> a, bool a_transposed,
-                    core::MatrixView<const float> b, bool b_transposed, bool add,
-                    PackBuffers<float>& pack) {
-  test::multiply_adds += double(c.rows) * double(c.cols) * double(a_transposed ? a.rows : a.cols);
-  run_product<float>(SPHEREMIX_DISPATCH(product<float>), kDepth<float>, false, c, a, a_transposed,
-                     b, b_transposed, add, pack);
-}
+#define SPHEREMIX_COUNTED_PRODUCT(T, COUNT)                                                       \
+  template <>                                                                                     \
+  void product<T>(core::MatrixView<T> c, core::MatrixView<const T> a, bool a_transposed,          \
+                  core::MatrixView<const T> b, bool b_transposed, bool add,                       \
+                  PackBuffers<T>& pack) {                                                         \
+    test::COUNT += double(c.rows) * double(c.cols) * double(a_transposed ? a.rows : a.cols);      \
+    run_product<T>(SPHEREMIX_DISPATCH(product<T>), kDepth<T>, false, c, a, a_transposed, b,       \
+                   b_transposed, add, pack);                                                      \
+  }
+SPHEREMIX_COUNTED_PRODUCT(float, multiply_adds)
+SPHEREMIX_COUNTED_PRODUCT(double, wide_multiply_adds)
+#undef SPHEREMIX_COUNTED_PRODUCT
 }  // namespace spheremix::pairwise::detail
 
 TEST_CASE("ranks: products are counted, and right") {

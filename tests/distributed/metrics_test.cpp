@@ -110,13 +110,13 @@ std::vector<MetricCase<T>> metric_cases() {
   SPHEREMIX_METRIC(true, zero_shot_accuracy(r.x, r.y, r.classes, ZeroShotOptions{}, world...));
   SPHEREMIX_METRIC(
       true, contrastive_calibration(r.x, r.y, ContrastiveCalibrationOptions{}, world...).x_to_y);
-  SPHEREMIX_METRIC(true, calibration_bins(r.confidence, r.correct, CalibrationOptions{}, world...));
+  SPHEREMIX_METRIC(false, calibration_bins(r.confidence, r.correct, CalibrationOptions{}, world...));
   SPHEREMIX_METRIC(
-      true, expected_calibration_error(r.confidence, r.correct, CalibrationOptions{}, world...));
+      false, expected_calibration_error(r.confidence, r.correct, CalibrationOptions{}, world...));
   SPHEREMIX_METRIC(false, singular_values(r.x, SpectrumOptions{}, world...));
   SPHEREMIX_METRIC(false, effective_rank(r.x, EffectiveRankOptions{}, world...));
   SPHEREMIX_METRIC(false, isotropy(r.x, world...));
-  SPHEREMIX_METRIC(true, anisotropy(r.x, world...));
+  SPHEREMIX_METRIC(false, anisotropy(r.x, world...));
   SPHEREMIX_METRIC(false, linear_cka(r.x, r.y, world...));
   SPHEREMIX_METRIC(true, hardness(r.x, r.y, 0.3, world...));
   SPHEREMIX_METRIC(true, hardness(r.x, r.y, r.x, world...));

@@ -86,6 +86,33 @@ TEST_CASE("ranks: a rank computes its part of the products") {
   CHECK(counted >= 20);
 }
 
+TEST_CASE("ranks: a rank computes its part of d x d products, which are in double") {
+  constexpr int size = 4;
+  const Index n = 1000, d = 64;
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  int counted = 0;
+  for (const LossCase<float>& c : loss_cases<float>()) {
+    if (c.name != "barlow_twins" && c.name != "vicreg") continue;
+    CAPTURE(c.name);
+    const LossCall<float> whole(c.batches, n, d);
+    wide_multiply_adds = 0;
+    (void)c.gradient(whole);
+    const double all = wide_multiply_adds;
+    CHECK(all >= 3 * double(n * d * d));
+    const auto errors = on_ranks(size, [&](ThreadRank& rank) {
+      core::Workspace workspace;
+      wide_multiply_adds = 0;
+      (void)c.across(whole.part(n * rank.rank() / size, n / size), workspace, rank);
+      if (!(wide_multiply_adds <= 1.2 * all / size)) throw std::runtime_error("too many");
+    });
+    for (const std::string& error : errors) CHECK(error == "");
+    ++counted;
+  }
+  omp_set_num_threads(threads);
+  CHECK(counted == 2);
+}
+
 TEST_CASE("ranks: bytes sent are those of the table") {
   const Index n = 600, d = 64;
   const auto traffic = [&](const std::string& name) {
@@ -168,6 +195,76 @@ TEST_CASE("ranks: a second call allocates nothing that stays, and budgets are th
   });
   for (const auto& error : errors) CHECK(error == "");
   CHECK(held[0] + held[1] == 0);
+}
+
+TEST_CASE("ranks: sup_remix of renormalised mixtures") {
+  const Index n = 14;
+  const LossCall<double> call(1, n, 5);
+  for (const bool detach : {true, false}) {
+    const losses::SupRemixOptions options{
+        .temperature = 0.3, .window = 1.5, .detach = detach, .renormalise = true};
+    const auto one = losses::sup_remix_with_gradient(call.batches[0], call.label, 0.3, options);
+    for (const Cut cut : kCuts) {
+      const auto first = blocks(n, 3, cut);
+      const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+        const Index at = first[std::size_t(rank.rank())],
+                    count = first[std::size_t(rank.rank() + 1)] - at;
+        const auto mine = call.part(at, count);
+        const auto g =
+            losses::sup_remix_with_gradient(mine.batches[0], mine.label, 0.3, options, rank);
+        const double value = losses::sup_remix(mine.batches[0], mine.label, 0.3, options, rank);
+        const double scale = one.x.cwiseAbs().maxCoeff();
+        double off = (std::max)(apart(g.loss, one.loss), apart(value, one.loss));
+        off = (std::max)(off, apart(g.log_temperature, one.log_temperature));
+        if (count > 0)
+          off = (std::max)(off, (g.x - one.x.middleRows(at, count)).cwiseAbs().maxCoeff() / scale);
+        if (!(off <= 1e-12) || g.x.rows() != count) throw std::runtime_error(std::to_string(off));
+      });
+      for (const auto& error : errors) CHECK(error == "");
+    }
+  }
+}
+
+TEST_CASE("ranks: encoders in chunks, on a rank without rows, too") {
+  const Index n = 11;
+  const LossCall<double> call(2, n, 4);
+  const RowMatrix<double> weights = unit_rows<double>(4, 3, 7);
+  struct Encoder {
+    RowMatrix<double> in, weights, gradient = RowMatrix<double>::Zero(4, 3);
+    RowMatrix<double> operator()(Index at, Index count) const {
+      return in.middleRows(at, count) * weights;
+    }
+    auto back() {
+      return [this](Index at, Index count, const auto& g) {
+        gradient += in.middleRows(at, count).transpose() * g;
+      };
+    }
+  };
+  const auto run = [&](const LossCall<double>& mine, Encoder& x, Encoder& y, auto&... world) {
+    x.in = mine.batches[0], y.in = mine.batches[1];
+    return losses::grad_cache<double>(
+        mine.batches[0].rows(), 2, x, y,
+        [&](const auto& a, const auto& b) {
+          return losses::clip_with_gradient(a, b, {.temperature = 0.3}, world...);
+        },
+        x.back(), y.back());
+  };
+  Encoder x{{}, weights}, y{{}, weights};
+  const double loss = run(call, x, y).loss;
+  for (const Cut cut : kCuts) {
+    const auto first = blocks(n, 3, cut);
+    RowMatrix<double> dx[3], dy[3];
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      const std::size_t r = std::size_t(rank.rank());
+      Encoder a{{}, weights}, b{{}, weights};
+      const double mine = run(call.part(first[r], first[r + 1] - first[r]), a, b, rank).loss;
+      dx[r] = a.gradient, dy[r] = b.gradient;
+      if (!(apart(mine, loss) <= 1e-12)) throw std::runtime_error("another loss");
+    });
+    for (const auto& error : errors) CHECK(error == "");
+    CHECK(apart(RowMatrix<double>(dx[0] + dx[1] + dx[2]), x.gradient) <= 1e-12);
+    CHECK(apart(RowMatrix<double>(dy[0] + dy[1] + dy[2]), y.gradient) <= 1e-12);
+  }
 }
 
 TEST_CASE("ranks: targets as pairs and as matrices, one gradient alone") {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstring>
+#include <vector>
 
 #include "spheremix/core/meeting.hpp"
 #include "spheremix/core/view.hpp"
@@ -53,6 +54,18 @@ void reduce_scatter_rows(const Meeting& meeting, int k, MatrixView<const T> part
     for (Index i = 0; i < own.rows; ++i)
       for (Index j = 0; j < d; ++j) own(i, j) += buffer[i * d + j];
   });
+}
+
+/// Some numbers of every rank, as many on all: one rank's after the other's. Agrees as batch k.
+template <class M>
+std::vector<double> gather_numbers(M& meeting, int k, const std::vector<double>& mine) {
+  const Index count = Index(mine.size()), size = meeting.ranks().size();
+  std::vector<double> each(mine.size() * std::size_t(size));
+  meeting.mine.rows[k] = 1;
+  meeting.mine.cols[k] = count;
+  meeting.agree();
+  gather_rows<double>(meeting, k, {mine.data(), 1, count, count}, {each.data(), size, count, count});
+  return each;
 }
 
 }  // namespace spheremix::core

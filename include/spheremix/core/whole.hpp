@@ -2,8 +2,8 @@
 // what one process would, and keeps its own rows of the gradients. The same bits as one process
 // with the same rows, whatever the function; time and memory are those of one process, too.
 //
-//   value_of_whole("cross_uniformity", world, options,
-//                  [&](const auto& x, const auto& y) { return ...; }, x_mine, y_mine)
+//   over_whole("nearest", world, options,
+//              [&](const Meeting&, const auto& x, const auto& y) { ... }, x_mine, y_mine)
 //
 // Arguments   batches and vectors of one number a row (per_row), std::vector of one integer a row:
 //             gathered; numbers: the same on all ranks.
@@ -219,18 +219,6 @@ void over_whole(const char* function, World& world, const Options& options, cons
     }
     (std::make_index_sequence<sizeof...(Arguments)>{});
   });
-}
-
-/// What call(all...) returns, on every rank: for values.
-template <class World, class Options, class Call, class... Arguments>
-auto value_of_whole(const char* function, World& world, const Options& options, const Call& call,
-                    const Arguments&... arguments) {
-  std::optional<decltype(call(detail::whole_of(std::declval<Meeting&>(), 0, arguments).all()...))>
-      value;
-  over_whole(
-      function, world, options, [&](const Meeting&, auto&... all) { value.emplace(call(all...)); },
-      arguments...);
-  return *std::move(value);
 }
 
 /// Of `all`, rows that belong to batch k, to `out` those of this rank.

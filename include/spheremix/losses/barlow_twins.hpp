@@ -50,17 +50,21 @@ void standard_columns(MatrixView<const T> x, double epsilon, MatrixView<double> 
     for (Index k = 0; k < d; ++k) to(i, k) *= inverse[k];
 }
 
-/// dX from `back` = ys M^T.
+/// dX from `back` = ys M^T. Of a share its rows, 0 elsewhere: gradients are added up.
 template <class T>
 void through_columns(MatrixView<const double> back, MatrixView<const double> standard,
-                     const double* inverse, const double* along, MatrixView<T> dx) {
+                     const double* inverse, const double* along, const core::OwnRows& own,
+                     MatrixView<T> dx) {
   const double n = double(dx.rows);
   for (Index i = 0; i < dx.rows; ++i)
+    if (i < own.from || i >= own.to) std::fill_n(dx.row(i), dx.cols, T(0));
+  for (Index i = own.from; i < own.to; ++i)
     for (Index k = 0; k < dx.cols; ++k)
       dx(i, k) = T((back(i, k) - standard(i, k) * along[k]) * inverse[k] / n);
 }
 
 struct BarlowTwinsLoss : OfTwoViews {
+  static constexpr bool kShared = true;
   const BarlowTwinsOptions& options;
 
   template <class T>
@@ -76,7 +80,9 @@ struct BarlowTwinsLoss : OfTwoViews {
     BarlowArrays a(n, d, gradients, frame);
     standard_columns(in[0], options.epsilon, a.x, a.x_inverse);
     standard_columns(in[1], options.epsilon, a.y, a.y_inverse);
-    a.products.transposed_times(a.c, a.x, a.y, false);
+    const core::Share* const share = frame.share();
+    const core::OwnRows own(share, n);
+    a.products.transposed_times(a.c, a.x, a.y, share);
     std::fill_n(a.y_along, d, 0.0);
     double loss = 0;
     for (Index k = 0; k < d; ++k) {
@@ -93,11 +99,12 @@ struct BarlowTwinsLoss : OfTwoViews {
       a.x_along[k] = along;
       loss += line;
     }
+    if (!core::leads(share)) loss = 0;
     if (!gradients) return {loss};
-    a.products.times_transposed(a.back, a.y, a.c, false);
-    through_columns<T>(a.back, a.x, a.x_inverse, a.x_along, out[0]);
-    a.products.times(a.back, a.x, a.c, false);
-    through_columns<T>(a.back, a.y, a.y_inverse, a.y_along, out[1]);
+    a.products.times_transposed(own.of(a.back), own.of(a.y), a.c, false);
+    through_columns<T>(a.back, a.x, a.x_inverse, a.x_along, own, out[0]);
+    a.products.times(own.of(a.back), own.of(a.x), a.c, false);
+    through_columns<T>(a.back, a.y, a.y_inverse, a.y_along, own, out[1]);
     return {loss};
   }
 };

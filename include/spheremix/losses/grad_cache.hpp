@@ -17,8 +17,11 @@
 // Frozen rows, an Eigen matrix, get no gradient: let the loss fill a struct without the field y, and
 // none is computed. Labels are handed on as they are.
 //
-// Errors   std::invalid_argument: chunk < 1, n < 1, forward returning another shape, the loss a
-//          gradient of other than n rows.
+// Over several processes the loss takes the communicator; n are the rank's own inputs. Where a rank
+// has none, forward(0, 0) still says how wide its rows would be: 0 x d, and backward is not called.
+//
+// Errors   std::invalid_argument: chunk < 1, n < 0, forward returning another shape, the loss a
+//          gradient of other than n rows; n = 0 of one process is the loss's.
 // Source   Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
 //          Setup", arXiv 2101.06983.
 #pragma once
@@ -31,13 +34,14 @@
 namespace spheremix::losses {
 
 /// Embeddings of n inputs, `chunk` at a time: rows [first, first + count) from
-/// forward(first, count), a matrix of `count` rows.
+/// forward(first, count), a matrix of `count` rows; of n = 0, forward(0, 0).
 template <class T, class Forward>
 [[nodiscard]] RowMatrix<T> encode_in_chunks(Index n, Index chunk, Forward&& forward,
                                             const char* function = "encode_in_chunks") {
-  core::expects(n >= 1 && chunk >= 1, function, "n is ", n, " and chunk ", chunk);
+  core::expects(n >= 0 && chunk >= 1, function, "n is ", n, " and chunk ", chunk);
   RowMatrix<T> all;
-  for (Index first = 0; first < n; first += chunk) {
+  Index first = 0;
+  do {
     const Index count = (std::min)(chunk, n - first);
     const RowMatrix<T> rows = forward(first, count);
     core::expects(rows.rows() == count && (first == 0 || rows.cols() == all.cols()), function,
@@ -45,7 +49,8 @@ template <class T, class Forward>
                   first);
     if (first == 0) all.resize(n, rows.cols());
     all.middleRows(first, count) = rows;
-  }
+    first += chunk;
+  } while (first < n);
   return all;
 }
 

@@ -31,6 +31,21 @@ class CalibrationSums {
     bin.confidence.add(double(confidence));
   }
 
+  /// Of each bin its predictions, the right ones, the sum of their confidences.
+  std::vector<double> numbers() const {
+    std::vector<double> all;
+    for (const Bin& bin : bins_)
+      all.insert(all.end(), {double(bin.count), double(bin.right), bin.confidence.value()});
+    return all;
+  }
+  void add(const double* numbers) {
+    for (Bin& bin : bins_) {
+      bin.count += Index(*numbers++);
+      bin.right += Index(*numbers++);
+      bin.confidence.add(*numbers++);
+    }
+  }
+
   std::vector<CalibrationBin> bins() const {
     std::vector<CalibrationBin> result;
     for (const Bin& bin : bins_) {
@@ -48,19 +63,20 @@ class CalibrationSums {
   std::vector<Bin> bins_;
 };
 
+inline void expects_predictions(const char* function, Index count) {
+  core::expects(count > 0, function, "no predictions, and the mean over none is undefined");
+}
+
 template <class P, class C>
-std::vector<CalibrationBin> calibration_bins(const char* function,
-                                             const Eigen::DenseBase<P>& confidence,
-                                             const Eigen::DenseBase<C>& correct,
-                                             const CalibrationOptions& options) {
+CalibrationSums calibration_sums(const char* function, const Eigen::DenseBase<P>& confidence,
+                                 const Eigen::DenseBase<C>& correct,
+                                 const CalibrationOptions& options) {
   core::expects((confidence.rows() == 1 || confidence.cols() == 1) &&
                     (correct.rows() == 1 || correct.cols() == 1),
                 function, "confidence is ", confidence.rows(), " x ", confidence.cols(),
                 " and correct is ", correct.rows(), " x ", correct.cols(),
                 ", which need to be vectors with elements");
   core::expects_size(function, "correct", correct.size(), confidence.size());
-  core::expects(confidence.size() > 0, function,
-                "no predictions, and the mean over none is undefined");
   core::expects(options.bins >= 1, function, "bins is ", options.bins,
                 ", which must be at least 1");
   CalibrationSums sums(options.bins);
@@ -70,6 +86,16 @@ std::vector<CalibrationBin> calibration_bins(const char* function,
     core::expects(p >= 0 && p <= 1, function, "confidence ", i, " is ", p, ", outside [0, 1]");
     sums.add(p, c != decltype(c)(0));
   }
+  return sums;
+}
+
+template <class P, class C>
+std::vector<CalibrationBin> calibration_bins(const char* function,
+                                             const Eigen::DenseBase<P>& confidence,
+                                             const Eigen::DenseBase<C>& correct,
+                                             const CalibrationOptions& options) {
+  const CalibrationSums sums = calibration_sums(function, confidence, correct, options);
+  expects_predictions(function, confidence.size());
   return sums.bins();
 }
 
@@ -80,16 +106,20 @@ std::vector<CalibrationBin> calibration_bins_across(const char* function,
                                                     const Eigen::DenseBase<C>& correct,
                                                     const CalibrationOptions& options,
                                                     World& world) {
-  return core::value_of_whole(
-      function, world, options,
-      [&](const core::Numbers& stated, const core::Numbers& right) {
-        Eigen::Array<typename P::Scalar, Eigen::Dynamic, 1> p(stated.size());
-        Eigen::Array<bool, Eigen::Dynamic, 1> c(right.size());
-        for (Index i = 0; i < p.size(); ++i) p[i] = static_cast<typename P::Scalar>(stated[i].high);
-        for (Index i = 0; i < c.size(); ++i) c[i] = right[i].high != 0;
-        return calibration_bins(function, p, c, options);
-      },
-      core::per_row(confidence.derived()), core::per_row(correct.derived()));
+  std::vector<CalibrationBin> bins;
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
+    meeting.mine.options = core::digest_of(options);
+    meeting.bring<typename P::Scalar>(0, confidence.size(), 1);
+    CalibrationSums sums = calibration_sums(function, confidence, correct, options);
+    meeting.agree();
+    expects_predictions(function, meeting.total(0));
+    const std::vector<double> own = sums.numbers(), each = core::gather_numbers(meeting, 1, own);
+    sums = CalibrationSums(options.bins);
+    for (std::size_t at = 0; at < each.size(); at += own.size()) sums.add(each.data() + at);
+    bins = sums.bins();
+  });
+  return bins;
 }
 
 }  // namespace detail
@@ -102,8 +132,7 @@ inline double expected_calibration_error(const std::vector<CalibrationBin>& bins
     gaps.add(double(bin.count) * std::abs(bin.accuracy - bin.confidence));
     n += bin.count;
   }
-  core::expects(n > 0, "expected_calibration_error",
-                "no predictions, and the mean over none is undefined");
+  detail::expects_predictions("expected_calibration_error", n);
   return gaps.value() / double(n);
 }
 

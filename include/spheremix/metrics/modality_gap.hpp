@@ -93,13 +93,9 @@ template <class T>
 std::vector<double> mean_row_across(core::Meeting& meeting, int k, core::MatrixView<const T> own) {
   const int size = meeting.ranks().size();
   const std::size_t d = std::size_t(own.cols);
-  std::vector<double> mean = own.rows > 0 ? mean_row(own) : std::vector<double>(d),
-                      each(d * std::size_t(size)), all(d);
-  meeting.mine.rows[2] = 1;
-  meeting.mine.cols[2] = own.cols;
-  meeting.agree();
-  core::gather_rows<double>(meeting, 2, {mean.data(), 1, own.cols, own.cols},
-                            {each.data(), size, own.cols, own.cols});
+  std::vector<double> all(d);
+  const std::vector<double> each = core::gather_numbers(
+      meeting, 2, own.rows > 0 ? mean_row(own) : std::vector<double>(d));
   for (std::size_t c = 0; c < d; ++c) {
     CompensatedSum sum;
     for (int r = 0; r < size; ++r)

@@ -80,13 +80,14 @@ std::vector<Index> ranks_across(core::Meeting& meeting, core::MatrixView<const T
   return all;
 }
 
-/// Both sides' ranks over several processes: each rank asks for its own rows.
-template <class X, class Y, class World>
-Ranks checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
-                           const Eigen::MatrixBase<Y>& y, const RetrievalOptions& options,
-                           bool both, World& world) {
+/// Both sides' ranks over several processes, each of which asks for its own rows: result =
+/// finish(ranks), while the others wait for it.
+template <class Result, class X, class Y, class World, class Finish>
+Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
+                            const Eigen::MatrixBase<Y>& y, const RetrievalOptions& options,
+                            bool both, World& world, const Finish& finish) {
   using T = typename X::Scalar;
-  Ranks result;
+  Result result;
   core::RanksOf<World> ranks(world);
   core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
     const core::InputRows<T> xs(x), ys(y);
@@ -105,10 +106,13 @@ Ranks checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
     const core::MatrixView<T> others{all.data(), all.rows(), all.cols(), all.cols()};
     meeting.agree();
     core::gather_rows<T>(meeting, 1, ys.view(), others);
-    result.rows = ranks_across<T>(meeting, xs.view(), others);
-    if (!both) return;
-    core::gather_rows<T>(meeting, 0, xs.view(), others);
-    result.cols = ranks_across<T>(meeting, ys.view(), others);
+    Ranks found;
+    found.rows = ranks_across<T>(meeting, xs.view(), others);
+    if (both) {
+      core::gather_rows<T>(meeting, 0, xs.view(), others);
+      found.cols = ranks_across<T>(meeting, ys.view(), others);
+    }
+    result = finish(found);
   });
   return result;
 }
@@ -129,6 +133,14 @@ inline RetrievalResult summary_of(std::vector<Index> ranks, const std::vector<In
                            ? double(ranks[middle])
                            : (double(ranks[middle - 1]) + double(ranks[middle])) / 2;
   return result;
+}
+
+/// The means of one direction, or of both.
+inline RetrievalResult summary_of_rows(Ranks& ranks, const RetrievalOptions& options) {
+  return summary_of(std::move(ranks.rows), options.k);
+}
+inline RetrievalBothResult summary_of_both(Ranks& ranks, const RetrievalOptions& options) {
+  return {summary_of_rows(ranks, options), summary_of(std::move(ranks.cols), options.k)};
 }
 
 template <class X, class Y>
@@ -155,8 +167,8 @@ template <class X, class Y>
 [[nodiscard]] RetrievalResult retrieval(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
                                         const RetrievalOptions& options = {}) {
-  return detail::summary_of(detail::checked_ranks("retrieval", x, y, options, false).rows,
-                            options.k);
+  detail::Ranks ranks = detail::checked_ranks("retrieval", x, y, options, false);
+  return detail::summary_of_rows(ranks, options);
 }
 
 /// retrieval(X, Y) and retrieval(Y, X) in one sweep.
@@ -164,32 +176,35 @@ template <class X, class Y>
 [[nodiscard]] RetrievalBothResult retrieval_both(const Eigen::MatrixBase<X>& x,
                                                  const Eigen::MatrixBase<Y>& y,
                                                  const RetrievalOptions& options = {}) {
-  const detail::Ranks ranks = detail::checked_ranks("retrieval_both", x, y, options, true);
-  return {detail::summary_of(ranks.rows, options.k), detail::summary_of(ranks.cols, options.k)};
+  detail::Ranks ranks = detail::checked_ranks("retrieval_both", x, y, options, true);
+  return detail::summary_of_both(ranks, options);
 }
 
 /// Over several processes: of the pairs of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] std::vector<Index> retrieval_ranks(const Eigen::MatrixBase<X>& x,
                                                  const Eigen::MatrixBase<Y>& y, World& world) {
-  return detail::checked_ranks_across("retrieval_ranks", x, y, {}, false, world).rows;
+  return detail::checked_ranks_across<std::vector<Index>>(
+      "retrieval_ranks", x, y, {}, false, world,
+      [](detail::Ranks& ranks) { return std::move(ranks.rows); });
 }
 
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] RetrievalResult retrieval(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y,
                                         const RetrievalOptions& options, World& world) {
-  return detail::summary_of(
-      detail::checked_ranks_across("retrieval", x, y, options, false, world).rows, options.k);
+  return detail::checked_ranks_across<RetrievalResult>(
+      "retrieval", x, y, options, false, world,
+      [&](detail::Ranks& ranks) { return detail::summary_of_rows(ranks, options); });
 }
 
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] RetrievalBothResult retrieval_both(const Eigen::MatrixBase<X>& x,
                                                  const Eigen::MatrixBase<Y>& y,
                                                  const RetrievalOptions& options, World& world) {
-  const detail::Ranks ranks =
-      detail::checked_ranks_across("retrieval_both", x, y, options, true, world);
-  return {detail::summary_of(ranks.rows, options.k), detail::summary_of(ranks.cols, options.k)};
+  return detail::checked_ranks_across<RetrievalBothResult>(
+      "retrieval_both", x, y, options, true, world,
+      [&](detail::Ranks& ranks) { return detail::summary_of_both(ranks, options); });
 }
 
 }  // namespace spheremix::metrics

@@ -116,6 +116,31 @@ double isotropy(core::MatrixView<const T> x, const core::Share* share = nullptr)
   return score.value(off, double(sigma.size()));
 }
 
+inline void expects_pair(const char* function, Index rows) {
+  core::expects(rows >= 2, function, "X has ", rows, " rows, and no pair of them");
+}
+
+/// The sum of the rows, each of length 1.
+template <class T>
+std::vector<double> unit_sum(const char* function, core::MatrixView<const T> x) {
+  finite_norm(function, "X", x);
+  std::vector<double> sum(static_cast<std::size_t>(x.cols));
+  for (Index i = 0; i < x.rows; ++i) {
+    const T* row = x.row(i);
+    const double norm = std::sqrt(core::row_product(row, row, x.cols));
+    core::expects(norm > 0, function, "row ", i, " of X is 0");
+    for (Index k = 0; k < x.cols; ++k) sum[std::size_t(k)] += double(row[k]) / norm;
+  }
+  return sum;
+}
+
+/// Of pairs of n rows, from that sum.
+inline double mean_cosine(const std::vector<double>& sum, double n) {
+  double square = 0;
+  for (const double s : sum) square += s * s;
+  return (square - n) / (n * (n - 1));
+}
+
 }  // namespace detail
 
 /// Between 1 and min(N, d).
@@ -136,22 +161,9 @@ template <class X>
 /// Mean cosine of pairs, in [-1/(N - 1), 1].
 template <class X>
 [[nodiscard]] double anisotropy(const Eigen::MatrixBase<X>& x) {
-  using T = core::Real<X>;
-  constexpr auto* name = "anisotropy";
-  const core::InputRows<T> rows(x);
-  core::expects(x.rows() >= 2, name, "X has ", x.rows(), " rows, and no pair of them");
-  detail::finite_norm(name, "X", rows.view());
-  std::vector<double> sum(static_cast<std::size_t>(x.cols()));
-  for (Index i = 0; i < x.rows(); ++i) {
-    const T* row = rows.view().row(i);
-    const double norm = std::sqrt(core::row_product(row, row, x.cols()));
-    core::expects(norm > 0, name, "row ", i, " of X is 0");
-    for (Index k = 0; k < x.cols(); ++k) sum[std::size_t(k)] += double(row[k]) / norm;
-  }
-  double square = 0;
-  for (const double s : sum) square += s * s;
-  const double n = double(x.rows());
-  return (square - n) / (n * (n - 1));
+  const core::InputRows<core::Real<X>> rows(x);
+  detail::expects_pair("anisotropy", x.rows());
+  return detail::mean_cosine(detail::unit_sum("anisotropy", rows.view()), double(x.rows()));
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
@@ -196,9 +208,22 @@ template <class X, core::Communicator World>
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, core::Communicator World>
 [[nodiscard]] double anisotropy(const Eigen::MatrixBase<X>& x, World& world) {
-  return core::value_of_whole(
-      "anisotropy", world, core::NoOptions{},
-      [&](const auto&... all) { return anisotropy(all...); }, x);
+  using T = core::Real<X>;
+  constexpr auto* name = "anisotropy";
+  double mean = 0;
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, name, [&](core::Meeting& meeting) {
+    const core::InputRows<T> rows(x);
+    meeting.bring<T>(0, x.rows(), x.cols());
+    std::vector<double> sum = detail::unit_sum(name, rows.view());
+    meeting.agree();
+    detail::expects_pair(name, meeting.total(0));
+    const std::vector<double> each = core::gather_numbers(meeting, 1, sum);
+    std::fill(sum.begin(), sum.end(), 0.0);
+    for (std::size_t k = 0; k < each.size(); ++k) sum[k % sum.size()] += each[k];
+    mean = detail::mean_cosine(sum, double(meeting.total(0)));
+  });
+  return mean;
 }
 
 }  // namespace spheremix::metrics

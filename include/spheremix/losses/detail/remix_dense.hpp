@@ -10,7 +10,8 @@
 //
 //   S_jk with -c u l (1 - l) / (|m|^3 tau),   S_jj with -c u l^2 / (2 |m|^3 tau)
 //
-// One thread and 2 or 3 n^2 doubles: for batches, not for data sets.
+// One thread and 2 or 3 n^2 doubles: for batches, not for data sets. A share takes its anchors; S and
+// dL/dS are gathered and added up.
 #pragma once
 
 #include "spheremix/formula/sup_remix.hpp"
@@ -166,13 +167,17 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
   const MatrixView<double> s = arrays.s, to_anchor = arrays.to_anchor, to_key = arrays.to_key;
   const Rows& rows = arrays.rows;
   const auto row = [&](Index i) { return x.row(rows.place(i)); };
-  for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k <= i; ++k) s(i, k) = s(k, i) = row_product(row(i), row(k), d);
+  const core::Share* const share = frame.share();
+  const core::OwnRows own(share, n);
+  for (Index i = own.from; i < own.to; ++i)
+    for (Index k = 0; k < n; ++k)
+      s(i, k) = k < i && k >= own.from ? s(k, i) : row_product(row(i), row(k), d);
+  if (share) share->gather(s.data, n, n);
   SupervisedResult result;
   for (Index i = 0; i < n; ++i) result.skipped += rows.positives(i) == 0;
   const double line = 1 / double(n - result.skipped);
 
-  for (Index i = 0; i < n; ++i) {
+  for (Index i = own.from; i < own.to; ++i) {
     const double count = rows.positives(i);
     if (count == 0) continue;
     // term(z, w, positive, l, j, k, |m|): j = -1 for a real key k.
@@ -231,13 +236,22 @@ SupervisedResult remix_dense(const char* function, MatrixView<const T> x, const 
       }
     });
   }
-  if (gradients)
-    for (Index i = 0; i < n; ++i)
-      for (Index a = 0; a < d; ++a) {
-        double sum = 0;
-        for (Index k = 0; k < n; ++k) sum += (to_anchor(i, k) + to_key(k, i)) * double(row(k)[a]);
-        dx(rows.place(i), a) = T(sum);
-      }
+  if (!gradients) return result;
+  if (share) {  // anchors of all ranks; dX has this one's rows
+    share->add(to_anchor.data, n * n);
+    share->add(to_key.data, n * n);
+  }
+  for (Index i = 0; i < n; ++i) {
+    if (i < own.from || i >= own.to) {
+      std::fill_n(dx.row(rows.place(i)), d, T(0));
+      continue;
+    }
+    for (Index a = 0; a < d; ++a) {
+      double sum = 0;
+      for (Index k = 0; k < n; ++k) sum += (to_anchor(i, k) + to_key(k, i)) * double(row(k)[a]);
+      dx(rows.place(i), a) = T(sum);
+    }
+  }
   return result;
 }
 
