@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <string>
 
 using namespace spheremix;
 using core::Workspace;
@@ -69,6 +72,33 @@ TEST_CASE("memory is kept from call to call and grows only when it must") {
   workspace.release();
   CHECK(workspace.capacity() == 0);
   CHECK_NOTHROW((void)workspace.frame(0));
+}
+
+TEST_CASE("large blocks lie on large pages, and the system is asked for such") {
+  constexpr std::size_t page = std::size_t(2) << 20;
+  Workspace large, small;
+  char* const block = large.frame(3 * page + 64).take<char>(1);
+  CHECK(large.capacity() == 3 * page + 64);
+  CHECK(reinterpret_cast<std::uintptr_t>(block) % page == 0);
+  (void)small.frame(page - 64);
+  std::swap(large, small);  // each block is freed with the alignment it was made with
+  CHECK(small.capacity() == 3 * page + 64);
+#if defined(__linux__)
+  std::string line;
+  if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled") ||
+      !std::getline(std::ifstream("/proc/self/smaps"), line)) {
+    std::printf("skipped: whether large pages are asked for; this system does not tell\n");
+    return;
+  }
+  std::ifstream maps("/proc/self/smaps");
+  unsigned long from = 0, to = 0, here = reinterpret_cast<std::uintptr_t>(block + page);
+  std::string flags;
+  while (flags.empty() && std::getline(maps, line))
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) != 2 && from <= here && here < to &&
+        line.starts_with("VmFlags:"))
+      flags = line + " ";
+  CHECK(flags.find(" hg ") != std::string::npos);
+#endif
 }
 
 // AddressSanitizer aborts instead of refusing.

@@ -1,5 +1,9 @@
 // Temporary memory that outlives a call: the first call with a given size allocates, later ones
 // reuse.
+//
+// Blocks of 2 MiB and more ask Linux for pages of 2 MiB (madvise; where the system gives none,
+// nothing is different): a table and its packed rows are thousands of pages of 4 KiB, more than the
+// processor keeps the addresses of. Never more memory than the block.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +11,10 @@
 #include <memory>
 #include <new>
 #include <utility>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace spheremix::core {
 
@@ -98,16 +106,27 @@ class Workspace {
   }
 
  private:
+  static constexpr std::size_t kLargePage = std::size_t(2) << 20;
+
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t(alignment)); }
+    std::size_t aligned_to;
+    Free() : Free(0) {}
+    explicit Free(std::size_t bytes) : aligned_to(bytes < kLargePage ? alignment : kLargePage) {}
+    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t(aligned_to)); }
   };
 
   std::byte* reserve(std::size_t bytes) {
     if (bytes > capacity_) {
       block_.reset();
       capacity_ = 0;
-      block_.reset(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t(alignment))));
+      const Free free(bytes);
+      block_ = {static_cast<std::byte*>(::operator new[](bytes, std::align_val_t(free.aligned_to))),
+                free};
       capacity_ = bytes;
+#if defined(MADV_HUGEPAGE)
+      if (const std::size_t whole = bytes / kLargePage * kLargePage)
+        (void)::madvise(block_.get(), whole, MADV_HUGEPAGE);  // a wish
+#endif
     }
     return block_.get();
   }
