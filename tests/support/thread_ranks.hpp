@@ -2,7 +2,9 @@
 // sanitizers, with random delays, with an exchange that fails, without MPI.
 #pragma once
 
+#if defined(_OPENMP)
 #include <omp.h>
+#endif
 
 #include <chrono>
 #include <condition_variable>
@@ -168,6 +170,14 @@ class ThreadRank final : public AnyRank {
     from_ = from, in_ = in, in_bytes_ = in_bytes;
   }
   void wait() override { world_.receive(from_, rank_, in_, in_bytes_); }
+  /// One half of an exchange, as NCCL's groups have them.
+  void send(int to, const void* data, std::size_t bytes) {
+    step();
+    world_.send(rank_, to, data, bytes);
+  }
+  void receive(int from, void* data, std::size_t bytes) {
+    world_.receive(from, rank_, data, bytes);
+  }
 
  private:
   void step() {
@@ -195,7 +205,9 @@ inline std::vector<std::string> on_ranks(int size, const std::function<void(Thre
   std::vector<std::thread> threads;
   for (int r = 0; r < size; ++r)
     threads.emplace_back([&, r] {
+#if defined(_OPENMP)
       omp_set_num_threads(options.threads);
+#endif
       ThreadRank rank(world, r);
       try {
         body(rank);

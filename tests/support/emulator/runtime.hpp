@@ -17,7 +17,9 @@ enum cudaError_t {
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
   cudaErrorNoDevice = 100,
-  cudaErrorNotSupported = 801
+  cudaErrorNotReady = 600,
+  cudaErrorNotSupported = 801,
+  cudaErrorUnknown = 999
 };
 enum cudaMemcpyKind {
   cudaMemcpyHostToHost,
@@ -68,6 +70,8 @@ struct Device {
   bool built_for_sm_90a = true;  ///< what SPHEREMIX_SM_90A says of a build by nvcc
 };
 inline Device device;
+inline cudaError_t stream_state = cudaSuccess;  ///< what a stream says of itself; tests set it
+inline thread_local std::size_t host_stops = 0;  ///< allocations and waits of a thread
 inline std::size_t launches = 0;  ///< kernels started since the program began
 
 inline cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
@@ -161,6 +165,7 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
 template <class T>
 cudaError_t cudaMalloc(T** p, std::size_t bytes) {
   *p = nullptr;
+  ++emulator::host_stops;
   if (bytes == 0) return cudaSuccess;
   if (bytes > std::size_t(1) << 40) return emulator::remember(cudaErrorMemoryAllocation);
   void* block = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
@@ -194,5 +199,8 @@ inline cudaError_t cudaMemset(void* p, int byte, std::size_t bytes) {
 inline cudaError_t cudaMemsetAsync(void* p, int byte, std::size_t bytes, cudaStream_t = nullptr) {
   return cudaMemset(p, byte, bytes);
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+inline cudaError_t cudaStreamQuery(cudaStream_t) { return emulator::stream_state; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return ++emulator::host_stops, cudaSuccess;
+}
+inline cudaError_t cudaDeviceSynchronize() { return ++emulator::host_stops, cudaSuccess; }

@@ -12,6 +12,7 @@
 #include "spheremix/gpu/pairwise/one_sweep.cuh"
 #include "spheremix/gpu/pairwise/operand.cuh"
 #include "spheremix/gpu/pairwise/precision.cuh"
+#include "spheremix/gpu/ranks/alone.cuh"
 
 namespace spheremix::gpu::losses {
 
@@ -68,18 +69,20 @@ struct SiglipPair {
   }
 };
 
-template <class Tile, class T, class Products>
+/// x and y: of this rank (ranks/alone.cuh), as are the gradients.
+template <class Tile, class T, class Products, class Ranks = Alone>
 void siglip(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
             const SiglipOptions& options, Index block, const SiglipGradient<T>& out,
-            const Products& how) {
+            const Products& how, const Ranks& ranks = {}) {
   using Sum = typename Tile::Sum;
   using Along = pairwise::AlongKernel<T>;
   constexpr Index kEdge = Tile::kEdge;
-  const bool gradient = out.x.data != nullptr;
-  const double n = double(x.rows), log2e = 1.4426950408889634074;
-  const auto operands = pairwise::make_operands<Tile>(work, x, y);
+  const bool gradient = ranks.gradient(out.x.data);
+  const Index total = ranks.total(x.rows);
+  const double n = double(total), log2e = 1.4426950408889634074;
+  const auto operands = ranks.template operands<Tile>(work, x, y);
   const auto a = operands.x, b = operands.y;
-  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, y.rows, block);
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(x.rows, total, block);
   const Index tiles = pairwise::range_tiles<Tile>(limits), stride = limits.weights_cols,
               row_blocks = pairwise::ceil_div(x.rows, Along::kRowsEach);
   double* const values = work.take<double>(tiles);
@@ -90,13 +93,15 @@ void siglip(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
                                1 / Tile::kWeightScale};
   const Sum alpha = Sum(1 / (n * options.temperature * double(Tile::kWeightScale)));
 
+  const core::MatrixView<Sum> dy = gradient ? ranks.parts(work, out.y) : out.y;
   pairwise::for_ranges(
-      x.rows, 0, y.rows, limits.weights_rows, limits.weights_cols, [&](const pairwise::Range& r) {
+      x.rows, 0, total, limits.weights_rows, limits.weights_cols, [&](const pairwise::Range& r) {
         pairwise::OneSweepKernel<Tile, SiglipPair<Sum>> kernel{};
         pairwise::operands<Tile>(work, a, b, 0, r, weights, stride, how, &kernel.x, &kernel.y);
         kernel.range = r;
         kernel.policy = policy;
-        kernel.excluded = {{0, 0, 0}, 1};
+        kernel.excluded = {{ranks.first(), 0, 0}, 1};
+        kernel.positive = ranks.first();
         kernel.weights = gradient ? weights : nullptr;
         kernel.stride = stride;
         kernel.values = values;
@@ -109,10 +114,11 @@ void siglip(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
             weights, stride,  false, b.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),
             alpha,   r.j0 > 0};
         const pairwise::ProductSide<Tile> to_y{
-            weights, stride,  true, a.middle_rows(r.i0, r.rows), out.y.middle_rows(r.j0, r.cols),
+            weights, stride,  true, a.middle_rows(r.i0, r.rows), dy.middle_rows(r.j0, r.cols),
             alpha,   r.i0 > 0};
         pairwise::multiply(work, how, to_x, to_y);
       });
+  if (gradient) ranks.add_parts(work, dy, out.y, false);
   pairwise::ReduceKernel reduce{};
   Index sums = 0;
   reduce.sum[sums++] = {values, tiles, 1 / (n * log2e), out.loss};
@@ -122,7 +128,7 @@ void siglip(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
     pairwise::start(work, Along{x, out.x, along}, row_blocks);
     reduce.sum[sums++] = {along, row_blocks, -1, out.log_temperature};
   }
-  pairwise::start(work, reduce, sums);
+  ranks.sums(work, reduce, sums);
 }
 
 template <class T, class Products>

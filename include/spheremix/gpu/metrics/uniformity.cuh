@@ -12,6 +12,7 @@
 
 #include "spheremix/formula/uniformity.hpp"
 #include "spheremix/gpu/metrics/detail/gaussian_pairs.cuh"
+#include "spheremix/gpu/ranks/alone.cuh"
 
 namespace spheremix::gpu::metrics {
 
@@ -23,62 +24,66 @@ using UniformityGradient = spheremix::metrics::UniformityGradient<Places<T>>;
 
 namespace detail {
 
-template <class Tile, class T, class Products>
+/// x: of this rank (ranks/alone.cuh), as is the gradient. Several ranks walk whole rows of pairs.
+template <class Tile, class T, class Products, class Ranks = Alone>
 void uniformity(Work& work, const core::MatrixView<const T>& x, const UniformityOptions& options,
-                Index block, const UniformityGradient<T>& out, const Products& how) {
+                Index block, const UniformityGradient<T>& out, const Products& how,
+                const Ranks& ranks = {}) {
   using Sum = typename Tile::Sum;
   using Input = typename Tile::Input;
   constexpr Index kEdge = Tile::kEdge;
   const Work::Part part(work);
-  const bool gradient = out.x.data != nullptr;
-  const Index n = x.rows;
-  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
-  const auto a = pairwise::make_operand<Tile>(work, x);
-  Sum* const norms = work.take<Sum>(n);
+  const bool gradient = ranks.gradient(out.x.data);
+  const Index n = x.rows, total = ranks.total(n), first = ranks.first();
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, total, block);
+  const auto all = ranks.template keys<Tile>(work, x), a = ranks.own(all, n);
+  Sum* const norms = work.take<Sum>(total);
   Sum* const sums = work.take<Sum>(n);
   Sum* const shift = work.take<Sum>(1);
   double* const slope = work.take<double>(1);
-  auto* const rows = work.take<pairwise::RowPair<Sum>>(n);
+  auto* const rows = work.take<pairwise::RowPair<Sum>>(total);
   const Index tiles = pairwise::range_tiles<Tile>(limits);
   double* const values = work.take<double>(tiles);
 
   const double c = options.t * 1.4426950408889634074;
   using Norms = NormsKernel<Input, Sum>;
-  pairwise::start(work, Norms{a, Sum(c), norms}, pairwise::ceil_div(n, Norms::kRowsEach));
-  const UniformityPair<Sum> policy{Sum(2 * c), norms, norms, shift, Tile::kWeightScale};
-  const pairwise::Excluded diagonal{{0, 0, 0}, 1};
+  pairwise::start(work, Norms{all, Sum(c), norms}, pairwise::ceil_div(total, Norms::kRowsEach));
+  const UniformityPair<Sum> policy{Sum(2 * c), norms + first, norms, shift, Tile::kWeightScale};
+  const pairwise::Excluded diagonal{{first, 0, 0}, 1};
   const bool shifted = options.t > 3;
   if (shifted) {
     pairwise::Table<Tile, UniformityPair<Sum>> table;
-    table.x = table.y = a;
+    table.x = a;
+    table.y = all;
     table.policy = policy;
     table.policy.shift = nullptr;  // not known yet
     table.excluded = diagonal;
-    table.rows = rows;
+    table.rows = rows + first;
     pairwise::sweep_statistics(work, table, limits, how);
+    ranks.share(work, table.rows, rows);
   }
-  pairwise::start(work, LargestKernel<Sum>{rows, shifted ? n : 0, shift}, 1);
+  pairwise::start(work, LargestKernel<Sum>{rows, shifted ? total : 0, shift}, 1);
   if (gradient) pairwise::fill(work, out.x, Sum(0));
   if (gradient) pairwise::fill(work, core::MatrixView<Sum>{sums, 1, n, n}, Sum(0));
 
   Sum* const by_row = work.take<Sum>(Index(partial_count<Tile>(limits)));
   Sum* const by_col = work.take<Sum>(Index(partial_count<Tile>(limits)));
   const Index edge = limits.weights_rows,
-              stride = limits.weights_cols;  // equal: the table is square
+              stride = limits.weights_cols;  // equal where the table is square
   auto* const weights = work.take<typename Tile::Weight>(edge * stride);
   const Sum alpha = 1 / Tile::kWeightScale;
-  pairwise::for_ranges(n, 0, n, edge, stride, [&](const pairwise::Range& r) {
-    if (r.i0 > r.j0) return;
-    const bool both = r.i0 < r.j0;  // stands for its mirror image as well
+  pairwise::for_ranges(n, 0, total, edge, stride, [&](const pairwise::Range& r) {
+    if (Ranks::kAlone && r.i0 > r.j0) return;
+    const bool both = Ranks::kAlone && r.i0 < r.j0;  // stands for its mirror image as well
     const Index tile_rows = pairwise::ceil_div(r.rows, kEdge),
                 tile_cols = pairwise::ceil_div(r.cols, kEdge);
     pairwise::OneSweepKernel<Tile, UniformityPair<Sum>> kernel{};
-    pairwise::operands<Tile>(work, a, a, 0, r, weights, stride, how, &kernel.x, &kernel.y);
+    pairwise::operands<Tile>(work, a, all, 0, r, weights, stride, how, &kernel.x, &kernel.y);
     kernel.range = r;
     kernel.policy = policy;
     kernel.excluded = diagonal;
     kernel.values = values;
-    kernel.first = r.j0 == 0;
+    kernel.first = r.i0 == 0 && r.j0 == 0;
     kernel.value_weight = both ? 2 : 1;
     if (gradient) {
       kernel.weights = weights;
@@ -96,13 +101,14 @@ void uniformity(Work& work, const core::MatrixView<const T>& x, const Uniformity
                                        {},      alpha,  true};
     if (both) mirror.out = out.x.middle_rows(r.j0, r.cols);
     const pairwise::ProductSide<Tile> direct{
-        weights, stride, false, a.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),
+        weights, stride, false, all.middle_rows(r.j0, r.cols), out.x.middle_rows(r.i0, r.rows),
         alpha,   true};
     pairwise::multiply(work, how, direct, mirror);
   });
+  const auto sum = ranks.partials(work, values, tiles);
   pairwise::start(work,
-                  ValueKernel<Sum>{values, tiles, double(n) * double(n - 1), options.t, 2, shift,
-                                   out.value, slope},
+                  ValueKernel<Sum>{sum.data, sum.count, double(total) * double(total - 1),
+                                   options.t, 2, shift, out.value, slope},
                   1);
   using Centre = CentreKernel<Input, Sum>;
   if (gradient)

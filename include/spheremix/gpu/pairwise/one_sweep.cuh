@@ -3,7 +3,7 @@
 //   policy.pair(s, row, col) -> {value, gradient}
 //
 // with the gradient scaled into the tile's Weight type by the policy. A policy with positive(s)
-// wants the excluded pairs (i, i) told apart: their values and gradients come from there.
+// wants the excluded pairs (i, i + positive) told apart: their values and gradients come from there.
 // Policy::kLineSums: sums by row and by column may be asked for.
 //
 // A tile gives the sums of its values and gradients (double, one a tile), sums of the gradients by
@@ -53,6 +53,7 @@ struct OneSweepKernel {
   double value_weight = 1;   ///< of this range's values
   T* row_partial = nullptr;  ///< [tile column][row of the range], or nullptr
   T* col_partial = nullptr;  ///< [tile row][column of the range], or nullptr
+  Index positive = 0;        ///< pairs (i, i + positive) hold the positives
 
   __device__ void operator()() const {
     const TilePlace place = tile_place(blockIdx.x, unsigned(ceil_div(range.rows, kEdge)),
@@ -74,7 +75,7 @@ struct OneSweepKernel {
     double* const sums = pieces.take<double>(2 * kWarps);         // [what][warp]
     const bool out = leaves_out<Tile>(excluded, i0, j0, rows, cols);
     lines.fetch(policy, i0, j0, rows, cols);
-    if (out) left_out.mark(excluded, kHasPositive, 0, i0, j0, rows, cols);
+    if (out) left_out.mark(excluded, kHasPositive, positive, i0, j0, rows, cols);
     if (out || kReadsLines<Policy>) {
       block_barrier();  // lines and marks are there
     }

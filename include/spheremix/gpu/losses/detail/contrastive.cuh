@@ -19,6 +19,7 @@
 #include "spheremix/gpu/pairwise/engine.cuh"
 #include "spheremix/gpu/pairwise/operand.cuh"
 #include "spheremix/gpu/pairwise/precision.cuh"
+#include "spheremix/gpu/ranks/alone.cuh"
 
 namespace spheremix::gpu::losses {
 
@@ -29,27 +30,31 @@ struct ContrastiveWeights {
   double margin = 0;  ///< off the positives' cosines
 };
 
-template <class Tile, bool Rows, bool Cols, class T, class Products>
+/// x and y: of this rank (ranks/alone.cuh), as are the gradients.
+template <class Tile, bool Rows, bool Cols, class T, class Products, class Ranks = Alone>
 void contrastive(Work& work, const core::MatrixView<const T>& x, const core::MatrixView<const T>& y,
                  const ContrastiveWeights& weights, Index block, const ContrastiveGradient<T>& out,
-                 const Products& how, double* margin_slope = nullptr) {
+                 const Products& how, double* margin_slope = nullptr, const Ranks& ranks = {}) {
   using Sum = typename Tile::Sum;
   using Pair = pairwise::RowPair<Sum>;
   using Finish = pairwise::FinishKernel<Sum>;
   using Positives = pairwise::PositivesKernel<T>;
   const Work::Part part(work);
-  const Index n = x.rows;
+  const Index n = x.rows, total = ranks.total(n);
+  const bool gradient = ranks.gradient(out.x.data);
   const double scale = 1 / (weights.temperature * 0.693147180559945309417);  // logits in base 2
   const double largest = std::fmax(weights.row, weights.col);
   const double unit = double(Tile::kWeightScale) / scale / largest;
   pairwise::Table<Tile, formula::SoftmaxPair<Sum, Rows, Cols>> table;
   table.policy = {Sum(scale), Sum(weights.row * unit), Sum(weights.col * unit)};
-  table.excluded = {{0, 0, 0}, 1};
-  const auto operands = pairwise::make_operands<Tile>(work, x, y);
+  table.excluded = {{ranks.first(), 0, 0}, 1};
+  table.positive = ranks.first();
+  const auto operands = ranks.template operands<Tile>(work, x, y);
   table.x = operands.x;
   table.y = operands.y;
   if (Rows) table.rows = work.take<Pair>(n);
-  if (Cols) table.cols = work.take<Pair>(n);
+  Pair* const cols = Cols ? work.take<Pair>(n) : nullptr;
+  if (Cols) table.cols = ranks.columns(work, cols, false);
   table.positives = work.take<Sum>(n);
   const Index loss_blocks = pairwise::ceil_div(n, Finish::kThreads),
               row_blocks = pairwise::ceil_div(n, Positives::kRowsEach);
@@ -57,23 +62,27 @@ void contrastive(Work& work, const core::MatrixView<const T>& x, const core::Mat
   double* const along = work.take<double>(row_blocks);
   const bool moved = weights.margin != 0 && out.log_temperature;
   double* const slopes =
-      out.x.data && (moved || margin_slope) ? work.take<double>(loss_blocks) : nullptr;
+      gradient && (moved || margin_slope) ? work.take<double>(loss_blocks) : nullptr;
 
-  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
+  const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, total, block);
   pairwise::sweep_statistics(work, table, limits, how);
+  ranks.merge(work, table.cols, cols, false);
   pairwise::start(work,
-                  Finish{n, table.positives, Sum(scale), table.rows, table.cols, weights.row,
-                         weights.col, losses, false, Sum(weights.margin), slopes},
+                  Finish{n, table.positives, Sum(scale), table.rows, cols, weights.row, weights.col,
+                         losses, false, Sum(weights.margin), slopes},
                   loss_blocks);
   pairwise::ReduceKernel reduce{};
   reduce.sum[0] = {losses, loss_blocks, 1, out.loss};
-  if (!out.x.data) return pairwise::start(work, reduce, 1);
+  if (!gradient) return ranks.sums(work, reduce, 1);
+  ranks.share(work, cols, table.cols);
 
   const double slope = largest / weights.temperature;
-  pairwise::sweep_gradients(work, table, {out.x, out.y}, Sum(slope / double(Tile::kWeightScale)),
+  const auto dy = ranks.parts(work, out.y);
+  pairwise::sweep_gradients(work, table, {out.x, dy}, Sum(slope / double(Tile::kWeightScale)),
                             limits, how);
+  ranks.add_parts(work, dy, out.y, false);
   pairwise::start(work,
-                  Positives{x, y, table.rows, table.cols, weights.row / weights.temperature,
+                  Positives{x, y, table.rows, cols, weights.row / weights.temperature,
                             weights.col / weights.temperature, out.x, out.y, along, nullptr,
                             pairwise::pieces_fit(x, y, out.x, out.y)},
                   row_blocks);
@@ -81,11 +90,11 @@ void contrastive(Work& work, const core::MatrixView<const T>& x, const core::Mat
   if (out.log_temperature) reduce.sum[sums++] = {along, row_blocks, -1, out.log_temperature};
   if (margin_slope)
     reduce.sum[sums++] = {slopes, loss_blocks, -1 / weights.temperature, margin_slope};
-  pairwise::start(work, reduce, sums);
+  ranks.sums(work, reduce, sums);
   if (!moved) return;
   reduce.sum[0] = {slopes, loss_blocks, double(Sum(weights.margin)) / weights.temperature,
                    out.log_temperature, true};
-  pairwise::start(work, reduce, 1);
+  ranks.sums(work, reduce, 1);
 }
 
 /// Checks, then contrastive(). margin_slope: null, or where dL/dm goes.
