@@ -45,6 +45,12 @@ def decades(low, high):
     return [10.0 ** k for k in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
 
 
+def order(name):
+    """The colours that a curve would like, the first that is free is its own: the same for one program in all figures."""
+    first = [1, 2] if name.startswith("PyTorch") else [5] if "Eigen" in name else [0, 4]
+    return first + [c for c in range(6) if c not in first]
+
+
 def svg(title, subtitle, x_label, curves, ticks, unit, y_log=True, limit=None, mark=None):
     """curves: (name, [(x, y)], is a guess); ticks: the x values named; unit: y -> text; limit: (y, text);
     mark: (x, y, text)."""
@@ -70,7 +76,7 @@ def svg(title, subtitle, x_label, curves, ticks, unit, y_log=True, limit=None, m
                 text(LEFT + 6, y(limit[0]) - 6, limit[1], 'class="soft"')]
     names, colours = [], {}
     for name, points, guess in curves:
-        colour = f"var(--c{colours.setdefault(name, len(colours)) % 6})"
+        colour = f"var(--c{colours.setdefault(name, next(c for c in order(name) if c not in colours.values()))})"
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
         out.append(f'<polyline class="curve{" guess" if guess else ""}" style="stroke: {colour}" points="{path}"/>')
         if not guess:
@@ -171,7 +177,7 @@ def memory_figure(about, runs, rivals):
                            if r["workload"] == f"clip-{r['n']}" and r["peak_bytes"]["spheremix"] <= 24 << 20]
             if points:
                 curves.append(curve(name, points))
-    torch = [(v, r) for v, r in peaks if v == peaks[-1][0]]
+    torch = [(v, r) for v, r in peaks if v == peaks[0][0]]  # the newest
     if torch:
         curves.append(curve(f"PyTorch {torch[0][0]}", [(r["n"], r["peak_bytes"]["torch"]) for _, r in torch]))
     if not curves:

@@ -1,4 +1,5 @@
 // What the library says of what cannot be computed: the program of docs/errors.md.
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
@@ -25,6 +26,7 @@ int main() {
   Matrix with_zero = x, bad = x;
   with_zero.row(2).setZero();
   bad(1, 1) = std::numeric_limits<double>::quiet_NaN();
+  bad.row(3).setZero();
 
   refused([&] { (void)losses::clip(x, Matrix(y.leftCols(2))); });
   refused([&] { (void)losses::clip(Matrix(x.topRows(3)), y); });
@@ -39,9 +41,10 @@ int main() {
   refused([&] { (void)metrics::retrieval(bad, y); });
   refused([&] { (void)io::load_npy<double>("absent.npy"); });
 
-  // NaN in a row is no error of a loss: it never gives a finite one.
+  // NaN in a row is no error of a loss: it never gives a finite one. A row of zeros does.
   std::printf("clip of a batch with NaN: %f\n", losses::clip(bad, y));
-  const auto finite = bad.array().isFinite().rowwise().all();
+  std::printf("clip of a batch with a row of zeros: %.2f\n", losses::clip(with_zero, y));
+  const auto length = bad.rowwise().norm().eval();
   for (Index i = 0; i < bad.rows(); ++i)
-    if (!finite(i)) std::printf("row %td is not finite\n", i);
+    if (!(std::abs(length(i) - 1) < 1e-3)) std::printf("row %td has length %g\n", i, length(i));
 }

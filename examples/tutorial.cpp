@@ -36,7 +36,7 @@ int main() {
   report("before", head(x.bottomRows(half)), y.bottomRows(half));
 
   // 4. The loss with its gradients: dL/dz, dL/dy, and dL/d ln(tau) for a temperature that is learned.
-  double log_temperature = std::log(0.1);
+  double log_scale = std::log(1 / 0.1);  // ln(1 / tau), as CLIP learns it
   const auto g = losses::clip_with_gradient(head(x_train), y_train, {.temperature = 0.1});
   std::printf("loss %.2f, by chance %.2f\n", g.loss, std::log(double(half)));
 
@@ -44,13 +44,14 @@ int main() {
   for (int step = 1; step <= 100; ++step) {
     const Matrix u = x_train * w, z = sphere::normalize_rows(u);
     const auto now =
-        losses::clip_with_gradient(z, y_train, {.temperature = std::exp(log_temperature)});
+        losses::clip_with_gradient(z, y_train, {.temperature = std::exp(-log_scale)});
     w -= 1.0f * x_train.transpose() * sphere::normalize_rows_vjp(u, now.x);
-    log_temperature -= 0.03 * now.log_temperature;
+    log_scale += 0.03 * now.log_temperature;  // dL/d log_scale = -dL/d ln(tau)
+    log_scale = losses::clamp_log_scale(log_scale).value;
     if (step % 25 == 0) std::printf("step %3d  loss %.2f\n", step, now.loss);
   }
 
   // 6. What came of it, on the half that was never seen.
   report("after ", head(x.bottomRows(half)), y.bottomRows(half));
-  std::printf("tau %.2f\n", std::exp(log_temperature));
+  std::printf("tau %.2f\n", std::exp(-log_scale));
 }

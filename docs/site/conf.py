@@ -18,6 +18,7 @@ root_doc = "index"
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["spheremix.css"]
+html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False

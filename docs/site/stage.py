@@ -19,7 +19,7 @@ CONTENTS = [
     ("Guides", {"docs/python.md": "Python, and coming from PyTorch", "docs/distributed.md": "Several processes", "docs/gpu.md": "GPU",
                 "docs/analyze.md": "spheremix-analyze", "docs/platforms.md": "Platforms"}),
     ("Reference", {"docs/formulas.md": "Formulas", "api/index": "API", "docs/numbers.md": "Numbers you can rely on",
-                   "docs/glossary.md": "Glossary", "docs/design.md": "Design"}),
+                   "docs/analyze_figures.md": "Figures of spheremix-analyze", "docs/glossary.md": "Glossary", "docs/design.md": "Design"}),
     ("Measured", {"docs/benchmarks.md": "Benchmarks", "docs/papers.md": "The papers on real data", "docs/notes/benchmarks.md": "Notes: benchmarks",
                   "docs/notes/papers.md": "Notes: papers", "docs/notes/gpu.md": "Notes: GPU", "docs/notes/analyze.md": "Notes: spheremix-analyze"}),
     ("Project", {"CONTRIBUTING.md": "Contributing", "CHANGELOG.md": "Changelog", "packaging/README.md": "Packaging",
@@ -73,6 +73,8 @@ class Stage:
         text = (ROOT / page).read_text()
         if page == "docs/analyze.md" and self.report:
             text = text.replace("![The report", f'**<a href="{self.report}">Open this very report</a>**, alive.\n\n![The report', 1)
+        if page == "docs/formulas.md":
+            text = with_list(text)
         parts = re.split(r"(^```.*?^```$|`[^`\n]*`)", text, flags=re.S | re.M)
         return "".join(p if i % 2 else LINK.sub(turned, p) for i, p in enumerate(parts))
 
@@ -87,6 +89,17 @@ class Stage:
         elif not where.startswith("api/"):
             (self.folder / where).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / path, self.folder / where)
+
+
+def with_list(text):
+    """The page of formulas with a list of its entries, folder by folder, after its first paragraph."""
+    lines = []
+    for section in re.split(r"(?m)^## ", text)[1:]:
+        titles = re.findall(r"(?m)^### (.+)$", section)
+        links = (f"[{title.replace('`', '')}](#{re.sub(r'[^a-z0-9_ -]', '', title.lower()).replace(' ', '-')})" for title in titles)
+        lines.append(f"- **{section.splitlines()[0]}**: " + " · ".join(links))
+    head, rest = text.split("\n\n", 2)[:2], text.split("\n\n", 2)[2]
+    return "\n\n".join([*head, "\n".join(lines), rest])
 
 
 def contents():

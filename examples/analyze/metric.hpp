@@ -41,7 +41,7 @@ inline const std::vector<MetricInfo>& metric_table() {
       {"norm_spread", "Spread of lengths", "(95 % point − 5 % point) / median of |x|",
        "near 0 where cosine is used", 3, Measures::modality},
       {"cone_angle", "Cone angle",
-       "arccos |m|, m the mean of the unit rows, in degrees; 90 when nothing is shared", "above 60",
+       "arccos |m|, m the mean of the unit rows, in degrees; 90 when nothing is shared", "above 45",
        1, Measures::modality},
       {"mean_cosine", "Mean cosine",
        "mean over i ≠ j of x_i·x_j = 1 − N V/(N − 1), V = mean |x_i − m|²", "near 0", 4,

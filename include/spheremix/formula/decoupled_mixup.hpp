@@ -2,9 +2,9 @@
 // leaves the denominator, so that each is told from the rest with confidence whatever lambda is.
 //
 //   R     = log sum over classes c outside {a, b} of e^z_c
-//   CE    L = mixup_cross_entropy + eta (1/n) sum_i  wa softplus(R - z_a) + wb softplus(R - z_b)
+//   CE    L = mixup_cross_entropy + eta (1/n) sum_i [ wa softplus(R - z_a) + wb softplus(R - z_b) ]
 //           (softplus(R - z_a) = -log e^z_a / sum_{c != b} e^z_c)
-//   BCE   L = (1/n) sum_i sum_c softplus(z_c) - t_c z_c,   t = wa e_a + wb e_b
+//   BCE   L = (1/n) sum_i sum_c [ softplus(z_c) - t_c z_c ],   t = wa e_a + wb e_b
 //
 // wa, wb   by DecoupledWeighting: 1 | lambda of the class |
 //          h(lambda) = min(1, (lambda / threshold)^power).

@@ -1,7 +1,7 @@
 // Deep feature separation: each modality has a second, independent feature, orthogonal to the
 // shared one, told apart by contrast and spread over the sphere.
 //
-//   ortho       (1/n) sum_j (x_j.xi_j)^2 + (y_j.yi_j)^2
+//   ortho       (1/n) sum_j [ (x_j.xi_j)^2 + (y_j.yi_j)^2 ]
 //   contrast    -(1/n) sum_j log e^(xi_j.xa_j/tau) / sum_k e^(xi_j.key_k/tau), and the same for y:
 //               Denominator::printed    keys are xi itself, k = j included (the text's formula)
 //               Denominator::augmented  keys are xa: InfoNCE of xi against xa

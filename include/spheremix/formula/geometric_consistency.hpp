@@ -2,9 +2,9 @@
 // sides.
 //
 //   geometric_consistency
-//     L = (1/n) sum_jk  c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2
+//     L = (1/n) sum_jk [ c (x_j.y_k - x_k.y_j)^2 + w (x_j.x_k - y_j.y_k)^2 ]
 //   augmented_geometric_consistency
-//     L = (1/n) sum_jk  w (x_j.x_k - xa_j.xa_k)^2 + w (y_j.y_k - ya_j.ya_k)^2
+//     L = (1/n) sum_jk [ w (x_j.x_k - xa_j.xa_k)^2 + w (y_j.y_k - ya_j.ya_k)^2 ]
 //         + (1/n) sum_j  c (x_j.y_j - xa_j.ya_j)^2
 //
 // c is cross_weight, w in_modal_weight. The sum over pairs over n, not n^2, grows with n (as

@@ -4,7 +4,7 @@
 //   anchor x_i with positive a = x_i.y_i/tau and the N = n - 1 other logits b_j = x_i.y_j/tau:
 //   R = N sum_j e^((1 + beta) b_j) / sum_j e^(beta b_j)
 //   V = max( (R - tau_plus N e^a) / (1 - tau_plus),  N e^(-1/tau) )
-//   L = (1/2n) sum_i log(1 + V_i e^-a_i) + log(1 + W_i e^-a_i)
+//   L = (1/2n) sum_i [ log(1 + V_i e^-a_i) + log(1 + W_i e^-a_i) ]
 //
 // W_i: the same of anchor y_i among the x_j.
 //

@@ -1,6 +1,6 @@
 // Cross entropy of logits against a mixture of two labels, or of several.
 //
-//   two labels   L = -(1/n) sum_i  lambda_i log p_i(a_i) + (1 - lambda_i) log p_i(b_i)
+//   two labels   L = -(1/n) sum_i [ lambda_i log p_i(a_i) + (1 - lambda_i) log p_i(b_i) ]
 //   k labels     L = -(1/n) sum_i sum_j w_ij log p_i(c_ij)         p_i = softmax of row i
 //
 // A logit of -infinity is a class that is absent: p = 0, no gradient.

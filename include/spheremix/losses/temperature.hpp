@@ -13,10 +13,13 @@ struct ClampedLogScale {
   double gradient;  ///< d value / d log_scale: 1 inside and at the ends, 0 outside
 };
 
-/// Keeps a learned log logit scale, ln(1 / tau), in [0, ln 100] (CLIP's range). Outside the range
-/// the gradient is 0, as for torch.clamp: a scale that has run out stays where it is until
-/// something else moves it, so clamp the *parameter* after each step if it should come back at
-/// once. Since log_temperature is dL/d ln(tau), dL/d log_scale = -log_temperature * gradient.
+/// A learned log logit scale, ln(1 / tau), held in [0, ln 100]: tau in [.01, 1], CLIP's range.
+///
+///   after each step    log_scale = clamp_log_scale(log_scale).value;
+///   its gradient       dL/d log_scale = -dL/d ln(tau) = -g.log_temperature
+///
+/// That is open_clip's way. Where the parameter is left alone and only its use is clamped, as by
+/// torch.clamp, multiply by `gradient`: it is 0 outside, so such a parameter does not come back.
 /// NaN stays NaN.
 inline ClampedLogScale clamp_log_scale(double log_scale, double low = 0,
                                        double high = 4.605170185988092) {
