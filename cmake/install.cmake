@@ -1,4 +1,4 @@
-# Headers, CMake package and .pc file. All of it is independent of the machine: Eigen, OpenMP, CUDA and MPI are looked
+# Headers, CMake package and .pc file. All of it is independent of the machine: Eigen, OpenMP, CUDA, MPI and NCCL are looked
 # for when a consumer finds the package, not when it is made. Everything is in the component spheremix_Development.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -25,6 +25,7 @@ install(FILES ${PROJECT_BINARY_DIR}/spheremixConfig.cmake ${PROJECT_BINARY_DIR}/
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-compiled.cmake
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-cuda.cmake
               ${PROJECT_SOURCE_DIR}/cmake/spheremix-mpi.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/spheremix-nccl.cmake
         DESTINATION ${package_dir})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/cmake/compiled DESTINATION ${package_dir})  # sources: built by who asks for them
 
@@ -39,9 +40,14 @@ set(pc_includedir ${CMAKE_INSTALL_INCLUDEDIR})
 if(NOT IS_ABSOLUTE ${pc_includedir})
   set(pc_includedir "\${prefix}/${pc_includedir}")
 endif()
+set(pc_files ${PROJECT_BINARY_DIR}/spheremix.pc)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/spheremix.pc.in ${PROJECT_BINARY_DIR}/spheremix.pc @ONLY)
-configure_file(${PROJECT_SOURCE_DIR}/cmake/spheremix-mpi.pc.in ${PROJECT_BINARY_DIR}/spheremix-mpi.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/spheremix.pc ${PROJECT_BINARY_DIR}/spheremix-mpi.pc DESTINATION ${pkgconfig_dir})
+foreach(component mpi nccl)
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/spheremix-${component}.pc.in
+                 ${PROJECT_BINARY_DIR}/spheremix-${component}.pc @ONLY)
+  list(APPEND pc_files ${PROJECT_BINARY_DIR}/spheremix-${component}.pc)
+endforeach()
+install(FILES ${pc_files} DESTINATION ${pkgconfig_dir})
 
 if(PROJECT_IS_TOP_LEVEL)
   add_custom_target(uninstall COMMENT "Removes what the last installation from this folder wrote"

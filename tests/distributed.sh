@@ -1,6 +1,6 @@
 #!/bin/sh
-# Losses over processes of MPI: 1, 2, 3 and 5 ranks against threads as ranks and against one process, and what happens
-# to the others when a rank fails. Without MPI it says so and ends well.
+# Losses over processes of MPI: 1, 2, 3 and 5 ranks against threads as ranks and against one process, what happens
+# to the others when a rank fails, and a loss of the device (in the emulator) over 2 and 3. Without MPI it says so and ends well.
 # Usage: distributed.sh [folder to build in]
 cd "$(dirname "$0")/.." || exit 1
 . tests/scripts/check.sh
@@ -20,12 +20,13 @@ fi
 export OMP_NUM_THREADS=1
 
 build() { # source program
-  g++ -std=c++20 -O1 -fopenmp -Iinclude -Itests -isystem "$eigen" "$1" \
+  g++ -std=c++20 -O1 -fopenmp -Wno-unknown-pragmas -Iinclude -Itests -isystem "$eigen" "$1" \
     -o "$out/$2" $mpi_flags >"$out/$2.log" 2>&1
 }
-if ! build tests/distributed/mpi_main.cpp mpi_main || ! build examples/trainer_mpi.cpp trainer_mpi; then
+if ! build tests/distributed/mpi_main.cpp mpi_main || ! build examples/trainer_mpi.cpp trainer_mpi ||
+  ! build tests/distributed/device_main.cpp device_main; then
   echo "failed: programs with MPI build"
-  head -n 20 "$out/mpi_main.log" "$out/trainer_mpi.log" 2>/dev/null | sed 's/^/    /'
+  head -n 20 "$out/mpi_main.log" "$out/trainer_mpi.log" "$out/device_main.log" 2>/dev/null | sed 's/^/    /'
   exit 1
 fi
 echo "passed: programs with MPI build"
@@ -41,10 +42,10 @@ wrong() {
   echo "failed: $1"
   tail -n 20 "$out/job.log" | sed 's/^/    /'
 }
-judged() { # mode seconds ranks: its lines "passed: ..." where all is well, else its "failed: ..."
-  if job "$2" "$3" "$out/mpi_main" "$1" && grep '^passed: ' "$out/job.log"; then return; fi
+judged() { # mode seconds ranks [program]: its lines "passed: ..." where all is well, else its "failed: ..."
+  if job "$2" "$3" "$out/${4:-mpi_main}" "$1" && grep '^passed: ' "$out/job.log"; then return; fi
   status=1
-  grep '^failed: ' "$out/job.log" || wrong "mpi_main $1, $3 ranks"
+  grep '^failed: ' "$out/job.log" || wrong "${4:-mpi_main} $1, $3 ranks"
 }
 
 for ranks in 1 2 3 5; do
@@ -52,6 +53,7 @@ for ranks in 1 2 3 5; do
 done
 for ranks in 2 3; do
   judged refuse 120 $ranks
+  judged check 120 $ranks device_main
 done
 
 # A rank that fails: the job ends by itself, badly, with a sentence.

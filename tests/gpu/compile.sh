@@ -2,7 +2,8 @@
 # nvcc compiles every device header alone for sm_80 (its device pass, which reads the host functions too), all together (every_header) and every device test for sm_80
 # and sm_90, with warnings as errors, down to machine code; those with wgmma in their name for sm_90a as well; host
 # programs (*_test.cu) are run too.
-# Needs a CUDA toolkit and no GPU.
+# Needs a CUDA toolkit and no GPU. spheremix/nccl/ wants nccl.h: the toolkit's, else that of PyPI's nvidia-nccl-cu13 or
+# -cu12 (300 MB, fetched once, one file kept), else it is skipped.
 #   compile.sh [--headers | --tests] [file ...]
 #
 # What is looked for are errors and warnings, so nvcc optimises as little as it can (--Ofast-compile, toolkit 12.9
@@ -18,7 +19,20 @@ case "${SPHEREMIX_NVCC_FLAGS:-}" in
   *) ! nvcc --help | grep -q -e --Ofast-compile || fast=--Ofast-compile=max ;;
 esac
 all_headers=every_header
-flags="-std=c++20 -Werror all-warnings -Iinclude -Itests $SPHEREMIX_NVCC_FLAGS"
+nccl=build/nccl/include # what PyPI's package has, where the toolkit has none
+flags="-std=c++20 -Werror all-warnings -Iinclude -Itests -isystem $nccl $SPHEREMIX_NVCC_FLAGS"
+find_nccl() {
+  printf '#include <nccl.h>\n' | nvcc -isystem $nccl -x cu -E - >/dev/null 2>&1
+}
+fetch_nccl() {
+  major=$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')
+  mkdir -p $nccl
+  python3 -m pip download -q --no-deps -d build/nccl "nvidia-nccl-cu$major" >/dev/null 2>&1 &&
+    python3 -c 'import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[2])
+open(sys.argv[1] + "/nccl.h", "wb").write(wheel.read("nvidia/nccl/include/nccl.h"))' $nccl build/nccl/*.whl
+  rm -f build/nccl/*.whl
+}
 
 compile_one() {
   unit=$1
@@ -31,7 +45,7 @@ compile_one() {
   case $unit in
     "$all_headers")
       source=$work/unit.cu
-      (cd include && find spheremix/gpu -name '*.cuh' | sort) | sed 's/.*/#include "&"/' >"$source" ;;
+      (cd include && find spheremix/gpu spheremix/nccl -name '*.cuh' | sort) | sed 's/.*/#include "&"/' >"$source" ;;
     *.cuh)
       source=$work/unit.cu
       names=sm_80
@@ -73,11 +87,13 @@ if [ "${1:-}" = --one ]; then
   compile_one "$2"
   exit
 fi
+find_nccl || fetch_nccl
+find_nccl || echo "skipped: spheremix/nccl under nvcc (no nccl.h here, and PyPI does not give it)"
 what=${1:-}
 case $what in --*) shift ;; esac
 if [ $# -eq 0 ]; then
   [ "$what" = --headers ] || set -- $(find tests/gpu -name '*_test.c[pu]*' | sort) tests/support/gpu_main.cpp
-  [ "$what" = --tests ] || set -- "$@" "$all_headers" $(find include/spheremix/gpu -name '*.cuh' | sort)
+  [ "$what" = --tests ] || set -- "$@" "$all_headers" $(find include/spheremix/gpu include/spheremix/nccl -name '*.cuh' | sort)
 fi
 log=$(mktemp)
 started=$(date +%s)

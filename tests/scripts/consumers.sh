@@ -65,6 +65,12 @@ check "package: component compiled is found" find_package_script "0.1 REQUIRED C
 if command -v nvcc >/dev/null; then
   check "package: component cuda is found" find_package_script "0.1 REQUIRED COMPONENTS cuda"
   consumer cuda -DCMAKE_PREFIX_PATH="$out/prefix" # without a GPU the program says "skipped"
+  if find_package_script "0.1 REQUIRED COMPONENTS nccl" >"$out/nccl.log" 2>&1; then
+    echo "passed: package: component nccl is found"
+  else
+    check "package: component nccl is told to be missing" says "0.1 REQUIRED COMPONENTS nccl" "with NCCL found"
+  fi
+  check "pkg-config: spheremix-nccl links NCCL" sh -c "pkg-config --libs spheremix-nccl | grep -q -e -lnccl"
 fi
 
 # Without a toolkit there is no device target, and nothing else of the library changes.
