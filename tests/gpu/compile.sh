@@ -54,6 +54,14 @@ compile_one() {
       printf '#include "%s"\n' "${unit#include/}" >"$source" ;;
   esac
   case $unit in
+    *nccl_test.cu) # links where there is more than the header
+      find_nccl || { echo "skipped: $unit under nvcc (no nccl.h here)"; return; }
+      errors=$(nvcc $flags $fast $targets -c "$unit" -o "$work/test.o" 2>&1)
+      [ $? -eq 0 ] || errors="error: $errors"
+      if nvcc "$work/test.o" -lnccl -o "$work/test" 2>/dev/null; then
+        more=", linked with NCCL" errors="$errors$("$work/test" 2>&1)" || errors="error: $errors"
+      fi
+      case $errors in error:*) false ;; esac ;;
     *.cu) errors=$(nvcc $flags $fast $targets "$unit" -lcublasLt -o "$work/test" 2>&1 && "$work/test" 2>&1) ;;
     *) errors=$(nvcc $flags $fast $targets -x cu $result "$source" 2>&1) ;;
   esac

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 FLOOR = {"core": 0, "math": 1, "io": 1, "formula": 2, "pairwise": 3, "sphere": 4, "mixup": 5, "metrics": 6, "losses": 7,
-         "gpu": 8, "mpi": 8}
+         "gpu": 8, "mpi": 8, "nccl": 9}
 SEES_ONLY = {"io": {"core", "io"}, "formula": {"core", "math", "formula"}, "gpu": {"core", "math", "formula", "gpu"},
-             "mpi": {"core", "mpi"}}
+             "mpi": {"core", "mpi"}, "nccl": {"core", "gpu", "nccl"}}
 # Headers that a program names itself: whoever includes spheremix.hpp does not pay for them.
 OPT_IN = re.compile(r"bf16")
 ROOT = Path(__file__).resolve().parents[2] / "include"

@@ -3,7 +3,7 @@
 // and however the ranks are joined; nothing waits; NaN goes where it goes on one device.
 #include "support/device_ranks.hpp"
 
-#include "../losses/reference.hpp"
+#include "gpu/losses/reference.hpp"
 #include "spheremix/gpu/ranks/clip.cuh"
 #include "spheremix/gpu/ranks/m2_mix.cuh"
 #include "spheremix/gpu/ranks/siglip.cuh"
