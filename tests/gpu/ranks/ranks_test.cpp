@@ -332,6 +332,9 @@ TEST_CASE("ranks: bytes on the wire are those of the headers") {
   CHECK(sent(gpu::Bfloat16{}, Loss::siglip, kFast) == rows * (2 * d * 2 + 4 * d) + others);
   CHECK(sent(float{}, Loss::info_nce, kExact) == rows * (2 * d * 4 + 4 * d) + others);
   CHECK(sent(float{}, Loss::m2, kFast) == rows * (2 * d * 2 + 4 * d) + others);
+  CHECK(sent(float{}, Loss::m2_append, kExact) ==
+        rows * (4 * d * 4 + 8 * d + 8 * 3) + others + 2 * 24);  // log tau has two sums
+  CHECK(sent(float{}, Loss::steep, kFast) == rows * (2 * d * 2 + 2 * 8) + 2 * (2 * 8 + 16));
 #endif
 }
 
