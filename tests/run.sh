@@ -29,7 +29,8 @@
 # Only when asked for
 #          platforms_more  as platforms, with all losses under wine, musl linked and run, g++ 11 and every clang++ of Debian: 20 min
 #          recipes    packaging/: Conan, Meson and vcpkg's port make the package and use it, the rest is parsed: 2 min
-#          more       platforms_more and recipes
+#          distributed_more  as distributed, with MPICH: 3 min
+#          more       platforms_more, distributed_more and recipes
 #          peers      as python, with torch and the peers of docs/python.md from PyPI (1 GB), whose figures are compared with the record
 #          libtorch   examples/libtorch_trainer.cpp, with Debian's LibTorch and with that of PyPI's torch, whichever is there: 3 min
 #          sanitized_more  the other folders as well: long
@@ -41,7 +42,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 out=${SPHEREMIX_TEST_BUILD:-build/tests}
 default_stages="floors units sanitized headers two_units flags budget consumers readme examples docs compile_fail fuzz platforms distributed python cuda machine_code"
-more_stages="platforms_more recipes"
+more_stages="platforms_more distributed_more recipes"
 mkdir -p "$out/logs"
 jobs=$(nproc)
 passed=0
@@ -213,6 +214,7 @@ stage_fuzz() { script sh tests/scripts/fuzz.sh "$out/fuzz"; }
 stage_platforms() { script sh tests/scripts/platforms.sh "$out/platforms"; }
 stage_platforms_more() { script sh tests/scripts/platforms.sh "$out/platforms" more; }
 stage_distributed() { script sh tests/distributed.sh "$out/distributed"; }
+stage_distributed_more() { script sh tests/distributed.sh "$out/distributed_more" mpich; }
 stage_recipes() { script sh tests/scripts/recipes.sh "$out/recipes"; }
 stage_python() { script sh tests/scripts/python.sh "$out/python"; }
 stage_peers() { script sh tests/scripts/python.sh "$out/peers" peers; }
@@ -248,7 +250,7 @@ stage_faults() {
 for stage; do
   case $stage in
     floors | units | sanitized | headers | two_units | flags | budget | consumers | readme | examples | docs | compile_fail | fuzz | platforms | distributed | \
-      python | peers | libtorch | cuda | machine_code | platforms_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
+      python | peers | libtorch | cuda | machine_code | platforms_more | distributed_more | recipes | sanitized_more | sanitized_gpu | faults) ;;
     *)
       echo "unknown stage $stage: see the head of tests/run.sh"
       exit 2

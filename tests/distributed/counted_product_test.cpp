@@ -12,14 +12,14 @@ thread_local double spheremix::test::multiply_adds = 0;
 thread_local double spheremix::test::wide_multiply_adds = 0;
 
 namespace spheremix::pairwise::detail {
-#define SPHEREMIX_COUNTED_PRODUCT(T, COUNT)                                                       \
-  template <>                                                                                     \
-  void product<T>(core::MatrixView<T> c, core::MatrixView<const T> a, bool a_transposed,          \
-                  core::MatrixView<const T> b, bool b_transposed, bool add,                       \
-                  PackBuffers<T>& pack) {                                                         \
-    test::COUNT += double(c.rows) * double(c.cols) * double(a_transposed ? a.rows : a.cols);      \
-    run_product<T>(SPHEREMIX_DISPATCH(product<T>), kDepth<T>, false, c, a, a_transposed, b,       \
-                   b_transposed, add, pack);                                                      \
+#define SPHEREMIX_COUNTED_PRODUCT(T, COUNT)                                                  \
+  template <>                                                                                \
+  void product<T>(core::MatrixView<T> c, core::MatrixView<const T> a, bool a_transposed,     \
+                  core::MatrixView<const T> b, bool b_transposed, bool add,                  \
+                  PackBuffers<T>& pack) {                                                    \
+    test::COUNT += double(c.rows) * double(c.cols) * double(a_transposed ? a.rows : a.cols); \
+    run_product<T>(SPHEREMIX_DISPATCH(product<T>), kDepth<T>, false, c, a, a_transposed, b,  \
+                   b_transposed, add, pack);                                                 \
   }
 SPHEREMIX_COUNTED_PRODUCT(float, multiply_adds)
 SPHEREMIX_COUNTED_PRODUCT(double, wide_multiply_adds)

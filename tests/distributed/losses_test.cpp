@@ -1,4 +1,5 @@
 // Every loss over W ranks, in double.
+#include "distributed/failing_memory.hpp"
 #include "distributed/rank_checks.hpp"
 #include "support/refusal.hpp"
 
@@ -90,6 +91,25 @@ TEST_CASE("ranks: NaN or infinity in a row of one rank is on all what it is in o
         for (const auto& rank : bits) CHECK(std::isnan(rank[0]) == std::isnan(one.loss));
         CHECK(std::isfinite(one.loss) == false);
       }
+}
+
+TEST_CASE("ranks: memory that runs out on one rank is one error on all") {
+  if (!allocations_fail()) return;
+  for (const LossCase<double>& c : loss_cases<double>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    const LossCall<double> call(c.batches, 4, 3);
+    const LossCall<double> part[] = {call.part(0, 2), call.part(2, 2)};
+    // Targets and four lambdas are the caller's, made beside the call.
+    const bool built =
+        c.name == "m3_mix" || c.name == "info_nce" || c.name == "clip" || c.name == "siglip";
+    CHECK(check_short_of_memory(built, [&](AnyRank& rank) {
+            core::Workspace workspace;
+            (void)c.across(part[rank.rank()], workspace, rank);
+          }) > 1);
+    check_short_of_memory(built,
+                          [&](AnyRank& rank) { (void)c.value_across(part[rank.rank()], rank); });
+  }
 }
 
 TEST_CASE("ranks: an exchange that fails, each in turn, ends the call on every rank") {

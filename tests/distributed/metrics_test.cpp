@@ -1,6 +1,9 @@
 // Every metric over W ranks, threads of this process, against one process.
 #include <doctest/doctest.h>
 
+#include <optional>
+
+#include "distributed/failing_memory.hpp"
 #include "distributed/loss_ranks.hpp"
 
 using namespace spheremix;
@@ -74,6 +77,22 @@ struct MetricCase {
   std::function<Numbers(const Rows<T>&, AnyRank&)> across;
 };
 
+/// What call() returns, which is the library's.
+template <class Call>
+auto called(const Call& call) {
+  return call();
+}
+template <class Call>
+auto called(const Call& call, AnyRank& rank) {
+  std::optional<decltype(call())> result;
+  rank.around([&] { result.emplace(call()); });
+  return *std::move(result);
+}
+
+const RetrievalOptions kRecall{.k = {1, 3}};
+const ZeroShotOptions kTop;
+const JudgedRetrievalOptions kJudged;
+
 /// Call: (rows, world...) -> numbers.
 template <class T, class Call>
 MetricCase<T> metric_case(const char* name, bool exact, const Call& call) {
@@ -87,7 +106,7 @@ std::vector<MetricCase<T>> metric_cases() {
 #define SPHEREMIX_METRIC(EXACT, ...)                                                       \
   all.push_back(metric_case<T>(#__VA_ARGS__, EXACT, [](const Rows<T>& r, auto&... world) { \
     Numbers numbers;                                                                       \
-    put(numbers, __VA_ARGS__);                                                             \
+    put(numbers, called([&] { return __VA_ARGS__; }, world...));                           \
     return numbers;                                                                        \
   }))
   SPHEREMIX_METRIC(false, alignment(r.x, r.y, AlignmentOptions{.alpha = 1.5}, world...));
@@ -98,19 +117,19 @@ std::vector<MetricCase<T>> metric_cases() {
   SPHEREMIX_METRIC(false, relative_alignment(r.x, r.y, world...));
   SPHEREMIX_METRIC(false, modality_gap(r.x, r.y, world...));
   SPHEREMIX_METRIC(true, retrieval_ranks(r.x, r.y, world...));
-  SPHEREMIX_METRIC(true, retrieval(r.x, r.y, RetrievalOptions{.k = {1, 3}}, world...));
-  SPHEREMIX_METRIC(true, retrieval_both(r.x, r.y, RetrievalOptions{.k = {1, 3}}, world...).x_to_y);
-  SPHEREMIX_METRIC(true, retrieval_both(r.x, r.y, RetrievalOptions{.k = {1, 3}}, world...).y_to_x);
-  SPHEREMIX_METRIC(true,
-                   caption_retrieval(r.x, r.y, r.image_of, RetrievalOptions{}, world...).y_to_x);
+  SPHEREMIX_METRIC(true, retrieval(r.x, r.y, kRecall, world...));
+  SPHEREMIX_METRIC(true, retrieval_both(r.x, r.y, kRecall, world...).x_to_y);
+  SPHEREMIX_METRIC(true, retrieval_both(r.x, r.y, kRecall, world...).y_to_x);
+  SPHEREMIX_METRIC(true, caption_retrieval(r.x, r.y, r.image_of, kRecall, world...).y_to_x);
   SPHEREMIX_METRIC(true, mean_average_precision(r.x, r.y, r.labels, r.labels, world...).value);
   SPHEREMIX_METRIC(true, mean_average_precision(r.x, r.labels, world...).value);
   SPHEREMIX_METRIC(true, hubness(r.x, HubnessOptions{.k = 2}, world...).occurrences);
   SPHEREMIX_METRIC(true, hubness(r.x, r.y, HubnessOptions{.k = 2}, world...).skewness);
-  SPHEREMIX_METRIC(true, zero_shot_accuracy(r.x, r.y, r.classes, ZeroShotOptions{}, world...));
+  SPHEREMIX_METRIC(true, zero_shot_accuracy(r.x, r.y, r.classes, kTop, world...));
   SPHEREMIX_METRIC(
       true, contrastive_calibration(r.x, r.y, ContrastiveCalibrationOptions{}, world...).x_to_y);
-  SPHEREMIX_METRIC(false, calibration_bins(r.confidence, r.correct, CalibrationOptions{}, world...));
+  SPHEREMIX_METRIC(false,
+                   calibration_bins(r.confidence, r.correct, CalibrationOptions{}, world...));
   SPHEREMIX_METRIC(
       false, expected_calibration_error(r.confidence, r.correct, CalibrationOptions{}, world...));
   SPHEREMIX_METRIC(false, singular_values(r.x, SpectrumOptions{}, world...));
@@ -120,8 +139,7 @@ std::vector<MetricCase<T>> metric_cases() {
   SPHEREMIX_METRIC(false, linear_cka(r.x, r.y, world...));
   SPHEREMIX_METRIC(true, hardness(r.x, r.y, 0.3, world...));
   SPHEREMIX_METRIC(true, hardness(r.x, r.y, r.x, world...));
-  SPHEREMIX_METRIC(
-      true, judged_retrieval(r.x, r.y, r.judged, JudgedRetrievalOptions{}, world...).of_ndcg);
+  SPHEREMIX_METRIC(true, judged_retrieval(r.x, r.y, r.judged, kJudged, world...).of_ndcg);
 #undef SPHEREMIX_METRIC
   return all;
 }
@@ -162,6 +180,17 @@ void check_metrics(double within) {
 TEST_CASE("ranks: metrics of W ranks are those of one process") {
   check_metrics<double>(1e-12);
   check_metrics<float>(1e-12);  // values are double, from sums in double
+}
+
+TEST_CASE("ranks: memory that runs out on one rank is one error on all, of metrics") {
+  if (!allocations_fail()) return;
+  const Rows<double> rows(6, 3);
+  const Rows<double> part[] = {rows.part(0, 3), rows.part(3, 3)};
+  for (const MetricCase<double>& c : metric_cases<double>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    check_short_of_memory(false, [&](AnyRank& rank) { (void)c.across(part[rank.rank()], rank); });
+  }
 }
 
 TEST_CASE("ranks: gradients of metrics, neighbours") {

@@ -1,13 +1,17 @@
 // Ranks of MPI against threads as ranks (the same bits) and one process, and what a failure of one
 // rank does to the others. tests/distributed.sh starts it and reads "passed: ..." and sentences.
 //
-//   mpi_main check | refuse | hang | kill | exit | throw
+//   mpi_main check | refuse | slow | hang | stop | kill | exit | throw | endure
 //   mpi_main busy LOSS N D   by hand: processor time and bytes (docs/distributed.md, "Measured")
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <thread>
 
 #include "distributed/loss_ranks.hpp"
@@ -114,6 +118,23 @@ std::string clip_of(mpi::Communicator& world, const LossCall<float>& call, doubl
   return !error.empty() ? error : std::isnan(loss) ? "nan" : "fine";
 }
 
+/// body() with room for little more than what this process has.
+template <class Body>
+auto without_memory(bool here, const Body& body) {
+  rlimit before{};
+  getrlimit(RLIMIT_AS, &before);
+  if (here) {
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    rlimit now = before;
+    now.rlim_cur = pages * std::size_t(sysconf(_SC_PAGESIZE)) + (std::size_t(1) << 20);
+    setrlimit(RLIMIT_AS, &now);
+  }
+  const auto result = body();
+  setrlimit(RLIMIT_AS, &before);
+  return result;
+}
+
 bool refuse(mpi::Communicator& world) {
   LossCall<float> call(2, 40, 8);
   const bool last = world.rank() == world.size() - 1;
@@ -129,7 +150,56 @@ bool refuse(mpi::Communicator& world) {
          fine;
   fine = report(world, "one row in all", clip_of(world, LossCall<float>(2, 1, 8), 0.1) == "fine") &&
          fine;
+  fine =
+      report(world, "other functions are refused by all",
+             refusal([&] {
+               const auto mine = call.part(0, 4);
+               if (last)
+                 (void)losses::siglip(mine.batches[0], mine.batches[1], {}, world);
+               else
+                 (void)losses::clip(mine.batches[0], mine.batches[1], {}, world);
+             }) == "clip: rank 0 of " + std::to_string(world.size()) + " calls clip while rank " +
+                       std::to_string(world.size() - 1) + " calls siglip") &&
+      fine;
+  const LossCall<float> large(2, 8000, 64);
+  const std::string full = without_memory(last, [&]() -> std::string {
+    try {
+      (void)losses::clip_with_gradient(large.batches[0], large.batches[1], {}, world);
+      return "fine";
+    } catch (const mpi::Error&) {
+      throw;
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+  });
+  fine = report(world, "no memory on one rank is one error on all",
+                full == "clip_with_gradient: " + who + ": out of memory") &&
+         fine;
   return report(world, "then they go on", clip_of(world, call, 0.1) == "fine") && fine;
+}
+
+/// A rank that comes late, but before the timeout, is waited for.
+bool slow(mpi::Communicator& world) {
+  const LossCall<float> call(2, 64, 16);
+  bool fine = true;
+  for (int k = 0; k < 3; ++k) {
+    if (world.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    fine = clip_of(world, call, 0.1) == "fine" && fine;
+  }
+  return report(world, "a rank that is slow is waited for", fine);
+}
+
+/// Calls clip for a minute: whoever runs this ends it by cutting the ranks off from each other.
+void endure(mpi::Communicator& world) {
+  const LossCall<float> call(2, 64, 16);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  for (bool first = true; std::chrono::steady_clock::now() < end; first = false) {
+    const auto at = blocks(64, world.size(), Cut::even);
+    const std::size_t r = std::size_t(world.rank());
+    const auto mine = call.part(at[r], at[r + 1] - at[r]);
+    (void)losses::clip(mine.batches[0], mine.batches[1], {}, world);
+    if (first) std::printf("begun\n"), std::fflush(stdout);
+  }
 }
 
 /// Processor seconds and bytes sent a call, of the second call on.
@@ -171,15 +241,18 @@ int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   int status = 0;
   try {
-    const bool waits = mode == "hang";
+    const bool waits = mode == "hang" || mode == "stop" || mode == "endure";
     mpi::Communicator world(MPI_COMM_WORLD, {.timeout = std::chrono::seconds(waits ? 2 : 120)});
     if (mode == "check") status = check(world) ? 0 : 1;
     if (mode == "refuse") status = refuse(world) ? 0 : 1;
-    if (mode == "hang" || mode == "kill" || mode == "exit" || mode == "throw") {
+    if (mode == "slow") status = slow(world) ? 0 : 1;
+    if (mode == "endure") endure(world);
+    if (mode == "hang" || mode == "stop" || mode == "kill" || mode == "exit" || mode == "throw") {
       const LossCall<float> call(2, 64, 16);
       (void)clip_of(world, call, 0.1);
       if (world.rank() == 1) {
         if (mode == "hang") std::this_thread::sleep_for(std::chrono::seconds(600));
+        if (mode == "stop") std::raise(SIGSTOP);
         if (mode == "kill") std::raise(SIGKILL);
         if (mode == "exit") std::_Exit(0);
         if (mode == "throw") throw std::runtime_error("rank 1 has had enough");

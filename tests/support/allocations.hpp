@@ -22,10 +22,12 @@ namespace {
 std::atomic<long> allocations{0};
 std::atomic<long> fail_at{-1};  // number of the allocation that fails, counted from now; -1: none
 std::atomic<long> alive{0};
+thread_local long fail_mine = -1;  // the same, of this thread's allocations
 
 /// True when the allocation at hand is the one chosen to fail.
 bool fails() {
   ++allocations;
+  if (fail_mine >= 0 && fail_mine-- == 0) return true;
   return fail_at >= 0 && fail_at-- == 0;
 }
 void* counted(void* p) {

@@ -217,16 +217,22 @@ LossCase<T> loss_case() {
   };
   c.across = [batch](const LossCall<T>& call, core::Workspace& workspace, AnyRank& rank) {
     typename Call::template Gradient<T> out;
-    spread<K>(batch(call),
-              [&](const auto&... x) { Call::across(call, workspace, out, rank, x...); });
+    rank.around([&] {
+      spread<K>(batch(call),
+                [&](const auto&... x) { Call::across(call, workspace, out, rank, x...); });
+    });
     LossOutcome<T> result;
     std::apply([&](const auto&... g) { (result.gradients.push_back(g), ...); }, Call::fields(out));
     collect(out, result);
     return result;
   };
   c.value_across = [batch](const LossCall<T>& call, AnyRank& rank) {
-    return spread<K>(batch(call),
-                     [&](const auto&... x) { return Call::value_across(call, rank, x...); });
+    double value = 0;
+    rank.around([&] {
+      value = spread<K>(batch(call),
+                        [&](const auto&... x) { return Call::value_across(call, rank, x...); });
+    });
+    return value;
   };
 #endif
   return c;

@@ -144,6 +144,8 @@ class AnyRank {
   virtual void start(int to, const void* out, std::size_t out_bytes, int from, void* in,
                      std::size_t in_bytes) = 0;
   virtual void wait() = 0;
+  /// Runs a call of the library, and nothing of the test's own: where that matters.
+  virtual void around(const std::function<void()>& body) { body(); }
 
  protected:
   ~AnyRank() = default;

@@ -64,7 +64,8 @@ std::vector<double> gather_numbers(M& meeting, int k, const std::vector<double>&
   meeting.mine.rows[k] = 1;
   meeting.mine.cols[k] = count;
   meeting.agree();
-  gather_rows<double>(meeting, k, {mine.data(), 1, count, count}, {each.data(), size, count, count});
+  gather_rows<double>(meeting, k, {mine.data(), 1, count, count},
+                      {each.data(), size, count, count});
   return each;
 }
 

@@ -94,8 +94,8 @@ std::vector<double> mean_row_across(core::Meeting& meeting, int k, core::MatrixV
   const int size = meeting.ranks().size();
   const std::size_t d = std::size_t(own.cols);
   std::vector<double> all(d);
-  const std::vector<double> each = core::gather_numbers(
-      meeting, 2, own.rows > 0 ? mean_row(own) : std::vector<double>(d));
+  const std::vector<double> each =
+      core::gather_numbers(meeting, 2, own.rows > 0 ? mean_row(own) : std::vector<double>(d));
   for (std::size_t c = 0; c < d; ++c) {
     CompensatedSum sum;
     for (int r = 0; r < size; ++r)

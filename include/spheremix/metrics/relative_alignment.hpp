@@ -66,7 +66,7 @@ double relative_alignment(core::MatrixView<const T> x, core::MatrixView<const T>
   const StackedRows<T> xs{x}, ys{y};
   core::Owned<CentredPair<T>> memory(x.rows, y.rows, x.cols);
   CentredPair<T>& rows = *memory;
-  rows.fill(xs, ys);
+  rows.fill(xs, ys, share);
   core::expects(rows.x.largest_square() + rows.y.largest_square() < 0.25 * double(core::largest<T>),
                 "relative_alignment", "squared distances of the rows overflow");
   const std::vector<Index> nearest = nearest_others(rows.x, rows.y, share);

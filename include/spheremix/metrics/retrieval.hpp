@@ -84,8 +84,8 @@ std::vector<Index> ranks_across(core::Meeting& meeting, core::MatrixView<const T
 /// finish(ranks), while the others wait for it.
 template <class Result, class X, class Y, class World, class Finish>
 Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
-                            const Eigen::MatrixBase<Y>& y, const RetrievalOptions& options,
-                            bool both, World& world, const Finish& finish) {
+                            const Eigen::MatrixBase<Y>& y, const std::vector<Index>& k, bool both,
+                            World& world, const Finish& finish) {
   using T = typename X::Scalar;
   Result result;
   core::RanksOf<World> ranks(world);
@@ -94,14 +94,14 @@ Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
     meeting.bring<T>(0, x.rows(), x.cols());
     meeting.bring<T>(1, y.rows(), y.cols());
     meeting.bring<T>(2, x.rows(), 1);
-    meeting.mine.options = core::digest_of(core::listed(options.k));
+    meeting.mine.options = core::digest_of(core::listed(k));
     core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
     meeting.mine.number[0] = finite_norm(function, "X", xs.view());
     meeting.mine.number[1] = finite_norm(function, "Y", ys.view());
     meeting.agree();
     core::expects(meeting.total(0) >= 1, function, "X has 0 rows where at least 1 are needed");
     expects_products<T>(function, meeting.largest(0), meeting.largest(1));
-    expects_counts(function, options.k);
+    expects_counts(function, k);
     RowMatrix<T> all(meeting.total(0), x.cols());
     const core::MatrixView<T> others{all.data(), all.rows(), all.cols(), all.cols()};
     meeting.agree();
@@ -194,7 +194,7 @@ template <class X, class Y, core::Communicator World>
                                         const Eigen::MatrixBase<Y>& y,
                                         const RetrievalOptions& options, World& world) {
   return detail::checked_ranks_across<RetrievalResult>(
-      "retrieval", x, y, options, false, world,
+      "retrieval", x, y, options.k, false, world,
       [&](detail::Ranks& ranks) { return detail::summary_of_rows(ranks, options); });
 }
 
@@ -203,7 +203,7 @@ template <class X, class Y, core::Communicator World>
                                                  const Eigen::MatrixBase<Y>& y,
                                                  const RetrievalOptions& options, World& world) {
   return detail::checked_ranks_across<RetrievalBothResult>(
-      "retrieval_both", x, y, options, true, world,
+      "retrieval_both", x, y, options.k, true, world,
       [&](detail::Ranks& ranks) { return detail::summary_of_both(ranks, options); });
 }
 

@@ -53,7 +53,7 @@ template <class T>
 double uniformity(const StackedRows<T>& x, double t, UniformityArrays<T>& memory,
                   const core::MatrixView<T>* dx) {
   const StackedRows<T> none{core::MatrixView<const T>{nullptr, 0, x.cols(), x.cols()}};
-  centre_of(x, none, memory.centre);
+  centre_of(x, none, memory.centre, memory.share);
   memory.rows.fill(x, memory.centre);
   const GaussianTable<T> table{memory.rows, memory.rows, true, t, memory.share};
   return dx ? gaussian_gradient(table, memory.sums, memory.strips, *dx)
@@ -86,7 +86,7 @@ double cross_uniformity(const char* function, core::MatrixView<const T> x,
                 ", and no pair of them");
   const StackedRows<T> first{x}, second{y};
   core::Owned<CentredPair<T>> rows(x.rows, y.rows, x.cols);
-  (*rows).fill(first, second);
+  (*rows).fill(first, second, share);
   core::Owned<GaussianSums<T>> sums(x.rows, y.rows, threads_for(x.rows, y.rows, x.cols));
   return gaussian_log_mean<T>({(*rows).x, (*rows).y, false, t, share}, *sums);
 }
