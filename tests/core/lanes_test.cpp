@@ -27,6 +27,10 @@ struct LanesOf;
     static double sum(Index d, const F& f) {      \
       return simd::ISA::sum_in_lanes(d, f);       \
     }                                             \
+    template <class T>                            \
+    static T squares(const T* x, Index d) {       \
+      return simd::ISA::sum_of_squares(x, d);     \
+    }                                             \
     template <class T, class F>                   \
     static void map(Index d, T* to, const F& f) { \
       simd::ISA::map_in_lanes(d, to, f);          \
@@ -96,6 +100,32 @@ TEST_CASE_TEMPLATE("maps write each element once, from what stood there", T, flo
       CHECK(wrong == 0);
     }
   });
+}
+
+TEST_CASE_TEMPLATE("row_square: x . x of any size, in the row's own type where that loses nothing",
+                   T, float, double) {
+  const auto within = [](double got, long double want, Index d) {
+    return std::abs((long double)(got)-want) <= (long double)(d)*core::epsilon<T> * want;
+  };
+  for (const Index n : {0, 1, 3, 15, 16, 17, 63, 64, 65, 127, 512, 1000})
+    for (const double scale : {1e-37, 1e-22, 1e-12, 1e-10, 1.0, 1e13, 1e16, 1e22}) {
+      CAPTURE(n);
+      CAPTURE(scale);
+      std::vector<T> x = numbers<T>(n + 1);
+      for (T& e : x) e = T(double(e) / 1e15 * scale);
+      long double want = 0;
+      for (std::size_t k = 1; k <= std::size_t(n); ++k) want += (long double)(x[k]) * x[k];
+      CHECK(within(core::row_square(x.data() + 1, n), want, n));
+      each_isa<LanesOf>([&]<class Lanes>() {
+        CAPTURE(Lanes::name);
+        if (scale == 1.0) CHECK(within(double(Lanes::squares(x.data() + 1, n)), want, n));
+      });
+      if (n == 0) continue;
+      x[std::size_t(n)] = core::infinity<T>;
+      CHECK(core::row_square(x.data() + 1, n) == core::infinity<double>);
+      x[std::size_t(n)] = core::nan<T>;
+      CHECK(std::isnan(core::row_square(x.data() + 1, n)));
+    }
 }
 
 TEST_CASE_TEMPLATE("row_product: a . b", T, float, double) {

@@ -4,6 +4,7 @@
 //   sum_in_lanes(d, f)      sum_k f(k) in double: sixteen running sums, merged pairwise
 //   map_in_lanes(d, to, f)  to[k] = f(k)
 //   row_product(a, b, d)    a . b in double
+//   row_square(x, d)        x . x to d eps of x's own type: faster for float, in its own vectors
 //
 // Shapes   a, b, to: d numbers. f(k) for k in [0, d): elements are independent of each other.
 // Errors   none: NaN and infinity come out as such. The order of additions depends on d alone.
@@ -32,6 +33,15 @@ void map_in_lanes(Index d, T* to, const F& f) {
 template <class T>
 double row_product(const T* a, const T* b, Index d) {
   return sum_in_lanes(d, [=](Index k) { return double(a[k]) * double(b[k]); });
+}
+
+template <class T>
+double row_square(const T* x, Index d) {
+  if constexpr (sizeof(T) == 4) {
+    const T square = SPHEREMIX_DISPATCH(sum_of_squares<T>)(x, d);
+    if (square > T(1e-20) && square < T(1e30)) return double(square);  // nothing was lost
+  }
+  return row_product(x, x, d);
 }
 
 }  // namespace spheremix::core

@@ -12,17 +12,17 @@
 
 namespace spheremix::pairwise {
 
-/// max_i |x_i| in double; NaN when a component is NaN or infinite. 0 for no rows.
+/// max_i |x_i|, to d eps; NaN when a component is NaN or infinite. 0 for no rows.
 template <class T>
 double largest_norm(core::MatrixView<const T> x) {
-  constexpr Index chunk = 1024;
+  constexpr Index chunk = 128;
   const Index parts = (x.rows + chunk - 1) / chunk;
   std::atomic<double> largest{0};
   core::parallel_for(
-      parts, x.rows * x.cols < 100000 ? 1 : core::max_threads(), [&](Index part, int) {
+      parts, x.rows * x.cols < 400000 ? 1 : core::max_threads(), [&](Index part, int) {
         double top = 0;
         for (Index i = part * chunk; i < (std::min)(x.rows, (part + 1) * chunk); ++i) {
-          const double square = core::row_product(x.row(i), x.row(i), x.cols);
+          const double square = core::row_square(x.row(i), x.cols);
           if (!(square <= core::largest<double>)) {
             largest = core::nan<double>;
             return;
