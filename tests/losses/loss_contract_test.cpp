@@ -224,6 +224,18 @@ TEST_CASE_TEMPLATE("layout: the same bits for blocks, column-major and transpose
   }
 }
 
+TEST_CASE("16 bits: the bits of the same numbers in float") {
+  for (const auto& loss : loss_cases<float>())
+    for (const int layout : {3, 4}) {
+      CAPTURE(loss.name);
+      CAPTURE(layout);
+      LossCall<float> call(loss.batches, 40, 7);
+      for (auto& x : call.batches)  // as both types hold them
+        x = x.cast<Eigen::bfloat16>().cast<Eigen::half>().cast<float>();
+      CHECK(same(loss.gradient(call), loss.elsewhere(call, layout)));
+    }
+}
+
 TEST_CASE_TEMPLATE("shapes: errors that begin with the name", T, float, double) {
   for (const auto& loss : loss_cases<T>()) {
     CAPTURE(loss.name);

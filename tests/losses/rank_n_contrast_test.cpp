@@ -130,6 +130,21 @@ TEST_CASE_TEMPLATE("rank_n_contrast: sharp, collapsed, alone, wrong", T, float, 
     CHECK(in_unit.log_temperature == plain.log_temperature);
     CHECK((in_unit.x * T(unit)).eval() == plain.x);
   }
+  // A row a million times longer leaves the others' gradients their digits, each row's of its own.
+  RowMatrix<T> far = x;
+  far.row(8) *= T(1e6);
+  const LongReal tau = 3e5;
+  const auto beside = rank_n_contrast_with_gradient(far, kTenths, {.temperature = double(tau)});
+  const auto of_far = [&](const LongMatrix& m) {
+    return rank_oracle(m, apart_in_tenths, tau, false);
+  };
+  CHECK(relative_error(beside.loss, double(of_far(far.template cast<LongReal>()))) < 16 * eps);
+  const LongMatrix slopes = differences(of_far, far.template cast<LongReal>(), LongReal(1e-4));
+  for (Index i = 0; i < 9; ++i) {
+    CAPTURE(i);
+    const auto row = [&](const auto& m) { return LongMatrix(m.row(i).template cast<LongReal>()); };
+    CHECK((row(beside.x) - row(slopes)).norm() < 2e-6L * row(slopes).norm());
+  }
   x.row(4) = x.row(0);  // equal rows: finite, and no pull between them
   CHECK(rank_n_contrast_with_gradient(x, kTenths).x.allFinite());
   const RowMatrix<T> one = x.topRows(1);

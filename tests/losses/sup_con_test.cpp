@@ -226,6 +226,10 @@ TEST_CASE("sup_remix: drawn lambda, one matrix, errors") {
     }
   CHECK(sup_remix(x, y, lambda) == one.loss);
   CHECK(sup_remix(x, y, 0.5) == sup_remix(x, y, RowMatrix<float>::Constant(n, n, 0.5f).eval()));
+  // One of another type and order is copied for the call, which no sanitizer may object to.
+  Eigen::MatrixXd eighths(n, n);
+  for (Index i = 0; i < n * n; ++i) eighths(i) = double(5 * i % 9) / 8;
+  CHECK(sup_remix(x, y, eighths) == sup_remix(x, y, RowMatrix<float>(eighths.cast<float>())));
   CHECK_THROWS_AS((void)sup_remix(x, y, 1.5), std::invalid_argument);
   CHECK_THROWS_AS((void)sup_remix(x, y, 0.5, {.window = 0}), std::invalid_argument);
   CHECK_THROWS_AS((void)sup_remix(x, y, rng, {.beta_a = 0}), std::invalid_argument);

@@ -11,6 +11,7 @@
 //   budget       the same loss in the least memory; one byte less is an error that names it
 //   memory       a second call allocates nothing, whatever the budget; no workspace grows above it
 //   layout       the same bits for blocks, maps, column-major and transposed batches
+//   16 bits      batches of Eigen::half or bfloat16: the bits of the same numbers in float
 //   shapes       a batch with another number of rows or columns, no rows: an error that begins with
 //                the name
 #pragma once
@@ -115,7 +116,7 @@ struct LossCase {
   std::function<LossOutcome<T>(const LossCall<T>&)> gradient;
   std::function<RepeatedLoss<T>()> repeated;
   /// The gradients again from batches that are no row-major matrices: blocks of a wider one (0),
-  /// column-major (1), transposed (2).
+  /// column-major (1), transposed (2); of float the same numbers as Eigen::half (3), bfloat16 (4).
   std::function<LossOutcome<T>(const LossCall<T>&, int layout)> elsewhere;
 #if defined(SPHEREMIX_TEST_RANKS)
   /// Of a rank's rows of a call, on one of several ranks; with the workspace of earlier calls.
@@ -207,6 +208,14 @@ LossCase<T> loss_case() {
       transposed.push_back(x.transpose());
     }
     const Index n = call.batches[0].rows(), d = call.batches[0].cols();
+    if constexpr (std::is_same_v<T, float>) {
+      const auto rounded = [&]<class H>(H) {
+        return run(call,
+                   [&](std::size_t k) { return RowMatrix<H>(call.batches[k].template cast<H>()); });
+      };
+      if (layout == 3) return rounded(Eigen::half());
+      if (layout == 4) return rounded(Eigen::bfloat16());
+    }
     if (layout == 0) return run(call, [&](std::size_t k) { return wide[k].block(1, 3, n, d); });
     if (layout == 1) return run(call, [&](std::size_t k) -> const Columns& { return columns[k]; });
     return run(call, [&](std::size_t k) { return transposed[k].transpose(); });

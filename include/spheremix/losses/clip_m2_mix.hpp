@@ -116,7 +116,7 @@ requires core::Worlds<World...>
                                              const Eigen::MatrixBase<Y>& y, const L& lambda,
                                              const ClipM2MixOptions& options = {},
                                              World&... world) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   return detail::by_value<TwoTemperatureGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
         clip_m2_mix_with_gradient(x, y, lambda, options, workspace, out, world...);

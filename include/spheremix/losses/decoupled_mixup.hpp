@@ -103,7 +103,7 @@ requires core::Worlds<World...>
   } else {
     detail::expects_decoupled("decoupled_mixup", options);
     return detail::two_labels_value("decoupled_mixup", logits, a, b, lambda,
-                                    detail::DecoupledRow<typename Z::Scalar>{options});
+                                    detail::DecoupledRow<core::Real<Z>>{options});
   }
 }
 
@@ -122,7 +122,7 @@ void decoupled_mixup_with_gradient(const Eigen::MatrixBase<Z>& logits, const cor
     constexpr auto* name = "decoupled_mixup_with_gradient";
     detail::expects_decoupled(name, options);
     detail::two_labels_gradient(name, logits, a, b, lambda,
-                                detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+                                detail::DecoupledRow<core::Real<Z>>{options}, workspace, out);
   }
 }
 
@@ -133,7 +133,7 @@ requires core::Worlds<World...>
                                                  const L& lambda,
                                                  const DecoupledMixupOptions& options = {},
                                                  World&... world) {
-  using T = typename Z::Scalar;
+  using T = core::Real<Z>;
   return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
         decoupled_mixup_with_gradient(logits, a, b, lambda, options, workspace, out, world...);
@@ -152,7 +152,7 @@ requires core::Worlds<World...>
   } else {
     detail::expects_decoupled("decoupled_mixup_k", options);
     return detail::k_labels_value("decoupled_mixup_k", logits, labels, weights,
-                                  detail::DecoupledRow<typename Z::Scalar>{options});
+                                  detail::DecoupledRow<core::Real<Z>>{options});
   }
 }
 
@@ -171,7 +171,7 @@ void decoupled_mixup_k_with_gradient(const Eigen::MatrixBase<Z>& logits,
     constexpr auto* name = "decoupled_mixup_k_with_gradient";
     detail::expects_decoupled(name, options);
     detail::k_labels_gradient(name, logits, labels, weights,
-                              detail::DecoupledRow<typename Z::Scalar>{options}, workspace, out);
+                              detail::DecoupledRow<core::Real<Z>>{options}, workspace, out);
   }
 }
 
@@ -182,10 +182,9 @@ requires core::Worlds<World...>
                                                    const core::Numbers& weights,
                                                    const DecoupledMixupOptions& options = {},
                                                    World&... world) {
-  return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
-      [&](auto& workspace, auto& out) {
-        decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out, world...);
-      });
+  return detail::by_value<LogitGradient<RowMatrix<core::Real<Z>>>>([&](auto& workspace, auto& out) {
+    decoupled_mixup_k_with_gradient(logits, labels, weights, options, workspace, out, world...);
+  });
 }
 
 }  // namespace spheremix::losses

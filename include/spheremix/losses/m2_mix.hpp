@@ -91,7 +91,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto m2_mix_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y, const L& lambda,
                                         const M2MixOptions& options = {}, World&... world) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
         m2_mix_with_gradient(x, y, lambda, options, workspace, out, world...);

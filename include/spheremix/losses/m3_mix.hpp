@@ -175,7 +175,7 @@ template <class X, class Y, class... L>
 double m3_value(const char* function, Local here, const Eigen::MatrixBase<X>& x,
                 const Eigen::MatrixBase<Y>& y, const MixLambdas<L...>& lambda,
                 const M3MixOptions& options) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   expects_pairs(function, x, y);
   const LambdaArguments<T, MixLambdas<L...>> weights(function, lambda, x.rows());
   return value(function, M3Loss<T>{{}, options, weights.views()}, here, x, y).loss;
@@ -223,7 +223,7 @@ void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                             core::per_row(lambda.l), core::per_row(lambda.vl),
                             core::paired(options.partners));
   } else {
-    using T = typename X::Scalar;
+    using T = core::Real<X>;
     constexpr auto* name = "m3_mix_with_gradient";
     detail::expects_pairs(name, x, y);
     const detail::LambdaArguments<T, MixLambdas<L...>> weights(name, lambda, x.rows());
@@ -237,7 +237,7 @@ requires core::Worlds<World...>
                                         const Eigen::MatrixBase<Y>& y,
                                         const MixLambdas<L...>& lambda,
                                         const M3MixOptions& options = {}, World&... world) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   return detail::by_value<
       TwoTemperatureGradient<RowMatrix<T>, MixLambdas<detail::LambdaGradient<T, L>...>>>(
       [&](auto& workspace, auto& out) {

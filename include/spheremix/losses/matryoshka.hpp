@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
+#include "spheremix/losses/detail/entry.hpp"
 #include "spheremix/sphere/normalize.hpp"
 
 namespace spheremix::losses {
@@ -128,7 +129,8 @@ template <class X, class Y, class Loss>
   detail::over_widths(
       "matryoshka", options, loss,
       [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; },
-      core::BorrowedRows<typename X::Scalar>(x), core::BorrowedRows<typename Y::Scalar>(y));
+      core::BorrowedRows<detail::Widened<X>>(detail::widened_rows(x)),
+      core::BorrowedRows<detail::Widened<Y>>(detail::widened_rows(y)));
   return sum;
 }
 
@@ -141,7 +143,7 @@ template <class X, class Loss>
   detail::over_widths(
       "matryoshka", options, loss,
       [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; },
-      core::BorrowedRows<typename X::Scalar>(x));
+      core::BorrowedRows<detail::Widened<X>>(detail::widened_rows(x)));
   return sum;
 }
 
@@ -151,17 +153,19 @@ template <class X, class Y, class Loss>
 [[nodiscard]] auto matryoshka_with_gradient(const Eigen::MatrixBase<X>& x,
                                             const Eigen::MatrixBase<Y>& y,
                                             const MatryoshkaOptions& options, const Loss& loss) {
-  using T = typename X::Scalar;
-  return detail::matryoshka_gradient<T>(options, loss, core::BorrowedRows<T>(x),
-                                        core::BorrowedRows<T>(y));
+  using T = detail::Widened<X>;
+  return detail::matryoshka_gradient<T>(options, loss,
+                                        core::BorrowedRows<T>(detail::widened_rows(x)),
+                                        core::BorrowedRows<T>(detail::widened_rows(y)));
 }
 
 /// Of one batch: loss(X_k) is a struct with loss and x.
 template <class X, class Loss>
 [[nodiscard]] auto matryoshka_with_gradient(const Eigen::MatrixBase<X>& x,
                                             const MatryoshkaOptions& options, const Loss& loss) {
-  using T = typename X::Scalar;
-  return detail::matryoshka_gradient<T>(options, loss, core::BorrowedRows<T>(x));
+  using T = detail::Widened<X>;
+  return detail::matryoshka_gradient<T>(options, loss,
+                                        core::BorrowedRows<T>(detail::widened_rows(x)));
 }
 
 }  // namespace spheremix::losses

@@ -76,7 +76,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto mixup_cross_entropy_with_gradient(const Eigen::MatrixBase<Z>& logits,
                                                      const core::Numbers& a, const core::Numbers& b,
                                                      const L& lambda, World&... world) {
-  using T = typename Z::Scalar;
+  using T = core::Real<Z>;
   return detail::by_value<MixedLabelGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
         mixup_cross_entropy_with_gradient(logits, a, b, lambda, workspace, out, world...);
@@ -121,10 +121,9 @@ requires core::Worlds<World...>
                                                        const core::Numbers& labels,
                                                        const core::Numbers& weights,
                                                        World&... world) {
-  return detail::by_value<LogitGradient<RowMatrix<typename Z::Scalar>>>(
-      [&](auto& workspace, auto& out) {
-        mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out, world...);
-      });
+  return detail::by_value<LogitGradient<RowMatrix<core::Real<Z>>>>([&](auto& workspace, auto& out) {
+    mixup_cross_entropy_k_with_gradient(logits, labels, weights, workspace, out, world...);
+  });
 }
 
 }  // namespace spheremix::losses

@@ -4,9 +4,11 @@
 //            (core/numbers.hpp), or label_distances of labels of several dimensions. n = 1 has no
 //            pair: loss 0, skipped 1.
 // Cost       6 n^2 d flops and about four exponentials a pair, in O(strip x n) memory and 3 n d.
-// Accuracy   in double but for the products. Distances are those of the rows less their mean, the
-//            short ones by differences. Equal rows give no gradient to each other (the subgradient 0
-//            of a norm); rows at distance D give each other one that is right to eps/D.
+// Accuracy   in double but for the products. Distances are those of the rows less the medians of
+//            their columns, the short ones by differences. Equal rows give no gradient to each other
+//            (the subgradient 0 of a norm); rows at distance D give each other one that is right to
+//            eps R / D, R their length less the medians: a few rows far away change nothing for the
+//            others.
 // Errors     shapes, labels not finite, tau, label_tolerance < 0, memory_budget too small. NaN in a
 //            row gives NaN.
 #pragma once
@@ -46,7 +48,8 @@ SupervisedResult rank_n_contrast_by(const char* function, MatrixView<const T> x,
   const Order& order = arrays.order;
   const MatrixView<T> rows = arrays.sorted.rows;
   for (Index i = 0; i < n; ++i) std::copy_n(x.row(order.place(i)), d, rows.row(i));
-  const auto [mark, unit] = cosine ? RankUnits{} : make_distance_rows(rows, arrays.mean);
+  const auto [mark, unit] =
+      cosine ? RankUnits{} : make_distance_rows(rows, arrays.squares, arrays.centre);
   for (Index i = 0; i < n; ++i) arrays.squares[i] = row_product(rows.row(i), rows.row(i), cols);
   const pairwise::PairGradients<T> to = arrays.sorted.gradients();
   const Anchor anchor{order, o, rows, arrays.squares, gradients, unit};
@@ -145,7 +148,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto rank_n_contrast_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels,
                                                  const RankNContrastOptions& options = {},
                                                  World&... world) {
-  return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<SupervisedGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         rank_n_contrast_with_gradient(x, labels, options, workspace, out, world...);
       });

@@ -173,7 +173,7 @@ template <class X, class... World>
 requires core::Worlds<World...>
 [[nodiscard]] auto sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                                          const SupConOptions& options = {}, World&... world) {
-  return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<SupervisedGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         sup_con_with_gradient(x, labels, options, workspace, out, world...);
       });

@@ -187,7 +187,7 @@ SupervisedResult sup_remix_on_views(const char* function, MatrixView<const T> x,
 template <class X, class Y, class L>
 double sup_remix_value(Local here, const Eigen::MatrixBase<X>& x, const Y& labels, L& lambda,
                        const SupRemixOptions& options) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   const GivenLabels<Y> given(labels);
   const RemixLambdaArgument<T, std::remove_reference_t<L>> weights("sup_remix", lambda, x.rows(),
                                                                    options.beta_a, options.beta_b);
@@ -237,7 +237,7 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels, L&&
         },
         x, core::per_row(labels), detail::remix_lambda_across(lambda));
   } else {
-    using T = typename X::Scalar;
+    using T = core::Real<X>;
     constexpr auto* name = "sup_remix_with_gradient";
     const detail::GivenLabels<Y> given(labels);
     const detail::RemixLambdaArgument<T, std::remove_reference_t<L>> weights(
@@ -256,7 +256,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels,
                                            L&& lambda, const SupRemixOptions& options = {},
                                            World&... world) {
-  return detail::by_value<SupervisedGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<SupervisedGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         sup_remix_with_gradient(x, labels, lambda, options, workspace, out, world...);
       });

@@ -268,7 +268,7 @@ template <class X, class... World>
 requires core::Worlds<World...>
 [[nodiscard]] auto triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& labels,
                                          const TripletOptions& options = {}, World&... world) {
-  return detail::by_value<TripletGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<TripletGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         triplet_with_gradient(x, labels, options, workspace, out, world...);
       });
@@ -309,7 +309,7 @@ template <class X>
                                             const core::Numbers& positives,
                                             const core::Numbers& negatives,
                                             const TripletOptions& options = {}) {
-  return detail::by_value<TripletGradient<RowMatrix<typename X::Scalar>>>(
+  return detail::by_value<TripletGradient<RowMatrix<core::Real<X>>>>(
       [&](auto& workspace, auto& out) {
         triplet_of_with_gradient(x, anchors, positives, negatives, options, workspace, out);
       });

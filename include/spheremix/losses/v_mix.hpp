@@ -63,7 +63,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                        const L& lambda, const VMixOptions& options = {},
                                        World&... world) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
         v_mix_with_gradient(x, y, lambda, options, workspace, out, world...);

@@ -65,7 +65,7 @@ requires core::Worlds<World...>
 [[nodiscard]] auto vl_mix_with_gradient(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y, const L& lambda,
                                         const VlMixOptions& options = {}, World&... world) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   return detail::by_value<MixGradient<RowMatrix<T>, detail::LambdaGradient<T, L>>>(
       [&](auto& workspace, auto& out) {
         vl_mix_with_gradient(x, y, lambda, options, workspace, out, world...);

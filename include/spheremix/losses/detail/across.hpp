@@ -392,11 +392,11 @@ double mean_across(const char* function, World& world, const Options& options,
 template <class World, class Options, class Z, class Out, class Call>
 void mean_gradient_across(const char* function, World& world, const Options& options,
                           const Eigen::MatrixBase<Z>& z, Out& out, const Call& call) {
-  using T = typename Z::Scalar;
+  using T = core::Real<Z>;
   core::RanksOf<World> ranks(world);
   core::over_ranks(ranks, function, [&](Meeting& meeting) {
     meeting.mine.options = core::digest_of(options);
-    meeting.bring<T>(0, z.rows(), z.cols());
+    meeting.bring<typename Z::Scalar>(0, z.rows(), z.cols());
     meeting.agree();
     core::expects(meeting.total(0) > 0, function, "there are no rows");
     const double share = double(z.rows()) / double(meeting.total(0));

@@ -174,6 +174,10 @@ decltype(auto) widened_rows(const Eigen::MatrixBase<X>& x) {
     return (x);
 }
 
+/// The scalar of widened_rows.
+template <class X>
+using Widened = std::conditional_t<core::is_half<typename X::Scalar>, float, typename X::Scalar>;
+
 /// Calls body(rows...) with each batch as rows in memory, of one scalar type.
 template <class Body, class First, class... X>
 auto with_rows(const Body& body, const Eigen::MatrixBase<First>& first,

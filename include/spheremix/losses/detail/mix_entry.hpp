@@ -76,8 +76,7 @@ struct Mixing : OfTwoBatches {
 template <class Loss, class X, class Y, class L>
 double mix_value(const char* function, const Loss& loss, const Eigen::MatrixBase<X>& x,
                  const Eigen::MatrixBase<Y>& y, const L& lambda, Local here = {}) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
+  using T = core::Real<X>;
   expects_pairs(function, x, y);
   const LambdaArgument<T, L> weights(function, "lambda", lambda, x.rows());
   return value(function, Mixing<T, Loss>{{}, loss, weights.value()}, here, x, y).loss;
@@ -87,8 +86,7 @@ double mix_value(const char* function, const Loss& loss, const Eigen::MatrixBase
 template <class Loss, class Out, class X, class Y, class L>
 void mix_into(const char* function, const Loss& loss, Workspace& workspace, Out& out,
               const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const L& lambda) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
+  using T = core::Real<X>;
   static_assert(std::is_arithmetic_v<L> == std::is_arithmetic_v<decltype(out.lambda)>,
                 "spheremix: out.lambda is a number for one lambda and a vector for one a row");
   expects_pairs(function, x, y);

@@ -160,33 +160,37 @@ void expects_two_labels(const char* function, MatrixView<const T> z, const Numbe
 template <class Z, class L, class Row>
 double two_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits, const Numbers& a,
                         const Numbers& b, const L& lambda, const Row& row) {
-  using T = typename Z::Scalar;
-  const core::InputRows<T> z(logits);
-  expects_two_labels(function, z.view(), a, b);
-  const LambdaArgument<T, L> weights(function, "lambda", lambda, logits.rows());
-  return mean_over_mixed<T>(z.view(), 2, two_labels<T>(a, b, weights.value()), row, {},
-                            [](Index, Index, const double*) {});
+  return with_rows(
+      [&]<class T>(MatrixView<const T> z) {
+        expects_two_labels(function, z, a, b);
+        const LambdaArgument<T, L> weights(function, "lambda", lambda, z.rows);
+        return mean_over_mixed<T>(z, 2, two_labels<T>(a, b, weights.value()), row, {},
+                                  [](Index, Index, const double*) {});
+      },
+      logits);
 }
 
 template <class Z, class L, class Row, class Out>
 void two_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logits, const Numbers& a,
                          const Numbers& b, const L& lambda, const Row& row, Workspace& workspace,
                          Out& out) {
-  using T = typename Z::Scalar;
-  const core::InputRows<T> z(logits);
-  expects_two_labels(function, z.view(), a, b);
-  const LambdaArgument<T, L> weights(function, "lambda", lambda, logits.rows());
-  core::OutputRows dz(function, "out.logits", out.logits, logits.rows(), logits.cols());
-  core::expects_apart(function, dz.view(), z.view());
-  Workspace::Frame frame = workspace.frame(core::bytes_of<LambdaSlopes>(logits.rows()));
-  double* const each = LambdaSlopes(logits.rows(), frame).each;
-  out.loss = mean_over_mixed<T>(z.view(), 2, two_labels<T>(a, b, weights.value()), row, dz.view(),
-                                [each](Index i, Index count, const double* g) {
-                                  each[i] =
-                                      count == 2 ? g[0] - g[1] : (std::isnan(g[0]) ? g[0] : 0);
-                                });
-  dz.commit();
-  put_lambda_gradient(function, each, logits.rows(), out.lambda);
+  with_rows(
+      [&]<class T>(MatrixView<const T> z) {
+        expects_two_labels(function, z, a, b);
+        const LambdaArgument<T, L> weights(function, "lambda", lambda, z.rows);
+        core::OutputRows dz(function, "out.logits", out.logits, z.rows, z.cols);
+        core::expects_apart(function, dz.view(), z);
+        Workspace::Frame frame = workspace.frame(core::bytes_of<LambdaSlopes>(z.rows));
+        double* const each = LambdaSlopes(z.rows, frame).each;
+        out.loss =
+            mean_over_mixed<T>(z, 2, two_labels<T>(a, b, weights.value()), row, dz.view(),
+                               [each](Index i, Index count, const double* g) {
+                                 each[i] = count == 2 ? g[0] - g[1] : (std::isnan(g[0]) ? g[0] : 0);
+                               });
+        dz.commit();
+        put_lambda_gradient(function, each, z.rows, out.lambda);
+      },
+      logits);
 }
 
 /// k labels a row: equal labels of one row are added up.
@@ -233,25 +237,28 @@ class KLabels {
 template <class Z, class Row>
 double k_labels_value(const char* function, const Eigen::MatrixBase<Z>& logits,
                       const Numbers& labels, const Numbers& weights, const Row& row) {
-  using T = typename Z::Scalar;
-  const core::InputRows<T> z(logits);
-  const KLabels<T> mixed(function, z.view(), labels, weights);
-  return mean_over_mixed<T>(z.view(), mixed.k(), mixed, row, {},
-                            [](Index, Index, const double*) {});
+  return with_rows(
+      [&]<class T>(MatrixView<const T> z) {
+        const KLabels<T> mixed(function, z, labels, weights);
+        return mean_over_mixed<T>(z, mixed.k(), mixed, row, {}, [](Index, Index, const double*) {});
+      },
+      logits);
 }
 
 template <class Z, class Row, class Out>
 void k_labels_gradient(const char* function, const Eigen::MatrixBase<Z>& logits,
                        const Numbers& labels, const Numbers& weights, const Row& row, Workspace&,
                        Out& out) {
-  using T = typename Z::Scalar;
-  const core::InputRows<T> z(logits);
-  const KLabels<T> mixed(function, z.view(), labels, weights);
-  core::OutputRows dz(function, "out.logits", out.logits, logits.rows(), logits.cols());
-  core::expects_apart(function, dz.view(), z.view());
-  out.loss = mean_over_mixed<T>(z.view(), mixed.k(), mixed, row, dz.view(),
-                                [](Index, Index, const double*) {});
-  dz.commit();
+  with_rows(
+      [&]<class T>(MatrixView<const T> z) {
+        const KLabels<T> mixed(function, z, labels, weights);
+        core::OutputRows dz(function, "out.logits", out.logits, z.rows, z.cols);
+        core::expects_apart(function, dz.view(), z);
+        out.loss = mean_over_mixed<T>(z, mixed.k(), mixed, row, dz.view(),
+                                      [](Index, Index, const double*) {});
+        dz.commit();
+      },
+      logits);
 }
 
 }  // namespace detail

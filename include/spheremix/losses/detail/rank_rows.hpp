@@ -61,7 +61,7 @@ struct RankArrays {
   Order order;
   LineResults lines;
   SortedRows<T> sorted;
-  double *squares, *mean;  ///< |x_i|^2; of the columns
+  double *squares, *centre;  ///< |x_i|^2; of the columns
 
   template <class Labels>
   RankArrays(const Labels& labels, double tolerance, Index cols, bool gradients,
@@ -70,7 +70,7 @@ struct RankArrays {
         lines(labels.size(), frame),
         sorted(labels.size(), cols, gradients, frame),
         squares(frame.take<double>(std::size_t(labels.size()))),
-        mean(frame.take<double>(std::size_t(cols))) {}
+        centre(frame.take<double>(std::size_t(cols))) {}
 };
 
 /// How distance rows are stored: `mark` is their last column, and 1 is `unit` of them.
@@ -78,24 +78,36 @@ struct RankUnits {
   double mark = 0, unit = 1;
 };
 
-/// Rows for distances: the mean taken off, times a power of two by which the largest component is
-/// near 1 and no product underflows; and in the last column a power of two too small to be seen
+/// The medians of the columns, the lower ones of an even number; each: n numbers to work in.
+template <class T>
+void column_medians(MatrixView<const T> x, double* each, double* median) {
+  for (Index k = 0; k < x.cols; ++k) {
+    for (Index i = 0; i < x.rows; ++i) each[i] = double(x(i, k));
+    double* const middle = each + (x.rows - 1) / 2;
+    std::nth_element(each, middle, each + x.rows);
+    median[k] = *middle;
+  }
+}
+
+/// Rows for distances: the medians of the columns taken off, so that a few rows far away take no
+/// digits from the others, times a power of two by which the largest component is near 1 and no
+/// product underflows; and in the last column a power of two too small to be seen
 /// in a product, which is returned: in that column's gradient the sums of H = dL/d(product) over rows
 /// and columns are found.
 ///
 ///   dL/dx_i = sum_j (H_ij + H_ji) (x_j - x_i)
 template <class T>
-RankUnits make_distance_rows(MatrixView<T> rows, double* mean) {
+RankUnits make_distance_rows(MatrixView<T> rows, double* each, double* centre) {
   const Index n = rows.rows, d = rows.cols - 1;
-  metrics::detail::column_means<T>({rows.data, n, d, rows.stride}, mean);
+  column_medians<T>({rows.data, n, d, rows.stride}, each, centre);
   double largest = 0;
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < d; ++k)
-      largest = (std::max)(largest, std::abs(double(rows(i, k)) - mean[k]));
+      largest = (std::max)(largest, std::abs(double(rows(i, k)) - centre[k]));
   const double unit = largest > 0 ? std::ldexp(1.0, -(std::max)(std::ilogb(largest), -1000)) : 1;
   largest *= unit;
   for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < d; ++k) rows(i, k) = T((double(rows(i, k)) - mean[k]) * unit);
+    for (Index k = 0; k < d; ++k) rows(i, k) = T((double(rows(i, k)) - centre[k]) * unit);
   const double root = std::sqrt(double(core::epsilon<T>));
   const double mark = largest > 0 ? std::ldexp(1.0, std::ilogb(largest * root) - 1) : 1;
   for (Index i = 0; i < n; ++i) rows(i, d) = T(mark);

@@ -65,26 +65,23 @@ class RemixLambdaArgument {
   static constexpr bool is_number = std::is_arithmetic_v<std::remove_cvref_t<L>>;
   static constexpr bool is_generator = std::is_same_v<std::remove_cvref_t<L>, core::Philox>;
 
-  static decltype(auto) as_matrix(L& lambda) {
-    if constexpr (is_number || is_generator) {
-      return RowMatrix<T>(0, 0);
-    } else if constexpr (std::is_base_of_v<Eigen::MatrixBase<std::remove_cvref_t<L>>,
-                                           std::remove_cvref_t<L>>) {
-      if constexpr (std::is_same_v<typename std::remove_cvref_t<L>::Scalar, T>)
-        return (lambda);
-      else
-        return rounded(lambda);
-    } else {
-      return rounded(lambda);
-    }
+  /// lambda, or its numbers in `rounded_`, which rows_ may point to.
+  decltype(auto) as_matrix(L& lambda) {
+    if constexpr (requires { requires std::is_same_v<typename std::remove_cvref_t<L>::Scalar, T>; })
+      return (lambda);
+    else if constexpr (is_number || is_generator)
+      return (rounded_);
+    else
+      return round(lambda);
   }
-  static RowMatrix<T> rounded(const core::Numbers& lambda) {
-    RowMatrix<T> each(lambda.rows(), lambda.cols());
-    for (Index i = 0; i < each.rows(); ++i)
-      for (Index k = 0; k < each.cols(); ++k) each(i, k) = T(lambda(i, k).high);
-    return each;
+  const RowMatrix<T>& round(const core::Numbers& lambda) {
+    rounded_.resize(lambda.rows(), lambda.cols());
+    for (Index i = 0; i < rounded_.rows(); ++i)
+      for (Index k = 0; k < rounded_.cols(); ++k) rounded_(i, k) = T(lambda(i, k).high);
+    return rounded_;
   }
 
+  RowMatrix<T> rounded_;
   core::InputRows<T> rows_;
   RemixLambda<T> value_;
 };

@@ -124,29 +124,31 @@ void expects_labels(const char* function, const Other& other, Index n) {
 template <class X, class Labels, class Run>
 auto supervised_value(const char* function, const Eigen::MatrixBase<X>& x, const Labels& labels,
                       const Run& run, Local here = {}) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
-  const core::InputRows<T> rows(x);
-  core::expects(x.rows() >= 1, function, "X has no rows");
-  expects_labels(function, labels, x.rows());
-  Workspace workspace;
-  workspace.work_on(here.share);
-  return run(rows.view(), labels, workspace, MatrixView<T>{});
+  return with_rows(
+      [&]<class T>(MatrixView<const T> rows) {
+        core::expects(rows.rows >= 1, function, "X has no rows");
+        expects_labels(function, labels, rows.rows);
+        Workspace workspace;
+        workspace.work_on(here.share);
+        return run(rows, labels, workspace, MatrixView<T>{});
+      },
+      x);
 }
 
 template <class X, class Labels, class Run, class Out>
 void supervised_gradient(const char* function, const Eigen::MatrixBase<X>& x, const Labels& labels,
                          const Run& run, Workspace& workspace, Out& out) {
-  using T = typename X::Scalar;
-  static_assert(core::is_real<T>, "spheremix: embeddings are float or double");
-  const core::InputRows<T> rows(x);
-  core::expects(x.rows() >= 1, function, "X has no rows");
-  core::OutputRows dx(function, "out.x", out.x, x.rows(), x.cols());
-  core::expects_apart(function, dx.view(), rows.view());
-  expects_labels(function, labels, x.rows());
-  const auto result = run(rows.view(), labels, workspace, dx.view());
-  dx.commit();
-  result.put(out);
+  with_rows(
+      [&]<class T>(MatrixView<const T> rows) {
+        core::expects(rows.rows >= 1, function, "X has no rows");
+        core::OutputRows dx(function, "out.x", out.x, rows.rows, rows.cols);
+        core::expects_apart(function, dx.view(), rows);
+        expects_labels(function, labels, rows.rows);
+        const auto result = run(rows, labels, workspace, dx.view());
+        dx.commit();
+        result.put(out);
+      },
+      x);
 }
 
 }  // namespace detail
