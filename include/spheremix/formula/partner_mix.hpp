@@ -24,6 +24,8 @@
 
 #include <cstddef>
 
+#include "spheremix/core/host_device.hpp"
+#include "spheremix/formula/set_apart.hpp"
 #include "spheremix/formula/targets.hpp"
 
 namespace spheremix::losses {
@@ -33,6 +35,15 @@ enum class VlTargets {
   identity,  ///< row i with row i
   released,  ///< row i with row i and with its partner's, as the authors' code has it
 };
+
+/// The weights of a row's two targets: lambda and 1 - lambda; 1 and none; 1 and 1.
+enum class PartnerWeights { mixed, identity, doubled };
+
+inline PartnerWeights partner_weights(bool both_sides, VlTargets targets) {
+  return !both_sides                      ? PartnerWeights::mixed
+         : targets == VlTargets::identity ? PartnerWeights::identity
+                                          : PartnerWeights::doubled;
+}
 
 /// Options of V-Mix and of L-Mix. Partners: std::vector<Index> on the CPU (empty: flip), a pointer
 /// into device memory on the device (null: flip).
@@ -57,3 +68,32 @@ struct TargetMixOptions {
 };
 
 }  // namespace spheremix::losses
+
+namespace spheremix::formula {
+
+/// Row i finds itself and its partner, partners.to(i), as set_apart.hpp says; a row that is its own
+/// partner has both weights. lambda(i) is a T.
+template <class T, class Lambda, class Partners>
+struct PartnerTargets {
+  static constexpr Index kTargets = 2, kSlots = 2;
+  losses::PartnerWeights kind;
+  Lambda lambda;
+  Partners partners;
+
+  SPHEREMIX_HD bool mixed() const { return kind == losses::PartnerWeights::mixed; }
+  SPHEREMIX_HD bool second(Index i) const {
+    return kind != losses::PartnerWeights::identity && partners.to(i) != i;
+  }
+  SPHEREMIX_HD T own(Index i) const {
+    if (kind == losses::PartnerWeights::identity) return 1;
+    const bool alone = partners.to(i) == i;
+    return mixed() ? (alone ? T(1) : lambda(i)) : (alone ? T(2) : T(1));
+  }
+  SPHEREMIX_HD T other(Index i) const { return !second(i) ? T(0) : mixed() ? 1 - lambda(i) : T(1); }
+  SPHEREMIX_HD Index column(Index i, Index c) const {
+    return c == 0 ? i : second(i) ? partners.to(i) : kAbsent;
+  }
+  SPHEREMIX_HD T weight(Index i, Index c) const { return c == 0 ? own(i) : other(i); }
+};
+
+}  // namespace spheremix::formula

@@ -38,6 +38,28 @@ struct SoftmaxLine {
   }
 };
 
+/// The entries set apart of a line, one after another: raise() with each, then add() with each. k: any
+/// number that tells them apart.
+template <class T>
+struct ApartEntries {
+  T top;              ///< at first the largest logit of the rest of the line, then M
+  Index best = -1;    ///< the entry at M, or -1
+  double others = 0;  ///< sum of e_c of all but the best
+  double weight = 0;  ///< sum of w_c
+
+  void raise(Index k, T z) {
+    if (z >= top) top = z, best = k;
+  }
+  void add(Index k, T z) {
+    if (k != best) others += exponential(z);
+  }
+  double exponential(T z) const { return std::exp(double(z) - double(top)); }
+  /// With the rest's largest logit and sum.
+  SoftmaxLine<double> softmax(T largest, double sum) const {
+    return {(sum > 0 ? sum * exponential(largest) : 0) + others, best >= 0};
+  }
+};
+
 /// (max, sum) of two disjoint sets from (max, sum) of each.
 template <class T>
 SPHEREMIX_HD void merge_softmax(T& top, double& sum, T other_top, double other_sum) {

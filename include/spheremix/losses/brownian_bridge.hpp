@@ -7,7 +7,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/brownian_bridge.hpp"
-#include "spheremix/losses/detail/row_outputs.hpp"
+#include "spheremix/losses/detail/contrastive.hpp"
 #include "spheremix/metrics/detail/sums.hpp"
 
 namespace spheremix::losses {

@@ -77,7 +77,7 @@ struct DclLoss : OfTwoBatches {
     pairwise::row_sweep<T>(
         stacked.rows, stacked.rows, plan, frame,
         [&](const pairwise::PairRow<T>& row) {
-          const Index i = row.i, p = other_view(i, n);
+          const Index i = row.i, p = formula::OtherView(n).column(i, 0);
           T *const s = row.s, *const e = row.scratch;
           s[i] = s[p] = -core::infinity<T>;
           const T top = scale * SPHEREMIX_DISPATCH(row_largest<T>)(s, m);

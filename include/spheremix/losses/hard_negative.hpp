@@ -109,7 +109,7 @@ struct HardNegativeLoss : OfTwoBatches {
     pairwise::row_sweep<T>(
         stacked.rows, stacked.rows, plan, frame,
         [&](const pairwise::PairRow<T>& row) {
-          anchor(row, m, row.i, other_view(row.i, n), loss[row.i], moment[row.i]);
+          anchor(row, m, row.i, formula::OtherView(n).column(row.i, 0), loss[row.i], moment[row.i]);
         },
         stacked.gradients());
     if (gradients) stacked.unstack(out);

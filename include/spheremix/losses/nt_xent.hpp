@@ -45,12 +45,13 @@ struct NtXentLoss : OfTwoBatches {
     Workspace::Frame frame = workspace.frame(plan.bytes);
     const NtXentArrays<T> arrays(x, y, gradients, frame);
     const auto& [stacked, special, memory] = arrays;
-    for (Index i = 0; i < m; ++i) {
-      special[2 * i] = other_view(i, n);
-      special[2 * i + 1] = i;  // masked: takes no part
-    }
-    Contrast<T> contrast{stacked.rows, stacked.rows, options.temperature, 1.0, 2, special};
-    contrast.masked = 1;
+    put_apart(formula::OtherView(n), m, special);
+    const Contrast<T> contrast{.x = stacked.rows,
+                               .y = stacked.rows,
+                               .temperature = options.temperature,
+                               .weight = 1,
+                               .slot_count = formula::OtherView::kSlots,
+                               .special = special};
     const ContrastResult result =
         run_contrast<T, false>(contrast, memory, plan, frame, stacked.gradients());
     if (gradients) stacked.unstack(out);

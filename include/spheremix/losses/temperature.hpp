@@ -1,7 +1,5 @@
-// The temperature of a contrastive loss: checks, and the clamp of a learned one.
+// The clamp of a learned temperature of a contrastive loss.
 #pragma once
-
-#include <cmath>
 
 #include "spheremix/core/checks.hpp"
 
@@ -29,15 +27,4 @@ inline ClampedLogScale clamp_log_scale(double log_scale, double low = 0,
   return {log_scale, 1};
 }
 
-namespace detail {
-
-/// Throws unless tau > 0 and 1/tau is finite in T.
-template <class T>
-void expects_temperature(const char* function, const char* name, double tau) {
-  core::expects(tau > 0 && std::isfinite(tau) && T(1 / tau) > 0 && std::isfinite(T(1 / tau)),
-                function, name, " is ", tau,
-                ", which must be positive and neither it nor its inverse may overflow");
-}
-
-}  // namespace detail
 }  // namespace spheremix::losses

@@ -25,10 +25,6 @@
 
 namespace spheremix::pairwise {
 
-/// A special pair that is not in the table, and a slot without a pair.
-inline constexpr Index kOutside = -1;
-inline constexpr Index kAbsent = -2;
-
 /// What few losses do to tiles besides: functions, so that the others do not compile them.
 template <class T>
 struct TileSteps {
@@ -45,7 +41,7 @@ template <class T>
 struct PairTable {
   core::MatrixView<const T> x, y;
   Index slot_count;              ///< special pairs a row, unless `first` says
-  const Index* special;          ///< one after another, row by row: column, kOutside or kAbsent
+  const Index* special;          ///< one after another, row by row: its column, below 0 for none
   const Index* first = nullptr;  ///< n + 1: row i has special[first[i]] to special[first[i + 1]]
   const TileSteps<T>* steps = nullptr;
 

@@ -32,15 +32,15 @@ void hard_negative(Work& work, const core::MatrixView<const T>& x,
   const HardNegativeAnchors<Sum> anchors(work, n, true, options);
   double* const along = work.take<double>(2 * blocks);
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, 2 * n, block);
-  const pairwise::Excluded excluded{{0, n, 0}, 2};
+  const formula::OtherView views(n);
   for (int side = 0; side < 2; ++side)
     for (int which = 0; which < anchors.softmaxes(); ++which) {
       pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
       t.x = z.middle_rows(side * n, n);
       t.y = z;
       t.policy = {anchors.scale[which], 0, 0};
-      t.excluded = excluded;
-      t.positive = side == 0 ? n : 0;
+      t.excluded = pairwise::set_apart(views, side * n);
+      t.positive = views.column(side * n, 0);
       t.positives = which == 0 ? anchors.positives + side * n : nullptr;
       t.rows = anchors.statistics[which] + side * n;
       pairwise::sweep_statistics(work, t, limits, how);
@@ -56,7 +56,7 @@ void hard_negative(Work& work, const core::MatrixView<const T>& x,
     t.x = z.middle_rows(side * n, n);
     t.y = z;
     t.policy = anchors.pair(side * n, 0);
-    t.excluded = excluded;
+    t.excluded = pairwise::set_apart(views, side * n);
     t.rows = hard + side * n;
     t.cols = hard;
     pairwise::sweep_gradients(work, t, {side == 0 ? out.x : out.y, {}},

@@ -28,7 +28,7 @@ void hn_nce(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
   const HardNegativeAnchors<Sum> anchors(work, n, false, options);
   double* const along = work.take<double>(blocks);
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, n, block);
-  const pairwise::Excluded diagonal{{0, 0, 0}, 1};
+  const pairwise::Excluded diagonal = pairwise::set_apart(formula::Diagonal());
   for (int which = 0; which < anchors.softmaxes(); ++which) {
     pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, true>> t;
     t.x = operands.x;

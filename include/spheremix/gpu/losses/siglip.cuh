@@ -100,7 +100,7 @@ void siglip(Work& work, const core::MatrixView<const T>& x, const core::MatrixVi
         pairwise::operands<Tile>(work, a, b, 0, r, weights, stride, how, &kernel.x, &kernel.y);
         kernel.range = r;
         kernel.policy = policy;
-        kernel.excluded = {{ranks.first(), 0, 0}, 1};
+        kernel.excluded = pairwise::set_apart(formula::Diagonal(ranks.first()));
         kernel.positive = ranks.first();
         kernel.weights = gradient ? weights : nullptr;
         kernel.stride = stride;

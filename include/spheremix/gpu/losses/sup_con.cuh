@@ -173,7 +173,7 @@ void sup_con(Work& work, const core::MatrixView<const T>& x, const Labels& from,
   pairwise::Table<Tile, SupConStatistics<Sum>> first;
   first.x = first.y = rows;
   first.policy = {scale, windows};
-  first.excluded = {{0, 0, 0}, 1};
+  first.excluded = pairwise::set_apart(formula::Diagonal());
   first.positives = squares;
   first.rows = statistics;
   first.row_sums = positive;

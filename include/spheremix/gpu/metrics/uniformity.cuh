@@ -49,7 +49,7 @@ void uniformity(Work& work, const core::MatrixView<const T>& x, const Uniformity
   using Norms = NormsKernel<Input, Sum>;
   pairwise::start(work, Norms{all, Sum(c), norms}, pairwise::ceil_div(total, Norms::kRowsEach));
   const UniformityPair<Sum> policy{Sum(2 * c), norms + first, norms, shift, Tile::kWeightScale};
-  const pairwise::Excluded diagonal{{first, 0, 0}, 1};
+  const pairwise::Excluded diagonal = pairwise::set_apart(formula::Diagonal(first));
   const bool shifted = options.t > 3;
   if (shifted) {
     pairwise::Table<Tile, UniformityPair<Sum>> table;

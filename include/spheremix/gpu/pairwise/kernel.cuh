@@ -8,6 +8,7 @@
 #pragma once
 
 #include "spheremix/core/view.hpp"
+#include "spheremix/formula/set_apart.hpp"
 #include "spheremix/gpu/core/intrinsics.cuh"
 #include "spheremix/gpu/core/work.cuh"
 
@@ -116,6 +117,16 @@ struct Excluded {
     return by_partner && !partners.map && i0 + j0 < partners.n && i0 + j0 + 2 * edge > partners.n;
   }
 };
+
+/// The pairs that an instance of formula/set_apart.hpp sets apart from rows `first` on, each slot a diagonal.
+template <class Pairs>
+Excluded set_apart(const Pairs& pairs, Index first = 0) {
+  Excluded excluded;
+  for (Index c = 0; c < Pairs::kSlots; ++c)
+    if (const Index column = pairs.column(first, c); column >= 0)
+      excluded.difference[excluded.count++] = column;
+  return excluded;
+}
 
 /// Two numbers a row: first the running (maximum, sum) of its logits, later (log-sum-exp, weight of
 /// the positive).

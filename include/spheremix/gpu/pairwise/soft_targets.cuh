@@ -6,6 +6,7 @@
 // that the weights are formed with.
 #pragma once
 
+#include "spheremix/formula/partner_mix.hpp"
 #include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/gpu/pairwise/mix_rows.cuh"
 
@@ -13,22 +14,14 @@ namespace spheremix::gpu::pairwise {
 
 /// Where the targets lie and how large they are.
 template <class T>
-struct SoftTargets {
-  enum Kind { mixed, identity, doubled };  ///< lambda and 1 - lambda; 1 and none; 1 and 1
-  Kind kind;
-  RowScalar<T> lambda;
-  Partners partners;
+using SoftTargets = formula::PartnerTargets<T, RowScalar<T>, Partners>;
 
-  __device__ bool second(Index i) const { return kind != identity && partners.to(i) != i; }
-  __device__ T own(Index i) const {
-    if (kind == identity) return 1;
-    const bool alone = partners.to(i) == i;
-    return kind == mixed ? (alone ? T(1) : lambda(i)) : (alone ? T(2) : T(1));
-  }
-  __device__ T other(Index i) const {
-    return !second(i) ? T(0) : kind == mixed ? 1 - lambda(i) : T(1);
-  }
-};
+/// Both slots: the diagonal, and each row's partner.
+template <class T>
+Excluded set_apart(const SoftTargets<T>& targets) {
+  return {
+      {0, 0, 0}, 1, targets.kind != spheremix::losses::PartnerWeights::identity, targets.partners};
+}
 
 /// One line of the table.
 template <class T>
@@ -94,10 +87,9 @@ struct SoftFinishKernel {
       cols[i] = {col.lse, col.gradient[0]};
       row_second[i] = row.gradient[1];
       col_second[i] = col.gradient[1];
-      const bool moves = targets.kind == SoftTargets<T>::mixed && targets.second(i);
+      const bool moves = targets.mixed() && targets.second(i);
       own_target[i] = moves ? row.surprise[0] - row.surprise[1] + col.surprise[0] : T(0);
-      col_target[i] =
-          targets.kind == SoftTargets<T>::mixed && targets.second(j) ? col.surprise[1] : T(0);
+      col_target[i] = targets.mixed() && targets.second(j) ? col.surprise[1] : T(0);
       loss = sound ? weight * (double(row.loss) + double(col.loss)) : core::nan<double>;
     }
     loss = block_sum<kThreads>(loss, reinterpret_cast<double*>(shared_memory()));

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "spheremix/formula/geometric_consistency.hpp"
-#include "spheremix/losses/detail/row_outputs.hpp"
+#include "spheremix/losses/detail/contrastive.hpp"
 #include "spheremix/pairwise/dense_products.hpp"
 
 namespace spheremix::losses::detail {

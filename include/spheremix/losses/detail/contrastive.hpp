@@ -1,17 +1,17 @@
-// What the contrastive losses share: the result, the checks, and one run of both sweeps with soft
-// targets.
+// What the contrastive losses share: results, checks, and one run of both sweeps with soft targets.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
 #include "spheremix/formula/results.hpp"
+#include "spheremix/formula/set_apart.hpp"
 #include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/formula/targets.hpp"
 #include "spheremix/losses/detail/entry.hpp"
 #include "spheremix/losses/detail/soft_targets.hpp"
-#include "spheremix/losses/temperature.hpp"
 #include "spheremix/pairwise/norms.hpp"
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 
@@ -27,17 +27,26 @@ struct Contrast {
   MatrixView<const T> x, y;
   double temperature;
   double weight;  ///< of the mean over lines: 1 for info_nce, 1/2 for each direction of clip
-  Index slot_count = 1;
-  const Index* special = nullptr;   ///< n x slot_count
-  const double* targets = nullptr;  ///< n x slot_count, or null: 1 in every slot that takes part
-  Index masked = -1;
-  const T* outside = nullptr;         ///< n cosines of the pairs in slot_count marked kOutside
-  double* target_gradient = nullptr;  ///< n x slot_count, or null: dL/d(target) is added here
-  T margin = 0;                       ///< off the cosine of every special pair
-  const double* line = nullptr;       ///< weights of rows, and of columns, n; null: 1
-  double lines = 0;                   ///< what a mean divides by; 0: n
+  Index slot_count = 1, target_slots = 1;  ///< of a row, set apart (formula/set_apart.hpp)
+  const Index* special = nullptr;          ///< n x slot_count
+  const double* targets = nullptr;         ///< n x slot_count weights, or null: 1
+  const T* outside = nullptr;              ///< n cosines of the targets marked kOutside
+  double* target_gradient = nullptr;       ///< n x slot_count, or null: dL/d(target) is added here
+  T margin = 0;                            ///< off the cosine of every special pair
+  const double* line = nullptr;            ///< weights of rows, and of columns, n; null: 1
+  double lines = 0;                        ///< what a mean divides by; 0: n
   const pairwise::TileSteps<T>* steps = nullptr;
 };
+
+/// The columns of the pairs that an instance of formula/set_apart.hpp sets apart from n rows, and their weights.
+template <class Pairs>
+void put_apart(const Pairs& pairs, Index n, Index* special, double* weight = nullptr) {
+  for (Index i = 0; i < n; ++i)
+    for (Index c = 0; c < Pairs::kSlots; ++c) {
+      *special++ = pairs.column(i, c);
+      if (weight) *weight++ = pairs.weight(i, c);
+    }
+}
 
 /// What a call says of targets beyond the diagonal; null and 0: nothing.
 struct TargetOptions {
@@ -128,12 +137,32 @@ struct ContrastResult {
   }
 };
 
+/// Of a loss without a temperature.
+struct LossResult {
+  double loss;
+
+  template <class Out>
+  void put(Out& out) const {
+    out.loss = loss;
+  }
+};
+
+/// A loss and its part of dL/d ln(tau) for each of n lines.
+struct LineResults {
+  double *loss, *moment;
+
+  LineResults(Index n, Workspace::Frame& frame)
+      : loss(frame.take<double>(std::size_t(n))), moment(frame.take<double>(std::size_t(n))) {
+    if (frame.share()) std::fill_n(loss, n, 0.0), std::fill_n(moment, n, 0.0);
+  }
+};
+
 /// The arrays of one run besides the sweeps' own.
 template <class T>
 struct ContrastArrays {
   pairwise::SoftmaxStatistics<T> stats{};
   pairwise::SoftmaxWeights<T> weights{};
-  ColumnLine<T>* lines = nullptr;
+  formula::ApartEntries<T>* lines = nullptr;
 
   ContrastArrays(Index n, Index m, Index slot_count, bool cols, bool gradients,
                  Workspace::Frame& frame) {
@@ -158,6 +187,14 @@ struct ContrastArrays {
     }
   }
 };
+
+/// Throws unless tau > 0 and 1/tau is finite in T.
+template <class T>
+void expects_temperature(const char* function, const char* name, double tau) {
+  core::expects(tau > 0 && std::isfinite(tau) && T(1 / tau) > 0 && std::isfinite(T(1 / tau)),
+                function, name, " is ", tau,
+                ", which must be positive and neither it nor its inverse may overflow");
+}
 
 /// Can the table be computed? False when a component is not finite or a logit would overflow: the
 /// loss and its gradients are NaN then.
@@ -196,10 +233,10 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
                                      contrast.special, nullptr,    contrast.steps};
   if (contrast.outside)
     for (Index i = 0; i < n * slot_count; ++i)
-      if (contrast.special[i] == pairwise::kOutside)
+      if (contrast.special[i] == formula::kOutside)
         stats.special[i] = contrast.outside[i / slot_count];
   const T scale = T(1 / contrast.temperature);
-  const SpecialTargets<T> targets{table,        contrast.targets,         contrast.masked,
+  const SpecialTargets<T> targets{table,        contrast.targets,         contrast.target_slots,
                                   scale,        contrast.target_gradient, contrast.margin,
                                   contrast.line};
   const double line_weight = contrast.weight / (contrast.lines > 0 ? contrast.lines : double(n));
@@ -223,7 +260,7 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
     result.special = weights.special;
     const auto rows = plan.part(frame.share());
     for (Index i = rows.from * slot_count; i < rows.to * slot_count; ++i)
-      if (contrast.special[i] != pairwise::kAbsent && i % slot_count != contrast.masked)
+      if (targets.present(i / slot_count, i % slot_count))
         moment += weights.special[i] * double(stats.special[i]);
     result.log_temperature = -moment;
   }

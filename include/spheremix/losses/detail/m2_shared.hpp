@@ -34,7 +34,7 @@ struct SharedRows {
   T *shift[clip_m2::kMixLines], *factor[clip_m2::kMixLines];
   double* special[clip_m2::kMixLines];
   Index *diagonal, *outside;
-  ColumnLine<T>* columns;
+  formula::ApartEntries<T>* columns;
   double *da, *db;
 
   SharedRows(Index n, Workspace::Frame& frame) {
@@ -116,7 +116,8 @@ bool run_shared(const M2Call<T>& call, double temperature, const clip_m2::MixPla
   const math::Arc<T>* const arc = arcs;
   double *const da = slope_a, *const db = slope_b;
   if (!mix_weights(v, t, call.lambda, arcs, a, b)) return false;
-  for (Index i = 0; i < n; ++i) diagonal[i] = i, outside[i] = kOutside;
+  put_apart(formula::Diagonal(), n, diagonal);
+  put_apart(formula::Outside(), n, outside);
 
   MixSweeps<T> sweeps(v, t, a, b, plan, arrays.tables);
   const T scale = T(1 / temperature), mix_scale = T(1 / call.temperature);
@@ -127,7 +128,7 @@ bool run_shared(const M2Call<T>& call, double temperature, const clip_m2::MixPla
   const double clip_weight = 0.5 / double(n), mix_weight = call.weight / double(n);
   {
     const PairTable<T> table{v, t, 1, diagonal};
-    const SpecialTargets<T> targets{table, nullptr, -1, scale};
+    const SpecialTargets<T> targets{table, nullptr, 1, scale};
     const SoftmaxStatistics<T> stats{lines.top[kClipOfV], lines.sum[kClipOfV], lines.top[kClipOfT],
                                      lines.sum[kClipOfT], lines.positive};
     const SoftmaxWeights<T> to{shift[kClipOfV], factor[kClipOfV], shift[kClipOfT], factor[kClipOfT],
@@ -139,7 +140,7 @@ bool run_shared(const M2Call<T>& call, double temperature, const clip_m2::MixPla
   }
   for (const int k : {kMixOfV, kMixOfT}) {
     const PairTable<T> table{v, t, 1, outside};
-    const SpecialTargets<T> targets{table, nullptr, -1, mix_scale};
+    const SpecialTargets<T> targets{table, nullptr, 1, mix_scale};
     const SoftmaxStatistics<T> stats{lines.top[k], lines.sum[k], nullptr, nullptr, lines.positive};
     const SoftmaxWeights<T> to{shift[k], factor[k], nullptr, nullptr, special[k]};
     SoftTargetRows<T> mix(targets, mix_weight, stats, to);

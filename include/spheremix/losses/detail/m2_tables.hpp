@@ -6,7 +6,6 @@
 #include "spheremix/formula/m2_mix.hpp"
 #include "spheremix/losses/detail/mix_table.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
-#include "spheremix/losses/detail/row_outputs.hpp"
 
 namespace spheremix::losses {
 
@@ -78,22 +77,21 @@ ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Work
   if (gradients) std::fill(pair_gradient, pair_gradient + n, 0.0);
   const MatrixView<T> key = arrays.key, mixed = key.middle_rows(keys - n, n), dkey = arrays.dkey;
   mix_rows<T>(call.function, call.x, call.y, call.lambda, mixed);
-  for (Index i = 0; i < n; ++i) {
-    special[2 * i] = pairwise::kOutside;  // the positive
-    special[2 * i + 1] = keys - n + i;    // its own mixture
-    positive[i] = T(row_product(call.x.row(i), call.y.row(i), d));
-  }
+  put_apart(formula::OwnMixture(keys - n), n, special);
+  for (Index i = 0; i < n; ++i) positive[i] = T(row_product(call.x.row(i), call.y.row(i), d));
 
   ContrastResult result;
   bool started_x = out.add_x, started_y = out.add_y;
   for (const bool second : {false, true}) {
     const MatrixView<const T> anchor = second ? call.y : call.x, other = second ? call.x : call.y;
-    if (append) {
-      put_rows<T>(key.middle_rows(0, n), other, false);
-      for (Index i = 0; i < n; ++i) special[2 * i] = i;  // the ordinary table has the positive
-    }
-    Contrast<T> contrast{anchor,  key, call.temperature, call.weight, 2, special,
-                         nullptr, 1,   positive};
+    if (append) put_rows<T>(key.middle_rows(0, n), other, false);
+    Contrast<T> contrast{.x = anchor,
+                         .y = key,
+                         .temperature = call.temperature,
+                         .weight = call.weight,
+                         .slot_count = formula::OwnMixture::kSlots,
+                         .special = special,
+                         .outside = positive};
     pairwise::TileSteps<T> steps;
     if (arrays.table) arrays.table->put(contrast, second, steps);
     pairwise::PairGradients<T> to{};

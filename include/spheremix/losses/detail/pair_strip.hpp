@@ -63,14 +63,14 @@ class StripLines : public SoftTargetRows<T> {
   /// Column first + i with its target in row i.
   void column(Index i, T largest, double sum) {
     const T cosine = this->stats_.special[i], z = this->targets_.logit(cosine);
-    const bool best = z >= largest;
-    const T top = best ? z : largest;
-    double others = sum > 0 ? sum * std::exp(double(largest) - double(top)) : 0;
-    if (!best) others += this->exponential(cosine, top);
-    const formula::SoftmaxLine<double> line{others, best};
-    this->add(i, 1, 1, cosine, top, best, line, 1);
+    formula::ApartEntries<T> entries{largest};
+    entries.raise(i, z);
+    entries.add(i, z);
+    entries.weight = 1;
+    const formula::SoftmaxLine<double> line = entries.softmax(largest, sum);
+    this->add(i, 1, entries, line, 1);
     if (!this->out_.special) return;
-    this->out_.col_shift[strip_.first + i] = top;
+    this->out_.col_shift[strip_.first + i] = entries.top;
     this->out_.col_scale[strip_.first + i] = T(1 / line.total());
   }
   template <class U>
@@ -136,10 +136,10 @@ ContrastResult PairStrip<T, Both, Products>::run(const char* function, const Inp
   }
   const PairStripArrays<T> arrays(own, all, Both, gradients, frame);
   const auto& [stats, weights, lines] = arrays.contrast;
-  for (Index i = 0; i < own; ++i) arrays.diagonal[i] = strip.first + i;
+  put_apart(formula::Diagonal(strip.first), own, arrays.diagonal);
   const pairwise::PairTable<T> table{x, y, 1, arrays.diagonal};
   const T scale = T(1 / temperature);
-  const SpecialTargets<T> targets{table, nullptr, -1, scale, nullptr, margin};
+  const SpecialTargets<T> targets{table, nullptr, 1, scale, nullptr, margin};
   const double line_weight = (Both ? 0.5 : 1.0) / double(all);
   const Policy policy{scale, T(line_weight), Both ? T(line_weight) : T(0)};
   StripLines<T> finish(targets, line_weight, stats, weights, arrays.columns, strip);

@@ -49,9 +49,13 @@ ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, 
   }
   Workspace::Frame frame = workspace.frame(plan.bytes);
   const PairArrays<T> arrays(n, m, Both, gradients, extras, frame);
-  for (Index i = 0; i < n; ++i) arrays.diagonal[i] = i;
-  Contrast<T> contrast{x, y, temperature, Both ? 0.5 : 1.0, 1, arrays.diagonal};
-  contrast.margin = margin;
+  put_apart(formula::Diagonal(), n, arrays.diagonal);
+  Contrast<T> contrast{.x = x,
+                       .y = y,
+                       .temperature = temperature,
+                       .weight = Both ? 0.5 : 1.0,
+                       .special = arrays.diagonal,
+                       .margin = margin};
   pairwise::TileSteps<T> steps;
   if (extras) arrays.table->put(contrast, false, steps);
   const auto result = run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);

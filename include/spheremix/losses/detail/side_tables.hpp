@@ -6,7 +6,6 @@
 #include "spheremix/formula/partner_mix.hpp"
 #include "spheremix/losses/detail/mix_table.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
-#include "spheremix/losses/detail/row_outputs.hpp"
 
 namespace spheremix::losses {
 
@@ -25,6 +24,18 @@ struct SideCall {
   VlTargets targets = VlTargets::identity;  ///< when both sides are mixed
   const MixExtras* extras = nullptr;
   bool exchanged = false;  ///< are these rows of Y and rows of X?
+};
+
+/// The partners and lambda of a call, by row.
+template <class T>
+struct SidePartners {
+  const SideCall<T>& call;
+  Index to(Index i) const { return partner_of(call.partners, call.x.rows, i); }
+};
+template <class T>
+struct SideLambda {
+  const SideCall<T>& call;
+  double operator()(Index i) const { return double(call.lambda[i]); }
 };
 
 /// A side of the table: the rows themselves, or mixed with their partners'.
@@ -121,17 +132,18 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
   mix_side(call, x);
   mix_side(call, y);
   std::fill(target_gradient, target_gradient + 2 * n, 0.0);
-  for (Index i = 0; i < n; ++i) {
-    const Index j = partner_of(call.partners, n, i);
-    const bool one_target = both && call.targets == VlTargets::identity;
-    const double lambda = double(call.lambda[i]);
-    special[2 * i] = i;
-    special[2 * i + 1] = one_target || j == i ? pairwise::kAbsent : j;
-    target[2 * i] = one_target ? 1 : both ? (j == i ? 2 : 1) : (j == i ? 1 : lambda);
-    target[2 * i + 1] = both ? 1 : 1 - lambda;
-  }
-  Contrast<T> contrast{x.table(), y.table(), call.temperature, 0.5 * call.weight, 2, special,
-                       target,    -1,        nullptr,          target_gradient};
+  using Targets = formula::PartnerTargets<double, SideLambda<T>, SidePartners<T>>;
+  const Targets targets{partner_weights(both, call.targets), {call}, {call}};
+  put_apart(targets, n, special, target);
+  Contrast<T> contrast{.x = x.table(),
+                       .y = y.table(),
+                       .temperature = call.temperature,
+                       .weight = 0.5 * call.weight,
+                       .slot_count = Targets::kSlots,
+                       .target_slots = Targets::kTargets,
+                       .special = special,
+                       .targets = target,
+                       .target_gradient = target_gradient};
   pairwise::TileSteps<T> steps;
   if (table) table->put(contrast, call.exchanged, steps);
   pairwise::PairGradients<T> to{};
@@ -142,10 +154,9 @@ ContrastResult run_side(const SideCall<T>& call, const pairwise::Plan<T>& plan,
   if (!gradients) return result;
   pull_side_back(call, x, out.dx, out.add_x, scratch, out_lambda);
   pull_side_back(call, y, out.dy, out.add_y, scratch, out_lambda);
-  if (!both)  // the targets lambda and 1 - lambda move with lambda too
+  if (targets.mixed())  // lambda and 1 - lambda move with lambda too
     for (Index i = 0; i < n; ++i)
-      if (special[2 * i + 1] != pairwise::kAbsent)
-        out_lambda[i] += target_gradient[2 * i] - target_gradient[2 * i + 1];
+      if (targets.second(i)) out_lambda[i] += target_gradient[2 * i] - target_gradient[2 * i + 1];
   return result;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "spheremix/losses/detail/mixing.hpp"
-#include "spheremix/losses/detail/row_outputs.hpp"
 
 namespace spheremix::losses::detail {
 
@@ -35,9 +34,6 @@ struct Stacked {
     }
   }
 };
-
-/// Row i's positive among 2 n stacked rows.
-inline Index other_view(Index i, Index n) { return i < n ? i + n : i - n; }
 
 template <class T>
 ContrastResult nan_result(const pairwise::PairGradients<T>& out) {

@@ -7,7 +7,6 @@
 #include "spheremix/core/numbers.hpp"
 #include "spheremix/formula/label_distance.hpp"
 #include "spheremix/losses/detail/mixing.hpp"
-#include "spheremix/losses/detail/row_outputs.hpp"
 #include "spheremix/pairwise/row_sweep.hpp"
 
 namespace spheremix::losses {

@@ -33,25 +33,22 @@ struct LineSums {
 
 /// A line and its pairs that are set apart.
 template <class T>
-struct ApartLine {
-  T top;  ///< largest logit of the line
-  Index best = -1, count = 0;
-  double others = 0;  ///< sum of e^(z - top), the best left out
-  double below = 0;   ///< sum of t (top - z)
-  double all = 0;     ///< sum of z
-  double weight = 0;  ///< sum of t, the best left out; of all the line's other targets in the end
+struct ApartLine
+    : formula::ApartEntries<T> {  ///< weight: without the best's; in the end of all others
+  Index count = 0;
+  double below = 0;  ///< sum of t (top - z)
+  double all = 0;    ///< sum of z
   formula::TargetLine<double> line{};
 
   void raise(Index k, T z) {
     ++count;
     all += double(z);
-    if (z >= top) top = z, best = k;
+    formula::ApartEntries<T>::raise(k, z);
   }
   void add(Index k, T z, double t) {
-    below += t * (double(top) - double(z));
-    if (k == best) return;
-    others += std::exp(double(z) - double(top));
-    weight += t;
+    below += t * (double(this->top) - double(z));
+    formula::ApartEntries<T>::add(k, z);
+    if (k != this->best) this->weight += t;
   }
 };
 

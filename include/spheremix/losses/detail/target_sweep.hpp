@@ -97,7 +97,7 @@ class TargetSweep {
   SPHEREMIX_COLD void between(const Direction& d) {
     ApartLine<T>* const lines = a_.lines;
     const double unit = weight_ * d.weights.unit;
-    for (Index i = d.first; i < d.first + d.count; ++i) lines[i] = {d.top[i]};
+    for (Index i = d.first; i < d.first + d.count; ++i) lines[i] = {{d.top[i]}};
     for (Index k = d.from; k < d.to; ++k) lines[d.line_of[k]].raise(k, logit(k));
     for (Index k = d.from; k < d.to; ++k) lines[d.line_of[k]].add(k, logit(k), t_.weight[k]);
     for (Index i = d.first; i < d.first + d.count; ++i) close(lines[i], d, i, unit);
@@ -105,7 +105,7 @@ class TargetSweep {
       const Index i = d.line_of[k];
       const ApartLine<T>& line = lines[i];
       const bool best = k == line.best;
-      const double x = best ? 1.0 : std::exp(double(logit(k)) - double(line.top));
+      const double x = best ? 1.0 : line.exponential(logit(k));
       const double total = d.weights.total[i], t = t_.weight[k] / total;
       a_.weights.special[k] += d.weights.weight[i] * unit * double(scale_) *
                                line.line.slope(best, x, t, best ? line.weight / total : 1 - t);
@@ -116,10 +116,8 @@ class TargetSweep {
   void close(ApartLine<T>& line, const Direction& d, Index at, double unit) {
     const double total = d.weights.total[at], q = d.weights.weight[at] * unit;
     const LineSums& sums = d.arrays.sums[at];
-    const double rest =
-        d.sum[at] > 0 ? d.sum[at] * std::exp(double(d.top[at]) - double(line.top)) : 0;
     auto& of = line.line;
-    of = {{rest + line.others, line.best >= 0}, double(line.top), 0, 0, 0, smoothing_, 0, 0};
+    of = {line.softmax(d.top[at], d.sum[at]), double(line.top), 0, 0, 0, smoothing_, 0, 0};
     if (d.shift) {
       d.shift[at] = line.top > -core::infinity<T> ? line.top : T(0);
       d.scale[at] = of.softmax.total() > 0 ? T(d.weights.weight[at] / of.softmax.total()) : T(0);

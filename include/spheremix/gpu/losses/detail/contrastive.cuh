@@ -47,7 +47,7 @@ void contrastive(Work& work, const core::MatrixView<const T>& x, const core::Mat
   const double unit = double(Tile::kWeightScale) / scale / largest;
   pairwise::Table<Tile, formula::SoftmaxPair<Sum, Rows, Cols>> table;
   table.policy = {Sum(scale), Sum(weights.row * unit), Sum(weights.col * unit)};
-  table.excluded = {{ranks.first(), 0, 0}, 1};
+  table.excluded = pairwise::set_apart(formula::Diagonal(ranks.first()));
   table.positive = ranks.first();
   const auto operands = ranks.template operands<Tile>(work, x, y);
   table.x = operands.x;

@@ -95,7 +95,7 @@ void m2_tables(Work& work, const core::MatrixView<const T>& x, const core::Matri
     t.y = keys(first);
     t.y_first = first;
     t.policy = {Sum(scale), unit, 0};
-    t.excluded = {{ranks.first(), 0, 0}, 1};
+    t.excluded = pairwise::set_apart(formula::Diagonal(ranks.first()));
     t.rows = statistics[side];
     return t;
   };
@@ -103,7 +103,7 @@ void m2_tables(Work& work, const core::MatrixView<const T>& x, const core::Matri
   ordinary.x = anchors[0];
   ordinary.y = append ? ranks.template keys<Tile>(work, anchors[1]) : anchors[1];
   ordinary.policy = {Sum(scale), unit, unit};
-  ordinary.excluded = {{ranks.first(), 0, 0}, 1};
+  ordinary.excluded = pairwise::set_apart(formula::Diagonal(ranks.first()));
   ordinary.rows = statistics[0];
   ordinary.cols = append ? ranks.columns(work, statistics[1], true) : nullptr;
   ordinary.go_on = true;

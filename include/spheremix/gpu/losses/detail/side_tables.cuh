@@ -68,10 +68,7 @@ void side_tables(Work& work, const core::MatrixView<const T>& x, const core::Mat
   }
 
   using Targets = pairwise::SoftTargets<Sum>;
-  const Targets targets{!(call.mix_x && call.mix_y)           ? Targets::mixed
-                        : call.targets == VlTargets::identity ? Targets::identity
-                                                              : Targets::doubled,
-                        lambda, partners};
+  const Targets targets{partner_weights(call.mix_x && call.mix_y, call.targets), lambda, partners};
   const double scale = 1 / (call.temperature * 0.693147180559945309417),
                each = 0.5 * call.weight / double(n);
   const Sum unit = Sum(double(Tile::kWeightScale) / 2 / scale);  // r is at most 2
@@ -79,7 +76,7 @@ void side_tables(Work& work, const core::MatrixView<const T>& x, const core::Mat
   table.x = sides[0];
   table.y = sides[1];
   table.policy = {Sum(scale), unit, unit};
-  table.excluded = {{0, 0, 0}, 1, targets.kind != Targets::identity, partners};
+  table.excluded = pairwise::set_apart(targets);
   table.rows = work.take<Pair>(n);
   table.cols = work.take<Pair>(n);
   Sum* line[6];
@@ -124,7 +121,7 @@ void side_tables(Work& work, const core::MatrixView<const T>& x, const core::Mat
                            side == 0 ? out.x : out.y, call.add, side == 1 && call.mix_x, dlambda},
                       row_blocks);
   using Lambda = pairwise::TargetLambdaKernel<Sum>;
-  if (targets.kind == Targets::mixed)
+  if (targets.mixed())
     pairwise::start(work, Lambda{n, partners, line[4], line[5], each, dlambda},
                     pairwise::ceil_div(n, Lambda::kThreads));
   Index sums = 1;

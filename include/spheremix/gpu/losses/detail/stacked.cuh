@@ -102,14 +102,14 @@ void stacked(Work& work, const core::MatrixView<const T>& x, const core::MatrixV
   const double scale = 1 / (call.temperature * 0.693147180559945309417), each = 0.5 / double(n);
   const Sum unit = Sum(double(Tile::kWeightScale) / scale);
   const pairwise::RangeLimits limits = pairwise::range_limits<Tile>(n, 2 * n, block);
-  const pairwise::Excluded excluded{{0, n, 0}, 2};
+  const formula::OtherView views(n);
   for (int side = 0; side < 2; ++side) {
     pairwise::Table<Tile, formula::SoftmaxPair<Sum, true, false>> t;
     t.x = z.middle_rows(side * n, n);
     t.y = z;
     t.policy = {Sum(scale), unit, 0};
-    t.excluded = excluded;
-    t.positive = side == 0 ? n : 0;
+    t.excluded = pairwise::set_apart(views, side * n);
+    t.positive = views.column(side * n, 0);
     t.positives = positives + side * n;
     t.rows = statistics + side * n;
     pairwise::sweep_statistics(work, t, limits, how);
@@ -134,7 +134,7 @@ void stacked(Work& work, const core::MatrixView<const T>& x, const core::MatrixV
     t.x = z.middle_rows(side * n, n);
     t.y = z;
     t.policy = {Sum(scale), unit, unit};
-    t.excluded = excluded;
+    t.excluded = pairwise::set_apart(views, side * n);
     t.rows = statistics + side * n;
     t.cols = statistics;
     pairwise::sweep_gradients(work, t, {side == 0 ? out.x : out.y, {}},
