@@ -2,13 +2,16 @@
 """Plants the faults of faults.tsv in a copy of the headers, one at a time: the test named with each must fail.
 
   plant_faults.py [part of a header's path ...] [-j N]     all of them by default; one line a fault, then killed / planted
-  plant_faults.py --check                                  only: is every text still in its header, every test there?
+  plant_faults.py --check                                  only: can every fault still be planted, is every test there?
+  plant_faults.py --sites HEADER                           what can be planted by operator: function, fault, what becomes of which text
 
-faults.tsv: header, text, what replaces its first occurrence, test; separated by tabs. A text that is no longer in
-its header is a failure too; faults in code that this processor cannot run are left out, and said. Exit status 1
-unless every fault is killed. Needs g++, doctest and Eigen.
+faults.tsv, separated by tabs: header, @function, a fault by operator (mutations.py), test; or, for what no operator
+makes, header, text, what replaces its first occurrence, test. A fault that cannot be planted any more is a failure too;
+faults in code that this processor cannot run are left out, and said. Exit status 1 unless every fault is killed. Needs
+g++, doctest and Eigen.
 """
 import argparse
+import collections
 import concurrent.futures
 import os
 import shutil
@@ -17,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import mutations
 from patience import fails
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,17 +41,30 @@ def has(feature):
     return info.exists() and feature in info.read_text()
 
 
+class Fault(collections.namedtuple("Fault", "header old new test")):
+    """By operator: @function and the fault; else a text and what replaces it."""
+
+    def planted(self, text):
+        """The header with the fault, None where it has no place for it."""
+        if self.old.startswith("@"):
+            return mutations.planted(text, self.old[1:], self.new)
+        return text.replace(self.old, self.new, 1) if self.old in text else None
+
+    def __str__(self):
+        what = f"{self.old[1:]}: {self.new}" if self.old.startswith("@") else f"{self.old} -> {self.new or '(nothing)'}"
+        return f"{self.header}: {what} by {self.test}"
+
+
 def verdict(fault, runner, folder):
-    header, old, new, test = fault
     include = folder / "include"
     shutil.copytree(ROOT / "include", include)
-    path = include / "spheremix" / header
-    text = path.read_text()
-    if old not in text:
+    path = include / "spheremix" / fault.header
+    text = fault.planted(path.read_text())
+    if text is None:
         return "NOT FOUND"
-    path.write_text(text.replace(old, new, 1))
+    path.write_text(text)
     program = folder / "test"
-    source = ROOT / "tests" / f"{test}_test.cpp"
+    source = ROOT / "tests" / f"{fault.test}_test.cpp"
     built = subprocess.run([*compiler(include), str(source), str(runner), "-o", str(program)], capture_output=True, text=True)
     if built.returncode:
         return "DOES NOT BUILD " + built.stderr.strip().splitlines()[0]
@@ -59,24 +76,35 @@ def main():
     parser.add_argument("wanted", nargs="*")
     parser.add_argument("-j", type=int, default=1, metavar="N")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--sites", metavar="HEADER")
     options = parser.parse_args()
+    if options.sites:
+        text = (ROOT / "include/spheremix" / options.sites).read_text()
+        for (function, fault), (a, b, new) in mutations.sites(text).items():
+            line = text.count("\n", 0, a) + 1
+            print(f"@{function}\t{fault}\tline {line}: {' '.join(text[a:b].split()) or '(nothing)'} -> {' '.join(new.split()) or '(nothing)'}")
+        return 0
     lines = (ROOT / "tests/scripts/faults.tsv").read_text().splitlines()
-    faults = [tuple(line.split("\t")) for line in lines if line and not line.startswith("#")]
-    if any(len(fault) != 4 for fault in faults):
-        sys.exit("faults.tsv: four fields a line: " + "\t".join(next(f for f in faults if len(f) != 4)))
-    faults = [f for f in faults if not options.wanted or any(w in f[0] for w in options.wanted)]
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    if any(len(row) != 4 for row in rows):
+        sys.exit("faults.tsv: four fields a line: " + "\t".join(next(row for row in rows if len(row) != 4)))
+    faults = [Fault(*row) for row in rows if not options.wanted or any(w in row[0] for w in options.wanted)]
     if options.check:
-        lost = [f"{header}: {old} by {test}" for header, old, _, test in faults
-                if old not in (ROOT / "include/spheremix" / header).read_text()
-                or not (ROOT / "tests" / f"{test}_test.cpp").exists()]
+        wrong = mutations.self_test()
+        for fault in wrong:
+            print("failed: " + fault)
+        texts = {f.header: (ROOT / "include/spheremix" / f.header).read_text() for f in faults}
+        lost = [f for f in faults
+                if f.planted(texts[f.header]) is None or not (ROOT / "tests" / f"{f.test}_test.cpp").exists()]
         for fault in lost:
-            print("failed: a fault that cannot be planted any more: " + fault)
+            print(f"failed: a fault that cannot be planted any more: {fault}")
         if not lost:
-            print(f"passed: all {len(faults)} faults can be planted")
-        return bool(lost)
-    beyond = [f for f in faults if f[0] in NEEDS and not has(NEEDS[f[0]])]
+            made = sum(f.old.startswith("@") for f in faults)
+            print(f"passed: all {len(faults)} faults can be planted, {made} by operator")
+        return bool(lost or wrong)
+    beyond = [f for f in faults if f.header in NEEDS and not has(NEEDS[f.header])]
     if beyond:
-        print(f"note: {len(beyond)} faults left out: this processor lacks {', '.join(sorted({NEEDS[f[0]] for f in beyond}))}")
+        print(f"note: {len(beyond)} faults left out: this processor lacks {', '.join(sorted({NEEDS[f.header] for f in beyond}))}")
     faults = [f for f in faults if f not in beyond]
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -88,8 +116,7 @@ def main():
             folder.mkdir()
             result = verdict(item[1], runner, folder)
             shutil.rmtree(folder)
-            header, old, new, test = item[1]
-            print(f"{result}: {header}: {old} -> {new or '(nothing)'} by {test}", flush=True)
+            print(f"{result}: {item[1]}", flush=True)
             return result == "killed"
 
         with concurrent.futures.ThreadPoolExecutor(options.j) as pool:
