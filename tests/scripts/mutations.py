@@ -135,6 +135,10 @@ class Text:
             k -= 2
         return k
 
+    def called(self, i):
+        """The name before the bracket at token i, also of (std::max)(a, b)."""
+        return i - 2 if self.kind[i - 1] == ")" else i - 1
+
     def assigned(self, i):
         """What an assignment at token i is to; i of a return."""
         k = i if self.kind[i] == "return" else i - 1
@@ -268,11 +272,11 @@ def edits(t):
                     yield "more", p, y, y, " + 1"
                     yield "fewer", p, y, y, " - 1"
                     if call is not None:
-                        yield "inner", i - 1, t.tokens[call].start(), t.tokens[t.pair[i]].end(), text[x:y]
+                        yield "inner", t.called(i), t.tokens[call].start(), t.tokens[t.pair[i]].end(), text[x:y]
             for (p, q), (r, s) in zip(parts, parts[1:]):
                 if q > p and s > r and t.kind[q] == ",":
                     x, y = t.span(p, q), t.span(r, s)
-                    yield "swap", i - 1, x[0], y[1], text[y[0]:y[1]] + text[x[1]:y[0]] + text[x[0]:x[1]]
+                    yield "swap", t.called(i), x[0], y[1], text[y[0]:y[1]] + text[x[1]:y[0]] + text[x[0]:x[1]]
 
 
 @functools.cache
