@@ -32,6 +32,7 @@ build() { # source program
     -o "$out/$2" $mpi_flags >"$out/$2.log" 2>&1
 }
 if ! build tests/distributed/mpi_main.cpp mpi_main || ! build examples/trainer_mpi.cpp trainer_mpi ||
+  ! build examples/two_ranks.cpp two_ranks ||
   ! build tests/distributed/device_main.cpp device_main; then
   echo "failed: programs with MPI build"
   head -n 20 "$out/mpi_main.log" "$out/trainer_mpi.log" "$out/device_main.log" 2>/dev/null | sed 's/^/    /'
@@ -132,6 +133,13 @@ else
 fi
 no_hosts
 { wait; } 2>/dev/null
+
+# The example: one loss, the same on both ranks.
+if job 60 2 "$out/two_ranks" && [ "$(grep -o 'loss [0-9.]* of all rows' "$out/job.log" | sort | uniq -c | tr -s ' ' | cut -d' ' -f2)" = 2 ]; then
+  echo "passed: examples/two_ranks.cpp: both ranks have the same loss"
+else
+  wrong "examples/two_ranks.cpp: both ranks have the same loss"
+fi
 
 # The trainer: the parameters of one process.
 for ranks in 1 2 4; do

@@ -25,7 +25,7 @@ from pages import BLOCK, ROOT, call, check
 
 OUT = Path(sys.argv[1]).resolve()
 BUILT = Path(os.environ.get("SPHEREMIX_EXAMPLE_BUILD", OUT / "absent")).resolve()
-ELSEWHERE = {"examples/trainer_mpi.cpp": "distributed", "examples/trainer_cuda/trainer_cuda.cu": "examples",
+ELSEWHERE = {"examples/two_ranks.cpp": "distributed", "examples/trainer_cuda/trainer_cuda.cu": "examples",
              "tests/gpu/ranks/nccl_test.cu": "cuda"}
 FLAGS = ["-std=c++20", "-O1", "-fopenmp", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-Wno-error=restrict", f"-I{ROOT / 'include'}",
          f'-DSPHEREMIX_EXAMPLES_DIR="{ROOT}/examples"']
