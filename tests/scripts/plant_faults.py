@@ -55,6 +55,13 @@ class Fault(collections.namedtuple("Fault", "header old new test")):
         return f"{self.header}: {what} by {self.test}"
 
 
+def sources_of(test):
+    """The test's file, and those of its folder that define what a header which it includes declares."""
+    source = ROOT / "tests" / f"{test}_test.cpp"
+    beside = [ROOT / "tests" / f"{name}_test.cpp" for name in re.findall(r'#include "(\w+/\w+)\.hpp"', source.read_text())]
+    return [str(source), *(str(file) for file in beside if file.exists() and file != source)]
+
+
 def verdict(fault, runner, folder):
     include = folder / "include"
     shutil.copytree(ROOT / "include", include)
@@ -64,11 +71,11 @@ def verdict(fault, runner, folder):
         return "NOT FOUND"
     path.write_text(text)
     program = folder / "test"
-    source = ROOT / "tests" / f"{fault.test}_test.cpp"
-    built = subprocess.run([*compiler(include), str(source), str(runner), "-o", str(program)], capture_output=True, text=True)
+    sources = sources_of(fault.test)
+    built = subprocess.run([*compiler(include), *sources, str(runner), "-o", str(program)], capture_output=True, text=True)
     if built.returncode:
         return "DOES NOT BUILD " + built.stderr.strip().splitlines()[0]
-    return "killed" if fails(program, [*compiler(ROOT / "include"), str(source), str(runner)]) else "SURVIVED"
+    return "killed" if fails(program, [*compiler(ROOT / "include"), *sources, str(runner)]) else "SURVIVED"
 
 
 def main():
