@@ -1,12 +1,14 @@
 // The rate of fused multiply-adds that this processor reaches now: chains of independent FMAs in
-// registers, on the widest vectors it has. The bound that every dense rate is held against; probed
-// in the same run, because it moves.
+// registers, on the widest vectors it has or those that SPHEREMIX_ISA holds it to. The bound that
+// every dense rate is held against; probed in the same run, because it moves.
 #pragma once
 
 #include <omp.h>
 
 #include <algorithm>
 #include <chrono>
+
+#include "spheremix/core/isa.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -37,8 +39,9 @@ SPHEREMIX_VERSUS_FMA(fma_f64_256, "avx2,fma", __m256d, 12, 4, _mm256_set1_pd, _m
 #undef SPHEREMIX_VERSUS_FMA
 
 inline double some_flops(bool f64, long rounds) {
-  if (__builtin_cpu_supports("avx512f")) return f64 ? fma_f64_512(rounds) : fma_f32_512(rounds);
-  if (__builtin_cpu_supports("fma")) return f64 ? fma_f64_256(rounds) : fma_f32_256(rounds);
+  using spheremix::core::Isa, spheremix::core::isa;
+  if (isa() == Isa::avx512) return f64 ? fma_f64_512(rounds) : fma_f32_512(rounds);
+  if (isa() == Isa::avx2) return f64 ? fma_f64_256(rounds) : fma_f32_256(rounds);
   return 0;
 }
 

@@ -108,6 +108,26 @@ void for_tiles(const Plan<T>& plan, Index rows, SweepMemory<T>& memory, const Bo
   });
 }
 
+/// The cosines of a strip of fewer tiles than threads, by pieces of its columns: true where that was
+/// done. A piece has the bits of its place in the tile (product.hpp).
+template <class Products, class T>
+bool cosines_in_pieces(const PairTable<T>& table, const Plan<T>& plan, Index first,
+                       core::MatrixView<T> strip, SweepMemory<T>& memory, T* special) {
+  const Index row_tiles = tiles(strip.rows, plan.row_tile);
+  if (plan.threads == 1 || row_tiles * tiles(plan.m, plan.col_tile) >= plan.threads || table.steps)
+    return false;
+  const Index width = even_tile(plan.m, tiles(plan.m, tiles(plan.threads, row_tiles)), kChunk / 2);
+  core::parallel_for(row_tiles * tiles(plan.m, width), plan.threads, [&](Index task, int thread) {
+    const Index i = task % row_tiles * plan.row_tile, j = task / row_tiles * width;
+    memory.pack(thread).packed = nullptr;
+    cosine_tile<T, Products>(table, first + i, j,
+                             {strip.row(i) + j, (std::min)(plan.row_tile, strip.rows - i),
+                              (std::min)(width, plan.m - j), plan.stride},
+                             special, memory.pack(thread));
+  });
+  return true;
+}
+
 /// Statistics of strip s: tiles in parallel, partial results merged in the order of the tiles.
 template <class Products, class T, class Policy>
 void strip_statistics(const PairTable<T>& table, const Policy& policy, const Plan<T>& plan,
@@ -115,6 +135,9 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
                       const SoftmaxStatistics<T>& stats) {
   const Index first = plan.strip_first(s), rows = plan.strip_count(s);
   const Index padded = tiles(plan.m, plan.col_tile) * plan.col_tile;
+  const bool has_s =
+      keep != Keep::nothing &&
+      cosines_in_pieces<Products>(table, plan, first, memory.strip(s), memory, stats.special);
   for_tiles(
       plan, rows, memory,
       [&](Index r, Index c, Index i, Index tile_rows, Index j, Index tile_cols, int thread) {
@@ -123,7 +146,8 @@ void strip_statistics(const PairTable<T>& table, const Policy& policy, const Pla
                 ? core::MatrixView<T>{memory.tile(thread), tile_rows, tile_cols, plan.col_tile}
                 : core::MatrixView<T>{memory.strip(s).row(i) + j, tile_rows, tile_cols,
                                       plan.stride};
-        cosine_tile<T, Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
+        if (!has_s)
+          cosine_tile<T, Products>(table, first + i, j, tile, stats.special, memory.pack(thread));
         SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)
         (policy, tile, first + i, j, memory.row_max + c * plan.strip_rows + i,
          memory.row_sum + c * plan.strip_rows + i, memory.col_max + r * padded + j,
