@@ -21,7 +21,8 @@ CONTENTS = [
     ("Reference", {"docs/formulas.md": "Formulas", "api/index": "API", "docs/numbers.md": "Numbers you can rely on",
                    "docs/analyze_figures.md": "Figures of spheremix-analyze", "docs/glossary.md": "Glossary", "docs/design.md": "Design"}),
     ("Measured", {"docs/benchmarks.md": "Benchmarks", "docs/papers.md": "The papers on real data", "docs/notes/benchmarks.md": "Notes: benchmarks",
-                  "docs/notes/papers.md": "Notes: papers", "docs/notes/gpu.md": "Notes: GPU", "docs/notes/analyze.md": "Notes: spheremix-analyze"}),
+                  "docs/notes/papers.md": "Notes: papers", "docs/notes/gpu.md": "Notes: GPU", "docs/notes/analyze.md": "Notes: spheremix-analyze",
+                  "docs/notes/design.md": "Notes: the shape of the code"}),
     ("Project", {"CONTRIBUTING.md": "Contributing", "CHANGELOG.md": "Changelog", "packaging/README.md": "Packaging",
                  "examples/README.md": "Examples", "examples/python/README.md": "The Python package"}),
 ]

@@ -7,6 +7,47 @@
 
 namespace spheremix::gpu::pairwise {
 
+/// Rows in the operand type of the tensor cores, columns padded with zeros to a multiple of 8. Two batches in
+/// one launch, the second with no rows where there is one; one warp a row.
+template <class T>
+struct ToHalfKernel {
+  static constexpr unsigned kThreads = 256, kResident = 4, kRowsEach = kThreads / kWarp;
+  static constexpr std::size_t kShared = 0;
+  static constexpr int kPiece = 8;
+
+  struct Side {
+    core::MatrixView<const T> from{};
+    core::MatrixView<Half> to{};  ///< cols a multiple of 8, rows on 16 bytes
+    bool wide = false;            ///< rows of `from` on 16 bytes
+
+    Index blocks() const { return ceil_div(to.rows, kRowsEach); }
+  };
+  Side side[2];
+  Index first_blocks;
+
+  __device__ void operator()() const {
+    const bool first = Index(blockIdx.x) < first_blocks;
+    const Side& s = side[first ? 0 : 1];
+    const Index i =
+        (Index(blockIdx.x) - (first ? 0 : first_blocks)) * kRowsEach + threadIdx.x / kWarp;
+    if (i >= s.to.rows) return;
+    for (Index k = threadIdx.x % kWarp * kPiece; k < s.to.cols; k += kWarp * kPiece) {
+      T in[kPiece];
+      if (s.wide && k + kPiece <= s.from.cols) {
+        load_piece(s.from.row(i) + k, in);
+      } else {
+        SPHEREMIX_UNROLL
+        for (int e = 0; e < kPiece; ++e)
+          in[e] = k + e < s.from.cols ? s.from(i, k + e) : narrow<T>(Arithmetic<T>(0));
+      }
+      Half out[kPiece];
+      SPHEREMIX_UNROLL
+      for (int e = 0; e < kPiece; ++e) out[e] = narrow<Half>(float(widen(in[e])));
+      store_piece(s.to.row(i) + k, out);
+    }
+  }
+};
+
 /// Whether a tile of Tile can read `m` as it lies.
 template <class Tile, class T>
 bool is_operand(const core::MatrixView<const T>& m) {

@@ -1,7 +1,5 @@
 // What is done once a row, before, between and after the sweeps. All sums in a fixed order.
 //
-//   ToHalfKernel      rows in the operand type of the tensor cores, columns padded with zeros to a
-//                     multiple of 8
 //   FinishKernel      statistics -> log-sum-exps, weights of the positives, the loss
 //   PositivesKernel   adds the positives' part to the gradients;
 //                     sum_i x_i . dX_i = -dL/d log temperature
@@ -21,117 +19,9 @@
 #include "spheremix/core/view.hpp"
 #include "spheremix/formula/softmax_line.hpp"
 #include "spheremix/gpu/core/view.cuh"
-#include "spheremix/gpu/pairwise/kernel.cuh"
+#include "spheremix/gpu/pairwise/block_sums.cuh"
 
 namespace spheremix::gpu::pairwise {
-
-/// The sum over the block in double, valid in thread 0. Starts with a barrier-free warp sum;
-/// `shared` holds a double a warp.
-template <unsigned Threads>
-__device__ __forceinline__ double block_sum(double v, double* shared) {
-  v = warp_sum(v);
-  if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = v;
-  block_barrier();
-  double sum = shared[0];
-  for (unsigned w = 1; w < Threads / kWarp; ++w) sum += shared[w];
-  return sum;
-}
-
-/// sums[k] over the block for k < count, the same bits in every thread; `shared` holds count doubles
-/// a warp that nobody uses before or after.
-template <unsigned Threads>
-__device__ __forceinline__ void block_sums(double* sums, unsigned count, double* shared) {
-  constexpr unsigned kWarps = Threads / kWarp;
-  for (unsigned k = 0; k < count; ++k) {
-    const double v = warp_sum(sums[k]);
-    if (threadIdx.x % kWarp == 0) shared[k * kWarps + threadIdx.x / kWarp] = v;
-  }
-  block_barrier();  // every warp's sums are there
-  for (unsigned k = 0; k < count; ++k) {
-    sums[k] = 0;
-    for (unsigned w = 0; w < kWarps; ++w) sums[k] += shared[k * kWarps + w];
-  }
-}
-
-/// The largest over the block, in every thread, NaN passed over unless all are; `shared` as above, a
-/// T a warp.
-template <unsigned Threads, class T>
-__device__ __forceinline__ T block_max(T v, T* shared) {
-  v = warp_max(v);
-  if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = v;
-  block_barrier();  // every warp's largest is there
-  for (unsigned w = 0; w < Threads / kWarp; ++w) v = v < shared[w] || v != v ? shared[w] : v;
-  return v;
-}
-
-/// N numbers next to each other, on a boundary of 16 bytes or of their own size.
-template <int N, class T>
-__device__ __forceinline__ void load_piece(const T* from, T (&to)[N]) {
-  constexpr int kEach = 16 / sizeof(T);
-  if constexpr (N % kEach == 0) {
-    SPHEREMIX_UNROLL
-    for (int p = 0; p < N; p += kEach) {
-      const Bytes16 bytes = load16(from + p);
-      memcpy(&to[p], &bytes, 16);
-    }
-  } else {
-    memcpy(to, __builtin_assume_aligned(from, N * sizeof(T)), N * sizeof(T));
-  }
-}
-template <int N, class T>
-__device__ __forceinline__ void store_piece(T* to, const T (&from)[N]) {
-  constexpr int kEach = 16 / sizeof(T);
-  if constexpr (N % kEach == 0) {
-    SPHEREMIX_UNROLL
-    for (int p = 0; p < N; p += kEach) {
-      Bytes16 bytes;
-      memcpy(&bytes, &from[p], 16);
-      store16(to + p, bytes);
-    }
-  } else {
-    memcpy(__builtin_assume_aligned(to, N * sizeof(T)), from, N * sizeof(T));
-  }
-}
-
-/// Two batches in one launch, the second with no rows where there is one; one warp a row.
-template <class T>
-struct ToHalfKernel {
-  static constexpr unsigned kThreads = 256, kResident = 4, kRowsEach = kThreads / kWarp;
-  static constexpr std::size_t kShared = 0;
-  static constexpr int kPiece = 8;
-
-  struct Side {
-    core::MatrixView<const T> from{};
-    core::MatrixView<Half> to{};  ///< cols a multiple of 8, rows on 16 bytes
-    bool wide = false;            ///< rows of `from` on 16 bytes
-
-    Index blocks() const { return ceil_div(to.rows, kRowsEach); }
-  };
-  Side side[2];
-  Index first_blocks;
-
-  __device__ void operator()() const {
-    const bool first = Index(blockIdx.x) < first_blocks;
-    const Side& s = side[first ? 0 : 1];
-    const Index i =
-        (Index(blockIdx.x) - (first ? 0 : first_blocks)) * kRowsEach + threadIdx.x / kWarp;
-    if (i >= s.to.rows) return;
-    for (Index k = threadIdx.x % kWarp * kPiece; k < s.to.cols; k += kWarp * kPiece) {
-      T in[kPiece];
-      if (s.wide && k + kPiece <= s.from.cols) {
-        load_piece(s.from.row(i) + k, in);
-      } else {
-        SPHEREMIX_UNROLL
-        for (int e = 0; e < kPiece; ++e)
-          in[e] = k + e < s.from.cols ? s.from(i, k + e) : narrow<T>(Arithmetic<T>(0));
-      }
-      Half out[kPiece];
-      SPHEREMIX_UNROLL
-      for (int e = 0; e < kPiece; ++e) out[e] = narrow<Half>(float(widen(in[e])));
-      store_piece(s.to.row(i) + k, out);
-    }
-  }
-};
 
 /// One direction of one row: from (maximum, sum) of the others and the positive's logit, all
 /// base 2.
