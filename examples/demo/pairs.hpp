@@ -46,12 +46,14 @@ inline std::vector<std::string> read_column(const std::filesystem::path& path,
   return values;
 }
 
-/// Reads the folder examples/data. Throws with one sentence that names the file.
-inline Pairs load_pairs(const std::filesystem::path& folder) {
+/// Reads the folder examples/data, with the texts of one of its files. Throws with one sentence that
+/// names the file.
+inline Pairs load_pairs(const std::filesystem::path& folder,
+                        const std::string& texts = "text_feat_256_f16.npy") {
   if (!std::filesystem::is_directory(folder))
     throw std::runtime_error("no folder " + folder.string());
   Pairs pairs{spheremix::io::load_npy<float>((folder / "image_feat_256_f16.npy").string()),
-              spheremix::io::load_npy<float>((folder / "text_feat_256_f16.npy").string()),
+              spheremix::io::load_npy<float>((folder / texts).string()),
               read_column(folder / "items.tsv", "name_en")};
   if (pairs.text.rows() != pairs.image.rows() || Index(pairs.name.size()) != pairs.image.rows())
     throw std::runtime_error(folder.string() + " holds " + std::to_string(pairs.image.rows()) +

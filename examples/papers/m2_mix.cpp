@@ -2,7 +2,7 @@
 // pictures and their names.
 //
 //   spheremix-papers-m2_mix [--data DIR] [--out DIR] [--seeds N] [--epochs N]
-//                          [--threads N]
+//                          [--threads N] [--texts feat,minilm]
 //
 // 1. Trained on clip art, tested on emoji: another style of picture.
 // 2. The CLIP heads of 1 fine-tuned on three quarters of the emoji: retrieval and its calibration,
@@ -11,7 +11,7 @@
 //    and what is left of clip art.
 // 3. The same, fine-tuned on half of the groups, tested on the others.
 //
-// Controls: CLIP at another temperature, CLIP with a second temperature and no mixing, the heads
+// All of it for the texts of either encoder (texts.hpp), the same seeds. Controls: CLIP at another temperature, CLIP with a second temperature and no mixing, the heads
 // before fine-tuning, ECE with the temperature refitted, arithmetic without its step.
 #include <algorithm>
 
@@ -39,27 +39,34 @@ struct Naming {
 };
 
 struct Task {
+  std::string texts;
   Domain emoji, art;
   Naming group, subgroup;
   EmojiQuestions questions;
 };
 
-Naming naming(const std::filesystem::path& data, const std::string& what) {
+Naming naming(const std::filesystem::path& data, const std::string& what,
+              const std::string& texts) {
   return {classes_of(demo::read_column(data / "items.tsv", what),
                      demo::read_column(data / (what + "s.tsv"), what)),
-          spheremix::io::load_npy<float>((data / (what + "_text_feat_256_f16.npy")).string())};
+          spheremix::io::load_npy<float>((data / (what + "_" + texts)).string())};
 }
 
-Task load(const std::filesystem::path& data) {
-  const demo::Pairs emoji = demo::load_pairs(data);
-  const auto art = [&](const char* file) {
-    return spheremix::io::load_npy<float>((data / "openclipart" / file).string());
-  };
-  return {{emoji.image, emoji.text},
-          {art("image_feat_256_f16.npy"), art("text_feat_256_f16.npy")},
-          naming(data, "group"),
-          naming(data, "subgroup"),
-          emoji_questions(emoji.name)};
+std::vector<Task> load(const std::filesystem::path& data) {
+  std::vector<Task> tasks;
+  for (const auto& [name, file] : text_encoders) {
+    const demo::Pairs emoji = demo::load_pairs(data, file);
+    const auto art = [&](const std::string& array) {
+      return spheremix::io::load_npy<float>((data / "openclipart" / array).string());
+    };
+    tasks.push_back({name,
+                     {emoji.image, emoji.text},
+                     {art("image_feat_256_f16.npy"), art(file)},
+                     naming(data, "group", file),
+                     naming(data, "subgroup", file),
+                     emoji_questions(emoji.name)});
+  }
+  return tasks;
 }
 
 /// Unit rows of pictures and texts.
@@ -183,7 +190,7 @@ std::vector<double> trained_on_art(const Task& task, const MixMethod& method,
                                    std::vector<Heads>& to) {
   Philox rng(seed);
   const Split art = make_split(task.art.image.rows(), rng);
-  Heads heads(task.art.image.cols(), task.art.image.cols(), rng);
+  Heads heads(task.art, rng);
   train_heads(heads, task.art, art.train, method, plan, seed + 500, nothing);
   std::vector<double> values = shifted(task, heads, all_rows(task.emoji.image.rows()));
   values.push_back(found(embed(heads, task.art).of(art.held_out)).recall1);
@@ -254,31 +261,15 @@ std::vector<double> new_groups(const Task& task, const MixMethod* method, const 
   return shifted(task, heads, split.held_out);
 }
 
-/// What a table's column says of m2-Mix against the control, where two standard errors tell.
-struct Verdict {
-  const Table& table;
-  const char *column, *what;
-  int better;  ///< 1: higher is better, -1: lower
-};
-
-std::vector<std::string> sentences(const Table& art, const Table& tuned, const Table& groups) {
-  const std::string control = "CLIP + CLIP(.07)", m2 = "+ m2";
-  const auto f = [&](const char* row, const char* column, int digits) {
-    return demo::figure(tuned.at(row, column), digits);
+/// What the seeds tell of m2-Mix against the control, 1 where it is better.
+std::vector<Told> against_control(const Table& art, const Table& tuned, const Table& groups) {
+  struct Compared {
+    const Table& table;
+    const char *column, *what;
+    int better;  ///< 1: higher is better, -1: lower
   };
-  std::string first = "The gap is " + f("before", "gap", 2) + " before fine-tuning, " +
-                      f("CLIP", "gap", 2) + " after CLIP, " + f("+ m2", "gap", 2) +
-                      " with m2-Mix, " + f("+ m3", "gap", 2) + " with m3-Mix and " +
-                      f("CLIP + CLIP(.07)", "gap", 2) + " with a second temperature alone.";
-  std::string second =
-      "Held-out R@1 is " + f("CLIP", "R@1", 3) + " with CLIP; seed by seed m2-Mix changes it by " +
-      tuned.changed(m2, "CLIP", "R@1") + ", m3-Mix by " + tuned.changed("+ m3", "CLIP", "R@1") +
-      ", a second temperature without mixing by " + tuned.changed(control, "CLIP", "R@1") +
-      ", τ = .05 without mixing by " + tuned.changed("CLIP, τ .05", "CLIP", "R@1") +
-      "; at τ = .05 m2-Mix adds " + tuned.changed("+ m2, τ .05", "CLIP, τ .05", "R@1") + ".";
-  std::string better, worse;
-  int same = 0;
-  for (const Verdict& v : std::initializer_list<Verdict>{
+  std::vector<Told> told;
+  for (const Compared& c : std::initializer_list<Compared>{
            {tuned, "R@1", "R@1", 1},
            {tuned, "ECE", "calibration", -1},
            {tuned, "ECE refit", "calibration refitted", -1},
@@ -294,23 +285,45 @@ std::vector<std::string> sentences(const Table& art, const Table& tuned, const T
            {art, "R@10", "R@10 from clip art", 1},
            {art, "99 subgroups", "zero-shot subgroups from clip art", 1},
            {groups, "R@10", "R@10 in new groups", 1},
-           {groups, "99 subgroups", "zero-shot subgroups in new groups", 1}}) {
-    const int d = v.better * demo::direction(v.table.change(m2, control, v.column));
-    if (d == 0) ++same;
-    std::string& list = d > 0 ? better : worse;
-    if (d != 0) list += (list.empty() ? "" : ", ") + std::string(v.what);
+           {groups, "99 subgroups", "zero-shot subgroups in new groups", 1}})
+    told.push_back(
+        {c.what, c.better * demo::direction(c.table.change("+ m2", "CLIP + CLIP(.07)", c.column))});
+  return told;
+}
+
+std::vector<std::string> sentences(const Table& tuned, const std::vector<Told>& told) {
+  const auto f = [&](const char* row, const char* column, int digits) {
+    return demo::figure(tuned.at(row, column), digits);
+  };
+  const auto added = [&](const char* row, const char* base) {
+    return tuned.changed(row, base, "R@1");
+  };
+  std::string first = "The gap is " + f("before", "gap", 2) + " before fine-tuning, " +
+                      f("CLIP", "gap", 2) + " after CLIP, " + f("+ m2", "gap", 2) +
+                      " with m2-Mix, " + f("+ m3", "gap", 2) + " with m3-Mix and " +
+                      f("CLIP + CLIP(.07)", "gap", 2) + " with a second temperature alone.";
+  std::string second =
+      "Held-out R@1 is " + f("CLIP", "R@1", 3) + " with CLIP; seed by seed m2-Mix changes it by " +
+      added("+ m2", "CLIP") + ", m3-Mix by " + added("+ m3", "CLIP") +
+      ", a second temperature without mixing by " + added("CLIP + CLIP(.07)", "CLIP") +
+      ", τ = .05 without mixing by " + added("CLIP, τ .05", "CLIP") + "; at τ = .05 m2-Mix adds " +
+      added("+ m2, τ .05", "CLIP, τ .05") + ".";
+  std::string better, worse;
+  int same = 0;
+  for (const Told& t : told) {
+    if (t.direction == 0) ++same;
+    std::string& list = t.direction > 0 ? better : worse;
+    if (t.direction != 0) list += (list.empty() ? "" : ", ") + t.what;
   }
   std::string third = "Against that control m2-Mix is better in " +
                       (better.empty() ? std::string("nothing") : better) + "; worse in " +
                       (worse.empty() ? std::string("nothing") : worse) +
-                      "; and the seeds tell no "
-                      "difference in the other " +
-                      std::to_string(same) +
+                      "; and the seeds tell no difference in the other " + std::to_string(same) +
                       " of 16 (two standard errors, no correction for their number).";
   return {first, second, third};
 }
 
-Json run(const Task& task, const Options& o) {
+Reading study(const Task& task, const Options& o) {
   std::vector<std::string> all{"before"}, few{"before"}, from_art;
   for (const MixMethod& m : mix_methods) all.push_back(m.name);
   for (const char* name : {"CLIP", "CLIP, τ .05", "CLIP + CLIP(.07)", "+ m2", "+ m3"}) {
@@ -323,13 +336,14 @@ Json run(const Task& task, const Options& o) {
   const auto hardness_columns = numbered_columns("λ", hardness_at, 2),
              align_columns = numbered_columns("align @", epochs, 2),
              uniform_columns = numbered_columns("unif @", epochs, 2);
-  Table art("trained on clip art, tested on emoji", joined(shift_columns, std::vector{art_left}),
-            from_art, o.seeds);
-  Table tuned("fine-tuned on emoji, held-out quarter",
+  const auto titled = [&](const std::string& title) { return task.texts + ": " + title; };
+  Table art(titled("trained on clip art, tested on emoji"),
+            joined(shift_columns, std::vector{art_left}), from_art, o.seeds);
+  Table tuned(titled("fine-tuned on emoji, held-out quarter"),
               joined(retrieval_columns, shape_columns, class_columns, arithmetic_columns,
                      std::vector{art_left}, hardness_columns, align_columns, uniform_columns),
               all, o.seeds);
-  Table groups("fine-tuned on half of the groups, tested on the others", shift_columns, few,
+  Table groups(titled("fine-tuned on half of the groups, tested on the others"), shift_columns, few,
                o.seeds);
   demo::Progress progress(art.runs() + tuned.runs() + groups.runs(), "runs");
 
@@ -351,28 +365,35 @@ Json run(const Task& task, const Options& o) {
     return new_groups(task, method(few[r]), plan, start[std::size_t(seed)][0], seed_of(seed));
   });
 
-  std::printf("mean ± standard error over %d seeds; τ .01 unless said, τ₂ .07, %d epochs\n",
-              o.seeds, plan.epochs);
-  const std::vector<Table> shown{
-      art,
-      tuned.part("fine-tuned: retrieval, shape",
-                 joined(retrieval_columns, shape_columns, std::vector{art_left})),
-      tuned.part("fine-tuned: classes, arithmetic", joined(class_columns, arithmetic_columns)),
-      groups,
-      tuned.part("fine-tuned: mixed negatives at least as hard", hardness_columns),
-      tuned.part("fine-tuned: over epochs", joined(align_columns, uniform_columns))};
-  Json json{{"program", "m2_mix"}, {"epochs", plan.epochs}, {"tables", Json::array()}};
-  for (const Table& table : shown) {
+  Reading reading;
+  for (const Table& table : std::initializer_list<Table>{
+           art,
+           tuned.part(titled("fine-tuned: retrieval, shape"),
+                      joined(retrieval_columns, shape_columns, std::vector{art_left})),
+           tuned.part(titled("fine-tuned: classes, arithmetic"),
+                      joined(class_columns, arithmetic_columns)),
+           groups,
+           tuned.part(titled("fine-tuned: mixed negatives at least as hard"), hardness_columns),
+           tuned.part(titled("fine-tuned: over epochs"), joined(align_columns, uniform_columns))}) {
     table.print();
-    json["tables"].push_back(table.json());
+    reading.tables.push_back(table.json());
   }
-  json["findings"] = conclude(sentences(art, tuned, groups));
-  return json;
+  reading.told = against_control(art, tuned, groups);
+  reading.sentences = sentences(tuned, reading.told);
+  return reading;
+}
+
+Json run(const std::vector<Task>& tasks, const Options& o) {
+  std::printf("mean ± standard error over %d seeds; τ .01 unless said, τ₂ .07, %d epochs\n",
+              o.seeds, o.epochs);
+  Json json{{"program", "m2_mix"}, {"epochs", o.epochs}};
+  return of_texts(tasks, o, study, std::move(json));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   return program(argc, argv, "m2_mix",
-                 "Geodesic multi-modal mixup: emoji pictures and their names.", load, run, 30);
+                 "Geodesic multi-modal mixup: emoji pictures and their names.", load, run, 30,
+                 true);
 }

@@ -57,8 +57,10 @@ struct Domain {
 struct Heads {
   Head image, text;
 
-  Heads(Index inputs, Index outputs, Philox& rng)
-      : image(inputs, outputs, rng), text(inputs, outputs, rng) {}
+  /// Heads for the rows of a domain, onto as many numbers as its pictures have.
+  Heads(const Domain& domain, Philox& rng)
+      : image(domain.image.cols(), domain.image.cols(), rng),
+        text(domain.text.cols(), domain.image.cols(), rng) {}
 };
 
 /// The loss of a method and its gradients, batch after batch.

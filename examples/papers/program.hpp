@@ -1,6 +1,7 @@
 // What the papers' programs share: the command line, the exit status, and where the JSON goes.
 //
 //   spheremix-papers-NAME [--data DIR] [--out DIR] [--seeds N] [--epochs N] [--threads N]
+//                         [--texts feat,minilm]
 //
 // Exit status: 0 done, 1 failed on the way, 2 a wrong option or path (one sentence, nothing
 // written).
@@ -11,12 +12,14 @@
 
 #include "spheremix/core/version.hpp"
 #include "table.hpp"
+#include "texts.hpp"
 
 namespace papers {
 
 struct Options {
   std::string data = SPHEREMIX_EXAMPLES_DIR "/data", out = "out";
   int seeds = 8, epochs = 0, threads = spheremix::core::max_threads();
+  std::vector<std::string> texts;  ///< encoders of the texts, by name
 };
 
 /// Prints the sentences, one a line, and returns them for the JSON.
@@ -26,12 +29,36 @@ inline Json conclude(const std::vector<std::string>& sentences) {
   return sentences;
 }
 
+/// study(task, options) -> Reading for the tasks of the chosen texts: their tables and sentences,
+/// where two were chosen how they agree, then `last`, added to the JSON.
+template <class Task, class Study>
+Json of_texts(const std::vector<Task>& tasks, const Options& o, const Study& study, Json json,
+              const std::vector<std::string>& last = {}) {
+  std::vector<std::string> names, sentences;
+  std::vector<Reading> readings;
+  json["tables"] = Json::array();
+  for (const Task& task : tasks) {
+    if (std::find(o.texts.begin(), o.texts.end(), task.texts) == o.texts.end()) continue;
+    names.push_back(task.texts);
+    readings.push_back(study(task, o));
+    for (const Json& table : readings.back().tables) json["tables"].push_back(table);
+    for (const std::string& s : readings.back().sentences)
+      sentences.push_back(task.texts + ": " + s);
+  }
+  if (readings.size() == 2)
+    sentences.push_back(agreement(names[0], readings[0].told, names[1], readings[1].told));
+  sentences.insert(sentences.end(), last.begin(), last.end());
+  json["texts"] = names;
+  json["findings"] = conclude(sentences);
+  return json;
+}
+
 /// The whole program `name`: run(load(data folder), options) -> JSON, written to out/name.json.
 /// What load throws is a wrong path (2), what run throws a failure (1). `epochs` is the default of
-/// --epochs, which is not offered for 0.
+/// --epochs, which is not offered for 0; --texts is offered where `texts` says that there are two.
 template <class Load, class Run>
 int program(int argc, char** argv, const std::string& name, const std::string& summary,
-            const Load& load, const Run& run, int epochs = 0) {
+            const Load& load, const Run& run, int epochs = 0, bool texts = false) {
   namespace fs = std::filesystem;
   Options o;
   o.epochs = epochs;
@@ -45,6 +72,13 @@ int program(int argc, char** argv, const std::string& name, const std::string& s
     app.add_option("--epochs", o.epochs, "epochs a run")
         ->check(CLI::Range(1, 100000))
         ->capture_default_str();
+  if (texts) {
+    for (const TextEncoder& encoder : text_encoders) o.texts.push_back(encoder.name);
+    app.add_option("--texts", o.texts, "encoders of the texts")
+        ->delimiter(',')
+        ->check(CLI::IsMember(o.texts))
+        ->capture_default_str();
+  }
   app.add_option("--threads", o.threads, "runs at the same time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
