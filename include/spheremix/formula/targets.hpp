@@ -102,10 +102,10 @@ struct DenseNumbers {
   void copy(Index i, Index j, Index count, double* to) const {
     const Index at = i * row_step + j * col_step;
     const auto from = [&](const auto* p) {
-      if (col_step == 1)
-        for (Index k = 0; k < count; ++k) to[k] = double(p[k]);
-      else
-        for (Index k = 0; k < count; ++k) to[k] = double(p[k * col_step]);
+      Index k = 0;
+      for (; col_step == 1 && k + kUnit <= count; k += kUnit)  // a constant count: vectorised
+        for (Index l = 0; l < kUnit; ++l) to[k + l] = double(p[k + l]);
+      for (; k < count; ++k) to[k] = double(p[k * col_step]);
     };
     if (single)
       from(static_cast<const float*>(data) + at);
@@ -113,6 +113,7 @@ struct DenseNumbers {
       from(static_cast<const double*>(data) + at);
   }
   static constexpr Index kBlock = 512;  ///< columns copied at a time
+  static constexpr Index kUnit = 64;    ///< weights come with zeros up to a multiple of it
 
   /// body(j, count, weights) for the columns [first, last) of row i, kBlock at a time.
   template <class Body>
@@ -121,6 +122,7 @@ struct DenseNumbers {
     for (Index j = first; j < last; j += kBlock) {
       const Index count = last - j < kBlock ? last - j : kBlock;
       copy(i, j, count, weight);
+      for (Index k = count; k % kUnit; ++k) weight[k] = 0;
       body(j, count, weight);
     }
   }

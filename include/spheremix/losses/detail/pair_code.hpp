@@ -3,6 +3,7 @@
 #pragma once
 
 #include "spheremix/losses/detail/target_table.hpp"
+#include "spheremix/pairwise/isa.hpp"
 
 namespace spheremix::losses::detail {
 
@@ -116,6 +117,7 @@ inline void expects_soft(const char* function, const char* what, const DenseNumb
   core::parallel_chunks(p.rows, chunk, [&](Index from, Index count) {
     for (Index i = from; i < from + count; ++i)
       p.blocks(i, 0, p.cols, [&](Index j, Index block, const double* w) {
+        if (SPHEREMIX_DISPATCH(weights_within<double>)(w, block, most)) return;
         for (Index k = 0; k < block; ++k)
           if (!(w[k] >= 0 && w[k] <= most)) [[unlikely]]
             core::fail(function, ": ", what, "(", i, ", ", j + k, ") is ", w[k],
@@ -169,10 +171,9 @@ inline void total_rows(TargetTable& table, Index* row_pick) {
         if (sum > 0) pick = targets.column[targets.first[i]];
       } else if (targets.dense()) {
         targets.from->soft.blocks(i, 0, table.m, [&](Index j, Index block, const double* w) {
-          for (Index k = 0; k < block; ++k) {
-            sum += w[k];
-            if (w[k] > most) most = w[k], pick = j + k;
-          }
+          const double before = most;
+          sum += SPHEREMIX_DISPATCH(weights_sum<double>)(w, block, most);
+          if (most > before) pick = j + Index(std::find(w, w + block, most) - w);
         });
       } else {
         for (PairSet::Walk w = targets.walk(i, 0, table.m); targets.step(w);) {
@@ -214,12 +215,22 @@ inline void total_cols(TargetTable& table, bool weighted, const TargetPicks& pic
       }
     }
   } else if (targets.dense()) {
-    core::parallel_chunks(m, 64, [&](Index from, Index count) {
+    constexpr Index kWide = 4 * DenseNumbers::kBlock;  // of a row at a time: pages are long to find
+    core::parallel_chunks(m, kWide, [&](Index from, Index count) {
+      double total[kWide] = {}, weight[kWide] = {}, top[kWide] = {}, pick[kWide];
+      std::fill_n(pick, kWide, -1.0);
       for (Index i = 0; i < n; ++i)
-        targets.from->soft.blocks(i, from, from + count,
-                                  [&](Index j, Index block, const double* w) {
-                                    for (Index k = 0; k < block; ++k) add(i, j + k, w[k]);
-                                  });
+        targets.from->soft.blocks(
+            i, from, from + count, [&](Index j, Index block, const double* w) {
+              const Index at = j - from;
+              SPHEREMIX_DISPATCH(weights_to_columns<double>)
+              (w, block, double(i), rows.weight[i], total + at, weight + at, top + at, pick + at);
+            });
+      for (Index k = 0; k < count; ++k) {
+        cols.total[from + k] = total[k];
+        cols.weight[from + k] = weight[k];
+        col_pick[from + k] = Index(pick[k]);
+      }
     });
   } else {
     for (Index i = 0; i < n; ++i)

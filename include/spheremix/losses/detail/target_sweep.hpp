@@ -162,11 +162,10 @@ class TargetSweep {
     LineSums* const row = row_part_ + j0 / plan_.col_tile * plan_.strip_rows + in_strip;
     LineSums* const col = col_part_ + in_strip / plan_.row_tile * plan_.m + j0;
     for (Index c = 0; c < s.cols; ++c) col[c] = {};
+    for (Index r = 0; r < s.rows; ++r) row[r] = {};
+    if (t_.targets.dense()) dense_sums(i0, j0, s, row, col);
     for (Index r = 0; r < s.rows; ++r) {
-      row[r] = {};
-      if (t_.targets.dense())
-        dense_sums(i0 + r, j0, s.cols, s.row(r), row[r], col);
-      else if (t_.more)
+      if (t_.more && !t_.targets.dense())
         for (PairSet::Walk w = t_.targets.walk(i0 + r, j0, j0 + s.cols); t_.targets.step(w);) {
           const T cosine = s(r, w.j - j0);
           if (!(cosine > -core::infinity<T>)) continue;  // set apart
@@ -183,18 +182,26 @@ class TargetSweep {
     }
   }
 
-  void dense_sums(Index i, Index j0, Index cols, const T* s, LineSums& row, LineSums* col) const {
-    LineSums sum;
-    t_.targets.from->soft.blocks(i, j0, j0 + cols, [&](Index j, Index block, const double* w) {
-      for (Index k = 0; k < block; ++k) {
-        const T cosine = s[j - j0 + k];
-        if (!(cosine > -core::infinity<T>)) continue;  // set apart, or not a target
-        const double z = double(logit_of(cosine));
-        sum.add_target(w[k], z);
-        col[j - j0 + k].add_target(w[k], z);
+  /// Columns in blocks, each over all rows: their sums stay at hand.
+  void dense_sums(Index i0, Index j0, MatrixView<T> s, LineSums* row, LineSums* col) const {
+    constexpr Index kBlock = DenseNumbers::kBlock;
+    for (Index c = 0; c < s.cols; c += kBlock) {
+      const Index count = (std::min)(kBlock, s.cols - c);
+      double weight[kBlock] = {}, pull[kBlock] = {};
+      for (Index r = 0; r < s.rows; ++r)
+        t_.targets.from->soft.blocks(i0 + r, j0 + c, j0 + c + count,
+                                     [&](Index, Index block, const double* w) {
+                                       double sums[2] = {0, 0};
+                                       SPHEREMIX_DISPATCH(target_sums<T, double>)
+                                       (w, s.row(r) + c, scale_, block, sums, weight, pull);
+                                       row[r].weight += sums[0];
+                                       row[r].pull += sums[1];
+                                     });
+      for (Index k = 0; k < count; ++k) {
+        col[c + k].weight = weight[k];
+        col[c + k].pull = pull[k];
       }
-    });
-    row = sum;
+    }
   }
 
   void strip(Index s) const {
@@ -220,9 +227,8 @@ class TargetSweep {
         const double slope = a_.rows.slope[i0 + r];
         t_.targets.from->soft.blocks(
             i0 + r, j0, j0 + g.cols, [&](Index j, Index block, const double* w) {
-              T* const to = g.row(r) + (j - j0);
-              const double* const cols = both_ ? a_.cols.slope + j : nullptr;
-              for (Index k = 0; k < block; ++k) to[k] -= T(w[k] * (cols ? slope + cols[k] : slope));
+              SPHEREMIX_DISPATCH(target_gradient<T, double>)
+              (w, slope, both_ ? a_.cols.slope + j : nullptr, g.row(r) + (j - j0), block);
             });
       }
       return;
