@@ -78,29 +78,42 @@ std::vector<LossCase<float>> some_losses() {
 bool check(mpi::Communicator& world) {
   MpiRank rank(world);
   bool fine = true;
+  const auto judge = [&](const LossCase<float>& c, const LossCall<float>& call,
+                         const std::string& what) {
+    const auto first = blocks(call.batches[0].rows(), world.size(), Cut::uneven);
+    const auto part = [&](int r) {
+      return call.part(first[std::size_t(r)], first[std::size_t(r + 1)] - first[std::size_t(r)]);
+    };
+    LossCall<float> whole = call;
+    whole.budget = std::size_t(1) << 30;
+    const LossOutcome<float> one = c.gradient(whole);
+    core::Workspace workspace;
+    const LossOutcome<float> mine = c.across(part(world.rank()), workspace, rank);
+    std::vector<double> thread;
+    on_ranks(world.size(), [&](ThreadRank& other) {
+      core::Workspace memory;
+      const auto bits = bits_of(c.across(part(other.rank()), memory, other));
+      if (other.rank() == world.rank()) thread = bits;
+    });
+    const Index at = first[std::size_t(world.rank())],
+                count = first[std::size_t(world.rank() + 1)] - at;
+    const bool right = off_one_process(mine, one, at, count) <= 64 * double(core::epsilon<float>) &&
+                       same_bits(bits_of(mine), thread);
+    fine = report(world, c.name + what, right) && fine;
+  };
   for (const auto& c : some_losses())
-    for (const Index n : {3, 200}) {
-      const LossCall<float> call(c.batches, n, 24);
-      const auto first = blocks(n, world.size(), Cut::uneven);
-      const auto part = [&](int r) {
-        return call.part(first[std::size_t(r)], first[std::size_t(r + 1)] - first[std::size_t(r)]);
-      };
-      const LossOutcome<float> one = c.gradient(call);
-      core::Workspace workspace;
-      const LossOutcome<float> mine = c.across(part(world.rank()), workspace, rank);
-      std::vector<double> thread;
-      on_ranks(world.size(), [&](ThreadRank& other) {
-        core::Workspace memory;
-        const auto bits = bits_of(c.across(part(other.rank()), memory, other));
-        if (other.rank() == world.rank()) thread = bits;
-      });
-      const Index at = first[std::size_t(world.rank())],
-                  count = first[std::size_t(world.rank() + 1)] - at;
-      const bool right =
-          off_one_process(mine, one, at, count) <= 64 * double(core::epsilon<float>) &&
-          same_bits(bits_of(mine), thread);
-      fine = report(world, c.name + " of " + std::to_string(n) + " rows", right) && fine;
-    }
+    for (const Index n : {3, 200})
+      judge(c, LossCall<float>(c.batches, n, 24), " of " + std::to_string(n) + " rows");
+  // By ring: more columns than the budget has room for.
+  LossCall<float> wide(2, 12, 40000);
+  wide.budget = std::size_t(3) << 20;
+  if (world.size() > 1) {
+    using namespace detail;
+    judge(loss_case<float, 2, Siglip>(), wide, " by ring");
+    judge(loss_case<float, 2, Clip>(), wide, " by ring");
+    wide.budget = std::size_t(5) << 20;
+    judge(loss_case<float, 2, M2Mix>(), wide, " by ring");
+  }
   return fine;
 }
 

@@ -61,10 +61,19 @@ class Ranks {
   void all_gather(const void* from, void* to, std::size_t bytes) {
     guarded([&] { do_all_gather(from, to, bytes); });
   }
-  /// One message to rank `to` and one from rank `from`, both over when it returns.
+  /// One message to rank `to` and one from rank `from`, both over when wait() returns; one at a time.
+  void start(int to, const void* out, std::size_t out_bytes, int from, void* in,
+             std::size_t in_bytes) {
+    guarded([&] { do_start(to, out, out_bytes, from, in, in_bytes); });
+  }
+  void wait() {
+    guarded([&] { do_wait(); });
+  }
+  /// Both over when it returns.
   void exchange(int to, const void* out, std::size_t out_bytes, int from, void* in,
                 std::size_t in_bytes) {
-    guarded([&] { do_exchange(to, out, out_bytes, from, in, in_bytes); });
+    start(to, out, out_bytes, from, in, in_bytes);
+    wait();
   }
 
  protected:
@@ -82,7 +91,8 @@ class Ranks {
     }
   }
   virtual void do_all_gather(const void*, void*, std::size_t) = 0;
-  virtual void do_exchange(int, const void*, std::size_t, int, void*, std::size_t) = 0;
+  virtual void do_start(int, const void*, std::size_t, int, void*, std::size_t) = 0;
+  virtual void do_wait() = 0;
 
   int rank_, size_;
   bool broken_ = false;
@@ -98,11 +108,11 @@ class RanksOf final : public Ranks {
   void do_all_gather(const void* from, void* to, std::size_t bytes) override {
     world_.all_gather(from, to, bytes);
   }
-  void do_exchange(int to, const void* out, std::size_t out_bytes, int from, void* in,
-                   std::size_t in_bytes) override {
+  void do_start(int to, const void* out, std::size_t out_bytes, int from, void* in,
+                std::size_t in_bytes) override {
     world_.start(to, out, out_bytes, from, in, in_bytes);
-    world_.wait();
   }
+  void do_wait() override { world_.wait(); }
 
   C& world_;
 };

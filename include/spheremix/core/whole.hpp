@@ -44,6 +44,18 @@ RowsOf<X> paired(const X& x, int batch = 0) {
   return {x, batch};
 }
 
+/// Options, and another way: instead(meeting), after the ranks know how many rows each has, does all that
+/// is to be done, or returns false. It decides by what the ranks agree on.
+template <class Options, class Instead>
+struct Unless {
+  const Options& options;
+  const Instead& instead;
+};
+template <class Options, class Instead>
+Unless<Options, Instead> unless(const Options& options, const Instead& instead) {
+  return {options, instead};
+}
+
 /// An argument that every rank has in the same state, which `state` stands for: passed as it is.
 template <class V>
 struct Shared {
@@ -169,6 +181,15 @@ auto whole_of(Meeting& meeting, int k, const PerRow<V>& v) {
     return WholeNumbers<void>(meeting, k, v.value);
 }
 
+template <class Options>
+const Options& options_of(const Options& options) {
+  return options;
+}
+template <class Options, class Instead>
+const Options& options_of(const Unless<Options, Instead>& options) {
+  return options.options;
+}
+
 /// Throws where argument k lacks rows on this rank: over all ranks they might add up.
 template <class M>
 void expects_rows_of(const M& meeting, int k, int batch) {
@@ -201,13 +222,16 @@ void over_whole(const char* function, World& world, const Options& options, cons
                 const Arguments&... arguments) {
   RanksOf<World> ranks(world);
   over_ranks(ranks, function, [&](Meeting& meeting) {
-    meeting.mine.options = digest_of(options);
-    if constexpr (requires { options.exclude, options.row_weights; })
-      expects(ranks.size() == 1 || (!options.exclude && options.row_weights.empty()), function,
+    const auto& plain = detail::options_of(options);
+    meeting.mine.options = digest_of(plain);
+    if constexpr (requires { plain.exclude, plain.row_weights; })
+      expects(ranks.size() == 1 || (!plain.exclude && plain.row_weights.empty()), function,
               "exclude and row_weights are not known over several processes: gather the rows");
     const auto run = [&](const auto& rows, auto&&... batch) {
       rows();
       meeting.agree();
+      if constexpr (requires { options.instead(meeting); })
+        if (ranks.size() > 1 && options.instead(meeting)) return;
       (batch.make_room(meeting), ...);
       meeting.agree();
       (batch.gather(meeting), ...);

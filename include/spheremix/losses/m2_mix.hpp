@@ -9,7 +9,7 @@
 
 #include "spheremix/formula/m2_mix.hpp"
 #include "spheremix/losses/detail/m2_tables.hpp"
-#include "spheremix/losses/detail/mix_entry.hpp"
+#include "spheremix/losses/detail/mix_ring.hpp"
 
 namespace spheremix::losses {
 
@@ -19,10 +19,13 @@ namespace detail {
 struct M2Loss {
   const M2MixOptions& options;
 
+  Index keys_a_row() const { return options.negatives == Negatives::append ? 2 : 1; }
+
   template <class T>
   MixResult operator()(const char* function, MatrixView<const T> x, MatrixView<const T> y,
                        RowParameter<T> lambda, Workspace& workspace,
-                       const pairwise::PairGradients<T>& out) const {
+                       const pairwise::PairGradients<T>& out,
+                       const std::type_identity_t<ContrastRing<T>>* ring = nullptr) const {
     expects_temperature<T>(function, "temperature", options.temperature);
     const ExtrasOf extras(function, options, x.rows);
     const M2Call<T> call{function,
@@ -32,11 +35,12 @@ struct M2Loss {
                          options.temperature,
                          options.reduction == Reduction::sum ? 1.0 : 0.5,
                          options.negatives,
-                         extras.get()};
-    const bool gradients = out.dx.data != nullptr;
+                         extras.get(),
+                         ring};
+    const bool gradients = ring ? ring->gradients : out.dx.data != nullptr;
     const std::size_t lambda_bytes = core::bytes_of<LambdaSlopes>(x.rows);
     const auto plan = m2_plan(call, gradients, options.memory_budget, lambda_bytes);
-    if (!computable(x, y, options.temperature)) return not_a_number(out);
+    if (!computable(x, y, options.temperature, ring)) return not_a_number(out);
     Workspace::Frame frame = workspace.frame(plan.bytes);
     MixResult result{LambdaSlopes(x.rows, frame).each};
     const ContrastResult one = run_m2(call, plan, frame, out, result.lambda);
@@ -54,12 +58,19 @@ requires core::Worlds<World...>
 [[nodiscard]] double m2_mix(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                             const L& lambda, const M2MixOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return detail::value_across(
-        "m2_mix", world..., options, true,
+    detail::LossResult by_ring{0};
+    const auto ring = [&](core::Meeting& meeting) {
+      core::Workspace workspace;
+      return detail::mix_by_ring(meeting, detail::M2Loss{options}, workspace, by_ring, x, y,
+                                 lambda);
+    };
+    const double loss = detail::value_across(
+        "m2_mix", world..., core::unless(options, ring), true,
         [&](detail::Local here, const auto&... all) {
           return detail::mix_value("m2_mix", detail::M2Loss{options}, all..., here);
         },
         x, core::paired(y), core::per_row(lambda));
+    return loss + by_ring.loss;  // one of them is 0
   } else {
     return detail::mix_value("m2_mix", detail::M2Loss{options}, x, y, lambda);
   }
@@ -73,8 +84,11 @@ void m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           const L& lambda, const M2MixOptions& options, core::Workspace& workspace,
                           Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
+    const auto ring = [&](core::Meeting& meeting) {
+      return detail::mix_by_ring(meeting, detail::M2Loss{options}, workspace, out, x, y, lambda);
+    };
     detail::gradient_across(
-        "m2_mix_with_gradient", world..., options, workspace, out, true,
+        "m2_mix_with_gradient", world..., core::unless(options, ring), workspace, out, true,
         [&](auto& memory, const auto&... all) {
           decltype(m2_mix_with_gradient(all..., options)) part;
           m2_mix_with_gradient(all..., options, memory, part);

@@ -35,14 +35,12 @@ struct SiglipArrays {
   double* weight;  ///< of each row over the largest
   PairSet targets, excluded;
 
-  /// first: the diagonal's column in row 0.
-  SiglipArrays(const TargetOptions& o, Index n, Index m, Index first, Workspace::Frame& frame)
+  SiglipArrays(const TargetOptions& o, Index n, Index m, Workspace::Frame& frame)
       : lines(n, frame),
         shift(frame.take<double>(std::size_t(n))),
         weight(frame.take<double>(std::size_t(n))),
         targets(o.targets, n, m, frame),
         excluded(o.exclude, o.exclude ? n : 0, m, frame) {
-    targets.own = first;
     if (frame.share()) std::fill_n(shift, n, 0.0);
   }
 
@@ -107,13 +105,15 @@ struct SiglipLoss : OfTargets<SiglipLoss, true> {
     const pairwise::PairGradients<T> out{to[0], to[1]};
     expects_temperature<T>(function, "temperature", options.temperature);
     core::expects(std::isfinite(T(options.bias)), function, "bias is ", options.bias);
-    const bool gradients = out.wanted();
     const Strip<T>* const strip = in.strip;  // with targets on the diagonal
-    const Index n = x.rows, m = y.rows, first = strip ? strip->first : 0;
+    const bool gradients = strip ? strip->gradients : out.wanted();
+    const Index n = x.rows, m = strip ? strip->columns : y.rows;
     if (!strip) expects_targets(function, targets, n, m, 1);
     const auto plan =
-        pairwise::make_row_plan<T>(function, n, m, x.cols, 1, false, options.memory_budget,
-                                   core::bytes_of<SiglipArrays>(targets, n, m, first));
+        plan_beside(strip ? strip->held : 0, options.memory_budget, [&](std::size_t budget) {
+          return pairwise::make_row_plan<T>(function, n, m, x.cols, 1, false, budget,
+                                            core::bytes_of<SiglipArrays>(targets, n, m));
+        });
     if (!computable(in, options.temperature)) {
       if (strip) strip->sum();
       if (targets.row_losses) std::fill_n(targets.row_losses, n, core::nan<double>);
@@ -121,7 +121,7 @@ struct SiglipLoss : OfTargets<SiglipLoss, true> {
       return {bad.loss, bad.loss, bad.loss};
     }
     Workspace::Frame frame = workspace.frame(plan.bytes);
-    const SiglipArrays arrays(targets, n, m, first, frame);
+    SiglipArrays arrays(targets, n, m, frame);
     const double sum = weights_over_largest(targets.row_weights, n, arrays.weight);
     if (!strip) arrays.expects_targets_of_rows(function);
     core::expects(strip || sum > 0, function, "the row_weights add up to 0");
@@ -130,33 +130,49 @@ struct SiglipLoss : OfTargets<SiglipLoss, true> {
     double* const shift = arrays.shift;
     const auto pair = formula::SiglipPair<T>::of(options, 1);
     const bool soft = arrays.targets.dense();
-    pairwise::row_sweep<T>(
-        x, y, plan, frame,
-        [&](const pairwise::PairRow<T>& row) {
-          T *const s = row.s, *const u = row.scratch;
-          const SiglipRow<T> pairs{row, arrays.targets, m, pair};
-          const auto exclude = [&](T value) {
-            if (!targets.exclude) return;
-            for (PairSet::Walk w = arrays.excluded.walk(row.i, 0, m); arrays.excluded.step(w);)
-              if (!(arrays.targets.at(row.i, w.j) > 0)) u[w.j] = value;
-          };
-          for (Index j = 0; j < m; ++j) u[j] = pair.logit(s[j]);
-          if (!soft) pairs.flip();
-          exclude(-core::infinity<T>);
-          const double rest = soft ? pairs.fold() : 0;
-          loss[row.i] = SPHEREMIX_DISPATCH(row_softplus<T>)(u, m) + rest;
-          if (!gradients) return;
-          if (soft) {
-            pairs.unfold();
-            exclude(0);
-          } else {
-            pairs.flip();
-          }
-          shift[row.i] = SPHEREMIX_DISPATCH(row_sum<T>)(u, m);
-          const T factor = T(arrays.weight[row.i] / (lines * options.temperature));
-          moment[row.i] = SPHEREMIX_DISPATCH(row_weights<T>)(row.s, u, factor, m);
-        },
-        out);
+    const auto sweep = [&](const core::RingBlock<T>& block) {
+      const Index cols = block.y.rows;
+      const bool again = block.step > 0;
+      if (cols == 0) return;
+      if (strip) arrays.targets.own = strip->first - block.first;
+      pairwise::RowPlan<T> part = plan;
+      part.plan.m = cols;
+      Workspace::Frame rest = frame;
+      pairwise::row_sweep<T>(
+          x, block.y, part, rest,
+          [&](const pairwise::PairRow<T>& row) {
+            T *const s = row.s, *const u = row.scratch;
+            const SiglipRow<T> pairs{row, arrays.targets, cols, pair};
+            const auto exclude = [&](T value) {
+              if (!targets.exclude) return;
+              for (PairSet::Walk w = arrays.excluded.walk(row.i, 0, cols); arrays.excluded.step(w);)
+                if (!(arrays.targets.at(row.i, w.j) > 0)) u[w.j] = value;
+            };
+            const auto put = [&](double& to_row, double here) {
+              to_row = again ? to_row + here : here;
+            };
+            for (Index j = 0; j < cols; ++j) u[j] = pair.logit(s[j]);
+            if (!soft) pairs.flip();
+            exclude(-core::infinity<T>);
+            const double outside = soft ? pairs.fold() : 0;
+            put(loss[row.i], SPHEREMIX_DISPATCH(row_softplus<T>)(u, cols) + outside);
+            if (!gradients) return;
+            if (soft) {
+              pairs.unfold();
+              exclude(0);
+            } else {
+              pairs.flip();
+            }
+            put(shift[row.i], SPHEREMIX_DISPATCH(row_sum<T>)(u, cols));
+            const T factor = T(arrays.weight[row.i] / (lines * options.temperature));
+            put(moment[row.i], SPHEREMIX_DISPATCH(row_weights<T>)(row.s, u, factor, cols));
+          },
+          {out.dx, block.dy, again, block.add});
+    };
+    if (strip)
+      strip->blocks(y, out.dy, sweep);
+    else
+      sweep({0, 0, y, out.dy});
     SiglipResult result{0, 0, 0};
     for (Index i = 0; i < n; ++i) {
       result.loss += arrays.weight[i] * loss[i] / lines;

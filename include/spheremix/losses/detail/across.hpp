@@ -5,22 +5,21 @@
 //                  table (core/share.hpp); gradients are summed at the owners of their rows
 //   by the whole   (every other loss) all rows to all ranks, each computes what one process would and
 //                  keeps its rows of the gradients: the bits of one process, no gain in time
-//   by strip       (Loss::StripType, two batches) the rows of Y to all ranks, each computes its rows of
-//                  the table; dY is summed at the owners of its rows
+//   by strip       (Loss::StripType, two batches; losses/detail/strip.hpp) the rows of Y to all ranks,
+//                  each computes its rows of the table; dY is summed at the owners of its rows
+//   by ring        the same, block by block, where all rows of Y are too much for the budget
 //   by rows        (Loss::kMeanOfRows) no row leaves its rank
 #pragma once
 
 #include "spheremix/core/mean_over_ranks.hpp"
 #include "spheremix/core/whole.hpp"
 #include "spheremix/losses/detail/entry.hpp"
+#include "spheremix/losses/detail/strip.hpp"
 #include "spheremix/losses/detail/whole_targets.hpp"
-#include "spheremix/pairwise/norms.hpp"
 #include "spheremix/pairwise/shares.hpp"
 #include "spheremix/sphere/detail/arguments.hpp"
 
 namespace spheremix::losses::detail {
-
-using core::Meeting;
 
 /// Adds up over the ranks what their shares give to the numbers of a result.
 template <class Result>
@@ -110,84 +109,6 @@ auto by_rows(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspa
   return result;
 }
 
-/// What a loss by strip asks. Calls on it come in the same order on every rank.
-template <class T>
-class Strip {
- public:
-  Strip(Meeting& meeting, Index first_row, Index all_rows, double x_largest, double y_largest)
-      : first(first_row),
-        total(all_rows),
-        x_norm(x_largest),
-        y_norm(y_largest),
-        meeting_(meeting) {}
-  virtual ~Strip() = default;
-
-  const Index first;            ///< row number of this rank's row 0 in the whole batch
-  const Index total;            ///< rows in all: what means divide by
-  const double x_norm, y_norm;  ///< pairwise::largest_norm of all rows of X, of Y
-
-  Meeting& meeting() const { return meeting_; }
-
-  /// Returns when all ranks are here; the values (Record::kNumbers at most) are then those of all,
-  /// added up in the order of the ranks. Between the last such call and the end of the loss nothing
-  /// may throw.
-  virtual void sum(double* values, int count) const = 0;
-  void sum() const { sum(nullptr, 0); }
-
- private:
-  Meeting& meeting_;
-};
-
-template <class T>
-class StripOfMeeting : public Strip<T> {
- public:
-  using Strip<T>::Strip;
-
-  void sum(double* values, int count) const override {
-    Meeting& meeting = this->meeting();
-    std::copy(values, values + count, meeting.mine.number);
-    meeting.agree();
-    for (int k = 0; k < count; ++k) values[k] = meeting.sum(k);
-  }
-};
-
-template <class T>
-struct StripArrays {
-  MatrixView<T> y, dy;
-  T* other = nullptr;  ///< dY of this rank's rows as another rank has them
-
-  StripArrays(Index total, Index own, Index d, bool gradients, bool of_y, Workspace::Frame& frame)
-      : y(take_rows<T>(frame, total, d)) {
-    if (gradients) dy = {nullptr, total, d, d};
-    if (!of_y) return;
-    dy = take_rows<T>(frame, total, d);
-    other = frame.take<T>(std::size_t(own * d));
-  }
-};
-
-/// The rank's rows of X against all rows of Y.
-template <class Loss, class T>
-auto by_strip(Meeting& meeting, const Loss& loss, const Inputs<T, 2>& in, Workspace& workspace,
-              const Outputs<T, 2>& out, bool gradients) {
-  const bool of_y = out[1].data != nullptr;
-  const Index own = in[0].rows, d = in[0].cols, total = meeting.total(1);
-  Workspace::Frame frame =
-      workspace.beside().frame(core::bytes_of<StripArrays<T>>(total, own, d, gradients, of_y));
-  const StripArrays<T> arrays(total, own, d, gradients, of_y, frame);
-  meeting.mine.number[0] = pairwise::largest_norm(in[0]);
-  meeting.mine.number[1] = pairwise::largest_norm(in[1]);
-  meeting.agree();
-  const typename Loss::template StripType<T> strip(
-      meeting, meeting.first(0, meeting.ranks().rank()), meeting.total(0), meeting.largest(0),
-      meeting.largest(1));
-  core::gather_rows<T>(meeting, 1, in[1], arrays.y);
-  Inputs<T, 2> rows{{in[0], arrays.y}, &strip};
-  const auto result =
-      run(loss, meeting.function(), rows, workspace, Outputs<T, 2>{out[0], arrays.dy});
-  if (of_y) core::reduce_scatter_rows<T>(meeting, 1, arrays.dy, out[1], arrays.other);
-  return result;
-}
-
 /// A loss with targets beyond the diagonal, excluded pairs, weights of rows or label smoothing: those
 /// of all ranks, then by shares. Which of these a rank has must not depend on its rows.
 template <class Loss, class T>
@@ -254,7 +175,7 @@ class AcrossTargets {
 
 template <class Loss, class T, std::size_t K>
 auto across(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspace& workspace,
-            const Outputs<T, K>& out, bool gradients) {
+            const Outputs<T, K>& out, bool gradients, std::size_t budget) {
   const char* const function = meeting.function();
   bool empty = true;
   for (std::size_t k = 0; k < K; ++k) {
@@ -280,7 +201,7 @@ auto across(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspac
   if constexpr (has_targets)
     if (targets.any()) return targets(in, workspace, out, gradients);
   if constexpr (requires { typename Loss::template StripType<T>; })
-    return by_strip<Loss, T>(meeting, loss, in, workspace, out, gradients);
+    return by_strip<Loss, T>(meeting, loss, in, workspace, out, gradients, budget);
   else if constexpr (requires { Loss::kMeanOfRows; })
     return by_rows<Loss, T, K>(meeting, loss, in, workspace, out);
   else
@@ -431,7 +352,8 @@ auto value(const char* function, const Loss& loss, const Over<World, Options>& o
     with_rows(
         [&]<class T>(MatrixView<const T> first, auto... others) {
           const Inputs<T, sizeof...(X)> in{{first, others...}};
-          result = across(meeting, loss, in, workspace, Outputs<T, sizeof...(X)>{}, false);
+          result = across(meeting, loss, in, workspace, Outputs<T, sizeof...(X)>{}, false,
+                          budget_of(over.options));
         },
         batches...);
   });
@@ -460,7 +382,8 @@ void into(const char* function, const Loss& loss, const Over<World, Options>& ov
                 constexpr bool asked[] = {!std::is_same_v<M, NoField>...};
                 for (std::size_t k = 0; k < count; ++k)
                   if (asked[k] && !to[k].data) to[k].data = &nothing;
-                const auto result = across(meeting, wanted, in, workspace, to, true);
+                const auto result =
+                    across(meeting, wanted, in, workspace, to, true, budget_of(over.options));
                 rows.commit();
                 result.put(out);
               },

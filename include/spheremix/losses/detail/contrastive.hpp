@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <stdexcept>
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/core/lanes.hpp"
@@ -21,6 +22,55 @@ namespace detail {
 
 using core::row_product;
 
+/// Of a table on one of several ranks, the columns that are other ranks' (losses/detail/pair_ring.hpp).
+template <class T>
+struct ContrastRing {
+  Index columns;          ///< of the largest block
+  double lines;           ///< rows of all ranks
+  double x_norm, y_norm;  ///< pairwise::largest_norm of all rows
+  bool gradients;         ///< are any wanted? An empty block has none to show it.
+  std::size_t held;       ///< bytes that blocks take
+
+  virtual std::size_t bytes(Index n, bool cols) const = 0;  ///< that sweeps take besides
+  virtual double sweeps(const pairwise::PairTable<T>& table,
+                        const formula::SoftmaxPair<T, true, false>& policy,
+                        const pairwise::Plan<T>& plan, const Workspace::Frame& frame,
+                        const pairwise::SoftmaxStatistics<T>& stats,
+                        const pairwise::SoftmaxWeights<T>& weights, SoftTargetRows<T>& finish,
+                        const pairwise::PairGradients<T>& out) const = 0;
+  virtual double sweeps(const pairwise::PairTable<T>& table,
+                        const formula::SoftmaxPair<T, true, true>& policy,
+                        const pairwise::Plan<T>& plan, const Workspace::Frame& frame,
+                        const pairwise::SoftmaxStatistics<T>& stats,
+                        const pairwise::SoftmaxWeights<T>& weights, SoftTargetLines<T>& finish,
+                        const pairwise::PairGradients<T>& out) const = 0;
+
+ protected:
+  ~ContrastRing() = default;
+};
+
+/// plan(budget) beside blocks that hold some of it.
+template <class Plan>
+auto plan_beside(std::size_t held, std::size_t budget, const Plan& plan) {
+  if (held == 0) return plan(budget);
+  try {
+    return plan(core::budget_left(budget, held));
+  } catch (const std::invalid_argument&) {  // too little is left
+    return plan(budget);
+  }
+}
+
+/// The plan of a table of n x m pairs, m of the largest block where there is a ring.
+template <class Policy, class T>
+pairwise::Plan<T> make_plan_on(const ContrastRing<T>* ring, const char* function, Index n, Index m,
+                               Index depth, bool gradients, std::size_t budget, std::size_t bytes) {
+  if (ring) m = ring->columns, bytes += ring->bytes(n, Policy::kCols);
+  const auto keep = ring && gradients ? pairwise::Keep::all : pairwise::keep_for<Policy>(gradients);
+  return plan_beside(ring ? ring->held : 0, budget, [&](std::size_t left) {
+    return pairwise::make_plan<T>(function, n, m, depth, keep, left, bytes);
+  });
+}
+
 /// One table of pairs with its targets.
 template <class T>
 struct Contrast {
@@ -36,6 +86,7 @@ struct Contrast {
   const double* line = nullptr;            ///< weights of rows, and of columns, n; null: 1
   double lines = 0;                        ///< what a mean divides by; 0: n
   const pairwise::TileSteps<T>* steps = nullptr;
+  const ContrastRing<T>* ring = nullptr;  ///< X and Y are this rank's, special pairs among those
 };
 
 /// The columns of the pairs that an instance of formula/set_apart.hpp sets apart from n rows, and their weights.
@@ -204,7 +255,9 @@ bool computable(double x_norm, double y_norm, double temperature) {
   return bound * (std::max)(1.0, 1 / temperature) < 0.25 * double(core::largest<T>);
 }
 template <class T>
-bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature) {
+bool computable(MatrixView<const T> x, MatrixView<const T> y, double temperature,
+                const std::type_identity_t<ContrastRing<T>>* ring = nullptr) {
+  if (ring) return computable<T>(ring->x_norm, ring->y_norm, temperature);
   return computable<T>(pairwise::largest_norm(x), pairwise::largest_norm(y), temperature);
 }
 /// Of X and Y, those of all ranks where there are several.
@@ -227,7 +280,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
                             const pairwise::Plan<T>& plan, Workspace::Frame& frame,
                             const pairwise::PairGradients<T>& out) {
   const Index n = contrast.x.rows, slot_count = contrast.slot_count;
-  const bool gradients = out.wanted();
+  const ContrastRing<T>* const ring = contrast.ring;
+  const bool gradients = ring ? ring->gradients : out.wanted();
   const auto& [stats, weights, lines] = arrays;
   const pairwise::PairTable<T> table{contrast.x,       contrast.y, slot_count,
                                      contrast.special, nullptr,    contrast.steps};
@@ -245,17 +299,16 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
 
   ContrastResult result;
   double moment = 0;
-  if constexpr (Cols) {
-    SoftTargetLines<T> finish(targets, line_weight, stats, weights, lines);
-    moment =
-        pairwise::softmax_sweeps<Products>(table, policy, plan, frame, stats, weights, finish, out);
+  const auto run = [&](auto finish) {
+    moment = ring ? ring->sweeps(table, policy, plan, frame, stats, weights, finish, out)
+                  : pairwise::softmax_sweeps<Products>(table, policy, plan, frame, stats, weights,
+                                                       finish, out);
     result.loss = finish.loss();
-  } else {
-    SoftTargetRows<T> finish(targets, line_weight, stats, weights);
-    moment =
-        pairwise::softmax_sweeps<Products>(table, policy, plan, frame, stats, weights, finish, out);
-    result.loss = finish.loss();
-  }
+  };
+  if constexpr (Cols)
+    run(SoftTargetLines<T>(targets, line_weight, stats, weights, lines));
+  else
+    run(SoftTargetRows<T>(targets, line_weight, stats, weights));
   if (gradients) {
     result.special = weights.special;
     const auto rows = plan.part(frame.share());

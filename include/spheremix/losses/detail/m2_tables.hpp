@@ -21,6 +21,7 @@ struct M2Call {
   double weight;  ///< of each direction's mean
   Negatives negatives;
   const MixExtras* extras = nullptr;
+  const ContrastRing<T>* ring = nullptr;  ///< X and Y are this rank's
 };
 
 template <class T>
@@ -55,12 +56,13 @@ template <class T>
 pairwise::Plan<T> m2_plan(const M2Call<T>& call, bool gradients, std::size_t budget,
                           std::size_t other_bytes) {
   using Policy = formula::SoftmaxPair<T, true, false>;
-  return pairwise::make_plan<T>(call.function, call.x.rows, m2_keys(call), call.x.cols,
-                                pairwise::keep_for<Policy>(gradients), budget,
-                                other_bytes + core::bytes_of<M2Arrays<T>>(call, gradients));
+  return make_plan_on<Policy>(call.ring, call.function, call.x.rows, m2_keys(call), call.x.cols,
+                              gradients, budget,
+                              other_bytes + core::bytes_of<M2Arrays<T>>(call, gradients));
 }
 
-/// Value, and with out.dx gradients; dL/dlambda of each row is added to out_lambda.
+/// Value, and with out.dx gradients; dL/dlambda of each row is added to out_lambda. On a ring: this
+/// rank's part.
 /// Each direction: anchors A, positives p_i = a_i . b_i, keys M (or [B; M]), both diagonals out of
 /// the table.
 ///   dA = E M, dM = E^T A, and p's part e_i: dA += e_i b_i, dB += e_i a_i;
@@ -69,7 +71,8 @@ template <class T>
 ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Workspace::Frame frame,
                       const pairwise::PairGradients<T>& out, double* out_lambda) {
   const Index n = call.x.rows, d = call.x.cols, keys = m2_keys(call);
-  const bool gradients = out.dx.data != nullptr, append = call.negatives == Negatives::append;
+  const bool gradients = call.ring ? call.ring->gradients : out.dx.data != nullptr,
+             append = call.negatives == Negatives::append;
   const M2Arrays<T> arrays(call, gradients, frame);
   T *const positive = arrays.positive, *const scratch = arrays.scratch;
   double* const pair_gradient = arrays.pair_gradient;
@@ -91,7 +94,9 @@ ContrastResult run_m2(const M2Call<T>& call, const pairwise::Plan<T>& plan, Work
                          .weight = call.weight,
                          .slot_count = formula::OwnMixture::kSlots,
                          .special = special,
-                         .outside = positive};
+                         .outside = positive,
+                         .ring = call.ring};
+    if (call.ring) contrast.lines = call.ring->lines;
     pairwise::TileSteps<T> steps;
     if (arrays.table) arrays.table->put(contrast, second, steps);
     pairwise::PairGradients<T> to{};

@@ -111,7 +111,15 @@ class PairStrip final : public PairStripOf<T> {
                      double* margin_slope) const override;
 };
 
-/// Results are those of the whole batch; dy gets what this rank's rows give to all rows of Y.
+/// The same by ring (pair_ring.hpp).
+template <bool Both, class Products, class T>
+ContrastResult pair_loss_on_ring(const char* function, const Inputs<T, 2>& in, double temperature,
+                                 std::size_t budget, Workspace& workspace,
+                                 const pairwise::PairGradients<T>& out, T margin,
+                                 double* margin_slope, const Strip<T>& strip);
+
+/// Results are those of the whole batch; dy gets what this rank's rows give to all rows of Y, or by ring
+/// what all rows give to this rank's.
 template <class T, bool Both, class Products>
 ContrastResult PairStrip<T, Both, Products>::run(const char* function, const Inputs<T, 2>& in,
                                                  double temperature, std::size_t budget,
@@ -119,13 +127,15 @@ ContrastResult PairStrip<T, Both, Products>::run(const char* function, const Inp
                                                  const pairwise::PairGradients<T>& out, T margin,
                                                  double* margin_slope) const {
   const Strip<T>& strip = *this;
+  if (strip.ring)
+    return pair_loss_on_ring<Both, Products, T>(function, in, temperature, budget, workspace, out,
+                                                margin, margin_slope, strip);
   const core::MatrixView<const T> x = in[0], y = in[1];
-  const bool gradients = out.wanted();
   const Index own = x.rows, all = this->total;
   using Policy = formula::SoftmaxPair<T, true, Both>;
-  const auto plan =
-      pairwise::make_plan<T>(function, own, all, x.cols, pairwise::keep_for<Policy>(gradients),
-                             budget, core::bytes_of<PairStripArrays<T>>(own, all, Both, gradients));
+  const auto plan = pairwise::make_plan<T>(
+      function, own, all, x.cols, pairwise::keep_for<Policy>(this->gradients), budget,
+      core::bytes_of<PairStripArrays<T>>(own, all, Both, this->gradients));
   Workspace::Frame frame = workspace.frame(plan.bytes);
   if (!computable<T>(strip.x_norm, strip.y_norm, temperature)) {
     strip.sum();
@@ -134,7 +144,7 @@ ContrastResult PairStrip<T, Both, Products>::run(const char* function, const Inp
     if (margin_slope) *margin_slope = core::nan<double>;
     return {core::nan<double>, core::nan<double>, nullptr};
   }
-  const PairStripArrays<T> arrays(own, all, Both, gradients, frame);
+  const PairStripArrays<T> arrays(own, all, Both, this->gradients, frame);
   const auto& [stats, weights, lines] = arrays.contrast;
   put_apart(formula::Diagonal(strip.first), own, arrays.diagonal);
   const pairwise::PairTable<T> table{x, y, 1, arrays.diagonal};
@@ -157,13 +167,13 @@ ContrastResult PairStrip<T, Both, Products>::run(const char* function, const Inp
       std::fill_n(out.dy.row(j), out.dy.cols, T(0));
   }
   sums[0] = finish.loss();
-  for (Index i = 0; gradients && i < own; ++i) {
+  for (Index i = 0; this->gradients && i < own; ++i) {
     sums[1] += weights.special[i] * double(stats.special[i]);
     sums[2] += weights.special[i];
   }
   strip.sum(sums, 3);
-  if (margin_slope && gradients) *margin_slope = -sums[2];
-  return {sums[0], gradients ? -sums[1] : 0, nullptr};
+  if (margin_slope && this->gradients) *margin_slope = -sums[2];
+  return {sums[0], this->gradients ? -sums[1] : 0, nullptr};
 }
 
 }  // namespace spheremix::losses::detail

@@ -24,24 +24,24 @@ struct PairArrays {
 
 /// Plan, memory and run of the table X Y^T with its diagonal as targets, m >= n. Both: columns as well
 /// as rows, m = n. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the loss's derivative by
-/// it. extras: of a loss that mixes besides.
+/// it. extras: of a loss that mixes besides. ring: X and Y are one rank's of several, and so is the result.
 template <bool Both, class T, class Products = pairwise::PlainProducts>
 ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, double temperature,
                                   std::size_t budget, Workspace& workspace,
                                   const pairwise::PairGradients<T>& out, T margin = 0,
-                                  double* margin_slope = nullptr,
-                                  const MixExtras* extras = nullptr) {
+                                  double* margin_slope = nullptr, const MixExtras* extras = nullptr,
+                                  const ContrastRing<T>* ring = nullptr) {
   expects_temperature<T>(function, "temperature", temperature);
   if (in.strip)
     return static_cast<const PairStripOf<T>*>(in.strip)->run(function, in, temperature, budget,
                                                              workspace, out, margin, margin_slope);
   const MatrixView<const T> x = in[0], y = in[1];
-  const bool gradients = out.wanted();
+  const bool gradients = ring ? ring->gradients : out.wanted();
   const Index n = x.rows, m = y.rows;
-  const auto plan = pairwise::make_plan<T>(
-      function, n, m, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),
-      budget, core::bytes_of<PairArrays<T>>(n, m, Both, gradients, extras));
-  if (!computable(x, y, temperature)) {
+  const auto plan = make_plan_on<formula::SoftmaxPair<T, true, Both>>(
+      ring, function, n, m, x.cols, gradients, budget,
+      core::bytes_of<PairArrays<T>>(n, m, Both, gradients, extras));
+  if (!computable(x, y, temperature, ring)) {
     fill_nan(out.dx);
     fill_nan(out.dy);
     if (margin_slope) *margin_slope = core::nan<double>;
@@ -55,7 +55,9 @@ ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, 
                        .temperature = temperature,
                        .weight = Both ? 0.5 : 1.0,
                        .special = arrays.diagonal,
-                       .margin = margin};
+                       .margin = margin,
+                       .ring = ring};
+  if (ring) contrast.lines = ring->lines;
   pairwise::TileSteps<T> steps;
   if (extras) arrays.table->put(contrast, false, steps);
   const auto result = run_contrast<T, Both, Products>(contrast, arrays.contrast, plan, frame, out);
@@ -65,6 +67,12 @@ ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, 
   }
   return result;
 }
+
+}  // namespace spheremix::losses::detail
+
+#include "spheremix/losses/detail/pair_ring.hpp"  // calls it
+
+namespace spheremix::losses::detail {
 
 /// A loss of X and Y that is one call of pair_loss_on_views.
 template <bool Both, class Products = pairwise::PlainProducts>
