@@ -1,10 +1,12 @@
 #include "findings.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
 #include "metric.hpp"
+#include "remarks.hpp"
 
 namespace analyze {
 namespace {
@@ -223,6 +225,29 @@ void gather_findings(Json& document) {
   document["findings"] = list;
 }
 
+namespace {
+
+/// A line a scope with its first figures, by the names that --fail-if has for them.
+std::string first_figures(const Json& document) {
+  std::vector<std::pair<std::string, std::string>> lines;  // in the order of the figures
+  for (const Json& m : document["metrics"]) {
+    const std::string key = m["key"], scope = m["scope"];
+    if (m["value"].is_null() || std::none_of(std::begin(kFirstFigures), std::end(kFirstFigures),
+                                             [&](const char* first) { return key == first; }))
+      continue;
+    auto line = std::find_if(lines.begin(), lines.end(),
+                             [&](const auto& other) { return other.first == scope; });
+    if (line == lines.end()) line = lines.insert(line, {scope, ""});
+    line->second += (line->second.empty() ? "" : ", ") + key + " " +
+                    shown(m["value"].get<double>(), m["digits"].get<int>());
+  }
+  std::string text;
+  for (const auto& [scope, figures] : lines) text += "   " + scope + ": " + figures + "\n";
+  return text;
+}
+
+}  // namespace
+
 std::string spoken(const Json& document) {
   std::string text;
   const Json& findings = document["findings"];
@@ -235,6 +260,7 @@ std::string spoken(const Json& document) {
   std::size_t fine = 0;
   for (const Json& r : document["readings"]) fine += r["level"] == "fine";
   if (findings.empty()) text += "   No figure crosses a threshold.\n";
+  text += first_figures(document);
   const std::size_t more = findings.size() > kFirstFindings ? findings.size() - kFirstFindings : 0;
   text += "   " + (more > 0 ? std::to_string(more) + " more and " : std::string()) +
           std::to_string(fine) + " readings that are fine: in the report and the JSON.\n";

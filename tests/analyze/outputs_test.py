@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -99,6 +100,14 @@ class Outputs(unittest.TestCase):
         _, said = program.communicate(timeout=20)
         self.assertEqual(program.returncode, -signal.SIGINT, said)
         self.assertEqual(self.names(), ["pipe", "x.npy"])
+
+    def test_the_first_figures_are_printed(self):
+        document, said = support.report("--image", self.x, "--text", self.x)
+        figures = {(m["scope"], m["key"]): m for m in document["metrics"]}
+        for scope, key in (("image", "uniformity"), ("image-text", "recall1"), ("text-image", "recall1"), ("image-text", "gap")):
+            m = figures[scope, key]
+            value = re.escape(format(m["value"], f".{m['digits']}f"))
+            self.assertRegex(said, rf"(?m)^   {scope}: (.*, )?{key} {value}(,|$)")
 
     def test_standard_output_takes_the_json(self):
         done = self.run_here("--image", self.x, "--json", "/dev/stdout")

@@ -333,7 +333,7 @@ def test_targets(name):
         g = gradient(x, y, targets=given, temperature=0.2, **options)
         assert g.y.shape == y.shape
         slopes(formula, [x, y, math.log(0.2)], [g.x, g.y, g.log_temperature])
-    with pytest.raises(TypeError, match=f"^{name}: targets is not made by ids, pairs or soft$"):
+    with pytest.raises(TypeError, match=f"^{name}: targets is not made by ids, pairs or soft; options are keywords, as in temperature=0.1$"):
         value(x, y, table)
     # soft reads the array in place, and keeps it
     p = dense.copy()

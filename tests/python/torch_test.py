@@ -170,6 +170,8 @@ def test_errors():
         st.clip(x, y.float(), -1.0)
     with pytest.raises(TypeError, match="clip: 2 arguments where x, y, log_temperature are needed"):
         st.clip(x, y)
+    with pytest.raises(TypeError, match=r"clip: a temperature is given by its logarithm here: log_temperature=math.log\(0.1\)"):
+        st.clip(x, y, temperature=0.1)
     with pytest.raises(TypeError, match="no tensor among the arguments"):
         st.clip(np.eye(3), np.eye(3), -1.0)
     assert st.clip(x, y, log_temperature=-1.0).item() == st.clip(x, y, -1.0).item()

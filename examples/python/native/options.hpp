@@ -115,7 +115,7 @@ struct HeldTargets {
 inline const losses::Targets* targets_of(const char* function, const char* name, nb::handle from) {
   if (from.is_none()) return nullptr;
   if (!nb::isinstance<HeldTargets>(from))
-    type_error(function, std::string(name) + " is not made by ids, pairs or soft");
+    type_error(function, std::string(name) + " is not made by ids, pairs or soft; options are keywords, as in temperature=0.1");
   return &nb::cast<const HeldTargets*>(from)->targets;
 }
 

@@ -108,6 +108,8 @@ def _define(name: str, arguments: Sequence[str], fields: Sequence[str], module: 
         return function(*values[:positional], **given, **options)
 
     def loss(*tensors: Any, **options: Any) -> _torch.Tensor:
+        if "temperature" in options and "log_temperature" in arguments:
+            raise TypeError(f"{name}: a temperature is given by its logarithm here: log_temperature=math.log({options['temperature']})")
         if len(tensors) < len(arguments):  # by keyword, or left to the default
             tensors = tensors + tuple(options.pop(a) for a in arguments[len(tensors) :] if a in options)
         if len(tensors) != len(arguments):
