@@ -11,7 +11,8 @@
     options           those of spheremix.losses, as keywords; temperature is not one of them
 
 The result is a tensor of no dimensions and the type of the rows. Gradients are first ones: twice differentiable they
-are not. Tensors on another device are refused: the wheel holds the library for the CPU only.
+are not. Rows on a GPU: losses go to the device library where it was built (_device.py: which options it takes), all
+rows of a call on one GPU; maps of rows and the losses that it lacks are refused.
 """
 import functools
 import math
@@ -19,6 +20,7 @@ from typing import Any, Sequence
 
 import torch as _torch
 
+from . import _device
 from . import losses as _losses
 from . import metrics as _metrics
 from . import mixup as _mixup
@@ -33,8 +35,7 @@ def _plain(function: str, name: str, value: Any) -> Any:
         return value
     if value.device.type != "cpu":
         raise ValueError(
-            f"{function}: {name} lies on {value.device}: spheremix.torch computes on the CPU, the device library is not "
-            "part of this package (a C++ program calls it: docs/gpu.md)"
+            f"{function}: {name} lies on {value.device}: this function of spheremix.torch computes on the CPU"
         )
     value = value.detach()
     if value.dtype == _torch.bfloat16:
@@ -116,6 +117,9 @@ def _define(name: str, arguments: Sequence[str], fields: Sequence[str], module: 
             raise TypeError(f"{name}: {len(tensors)} arguments where {', '.join(arguments)} are needed")
         if not any(isinstance(t, _torch.Tensor) for t in tensors):
             raise TypeError(f"{name}: no tensor among the arguments: spheremix.{module.__name__.split('.')[-1]}.{name} is for arrays")
+
+        if any(isinstance(t, _torch.Tensor) and t.is_cuda and t.dim() > 1 for t in tensors):
+            return _device.loss(name, arguments, tensors, options)
 
         def value(*values):
             return call(plain, options, values)

@@ -1,0 +1,156 @@
+"""spheremix.torch on the device library: the same losses and gradients as on the CPU, through a library that was built for the
+emulator or a GPU and is named in SPHEREMIX_CUDA_LIBRARY:
+
+    for k in 3 4; do g++ -std=c++20 -O1 -shared -fPIC -fopenmp -x c++ -Iinclude -Itests -DSPHEREMIX_TORCH_ONLY=$k \\
+        -DSPHEREMIX_EMULATOR='"support/emulator/emulator.hpp"' examples/torch_cuda.cu -o libpart$k.so; done
+    SPHEREMIX_CUDA_LIBRARY=$PWD/libpart3.so:$PWD/libpart4.so pytest tests/python/device_test.py
+"""
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+import spheremix.torch as st  # noqa: E402
+from spheremix import _device  # noqa: E402
+
+library = pytest.mark.skipif("SPHEREMIX_CUDA_LIBRARY" not in os.environ, reason="no device library named in SPHEREMIX_CUDA_LIBRARY")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+N, D = 48, 24
+
+
+def unit(count, n=N, d=D, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(3)
+    one = torch.nn.functional.normalize
+    x = [one(torch.randn(n, d, generator=generator))]
+    x += [one(0.6 * x[0] + 0.8 / d**0.5 * torch.randn(n, d, generator=generator)) for _ in range(count - 1)]
+    return [t.to(device=DEVICE, dtype=dtype).requires_grad_() for t in x]
+
+
+def scalar(value):
+    return torch.tensor(value, requires_grad=True)
+
+
+LABELS = torch.arange(N) % 7
+EACH = torch.linspace(0.1, 0.9, N)
+CLASSES = [torch.arange(N) % D, (3 * torch.arange(N) + 1) % D]
+LISTS = [torch.arange(20), torch.arange(20) + 7, torch.arange(20) + 11]
+# For each loss: batches, what follows them, options.
+CASES = [(name, 2, [scalar(-2.0)], {}) for name in ("clip", "info_nce", "nt_xent", "decoupled_contrastive")] + [
+    ("margin_nce", 2, [scalar(-2.0), scalar(0.2)], {}),
+    ("siglip", 2, [scalar(-2.0), scalar(-3.0)], {}),
+    ("hard_negative", 2, [scalar(-0.7)], {}),
+    ("hn_nce", 2, [scalar(-0.7)], {}),
+    ("hn_nce", 2, [scalar(-0.7)], {"beta": 1.0, "tau_plus": 0.1}),
+    ("cyclip", 2, [scalar(-2.0)], {}),
+    ("cyclip", 2, [scalar(-2.0)], {"cross_weight": 0.5}),
+    ("geometric_consistency", 2, [], {"in_modal_weight": 0.5}),
+    ("augmented_geometric_consistency", 4, [], {}),
+    ("brownian_bridge", 3, [], {}),
+    ("feature_separation", 6, [scalar(-1.0)], {}),
+    ("m2_mix", 2, [scalar(0.3), scalar(-2.0)], {}),
+    ("m2_mix", 2, [EACH.clone().requires_grad_(), scalar(-2.0)], {}),
+    ("clip_m2_mix", 2, [scalar(0.3), scalar(-2.0), scalar(-1.5)], {}),
+    ("v_mix", 2, [scalar(0.3), scalar(-2.0)], {}),
+    ("l_mix", 2, [EACH, scalar(-2.0)], {}),
+    ("vl_mix", 2, [scalar(0.3), scalar(-2.0)], {}),
+    ("vicreg", 2, [], {}),
+    ("barlow_twins", 2, [], {}),
+    ("align_uniform", 2, [], {"alpha": 3.0}),
+    ("sup_con", 1, [LABELS, scalar(-2.0)], {}),
+    ("rank_n_contrast", 1, [LABELS, scalar(0.7)], {}),
+    ("rank_n_contrast", 1, [LABELS, scalar(0.7)], {"similarity": "cosine"}),
+    ("triplet", 1, [LABELS], {"margin": 0.3}),
+    ("triplet_of", 1, LISTS, {}),
+    ("sup_remix", 1, [LABELS, 0.3, scalar(-2.0)], {"window": 2.0}),
+    ("mixup_cross_entropy", 1, [*CLASSES, scalar(0.3)], {}),
+    ("decoupled_mixup", 1, [*CLASSES, scalar(0.3)], {}),
+]
+
+
+def grads(value, leaves):
+    value.backward()
+    found = [t.grad.clone() for t in leaves]
+    for t in leaves:
+        t.grad = None
+    return found
+
+
+def near(a, b, floor=1e-3):
+    scale = max(float(b.double().norm()), floor)
+    return float((a.double().cpu() - b.double().cpu()).norm()) <= 3e-3 * scale
+
+
+@library
+@pytest.mark.parametrize("name,count,more,options", CASES, ids=[f"{c[0]}-{k}" for k, c in enumerate(CASES)])
+def test_as_on_the_cpu(name, count, more, options):
+    if _device.libraries(name).function(name) is None:
+        pytest.skip(f"the library has no {name}")
+    rows = unit(count)
+    arguments = re.match(r"\w+\((.*?), \*\*", getattr(st, name).__doc__).group(1).split(", ")
+    wide = [r.detach().cpu().double().requires_grad_() for r in rows]
+    leaves = [t for t in more if isinstance(t, torch.Tensor) and t.requires_grad]
+    want = getattr(st, name)(*wide, *more, **options)
+    wanted = grads(want, wide + leaves)
+    got = _device.loss(name, arguments, (*rows, *more), options)
+    assert got.dtype == torch.float32 and abs(got.item() - want.item()) <= 2e-3 * (abs(want.item()) + 1e-2)
+    mixed = "mix" in name and name not in ("mixup_cross_entropy", "decoupled_mixup", "sup_remix")
+    for k, (a, b) in enumerate(zip(grads(got, rows + leaves), wanted)):
+        if mixed and k < count:  # through slerp gradients are tangent on one side, ambient on the other
+            x = wide[k].detach()
+            a, b = (g.double().cpu() - (g.double().cpu() * x).sum(1, keepdim=True) * x for g in (a, b))
+        assert near(a, b), (name, k, a, b)
+    # The value alone, and rows whose numbers are not next to each other.
+    with torch.no_grad():
+        apart = [r.t().contiguous().t() for r in rows]
+        assert abs(_device.loss(name, arguments, (*apart, *more), options).item() - got.item()) <= 1e-5 * (abs(got.item()) + 1e-2)
+
+
+@library
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_16_bits(dtype):
+    x, y = unit(2, dtype=dtype)
+    names = ["x", "y", "log_temperature"]
+    loss = _device.loss("clip", names, (x, y, -2.0), {})
+    got = grads(loss, [x, y])
+    assert loss.dtype == dtype and got[0].dtype == dtype
+    wide = [t.detach().float().requires_grad_() for t in (x, y)]
+    want = st.clip(*(w.cpu() for w in wide), -2.0)
+    assert abs(loss.item() - want.item()) <= 2e-2 * want.item()
+
+
+@library
+def test_refused():
+    names = ["x", "labels", "log_temperature"]
+    x, y = unit(2)
+    for arguments, values, options, said in [
+        (names, (x, LABELS.float(), -2.0), {}, "sup_con: labels are torch.float32; the device library takes integers"),
+        (names, (x, LABELS, -2.0), {"exclude": 1}, "sup_con: exclude is not an option"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            _device.loss("sup_con", arguments, values, options)
+    with pytest.raises(ValueError, match=r"clip: y is \(3, 24\) where the other rows are \(48, 24\)"):
+        _device.loss("clip", ["x", "y", "log_temperature"], (x, y[:3], -2.0), {})
+    with pytest.raises(ValueError, match="v_mix: lambda has 3 elements where 48 are needed"):
+        _device.loss("v_mix", ["x", "y", "lambda_", "log_temperature"], (x, y, EACH[:3], -2.0), {})
+
+
+def test_without_a_library(monkeypatch):
+    monkeypatch.setattr(_device, "_libraries", None)
+    monkeypatch.delenv("SPHEREMIX_CUDA_LIBRARY", raising=False)
+    monkeypatch.setattr(_device, "__file__", "/nonexistent/_device.py")
+    with pytest.raises(ValueError, match="clip: its rows lie on a GPU and this package was built without the device library: build it"):
+        _device.libraries("clip")
+    with pytest.raises(ValueError, match="m3_mix: the device library has no such function"):
+        _device.loss("m3_mix", [], (), {})
+
+
+def test_order_of_options():
+    """Every loss here is a function of examples/torch_cuda.cu, and reads as many options there as it is given."""
+    source = (Path(__file__).parents[2] / "examples/torch_cuda.cu").read_text()
+    for name, (order, _) in _device.LOSSES.items():
+        body = re.search(r"SPHEREMIX_(?:LOSS|LOSS_OF_ANY|GRADIENT|FUNCTION)\(\s*" + name + r"\b(.*?)(?=\n(?:///|SPHEREMIX_|#))", source, re.S)
+        assert body, name
+        read = {int(k) for k in re.findall(r"(?:option|lambda)\((\d)\)", body.group(1))}
+        assert read == set(range(len(order))), (name, read, order)
