@@ -355,8 +355,6 @@ TEST_CASE_TEMPLATE("a small memory budget recomputes tiles and changes digits on
 #if defined(_OPENMP)
 TEST_CASE_TEMPLATE("the same bits for 1, 2, 3 and 8 threads, and for concurrent calls", T, float,
                    double) {
-  const Index n = 1111, d = 40;
-  const RowMatrix<T> x = unit_rows<T>(n, d, 1), y = unit_rows<T>(n, d, 2);
   const int before = omp_get_max_threads();
   const auto same = [](const std::vector<Case<T>>& a, const std::vector<Case<T>>& b) {
     for (std::size_t k = 0; k < a.size(); ++k) {
@@ -367,13 +365,18 @@ TEST_CASE_TEMPLATE("the same bits for 1, 2, 3 and 8 threads, and for concurrent 
       CHECK(a[k].log_temperature == b[k].log_temperature);
     }
   };
+  const RowMatrix<T> x = unit_rows<T>(1111, 40, 1), y = unit_rows<T>(1111, 40, 2);
   omp_set_num_threads(1);
   const auto one = every_loss<T>(x, y, 0.05), one_small = every_loss<T>(x, y, 0.05, 20'000'000);
+  // 68 rows are one tile, whose columns the threads share.
+  const RowMatrix<T> few_x = unit_rows<T>(68, 480, 1), few_y = unit_rows<T>(68, 480, 2);
+  const auto few = every_loss<T>(few_x, few_y, 0.05);
   for (const int threads : {2, 3, 8}) {
     CAPTURE(threads);
     omp_set_num_threads(threads);
     same(every_loss<T>(x, y, 0.05), one);
     same(every_loss<T>(x, y, 0.05, 20'000'000), one_small);
+    same(every_loss<T>(few_x, few_y, 0.05), few);
   }
   omp_set_num_threads(before);
   std::vector<Case<T>> left, right;
