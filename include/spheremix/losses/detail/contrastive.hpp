@@ -282,7 +282,8 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
   const Index n = contrast.x.rows, slot_count = contrast.slot_count;
   const ContrastRing<T>* const ring = contrast.ring;
   const bool gradients = ring ? ring->gradients : out.wanted();
-  const auto& [stats, weights, lines] = arrays;
+  const auto& stats = arrays.stats;
+  const auto& weights = arrays.weights;
   const pairwise::PairTable<T> table{contrast.x,       contrast.y, slot_count,
                                      contrast.special, nullptr,    contrast.steps};
   if (contrast.outside)
@@ -306,7 +307,7 @@ ContrastResult run_contrast(const Contrast<T>& contrast, const ContrastArrays<T>
     result.loss = finish.loss();
   };
   if constexpr (Cols)
-    run(SoftTargetLines<T>(targets, line_weight, stats, weights, lines));
+    run(SoftTargetLines<T>(targets, line_weight, stats, weights, arrays.lines));
   else
     run(SoftTargetRows<T>(targets, line_weight, stats, weights));
   if (gradients) {
