@@ -43,6 +43,30 @@ std::vector<Source> open_sources(const Request& r) {
   return sources;
 }
 
+/// Throws where another process reads other files under the same names.
+void expect_same_files(const std::vector<Source>& sources, const Share* share) {
+  std::vector<double> facts;
+  std::vector<std::string> names;
+  for (const Source& s : sources)
+    for (std::size_t p = 0; p < s.parts().size(); ++p) {
+      const Bytes& bytes = s.parts()[p].bytes();
+      facts.insert(facts.end(), {double(s.rows()), double(s.cols()), double(bytes.size()),
+                                 double(s.parts().size())});
+      names.push_back(s.files()[p]);
+    }
+  // Other numbers of shards would be other numbers of facts.
+  double count = double(facts.size());
+  from_others(share, std::vector<double>{count}.data(), 1, 1, [&](Index, const double* other) {
+    if (*other != count)
+      wrong(sources[0].pattern(), " and the rest are not as many files for every process");
+  });
+  from_others(share, std::vector<double>(facts).data(), Index(names.size()), 4,
+              [&](Index i, const double* other) {
+                if (!std::equal(other, other + 4, facts.data() + 4 * i))
+                  wrong(names[at(i)], ": is not the same file for every process");
+              });
+}
+
 /// Date, command and files.
 Json provenance_of(const Request& r, const std::vector<Source>& sources) {
   std::set<std::string> seen;
@@ -133,6 +157,7 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
                             ids(r.document_ids, sources[1].rows()), sources[1].rows());
   }
   if (r.opened) r.opened(sources);
+  expect_same_files(sources, progress.share());
   const Index named = r.augmented ? 2 * rows : rows;
   std::vector<std::string> labels, names;
   if (!r.labels.empty()) labels = read_column(r.labels, named);
@@ -163,7 +188,8 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
                           {"threads", spheremix::core::max_threads()},
                           {"instructions", spheremix::pairwise::isa_name()},
                           {"given", r.given}};
-  document["run"] = provenance_of(r, sources);
+  if (progress.share()) document["settings"]["processes"] = progress.share()->size();
+  if (leads(progress.share())) document["run"] = provenance_of(r, sources);
   document["readings"] = Json::array();
   document["modalities"] = Json::array();
   document["metrics"] = Json::array();
@@ -171,6 +197,7 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
     run<double>(r, sources, healths, index, labels, judgements, document, progress);
   else
     run<float>(r, sources, healths, index, labels, judgements, document, progress);
+  if (!leads(progress.share())) return analysis;  // of another process: its part is done
 
   std::set<Index> ids;
   collect_ids(document, ids);

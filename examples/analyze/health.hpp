@@ -8,7 +8,7 @@
 //   constant      a column with one value in all usable rows
 //
 // Numbers are read in double, so that nothing of the file's own precision is lost, and sums are
-// taken about a centre that lies near the mean.
+// taken about a centre that lies near the mean. Of several processes each reads its part of the rows.
 #pragma once
 
 #include <array>
@@ -106,27 +106,34 @@ inline double unit_row(const double* row, Index d, double* to) {
 
 /// Blocks of rows, cut into slices that threads take.
 struct Cut {
+  OwnRows own;
+  int parts;  ///< processes that read
   Index block, slices, slice_rows;
 
-  Cut(Index n, Index d, Index most_slices)
-      : block(std::max<Index>(1, std::min<Index>(2048, (Index(1) << 18) / d))),
-        slices(
-            std::min<Index>({Index(8), std::max<Index>(1, most_slices), (n + block - 1) / block})),
-        slice_rows((n + slices - 1) / slices) {}
+  Cut(const Share* share, Index n, Index d, Index most_slices)
+      : own(share, n),
+        parts(team_size(share)),
+        block(std::max<Index>(1, std::min<Index>(2048, (Index(1) << 18) / d))),
+        slices(std::max<Index>(
+            1, std::min<Index>({Index(8), most_slices, (own.count() + block - 1) / block}))),
+        slice_rows((own.count() + slices - 1) / slices) {}
 };
 
 /// body(slice, i, row) for the rows of a source, slices in parallel.
 template <class Body>
 void for_rows(const Source& source, const Cut& cut, Progress& progress, const Body& body) {
-  const Index n = source.rows(), d = source.cols();
+  const Index d = source.cols();
+  const auto begins = [&](Index slice) {
+    return std::min(cut.own.to, cut.own.from + slice * cut.slice_rows);
+  };
   spheremix::core::parallel_for(cut.slices, spheremix::core::max_threads(), [&](Index slice, int) {
     RowMatrix<double> rows(cut.block, d);
-    const Index end = std::min(n, (slice + 1) * cut.slice_rows);
-    for (Index first = slice * cut.slice_rows; first < end; first += cut.block) {
+    const Index end = begins(slice + 1);
+    for (Index first = begins(slice); first < end; first += cut.block) {
       const Index count = std::min(cut.block, end - first);
       source.read(first, count, rows.data());
       body(slice, first, count, rows.data());
-      progress.add(double(count));
+      progress.add(double(count) * cut.parts);
     }
   });
 }
@@ -140,7 +147,8 @@ inline Health inspect(const Source& source, Progress& progress) {
     Eigen::VectorXd mean;
     std::vector<double> low, high, unit;
   };
-  const detail::Cut cut(n, d, 8);
+  const Share* const share = progress.share();
+  const detail::Cut cut(share, n, d, 8);
   std::vector<Sums> sums;
   for (Index s = 0; s < cut.slices; ++s)
     sums.push_back({Eigen::VectorXd::Zero(d),
@@ -173,6 +181,18 @@ inline Health inspect(const Source& source, Progress& progress) {
       sums[0].low[k] = std::min(sums[0].low[k], sums[s].low[k]);
       sums[0].high[k] = std::max(sums[0].high[k], sums[s].high[k]);
     }
+  }
+  add_up(share, sums[0].mean.data(), d);
+  from_others(
+      share, std::vector<double>(sums[0].low).data(), d, 1,
+      [&](Index k, const double* low) { sums[0].low[at(k)] = std::min(sums[0].low[at(k)], *low); });
+  from_others(share, std::vector<double>(sums[0].high).data(), d, 1,
+              [&](Index k, const double* high) {
+                sums[0].high[at(k)] = std::max(sums[0].high[at(k)], *high);
+              });
+  if (share) {
+    share->gather(health.lengths.data(), n);
+    share->gather(health.hashes.data(), n);
   }
   health.good.resize(at(n));
   for (Index i = 0; i < n; ++i) {
@@ -220,7 +240,8 @@ inline Moments moments_of(const Source& source, const Health& health,
     Eigen::VectorXd away;
     Eigen::MatrixXd second;
   };
-  const detail::Cut cut(source.rows(), d, held ? 1 : (Index(1) << 26) / (16 * d * d));
+  const Share* const share = held ? nullptr : progress.share();  // few rows: all on every process
+  const detail::Cut cut(share, source.rows(), d, held ? 1 : (Index(1) << 26) / (16 * d * d));
   std::vector<Sums> sums;
   for (Index s = 0; s < cut.slices; ++s)
     sums.push_back({Eigen::VectorXd::Zero(d), Eigen::MatrixXd::Zero(held ? 0 : d, held ? 0 : d)});
@@ -246,6 +267,8 @@ inline Moments moments_of(const Source& source, const Health& health,
     sums[0].away += sums[s].away;
     sums[0].second += sums[s].second;
   }
+  add_up(share, sums[0].away.data(), d);
+  add_up(share, sums[0].second.data(), sums[0].second.size());
   const Eigen::VectorXd shift = sums[0].away / double(m.n);  // from the centre to the mean
   m.mean = centre + shift;
   if (held) {

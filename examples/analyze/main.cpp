@@ -10,6 +10,9 @@
 //
 // Exit status: 0 done, 1 failed on the way (nothing written), 2 wrong input (one sentence, nothing
 // written), 3 a --fail-if condition is met. Ctrl-C ends the program by its signal, 130 in a shell.
+//
+// Compiled with SPHEREMIX_ANALYZE_MPI it is spheremix-analyze-mpi: one analysis by all processes of an
+// mpirun, with one exit status; the first process alone prints and writes (mpi_main.hpp).
 #include <CLI/CLI.hpp>
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -35,13 +38,20 @@ namespace {
 
 using namespace analyze;
 
+#if defined(SPHEREMIX_ANALYZE_MPI)
+constexpr const char* kProgram = "spheremix-analyze-mpi";
+#else
+constexpr const char* kProgram = "spheremix-analyze";
+#endif
+constexpr int kTimeout = 600;  ///< seconds
+
 struct Options {
   Request request;
   PathRequest path;
   FixRequest fix;
   std::string image, text, report, json, csv, lists;
   std::vector<std::string> modalities, fail_if, compare, drift;
-  int threads = 0;
+  int threads = 0, timeout = kTimeout;
   bool walk = false, repair = false, map = false;
 };
 
@@ -64,7 +74,12 @@ int failed(const std::vector<std::string>& sentences) {
   return sentences.empty() ? 0 : 3;
 }
 
-/// Reads the command line. Exits with 0 after --help and --version.
+/// --help and --version: what is to be printed.
+struct Asked {
+  std::string text;
+};
+
+/// Reads the command line.
 Options parse(int argc, char** argv) {
   Options o;
   CLI::App app("Health, geometry and retrieval of embeddings, as a report.");
@@ -118,6 +133,11 @@ Options parse(int argc, char** argv) {
       ->check(CLI::IsMember({"auto", "single", "double"}))
       ->capture_default_str();
   app.add_option("--threads", o.threads, "threads; all by default")->check(CLI::Range(1, 1024));
+#if defined(SPHEREMIX_ANALYZE_MPI)
+  app.add_option("--timeout", o.timeout, "seconds that a process waits for another")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+#endif
 
   CLI::App* path =
       app.add_subcommand("slerp-path", "the nearest items along the geodesic between two rows");
@@ -153,8 +173,7 @@ Options parse(int argc, char** argv) {
     if (error.get_exit_code() == 0) {  // --help and --version
       std::ostringstream out;
       app.exit(error, out, out);
-      print(out.str());
-      std::exit(0);
+      throw Asked{out.str()};
     }
     std::string text = error.what();
     for (char& c : text)
@@ -162,7 +181,7 @@ Options parse(int argc, char** argv) {
     wrong(text);
   }
   o.walk = path->parsed(), o.repair = fix->parsed();
-  o.request.command.emplace_back("spheremix-analyze");
+  o.request.command.emplace_back(kProgram);
   o.request.command.insert(o.request.command.end(), argv + 1, argv + argc);
   for (const CLI::Option* option : app.get_options())
     if (option->count() > 0) o.request.given.push_back(option->get_name().substr(2));
@@ -351,8 +370,12 @@ int run_fix(const Options& o) {
   return 0;
 }
 
-int run_analysis(Options& o) {
+int run_analysis(Options& o, const Share* share) {
   o.request.modalities = modalities_of(o);
+  if (share)
+    for (const auto& [name, pattern] : o.request.modalities)
+      if (pattern[0] == '-' || pattern.rfind("/dev/stdin", 0) == 0)
+        wrong("standard input reaches one process alone: give --", name, " as a file");
   std::vector<Condition> conditions;
   for (const std::string& text : o.fail_if) conditions.push_back(parse_condition(text));
   Scopes scopes;
@@ -370,24 +393,25 @@ int run_analysis(Options& o) {
   };
   OutputFiles files;
   for (const auto& [name, pattern] : o.request.modalities) protect_inputs(files, {pattern});
-  protect_inputs(files, {o.request.labels, o.request.names, o.request.pictures, o.request.index,
-                         o.request.qrels, o.request.query_ids, o.request.document_ids});
-  files.plan(o.json);
-  files.plan(o.report);
-  if (!o.csv.empty()) files.plan_folder(o.csv, {"metrics.csv", "spectrum.csv", "hubs.csv"});
-  if (!o.lists.empty()) {
-    files.plan_folder(o.lists, list_names(scopes.modalities));
+  if (leads(share)) {
+    protect_inputs(files, {o.request.labels, o.request.names, o.request.pictures, o.request.index,
+                           o.request.qrels, o.request.query_ids, o.request.document_ids});
+    files.plan(o.json);
+    files.plan(o.report);
+    if (!o.csv.empty()) files.plan_folder(o.csv, {"metrics.csv", "spectrum.csv", "hubs.csv"});
+    if (!o.lists.empty()) files.plan_folder(o.lists, list_names(scopes.modalities));
   }
   if (o.map && o.report.empty()) wrong("--map is drawn in the report: give --report too");
   if (o.map || !o.lists.empty()) o.request.extras = std::make_shared<Extras>();
   if (o.map) o.request.extras->rows_wanted = true;
   ProgressLine line;
-  Progress progress(line.watch());
+  Progress progress(leads(share) ? line.watch() : Progress::Watch(), share);
   Analysis analysis = analyse(o.request, progress);
   Json& document = analysis.document;
-  if (!o.json.empty()) files.write(o.json, json_text(document));
+  if (!o.json.empty() && leads(share)) files.write(o.json, json_text(document));
   if (o.map) add_map(document, *o.request.extras, o.request.seed, progress);  // of the page alone
   line.clear();
+  if (!leads(share)) return 0;
   if (!o.report.empty()) {
     std::string title;
     const Json& all = document["modalities"];
@@ -414,27 +438,45 @@ int run_analysis(Options& o) {
   return failed(failures(document, conditions));
 }
 
-int run(int argc, char** argv) {
+/// The exit status. `share` is null where there is one process.
+int run(int argc, char** argv, const Share* share) try {
   Options o = parse(argc, argv);
 #if defined(_OPENMP)
   if (o.threads > 0) omp_set_num_threads(o.threads);
 #endif
+  if (share && (o.walk || o.repair || !o.drift.empty() || !o.compare.empty()))
+    wrong(o.walk             ? "slerp-path"
+          : o.repair         ? "fix"
+          : !o.drift.empty() ? "--drift"
+                             : "--compare",
+          " is the work of one process: call spheremix-analyze");
+  if (share && leads(share))
+    std::fprintf(stderr, "%s, %s each\n", counted(share->size(), "rank").c_str(),
+                 counted(spheremix::core::max_threads(), "thread").c_str());
   if (o.walk) return run_path(o);
   if (o.repair) return run_fix(o);
   if (!o.drift.empty()) return run_drift(o);
   if (!o.compare.empty()) return run_compare(o);
-  return run_analysis(o);
+  return run_analysis(o, share);
+} catch (const Asked& asked) {
+  if (leads(share)) print(asked.text);
+  return 0;
 }
+
+constexpr const char* kNoMemory = "not enough memory; --sample takes fewer rows at once";
 
 }  // namespace
 
+#if defined(SPHEREMIX_ANALYZE_MPI)
+#include "mpi_main.hpp"
+#else
 int main(int argc, char** argv) {
 #if defined(__GLIBC__)
   mallopt(M_MMAP_THRESHOLD, 4 << 20);  // large blocks go back when they are freed
 #endif
   take_signals();
   try {
-    return run(argc, argv);
+    return run(argc, argv, nullptr);
   } catch (const WrongInput& error) {
     complain(error.what());
     return 2;
@@ -445,10 +487,11 @@ int main(int argc, char** argv) {
     complain("interrupted, nothing written");
     end_by(interrupt_asked);
   } catch (const std::bad_alloc&) {
-    complain("not enough memory; --sample takes fewer rows at once");
+    complain(kNoMemory);
     return 1;
   } catch (const std::exception& error) {
     complain(error.what());
     return 1;
   }
 }
+#endif

@@ -82,6 +82,7 @@ std::vector<float> umap(const RowMatrix<float>& rows, std::vector<float> points,
   const Index n = rows.rows(), k = std::min(kMapNeighbours, n - 1);
   progress.stage("Neighbours for the map", sweep_work(n, n, rows.cols(), true), "Gflop");
   const TopList<float> top = all_pairs<float>(rows, rows, true, k, 2.0, {}, progress).row_top;
+  if (!leads(progress.share())) return points;  // the first process draws
   umappp::NeighborList<int, float> graph(at(n));
   for (Index i = 0; i < n; ++i)
     for (Index p = 0; p < k && top.id(i, p) >= 0; ++p)

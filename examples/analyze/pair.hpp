@@ -413,6 +413,7 @@ void measure_pair(const Modality<T>& a, const Modality<T>& b, const std::vector<
                   const std::vector<std::string>& labels, double temperature, std::uint64_t seed,
                   Json& document, Progress& progress) {
   PairFigures<T> figures(a, b, owner, seed, document["metrics"], progress);
+  if (!leads(progress.share())) return;  // the first process reports, and nothing of it is shared
   Json plots = figures.report();
   figures.keep_rows(document);
   if (!labels.empty()) figures.classes(labels, plots);

@@ -1,12 +1,12 @@
-// Stages of the work, each with a known total. Nothing is printed here: whoever runs the analysis may
-// watch.
+// Stages of the work, each with a known total, and which part of it is this process's. Nothing is
+// printed here: whoever runs the analysis may watch.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <mutex>
 
-#include "common.hpp"
+#include "team.hpp"
 
 namespace analyze {
 
@@ -20,7 +20,8 @@ class Progress {
   };
   using Watch = std::function<void(const State&)>;
 
-  explicit Progress(Watch watch = {}) : watch_(std::move(watch)), begin_(Clock::now()) {}
+  explicit Progress(Watch watch = {}, const Share* share = nullptr)
+      : watch_(std::move(watch)), share_(share), begin_(Clock::now()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -41,6 +42,9 @@ class Progress {
     if (watch_) watch_(state_);
   }
 
+  /// Of one of several processes; null where there is one.
+  const Share* share() const { return share_; }
+
   double seconds() const { return since(begin_); }
 
  private:
@@ -50,6 +54,7 @@ class Progress {
   }
 
   const Watch watch_;
+  const Share* const share_;
   const Clock::time_point begin_;
   Clock::time_point stage_begin_ = begin_;
   State state_;

@@ -216,7 +216,7 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
       else
         measure_unlike_pair(*side[0], *side[1], owners, r.seed, document, progress);
     }
-  if (!judgements.empty())
+  if (!judgements.empty() && leads(progress.share()))
     measure_judged(judgements, {sources[0], all[0].ids}, {sources[1], all[1].ids},
                    all[0].sampled ? all[0].how : all[1].how, document, progress);
   document["sphere"] = sphere_points(all, owner, apart, r.seed);

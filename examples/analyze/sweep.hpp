@@ -2,6 +2,8 @@
 // needs all pairs: both directions of retrieval, the k nearest of every row and column, the
 // Gaussian potential of uniformity, near-duplicates, a histogram.
 //
+// Of several processes each takes every W-th column of tiles; what they find is put together.
+//
 //   2 N M d flops for two batches, N^2 d for one with itself; memory O((N + M) k) and a tile a
 //   thread
 //
@@ -50,6 +52,18 @@ class TopList {
     if (place == k_) return;
     for (Index p = k_ - 1; p > place; --p) v[p] = v[p - 1], who[p] = who[p - 1];
     v[place] = value, who[place] = std::int32_t(id);
+  }
+
+  /// What the other processes have found for the same rows.
+  void add(const Share* share) {
+    if (!share) return;
+    std::vector<std::pair<T, std::int32_t>> mine;
+    for (std::size_t e = 0; e < id_.size(); ++e) mine.emplace_back(value_[e], id_[e]);
+    from_others(share, mine.data(), k_ > 0 ? Index(id_.size()) / k_ : 0, k_,
+                [&](Index i, const std::pair<T, std::int32_t>* row) {
+                  for (Index p = 0; p < k_ && row[p].second >= 0; ++p)
+                    add(i, row[p].first, row[p].second);
+                });
   }
 
   void add(const TopList& other) {
@@ -209,7 +223,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
                   {},
                   skip};
   struct PerThread {
-    std::vector<double> potentials;
+    std::vector<std::int64_t> potentials;  // in units, so that their order does not show
     Rivals of_rows;
     TopList<T> row_top;
     std::vector<char> near;
@@ -218,7 +232,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
   };
   std::vector<PerThread> mine;
   for (int i = 0; i < threads; ++i) {
-    mine.push_back({std::vector<double>(at(n)),
+    mine.push_back({std::vector<std::int64_t>(at(n)),
                     empty(ranks ? n : 0),
                     TopList<T>(n, k),
                     std::vector<char>(at(same ? n : 0)),
@@ -226,12 +240,19 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
                     {}});
     if (own.groups) mine.back().groups.emplace(at(n));
   }
+  // A potential is a sum of at most max(n, m) numbers up to 1 and some rounding.
+  const double unit = std::ldexp(1, 61 - std::ilogb(double(std::max(n, m))));
+  const auto in_units = [unit](double p) { return std::int64_t(std::llround(p * unit)); };
   std::vector<double> tile_potential(at(col_tiles));
   const auto exponentials = SPHEREMIX_DISPATCH(row_exponential<T>);
   const auto next_above = SPHEREMIX_DISPATCH(next_above<T, true>);
   Memory memory(threads);
 
-  spheremix::core::parallel_for(col_tiles, threads, [&](Index task, int thread) {
+  const Share* const share = progress.share();
+  const Index team = team_size(share), own_first = share ? share->rank() : 0,
+              own_tiles = own_first < col_tiles ? (col_tiles - own_first - 1) / team + 1 : 0;
+  spheremix::core::parallel_for(own_tiles, threads, [&](Index turn, int thread) {
+    const Index task = own_first + turn * team;
     // The tall tiles of a triangle first, so that no thread ends with one.
     const Index j = (same ? col_tiles - 1 - task : task) * Memory::kCols;
     const Index cols = std::min(Memory::kCols, m - j);
@@ -260,7 +281,7 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
         const double row_sum =
             exponentials(s + from, T(2 * t), T(2 * t), weight.data() + from, cols - from);
         potential += row_sum;
-        my.potentials[at(i + r)] += row_sum;
+        my.potentials[at(i + r)] += in_units(row_sum);
         column_sum += weight.template cast<double>();
         if (ranks) {
           const T mark = (*own.rows)[at(i + r)], least_mark = mark - width, most = mark + width;
@@ -327,11 +348,15 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
             }
           }
       }
-      progress.add(2 * double(rows) * double(cols) * double(d) * 1e-9);
+      progress.add(2 * double(rows) * double(cols) * double(d) * 1e-9 * double(team));
     }
     tile_potential[at(j / Memory::kCols)] = potential;
-    for (Index c = 0; c < cols; ++c)
-      (same ? my.potentials : all.col_potentials)[at(j + c)] += column_sum[c];
+    for (Index c = 0; c < cols; ++c) {
+      if (same)
+        my.potentials[at(j + c)] += in_units(column_sum[c]);
+      else
+        all.col_potentials[at(j + c)] += column_sum[c];
+    }
     for (Index c = 0; ranks && c < cols; ++c) all.of_cols.nearer[at(j + c)] = nearer[at(c)];
   });
   if (own.groups) {
@@ -339,12 +364,17 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
     for (PerThread& one : mine)
       for (Index i = 0; i < n; ++i) groups.join(i, one.groups->top(i));
     for (Index i = 0; i < n; ++i) all.near_group.push_back(groups.top(i));
+    from_others(share, std::vector<Index>(all.near_group).data(), n, 1,
+                [&](Index i, const Index* top) { groups.join(i, *top); });
+    for (Index i = 0; i < n; ++i) all.near_group[at(i)] = groups.top(i);
   }
+  add_up(share, tile_potential);
   for (const double p : tile_potential) all.potential += p;
+  std::vector<std::int64_t> potentials(at(n));
   for (const PerThread& one : mine) {
     all.row_top.add(one.row_top);
     for (Index i = 0; i < n; ++i) {
-      all.potentials[at(i)] += one.potentials[at(i)];
+      potentials[at(i)] += one.potentials[at(i)];
       if (same) all.near[at(i)] |= one.near[at(i)];
       if (!ranks) continue;
       all.of_rows.nearer[at(i)] += one.of_rows.nearer[at(i)];
@@ -352,6 +382,17 @@ AllPairs<T> all_pairs(const RowMatrix<T>& x, const RowMatrix<T>& y, bool same, I
     }
     for (std::size_t b = 0; b < kBins; ++b) all.histogram[b] += one.histogram[b];
   }
+  from_others(share, std::vector<std::int64_t>(potentials).data(), n, 1,
+              [&](Index i, const std::int64_t* sum) { potentials[at(i)] += *sum; });
+  for (Index i = 0; i < n; ++i) all.potentials[at(i)] = double(potentials[at(i)]) / unit;
+  add_up(share, all.col_potentials);
+  for (Rivals* rivals : {&all.of_rows, &all.of_cols})
+    for (auto* count : {&rivals->nearer, &rivals->equal}) add_up(share, *count);
+  add_up(share, all.histogram.data(), kBins);
+  all.row_top.add(share);
+  all.col_top.add(share);
+  from_others(share, std::vector<char>(all.near).data(), Index(all.near.size()), 1,
+              [&](Index i, const char* near) { all.near[at(i)] |= *near; });
   return all;
 }
 
