@@ -34,8 +34,7 @@ struct MatrixView {
   }
 };
 
-/// A number that stands beside a Matrix in a result: itself; beside a view, in the device's results, where
-/// it is, or null where nobody wants it.
+/// NumberBeside, case by case.
 template <class Matrix, class Number = double>
 struct NumberBesideOf {
   using type = Number;
@@ -44,6 +43,8 @@ template <class T, class Number>
 struct NumberBesideOf<MatrixView<T>, Number> {
   using type = Number*;
 };
+/// A number that stands beside a Matrix in a result: itself; beside a view, in the device's results,
+/// where it is, or null where nobody wants it.
 template <class Matrix, class Number = double>
 using NumberBeside = typename NumberBesideOf<Matrix, Number>::type;
 

@@ -39,6 +39,7 @@ enum class VlTargets {
 /// The weights of a row's two targets: lambda and 1 - lambda; 1 and none; 1 and 1.
 enum class PartnerWeights { mixed, identity, doubled };
 
+/// The weights where one side is mixed (v_mix, l_mix), or both (vl_mix) with these targets.
 inline PartnerWeights partner_weights(bool both_sides, VlTargets targets) {
   return !both_sides                      ? PartnerWeights::mixed
          : targets == VlTargets::identity ? PartnerWeights::identity
