@@ -13,7 +13,8 @@
 // Cost      of W ranks, N d numbers in all: forward W - 1 hops of a block, back W - 2, dy W - 1:
 //           (3W - 4) / W N d for a sweep forward and one back with dy. The next block travels while
 //           one is worked on.
-// Memory    two blocks, and two of dy; of two ranks one each. Blocks have the size of the largest.
+// Memory    two blocks, and two of dy; of two ranks one each, and one where own rows have gaps. Blocks
+//           have the size of the largest.
 // Errors    all ranks agree before they call (core/meeting.hpp); nothing here throws but the backend.
 #pragma once
 
