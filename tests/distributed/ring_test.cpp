@@ -6,6 +6,7 @@
 #include "spheremix/losses/clip.hpp"
 #include "spheremix/losses/info_nce.hpp"
 #include "spheremix/losses/m2_mix.hpp"
+#include "spheremix/losses/margin_nce.hpp"
 #include "spheremix/losses/siglip.hpp"
 #include "support/refusal.hpp"
 #include "support/thread_ranks.hpp"
@@ -99,6 +100,7 @@ template <class Out>
 Outcome outcome(const Out& out, double value) {
   Outcome o{{out.loss, value, out.log_temperature}, {}};
   if constexpr (requires { out.bias; }) o.numbers.push_back(out.bias);
+  if constexpr (requires { out.margin; }) o.numbers.push_back(out.margin);
   o.rows = {out.x.template cast<double>(), out.y.template cast<double>()};
   if constexpr (requires { out.lambda; }) o.rows.push_back(out.lambda.template cast<double>());
   return o;
@@ -144,6 +146,8 @@ const std::vector<Case>& cases() {
                      losses::InfoNceOptions{.temperature = 0.3}, r.x, r.y),
       SPHEREMIX_CASE(clip, losses::ContrastiveGradient<RowMatrix<T>>, 2, false,
                      losses::ClipOptions{.temperature = 0.3}, r.x, r.y),
+      SPHEREMIX_CASE(margin_nce, losses::MarginNceGradient<RowMatrix<T>>, 2, false,
+                     (losses::MarginNceOptions{.temperature = 0.3, .margin = 0.2}), r.x, r.y),
       SPHEREMIX_CASE(siglip, losses::SiglipGradient<RowMatrix<T>>, 2, false,
                      (losses::SiglipOptions{.temperature = 0.3, .bias = -1}), r.x, r.y),
       SPHEREMIX_CASE(m2_mix, MixGradientOf<T>, 4, false, losses::M2MixOptions{.temperature = 0.3},
@@ -277,7 +281,7 @@ TEST_CASE("ring: bytes, memory and products are a part of W of the batch's") {
       const double least = hops(c, size) * double(first * rows.x.cols()) * sizeof(float);
       CHECK(double(sent) >= least);
       CHECK(double(sent) <=
-            1.01 * hops(c, size) * block + 40 * double(size * sizeof(core::Record)));
+            1.01 * hops(c, size) * block + 40 * double(size) * double(sizeof(core::Record)));
       const double blocks = (size == 2 ? 2 : 4) * (c.own_keys ? 2 : 1);
       CHECK(double(travels) <= blocks * block + 1024);
       CHECK(double(travels) >= blocks * block);
@@ -372,6 +376,9 @@ TEST_CASE("ring: NaN in a row of one rank, errors of one rank, exchanges that fa
     CHECK(sentence([](Rows<double>& r, int rank) {
             if (rank == 2) r.y = r.y.topRows(1).eval();
           }).find("rank 2 of 3") != std::string::npos);
+    CHECK(sentence([](Rows<double>& r, int) {
+            r.y = r.y.leftCols(r.y.cols() - 1).eval();
+          }).find(" but Y is ") != std::string::npos);
     if (c.gathered == 4)
       CHECK(sentence([](Rows<double>& r, int rank) {
               r.lambda.setConstant(0.5);
@@ -394,6 +401,56 @@ TEST_CASE("ring: NaN in a row of one rank, errors of one rank, exchanges that fa
     }
     CHECK(k > 10);
   }
+}
+
+TEST_CASE("ring: keys of a rank's own rows that exceed the budget are refused by all, who go on") {
+  const Case& c = cases().back();
+  const Rows<float> rows(23, c.columns<float>(23));
+  const Outcome one = one_process(c, rows);
+  const auto all = blocks(23, 3, Cut::last_has_all), even = blocks(23, 3, Cut::even);
+  const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+    const std::size_t r = std::size_t(rank.rank());
+    core::Workspace workspace;
+    const auto run = [&](const std::vector<Index>& first) {
+      return c.f32(rows.part(first[r], first[r + 1] - first[r]), workspace, &rank);
+    };
+    const std::string said = refusal([&] { (void)run(all); });
+    if (!(run(even).off(one, even[r]) <= 64 * double(core::epsilon<float>)))
+      throw std::runtime_error("off");
+    throw std::runtime_error(said);
+  });
+  CHECK(errors[0].find("rank 2 of 3: memory_budget is 6291456 bytes, but at least") !=
+        std::string::npos);
+  CHECK(errors[1] == errors[0]);
+  CHECK(errors[2] == errors[0]);
+}
+
+TEST_CASE("ring: rows of 16 bits have the bits of the same numbers in float") {
+  const Case& c = cases()[4];
+  Rows<float> rows(6, c.columns<float>(6));
+  for (auto* x : {&rows.x, &rows.y}) *x = x->cast<Eigen::half>().cast<float>();
+  const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+    AnyRank& world = rank;
+    const Rows<float> mine = rows.part(2 * rank.rank(), 2);
+    losses::M2MixOptions options{.temperature = 0.3, .memory_budget = kBudget};
+    const auto same = [&]<class H>(H) {
+      const RowMatrix<H> x = mine.x.cast<H>(), y = mine.y.cast<H>();
+      const RowMatrix<float> u = x.template cast<float>(), v = y.template cast<float>();
+      core::Workspace one, two;
+      MixGradientOf<float> a, b;
+      losses::m2_mix_with_gradient(u, v, mine.lambda, options, one, a, world);
+      losses::m2_mix_with_gradient(x, y, mine.lambda, options, two, b, world);
+      losses::M2MixOptions half = options;
+      half.memory_budget /= 2;
+      const double value = losses::m2_mix(u, v, mine.lambda, half, world);
+      return two.beside().capacity() > 0 && one.beside().capacity() == two.beside().capacity() &&
+             a.loss == b.loss && a.log_temperature == b.log_temperature && a.x == b.x &&
+             a.y == b.y && a.lambda == b.lambda &&
+             value == losses::m2_mix(x, y, mine.lambda, half, world);
+    };
+    if (!same(Eigen::half()) || !same(Eigen::bfloat16())) throw std::runtime_error("other bits");
+  });
+  for (const std::string& error : errors) CHECK(error == "");
 }
 
 TEST_CASE("ring: it runs where gathered rows exceed the budget, and not before") {

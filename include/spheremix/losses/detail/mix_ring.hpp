@@ -12,7 +12,7 @@ namespace spheremix::losses::detail {
 template <class Loss, class Out, class X, class Y, class L>
 bool mix_by_ring(Meeting& meeting, const Loss& loss, Workspace& workspace, Out& out,
                  const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const L& lambda) {
-  using T = typename X::Scalar;
+  using T = core::Real<X>;
   constexpr bool gradients = requires { out.lambda; };
   const char* const function = meeting.function();
   const std::size_t budget = loss.options.memory_budget;
@@ -20,7 +20,10 @@ bool mix_by_ring(Meeting& meeting, const Loss& loss, Workspace& workspace, Out& 
   const std::size_t gathered = std::size_t(meeting.total(0) * d) * sizeof(T);
   if ((gradients ? 4 : 2) * gathered <= budget) return false;
 
-  const core::InputRows<T> xs(x), ys(y);
+  core::expects_same_shape(function, "X", meeting.total(0), d, "Y", meeting.total(1), y.cols());
+  const auto& x_rows = widened_rows(x);
+  const auto& y_rows = widened_rows(y);
+  const core::InputRows<T> xs(x_rows), ys(y_rows);
   const LambdaArgument<T, L> weights(function, "lambda", lambda, n);
   const int size = meeting.ranks().size();
   const Index times = loss.keys_a_row(), values = times * core::largest_block(meeting, 0) * d;
