@@ -5,9 +5,11 @@ emulator or a GPU and is named in SPHEREMIX_CUDA_LIBRARY:
         -DSPHEREMIX_EMULATOR='"support/emulator/emulator.hpp"' examples/torch_cuda.cu -o libpart$k.so; done
     SPHEREMIX_CUDA_LIBRARY=$PWD/libpart3.so:$PWD/libpart4.so pytest tests/python/device_test.py
 """
+import contextlib
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -120,20 +122,91 @@ def test_16_bits(dtype):
     assert abs(loss.item() - want.item()) <= 2e-2 * want.item()
 
 
+PAIR, LABELLED = ["x", "y", "log_temperature"], ["x", "labels", "log_temperature"]
+
+
 @library
 def test_refused():
-    names = ["x", "labels", "log_temperature"]
     x, y = unit(2)
-    for arguments, values, options, said in [
-        (names, (x, LABELS.float(), -2.0), {}, "sup_con: labels are torch.float32; the device library takes integers"),
-        (names, (x, LABELS, -2.0), {"exclude": 1}, "sup_con: exclude is not an option"),
+    more = torch.cat([y, y[:3]])
+    mixed = ["logits", "a", "b", "lambda_"]
+    lists = ["x", "anchors", "positives", "negatives"]
+    none = "no matrix of PyTorch"
+    for name, arguments, values, options, said in [
+        ("sup_con", LABELLED, (x, LABELS.float(), -2.0), {}, "labels are torch.float32; the device library takes integers"),
+        ("sup_con", LABELLED, (x, LABELS + 0j, -2.0), {}, "labels are torch.complex64; the device library takes integers"),
+        ("sup_con", LABELLED, (x, LABELS[:3], -2.0), {}, "labels are (3,) where (48,) is needed"),
+        ("sup_con", LABELLED, (x, LABELS[:, None], -2.0), {}, "labels are (48, 1) where (48,) is needed"),
+        ("mixup_cross_entropy", mixed, (x, CLASSES[0], CLASSES[1][:5], 0.3), {}, "b are (5,) where (48,) is needed"),
+        ("triplet_of", lists, (x, LISTS[0], LISTS[1], LISTS[2][:4]), {}, "negatives are (4,) where (20,) is needed"),
+        ("sup_con", LABELLED, (x, LABELS, -2.0), {"exclude": 1}, "exclude is not an option"),
+        ("rank_n_contrast", LABELLED, (x, LABELS, -2.0), {"similarity": "cosinus"}, 'similarity is "cosinus", not one of negative_distance, cosine'),
+        ("clip", PAIR, (x, y[:3], -2.0), {}, "y is (3, 24) where the other rows are (48, 24)"),
+        ("info_nce", PAIR, (x, more, -2.0), {}, "y is (51, 24) where the other rows are (48, 24)"),
+        ("clip", PAIR, (x.double(), y.double(), -2.0), {}, "x is torch.float64; the device library takes"),
+        ("clip", PAIR, (x, (9 * y).int(), -2.0), {}, "y is torch.int32; the device library takes"),
+        ("clip", PAIR, (x + 0j, y, -2.0), {}, "x is torch.complex64; the device library takes"),
+        ("clip", PAIR, (x.view(2, 24, 24), y.view(2, 24, 24), -2.0), {}, none),
+        ("clip", PAIR, (x, y.detach().cpu().numpy(), -2.0), {}, none),
+        ("v_mix", ["x", "y", "lambda_", "log_temperature"], (x, y, EACH[:3], -2.0), {}, "lambda has 3 elements where 48 are needed"),
     ]:
+        with pytest.raises(ValueError, match=re.escape(said)) as refused:
+            _device.loss(name, arguments, values, options)
+        assert str(refused.value).startswith(name + ": ")
+    with pytest.raises(RuntimeError, match="clip: X and Y are empty"):
+        _device.loss("clip", PAIR, (x[:0], y[:0], -2.0), {})
+
+
+@library
+def test_strides():
+    """Rows that overlap, and dimensions of size 1, which PyTorch gives any stride."""
+    x, y = unit(2)
+    wide = x[:1].expand(N, D)
+    assert not _device.in_rows(wide)
+    assert _device.loss("clip", PAIR, (wide, y, -2.0), {}).item() == _device.loss("clip", PAIR, (wide.contiguous(), y, -2.0), {}).item()
+    one = y[:1].detach().reshape(D, 1).t()  # strides (1, 1)
+    values = ([3], [5], 0.3)
+    arguments = ["logits", "a", "b", "lambda_"]
+    assert one.stride() == (1, 1)
+    assert _device.loss("mixup_cross_entropy", arguments, (one, *values), {}).item() == \
+        _device.loss("mixup_cross_entropy", arguments, (y[:1].detach().clone(), *values), {}).item()
+    column = torch.ones(1, N, device=DEVICE).t()  # strides (1, N)
+    assert _device.loss("brownian_bridge", ["augmented", "x", "y"], (column, column, column), {}).item() == 0
+
+
+def test_what_a_call_is_given():
+    x, labels = torch.ones(4, 8), torch.zeros(4, dtype=torch.int64)
+    for ins, more, said in [([x.double()], {}, "a tensor of torch.float64"), ([x, x.half()], {}, "rows of torch.float16 beside"),
+                            ([x], {"index": [labels.int()]}, "a tensor of torch.int32"), ([x.t()], {}, "not next to each other"),
+                            ([x], {"real": [x[:, 0]]}, "not next to each other"), ([x], {"index": [labels.to("meta")]}, "on meta where")]:
         with pytest.raises(ValueError, match=said):
-            _device.loss("sup_con", arguments, values, options)
-    with pytest.raises(ValueError, match=r"clip: y is \(3, 24\) where the other rows are \(48, 24\)"):
-        _device.loss("clip", ["x", "y", "log_temperature"], (x, y[:3], -2.0), {})
-    with pytest.raises(ValueError, match="v_mix: lambda has 3 elements where 48 are needed"):
-        _device.loss("v_mix", ["x", "y", "lambda_", "log_temperature"], (x, y, EACH[:3], -2.0), {})
+            _device.Prepared(lambda call: 0, ins, **more)
+
+
+def test_rows_on_another_gpu_than_the_current_one():
+    """The call is made with the rows' GPU as the current one, on that one's stream."""
+    now, seen = ["cuda:0"], []
+
+    @contextlib.contextmanager
+    def device(name):
+        before, now[0] = now[0], name
+        yield
+        now[0] = before
+
+    streams = {"cuda:0": SimpleNamespace(cuda_stream=7), "cuda:1": SimpleNamespace(cuda_stream=8)}
+    call = object.__new__(_device.Prepared)
+    call.call, call.number = _device.Call(), SimpleNamespace(is_cuda=True, device="cuda:1")
+    call.torch = SimpleNamespace(cuda=SimpleNamespace(device=device, current_stream=lambda name=None: streams[name or now[0]]))
+    call.function = lambda c: seen.append((now[0], c._obj.stream)) or 0
+    call()
+    assert seen == [("cuda:1", 8)] and now == ["cuda:0"]
+
+
+def test_rows_decide_the_device():
+    for name, arguments, rows in [("clip", PAIR, ["x", "y"]), ("sup_con", LABELLED, ["x"]), ("uniformity", ["x"], ["x"]),
+                                  ("margin_nce", [*PAIR, "margin"], ["x", "y"]), ("l_mix", ["x", "y", "lambda_"], ["x", "y"]),
+                                  ("decoupled_mixup", ["logits", "a", "b", "lambda_"], ["logits"]), ("modality_gap", ["x", "y"], ["x", "y"])]:
+        assert [a for a in arguments if _device.is_rows(name, a)] == rows
 
 
 def test_without_a_library(monkeypatch):

@@ -1,4 +1,5 @@
-"""The device library on CUDA tensors, without a copy: examples/torch_cuda.cu through ctypes, on the current stream.
+"""The device library on CUDA tensors: examples/torch_cuda.cu through ctypes, on the current stream of the rows' GPU. Copied
+are rows of 16 bits but for clip and siglip, and rows whose numbers lie apart; a number on the GPU (log_temperature) is read.
 
 spheremix.torch takes a loss from here where a row lies on a GPU. The library is the package's own where it was built
 (pip install -C cmake.define.SPHEREMIX_PYTHON_CUDA=ON), or the file that SPHEREMIX_CUDA_LIBRARY names (several: joined by
@@ -41,12 +42,28 @@ class Libraries:
         return None
 
 
+_ROWS = ["torch.float32", "torch.float16", "torch.bfloat16"]
+
+
+def in_rows(t):
+    """Whether a row's numbers lie next to each other and rows do not overlap."""
+    return (t.shape[1] < 2 or t.stride(1) == 1) and (t.shape[0] < 2 or t.stride(0) >= t.shape[1])
+
+
 class Prepared:
     """One call with its memory; self() enqueues it. ins, outs: matrices; real, index: float32 and int64 vectors; option: numbers."""
 
     def __init__(self, function, ins, outs=(), option=(), real=(), index=(), numbers=12, counts=2, other_rows=None, exact=False):
         import torch
         device = (list(ins) + list(real))[0].device
+        for tensors, types in ((ins, _ROWS), (outs, ["torch.float32"]), (real, ["torch.float32"]), (index, ["torch.int64"])):
+            for t in tensors:
+                if str(t.dtype) not in types or t.device != device:
+                    raise ValueError(f"a tensor of {t.dtype} on {t.device} where {' or '.join(types)} on {device} is needed")
+                if tensors is ins and t.dtype != ins[0].dtype:
+                    raise ValueError(f"rows of {t.dtype} beside rows of {ins[0].dtype}")
+                if not t.is_contiguous() if t.dim() < 2 else not in_rows(t):
+                    raise ValueError("a row's numbers are not next to each other, or rows overlap")
         self.function, self.torch, self.keep = function, torch, [*ins, *outs, *real, *index]
         self.number = torch.full((max(numbers, 12),), math.nan, dtype=torch.float64, device=device)
         self.count = torch.zeros(max(counts, 2), dtype=torch.int64, device=device)
@@ -55,9 +72,8 @@ class Prepared:
         c.other_rows = other_rows if other_rows is not None else (ins[1].shape[0] if len(ins) > 1 else c.rows)
         for place, tensors in ((c.ins, ins), (c.outs, outs)):
             for k, t in enumerate(tensors):
-                if t.stride(-1) != 1:
-                    raise ValueError("a row's numbers are not next to each other")
-                place[k] = Rows(t.data_ptr(), t.stride(0) if t.dim() == 2 else 1)
+                # PyTorch gives a dimension of size 1 any stride.
+                place[k] = Rows(t.data_ptr(), 1 if t.dim() < 2 else t.stride(0) if t.shape[0] > 1 else max(1, t.shape[1]))
         for place, tensors in ((c.real, real), (c.index, index)):
             for k, t in enumerate(tensors):
                 place[k] = t.data_ptr()
@@ -74,10 +90,15 @@ class Prepared:
         c.scratch, c.scratch_bytes = (self.memory.data_ptr() + 255) // 256 * 256, c.needed
 
     def __call__(self):
-        if self.number.is_cuda:
-            self.call.stream = self.torch.cuda.current_stream().cuda_stream
-        if self.function(ctypes.byref(self.call)):
-            raise RuntimeError((self.call.error or b"").decode())
+        if self.number.is_cuda:  # the tensors' GPU, which need not be the current one
+            with self.torch.cuda.device(self.number.device):
+                self.call.stream = self.torch.cuda.current_stream(self.number.device).cuda_stream
+                code = self.function(ctypes.byref(self.call))
+        else:
+            code = self.function(ctypes.byref(self.call))
+        if code:
+            name = self.function.__name__.replace("spheremix_", "", 1)
+            raise RuntimeError(f"{name}: {(self.call.error or b'').decode() or f'CUDA error {code}'}")
         return self
 
 
@@ -116,6 +137,7 @@ LOSSES = {
     "uniformity": ({"t": 2.0}, {}),
 }
 _INDEX = ("labels", "anchors", "positives", "negatives", "a", "b")
+_SIMILARITIES = ("negative_distance", "cosine")
 _libraries = None
 
 
@@ -151,6 +173,11 @@ def loss(name: str, arguments: Any, values: Any, options: Any) -> Any:
     return _function(torch).apply(function, name, order, numbers, tuple(arguments), dict(options), *values)
 
 
+def is_rows(name: str, argument: str) -> bool:
+    """Whether this argument of the loss is a matrix of rows."""
+    return argument not in _INDEX and argument != "lambda_" and not argument.startswith("log_") and argument not in LOSSES.get(name, ((),))[0]
+
+
 def _scalar(value: Any) -> float:
     return float(value.item() if hasattr(value, "item") else value)
 
@@ -160,13 +187,16 @@ def _function(torch: Any) -> Any:
         @staticmethod
         def forward(ctx, function, name, order, numbers, arguments, options, *values):
             given = dict(zip(arguments, values))
-            device = next(v.device for v in values if isinstance(v, torch.Tensor) and v.dim() == 2)
+            device = next(v for k, v in given.items() if is_rows(name, k)).device
             rows, index, real, settings = [], [], [], dict(options)
             for key, value in given.items():
                 if key in _INDEX:
                     value = torch.as_tensor(value)
-                    if value.is_floating_point():
+                    if value.is_floating_point() or value.is_complex():
                         raise ValueError(f"{name}: {key} are {value.dtype}; the device library takes integers")
+                    needed = rows[0].shape[0] if name != "triplet_of" else index[0].numel() if index else value.numel()
+                    if value.dim() != 1 or value.numel() != needed:
+                        raise ValueError(f"{name}: {key} are {tuple(value.shape)} where ({needed},) is needed")
                     index.append(value.to(device=device, dtype=torch.int64).contiguous())
                 elif key == "lambda_" and torch.as_tensor(value).dim() > 0:
                     if "lambda_" not in numbers:
@@ -180,16 +210,24 @@ def _function(torch: Any) -> Any:
                 elif key in order:
                     settings[key] = _scalar(value)
                 else:
+                    if not isinstance(value, torch.Tensor) or value.dim() != 2:
+                        raise ValueError(f"{name}: {key} is no matrix of PyTorch, whose rows the device library takes")
                     if value.device != device:
                         raise ValueError(f"{name}: {key} lies on {value.device}, the other rows on {device}")
-                    if rows and value.shape != rows[0].shape and (name != "info_nce" or value.shape[1:] != rows[0].shape[1:]):
+                    if str(value.dtype) not in _ROWS:
+                        raise ValueError(f"{name}: {key} is {value.dtype}; the device library takes float32, float16 and bfloat16")
+                    if rows and value.shape != rows[0].shape:
                         raise ValueError(f"{name}: {key} is {tuple(value.shape)} where the other rows are {tuple(rows[0].shape)}")
-                    rows.append(value.detach())
+                    rows.append(value.detach().resolve_neg())
             of_16_bits = name in ("clip", "siglip") and len({r.dtype for r in rows}) == 1 and rows[0].dtype in (torch.float16, torch.bfloat16)
             rows = [r if of_16_bits else r.float() for r in rows]
-            rows = [r if r.stride(-1) == 1 else r.contiguous() for r in rows]
+            rows = [r if in_rows(r) else r.contiguous() for r in rows]
             option = [settings.get(key, default) for key, default in order.items()]
-            option = [("negative_distance", "cosine").index(v) if isinstance(v, str) else v for v in option]
+            if "similarity" in order:
+                place = list(order).index("similarity")
+                if option[place] not in _SIMILARITIES:
+                    raise ValueError(f'{name}: similarity is "{option[place]}", not one of {", ".join(_SIMILARITIES)}')
+                option[place] = _SIMILARITIES.index(option[place])
             needs = ctx.needs_input_grad[6:]
             # Gradients come all together: any of them wants those of the rows.
             outs = [torch.empty(r.shape, dtype=torch.float32, device=device) for r in rows] if any(needs) else []
@@ -205,19 +243,18 @@ def _function(torch: Any) -> Any:
             call()
             saved, row = [], 0
             for key, value, need in zip(arguments, values, needs):
-                is_row = key not in _INDEX and key not in numbers and isinstance(value, torch.Tensor) and value.dim() == 2
+                row_here = is_rows(name, key)
                 gradient = None
-                if need and is_row:
+                if need and row_here:
                     gradient = outs[row].to(value.dtype)
                 elif need and key in numbers:
                     gradient = apart if each and key == "lambda_" else call.number[numbers[key]]
                     gradient = gradient.to(device=value.device, dtype=value.dtype).reshape(value.shape)
-                row += is_row
+                row += row_here
                 saved.append(gradient)
             ctx.save_for_backward(*[g for g in saved if g is not None])
             ctx.there = [g is not None for g in saved]
-            first = next(v for v in values if isinstance(v, torch.Tensor) and v.dim() == 2)
-            return call.number[0].to(first.dtype)
+            return call.number[0].to(next(v for k, v in given.items() if is_rows(name, k)).dtype)
 
         @staticmethod
         @torch.autograd.function.once_differentiable

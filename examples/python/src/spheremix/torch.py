@@ -12,7 +12,7 @@
 
 The result is a tensor of no dimensions and the type of the rows. Gradients are first ones: twice differentiable they
 are not. Rows on a GPU: losses go to the device library where it was built (_device.py: which options it takes), all
-rows of a call on one GPU; maps of rows and the losses that it lacks are refused.
+rows of a call on one GPU, float32, float16 or bfloat16; maps of rows and the losses that it lacks are refused.
 """
 import functools
 import math
@@ -118,7 +118,7 @@ def _define(name: str, arguments: Sequence[str], fields: Sequence[str], module: 
         if not any(isinstance(t, _torch.Tensor) for t in tensors):
             raise TypeError(f"{name}: no tensor among the arguments: spheremix.{module.__name__.split('.')[-1]}.{name} is for arrays")
 
-        if any(isinstance(t, _torch.Tensor) and t.is_cuda and t.dim() > 1 for t in tensors):
+        if any(isinstance(t, _torch.Tensor) and t.is_cuda and t.dim() > 1 for a, t in zip(arguments, tensors) if _device.is_rows(name, a)):
             return _device.loss(name, arguments, tensors, options)
 
         def value(*values):
