@@ -70,6 +70,13 @@ if command -v nvcc >/dev/null; then
   else
     check "package: component nccl is told to be missing" says "0.1 REQUIRED COMPONENTS nccl" "with NCCL found"
   fi
+  mkdir -p "$out/nccl_root/include" "$out/nccl_root/lib" # an empty NCCL stands for one of its own folder
+  : >"$out/nccl_root/include/nccl.h" && : >"$out/nccl_root/lib/libnccl.so"
+  check "package: NCCL_ROOT says where NCCL is" sh -c "printf '%s\n' 'cmake_minimum_required(VERSION 3.24)' \
+    'project(root LANGUAGES CXX)' 'find_package(spheremix REQUIRED COMPONENTS nccl)' >'$out/nccl_root/CMakeLists.txt' &&
+    cmake -G Ninja -S '$out/nccl_root' -B '$out/nccl_root/build' -DCMAKE_PREFIX_PATH='$out/prefix' -DNCCL_ROOT='$out/nccl_root' &&
+    grep -q 'SPHEREMIX_NCCL_LIBRARY.*nccl_root/lib/libnccl.so' '$out/nccl_root/build/CMakeCache.txt' &&
+    grep -q 'SPHEREMIX_NCCL_INCLUDE_DIR.*nccl_root/include' '$out/nccl_root/build/CMakeCache.txt'"
   check "pkg-config: spheremix-nccl links NCCL" sh -c "pkg-config --libs spheremix-nccl | grep -q -e -lnccl"
 fi
 
