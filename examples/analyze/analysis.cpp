@@ -43,8 +43,9 @@ std::vector<Source> open_sources(const Request& r) {
   return sources;
 }
 
-/// Throws where another process reads other files under the same names.
-void expect_same_files(const std::vector<Source>& sources, const Share* share) {
+/// Throws where another process reads other files under the same names, or another --index.
+void expect_same_files(const std::vector<Source>& sources, const Request& r,
+                       const std::vector<Index>& index, const Share* share) {
   std::vector<double> facts;
   std::vector<std::string> names;
   for (const Source& s : sources)
@@ -65,6 +66,29 @@ void expect_same_files(const std::vector<Source>& sources, const Share* share) {
                 if (!std::equal(other, other + 4, facts.data() + 4 * i))
                   wrong(names[at(i)], ": is not the same file for every process");
               });
+  from_others(share, std::vector<Index>(index).data(), Index(index.size()), 1,
+              [&](Index j, const Index* other) {
+                if (*other != index[at(j)])
+                  wrong(r.index, ": is not the same file for every process");
+              });
+}
+
+/// Throws where 64 rows, spread over the file, are others than the process read whose they are.
+void expect_same_rows(const Source& source, const Health& health, const Share* share) {
+  if (!share) return;
+  std::vector<Index> ids;
+  for (Index k = 0; k < 64; ++k)
+    if (const Index i = k * (source.rows() - 1) / 63; ids.empty() || ids.back() < i)
+      ids.push_back(i);
+  const RowMatrix<double> rows = source.gather<double>(ids);
+  std::vector<double> unit(at(source.cols()));
+  for (std::size_t k = 0; k < ids.size(); ++k) {
+    const double* row = rows.row(Index(k)).data();
+    const bool good = detail::unit_row(row, source.cols(), unit.data()) > 0;
+    if (good != health.good[at(ids[k])] ||
+        (good && detail::hash_row(row, source.cols()) != health.hashes[at(ids[k])]))
+      wrong(source.pattern(), ": row ", ids[k], " is not the same for every process");
+  }
 }
 
 /// Date, command and files.
@@ -157,7 +181,7 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
                             ids(r.document_ids, sources[1].rows()), sources[1].rows());
   }
   if (r.opened) r.opened(sources);
-  expect_same_files(sources, progress.share());
+  expect_same_files(sources, r, index, progress.share());
   const Index named = r.augmented ? 2 * rows : rows;
   std::vector<std::string> labels, names;
   if (!r.labels.empty()) labels = read_column(r.labels, named);
@@ -168,7 +192,10 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
   if (!r.pictures.empty()) analysis.atlas = read_atlas(r.pictures, rows);
 
   std::vector<Health> healths;
-  for (const Source& source : sources) healths.push_back(inspect(source, progress));
+  for (const Source& source : sources) {
+    healths.push_back(inspect(source, progress));
+    expect_same_rows(source, healths.back(), progress.share());
+  }
   bool twice = r.precision == "double";
   if (r.precision == "auto") {
     bool few = true, narrow = false;  // differences of cosines in a narrow cone are small

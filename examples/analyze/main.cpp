@@ -43,7 +43,7 @@ constexpr const char* kProgram = "spheremix-analyze-mpi";
 #else
 constexpr const char* kProgram = "spheremix-analyze";
 #endif
-constexpr int kTimeout = 600;  ///< seconds
+constexpr int kTimeout = 3600;  ///< seconds; the first process's own work is waited for too
 
 struct Options {
   Request request;
@@ -134,7 +134,8 @@ Options parse(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--threads", o.threads, "threads; all by default")->check(CLI::Range(1, 1024));
 #if defined(SPHEREMIX_ANALYZE_MPI)
-  app.add_option("--timeout", o.timeout, "seconds that a process waits for another")
+  app.add_option("--timeout", o.timeout,
+                 "seconds that a process waits for another, the first one's own work included")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
 #endif

@@ -143,6 +143,17 @@ class Ranks(support.Folder):
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertEqual(len(own_lines(done.stderr)), 1, done.stderr)
         self.assertIn("is not the same file for every process", done.stderr)
+        # As many rows and bytes, other numbers; then other numbers in --index.
+        support.save(there / "x.npy", [[-v for v in row] for row in rows])
+        for folder, first in ((here, 0), (there, 1)):
+            support.save(folder / "y.npy", rows)
+            (folder / "index.txt").write_text("".join(f"{(first + i) % 40}\n" for i in range(40)))
+        for arguments, sentence in ((("--image", "x.npy"), "x.npy: row 20 is not the same for every process"),
+                                    (("--image", "y.npy", "--text", "y.npy", "--index", "index.txt"), "index.txt: is not the same file for every process")):
+            done = apart(*arguments)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(len(own_lines(done.stderr)), 1, done.stderr)
+            self.assertIn(sentence, done.stderr)
         different = mpirun("-np", 1, tool(), "--image", support.IMAGE, ":", "-np", 1, tool(), "--image", support.TEXT)
         self.assertEqual(different.returncode, 2, different.stderr)
         self.assertIn("rank 1 of 2 has other options than rank 0", different.stderr)
