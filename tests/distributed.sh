@@ -35,7 +35,7 @@ if ! build tests/distributed/mpi_main.cpp mpi_main || ! build examples/trainer_m
   ! build examples/two_ranks.cpp two_ranks ||
   ! build tests/distributed/device_main.cpp device_main; then
   echo "failed: programs with MPI build"
-  head -n 20 "$out/mpi_main.log" "$out/trainer_mpi.log" "$out/device_main.log" 2>/dev/null | sed 's/^/    /'
+  head -n 20 "$out/mpi_main.log" "$out/trainer_mpi.log" "$out/two_ranks.log" "$out/device_main.log" 2>/dev/null | sed 's/^/    /'
   exit 1
 fi
 echo "passed: programs with MPI build"
@@ -165,7 +165,7 @@ PYTHON
     wrong "trainer_mpi: $ranks ranks have the parameters of one"
   fi
 done
-if left=$(pgrep -f "^$out/(mpi_main|trainer_mpi)"); then
+if left=$(pgrep -f "^$out/(mpi_main|trainer_mpi|two_ranks|device_main)"); then
   status=1
   echo "failed: no process is left behind: $left"
 else
