@@ -13,6 +13,7 @@
 #include "spheremix/formula/targets.hpp"
 #include "spheremix/losses/detail/entry.hpp"
 #include "spheremix/losses/detail/soft_targets.hpp"
+#include "spheremix/losses/temperature.hpp"  // the clamp comes with every loss of a temperature
 #include "spheremix/pairwise/norms.hpp"
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 
