@@ -308,7 +308,11 @@ inline std::string comparison_text(const Json& c) {
         text += (k > 0 ? "; " : "") + c["unlike"][r][k].get<std::string>();
       text += "\n";
     }
-  for (const Json& row : c["rows"]) {
+  const auto changed = [](const Json& row) {
+    return std::any_of(row["cells"].begin() + 1, row["cells"].end(),
+                       [](const Json& cell) { return cell["change"].value("changed", false); });
+  };
+  const auto line_of = [](const Json& row) {
     const int digits = row["digits"];
     const auto shown = [&](const Json& v) {
       return v.is_number() ? fixed(v.get<double>(), digits) : std::string("none");
@@ -328,8 +332,14 @@ inline std::string comparison_text(const Json& c) {
       }
       line += part + (r + 1 < row["cells"].size() ? "  ->  " : "");
     }
-    text += line + "\n";
-  }
+    return line + "\n";
+  };
+  const auto count = std::count_if(c["rows"].begin(), c["rows"].end(), changed);
+  text +=
+      std::to_string(count) + " of " + counted(Index(c["rows"].size()), "figure") + " changed\n";
+  for (const bool first : {true, false})
+    for (const Json& row : c["rows"])
+      if (changed(row) == first) text += line_of(row);
   for (std::size_t r = 0; r < c["queries"].size(); ++r)
     for (const Json& q : c["queries"][r]) {
       const auto listed = [&](const char* key, const char* what) {

@@ -6,10 +6,11 @@ const runSeries = (r, points) => ({name: labels[r], colour: inks[r % 5], dash: d
 
 main.append(element("header", {}, element("h1", {}, document.title), element("p", {class: "lede"}, `${labels[0]} against ${labels.slice(1).join(", ")}.`)));
 const changed = data.rows.filter((row) => row.cells.slice(1).some((c) => c.change.changed));
-section("Differences", element("p", {class: "note"}, `${changed.length} of ${data.rows.length} figures changed. A difference with an interval counts when the interval leaves out 0 (paired where both runs have the same rows, else taken as independent); one without when it differs in the digits shown.`),
+const ordered = [...changed, ...data.rows.filter((row) => !changed.includes(row))];
+section("Differences", element("p", {class: "note"}, `${changed.length} of ${data.rows.length} figures changed, these first. A difference with an interval counts when the interval leaves out 0 (paired where both runs have the same rows, else taken as independent); one without when it differs in the digits shown.`),
   element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Differences"}, element("table", {}, element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "figure"), element("th", {scope: "col"}, "of"),
     ...labels.flatMap((l, r) => [element("th", {scope: "col", class: "number"}, l), ...(r ? [element("th", {scope: "col", class: "number"}, "difference")] : [])]))),
-  element("tbody", {}, ...data.rows.map((row) => element("tr", {}, element("th", {scope: "row", title: row.formula}, row.name), element("td", {}, row.scope), ...row.cells.flatMap((c, r) => {
+  element("tbody", {}, ...ordered.map((row) => element("tr", {}, element("th", {scope: "row", title: row.formula}, row.name), element("td", {}, row.scope), ...row.cells.flatMap((c, r) => {
     const d = c.change;
     const text = d ? (d.difference === null ? "none" : (d.difference > 0 ? "+" : "") + digits(d.difference, row.digits) + (d.interval ? ` [${digits(d.interval[0], row.digits)}, ${digits(d.interval[1], row.digits)}]` : "")) : "";
     return [element("td", {class: "number"}, digits(c.value, row.digits)), ...(r ? [element("td", {class: "number"}, d.changed ? element("b", {}, text) : element("small", {}, text))] : [])];

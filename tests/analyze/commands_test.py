@@ -58,9 +58,14 @@ class Commands(unittest.TestCase):
         self.assertLess(gap["value"], 0.05)
         low, high = rows["image-text", "recall1"]["change"]["interval"]
         self.assertTrue(low < rows["image-text", "recall1"]["change"]["difference"] < high)
-        self.assertIn("image-text.gap", done.stdout)
+        lines = [line for line in done.stdout.splitlines() if "  ->  " in line]
+        told = [line for line in lines if "no change told apart" not in line]
+        self.assertTrue(told and lines[: len(told)] == told, done.stdout)  # what changed comes first
+        self.assertIn(f"{len(told)} of {len(lines)} figures changed", done.stdout)
+        self.assertTrue(any(line.startswith("image-text.gap ") for line in told))
         again = support.run("--compare", a, a)
         self.assertNotIn("(+", again.stdout)
+        self.assertIn(f"0 of {len(lines)} figures changed", again.stdout)
         self.assertIn("no change told apart", again.stdout)
 
     def test_slerp_path(self):
