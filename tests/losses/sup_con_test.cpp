@@ -225,6 +225,8 @@ TEST_CASE("sup_remix: drawn lambda, one matrix, errors") {
       lambda(i, k) = float(math::beta_draw(2, 8, stream));
     }
   CHECK(sup_remix(x, y, lambda) == one.loss);
+  const Eigen::ArrayXXf array = lambda;
+  CHECK(sup_remix(x, y, array) == one.loss);
   CHECK(sup_remix(x, y, 0.5) == sup_remix(x, y, RowMatrix<float>::Constant(n, n, 0.5f).eval()));
   // One of another type and order is copied for the call, which no sanitizer may object to.
   Eigen::MatrixXd eighths(n, n);

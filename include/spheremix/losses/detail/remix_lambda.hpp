@@ -67,7 +67,10 @@ class RemixLambdaArgument {
 
   /// lambda, or its numbers in `rounded_`, which rows_ may point to.
   decltype(auto) as_matrix(L& lambda) {
-    if constexpr (requires { requires std::is_same_v<typename std::remove_cvref_t<L>::Scalar, T>; })
+    if constexpr (requires {
+                    core::InputRows<T>{lambda};  // of an array not
+                    requires std::is_same_v<typename std::remove_cvref_t<L>::Scalar, T>;
+                  })
       return (lambda);
     else if constexpr (is_number || is_generator)
       return (rounded_);
