@@ -140,6 +140,10 @@ int with_scratch(SpheremixCall* c, const F& f) {
   c->needed = int64_t(needed);
   return told(*c, status);
 }
+/// Rows of another type than f32, given to a function that has no other.
+inline bool refuses_type(SpheremixCall& c) {
+  return c.type != 0 && told(c, gpu::invalid("rows of this function are f32")) != 0;
+}
 /// f(call): what takes none.
 template <class F>
 int without_scratch(SpheremixCall* c, const F& f) {
@@ -154,6 +158,7 @@ using namespace by_pointers;
 #define SPHEREMIX_UNWRAP(...) __VA_ARGS__
 #define SPHEREMIX_FUNCTION(NAME, ...)                                                 \
   extern "C" int spheremix_##NAME(SpheremixCall* raw) {                               \
+    if (refuses_type(*raw)) return int(cudaErrorInvalidValue);                        \
     return with_scratch(raw, [](const Call& c, Scratch s) -> Status { __VA_ARGS__ }); \
   }
 /// SPACE::NAME(arguments, loss | to, scratch, last arguments), with gradients where wanted.
@@ -188,6 +193,7 @@ using namespace by_pointers;
 #define SPHEREMIX_TO_TAU ({c.number(0), c.out(0), c.out(1), c.number(1)})
 #define SPHEREMIX_ROW_FUNCTION(NAME, ...)                                     \
   extern "C" int spheremix_##NAME(SpheremixCall* raw) {                       \
+    if (refuses_type(*raw)) return int(cudaErrorInvalidValue);                \
     return without_scratch(raw, [](const Call& c) -> Status { __VA_ARGS__ }); \
   }
 

@@ -174,6 +174,18 @@ def test_strides():
     assert _device.loss("brownian_bridge", ["augmented", "x", "y"], (column, column, column), {}).item() == 0
 
 
+@library
+def test_functions_of_f32_rows_alone():
+    x, y = (t.detach().half() for t in unit(2))
+    tried = 0
+    for name in ("info_nce", "m2_mix", "uniformity", "normalize_rows", "slerp_rows"):
+        if function := _device.libraries(name).function(name):
+            tried += 1
+            with pytest.raises(RuntimeError, match=f"{name}: rows of this function are f32"):
+                _device.Prepared(function, [x, y], [x.float(), y.float()], [0.5])
+    assert tried
+
+
 def test_what_a_call_is_given():
     x, labels = torch.ones(4, 8), torch.zeros(4, dtype=torch.int64)
     for ins, more, said in [([x.double()], {}, "a tensor of torch.float64"), ([x, x.half()], {}, "rows of torch.float16 beside"),
