@@ -112,8 +112,10 @@ class Merger {
 
   static std::string all_of(const std::vector<const Json*>& readings) {
     std::string text;
-    for (const Json* r : readings)
-      text += (text.empty() ? "" : " ") + (*r)["text"].get<std::string>();
+    for (const Json* r : readings) {
+      if (!text.empty()) text += ' ';
+      text += (*r)["text"].get<std::string>();
+    }
     return text;
   }
 
@@ -212,7 +214,8 @@ void gather_findings(Json& document) {
         std::map<std::string, std::vector<const Json*>> of_key;
         for (const Json* r : group.readings) of_key[(*r)["key"]].push_back(r);
         for (const auto& [key, readings] : of_key) {
-          text += (text.empty() ? "" : " ") + merger.merged(key, readings);
+          if (!text.empty()) text += ' ';
+          text += merger.merged(key, readings);
           finding["keys"].push_back(key);
           for (const Json* r : readings) finding["parts"].push_back((*r)["text"]);
         }

@@ -57,9 +57,11 @@ class Lists {
     return document_["named_modality"].is_null() || document_["named_modality"] == m.modality;
   }
   std::string name_of(Index i, bool has) const {
-    if (!named()) return "";
-    return "," +
-           (has && i >= 0 && at(i) < extras_.names.size() ? csv_cell(extras_.names[at(i)]) : "");
+    std::string cell;
+    if (named()) cell += ',';
+    if (named() && has && i >= 0 && at(i) < extras_.names.size())
+      cell += csv_cell(extras_.names[at(i)]);
+    return cell;
   }
   std::string line(const std::string& before, Index row, const std::string& after,
                    const RowLists& m) const {

@@ -32,13 +32,15 @@ std::string shared_command(const std::vector<std::string>& words) {
         !word.empty() && word.find_first_not_of(
                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                              "@%+=:,./_-") == std::string::npos;
-    std::string quoted = word;
-    if (!plain) {
-      quoted = "'";
-      for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
-      quoted += "'";
+    std::string quoted;
+    if (!plain) quoted += '\'';
+    for (const char c : word) {
+      if (c == '\'') quoted += "'\\'";  // the quotes end, and begin again after it
+      quoted += c;
     }
-    text += (text.empty() ? "" : " ") + quoted;
+    if (!plain) quoted += '\'';
+    if (!text.empty()) text += ' ';
+    text += quoted;
   }
   return text;
 }
