@@ -89,8 +89,12 @@ TEST_CASE_TEMPLATE("grad_cache: one encoder, labels, frozen rows", T, float, dou
     is(grad_cache<T>(n, chunk, forward, frozen, keyed, backward), paired);
   }
   const auto none = [](Index, Index, const auto&) {};
+  CHECK_THROWS_WITH_AS((void)grad_cache<T>(-1, 5, forward, frozen, keyed, none),
+                       "grad_cache: n is -1 and chunk 5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS((void)grad_cache<T>(n, 0, forward, frozen, keyed, none),
+                       "grad_cache: n is 23 and chunk 0", std::invalid_argument);
   CHECK_THROWS_WITH_AS((void)grad_cache<T>(0, 5, forward, frozen, keyed, none),
-                       "grad_cache: n is 0 and chunk 5", std::invalid_argument);
+                       "info_nce_with_gradient: X has no rows", std::invalid_argument);
   CHECK_THROWS_WITH_AS(
       (void)grad_cache<T>(
           n, 5, forward, frozen,

@@ -173,7 +173,7 @@ inline void total_rows(TargetTable& table, Index* row_pick) {
         targets.from->soft.blocks(i, 0, table.m, [&](Index j, Index block, const double* w) {
           const double before = most;
           sum += SPHEREMIX_DISPATCH(weights_sum<double>)(w, block, most);
-          if (most > before) pick = j + Index(std::find(w, w + block, most) - w);
+          if (most > before) pick = j + (std::find(w, w + block, most) - w);
         });
       } else {
         for (PairSet::Walk w = targets.walk(i, 0, table.m); targets.step(w);) {

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "spheremix/core/ring.hpp"
-#include "spheremix/losses/detail/entry.hpp"
+#include "spheremix/losses/detail/inputs.hpp"
 #include "spheremix/pairwise/norms.hpp"
 
 namespace spheremix::losses::detail {
@@ -94,10 +94,10 @@ struct StripArrays {
   T* other = nullptr;  ///< dY of this rank's rows as another rank has them
 
   StripArrays(Index total, Index own, Index d, bool gradients, bool of_y, Workspace::Frame& frame)
-      : y(take_rows<T>(frame, total, d)) {
+      : y{frame.take<T>(std::size_t(total * d)), total, d, d} {
     if (gradients) dy = {nullptr, total, d, d};
     if (!of_y) return;
-    dy = take_rows<T>(frame, total, d);
+    dy = {frame.take<T>(std::size_t(total * d)), total, d, d};
     other = frame.take<T>(std::size_t(own * d));
   }
 };
