@@ -6,7 +6,6 @@
 #include <set>
 
 #include "metric.hpp"
-#include "remarks.hpp"
 
 namespace analyze {
 namespace {
@@ -230,7 +229,8 @@ void gather_findings(Json& document) {
 
 namespace {
 
-/// A line a scope with its first figures, by the names that --fail-if has for them.
+/// A line a scope with its first figures, by the names that --fail-if has for them; none where more
+/// than two modalities have too many scopes for a terminal.
 std::string first_figures(const Json& document) {
   std::vector<std::pair<std::string, std::string>> lines;  // in the order of the figures
   for (const Json& m : document["metrics"]) {
@@ -242,8 +242,9 @@ std::string first_figures(const Json& document) {
                              [&](const auto& other) { return other.first == scope; });
     if (line == lines.end()) line = lines.insert(line, {scope, ""});
     line->second += (line->second.empty() ? "" : ", ") + key + " " +
-                    shown(m["value"].get<double>(), m["digits"].get<int>());
+                    fixed(m["value"].get<double>(), m["digits"].get<int>());
   }
+  if (document["modalities"].size() > 2) return "";
   std::string text;
   for (const auto& [scope, figures] : lines) text += "   " + scope + ": " + figures + "\n";
   return text;
