@@ -78,7 +78,7 @@ requires core::Worlds<World...>
                                  World&... world) {
   if constexpr (sizeof...(World) > 0) {
     return detail::value_across(
-        "clip_m2_mix", world..., options, true,
+        "clip_m2_mix", world..., options,
         [&](detail::Local here, const auto&... all) {
           return detail::mix_value("clip_m2_mix", detail::ClipM2Loss{options}, all..., here);
         },
@@ -97,7 +97,7 @@ void clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Matri
                                core::Workspace& workspace, Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "clip_m2_mix_with_gradient", world..., options, workspace, out, true,
+        "clip_m2_mix_with_gradient", world..., options, workspace, out,
         [&](auto& memory, const auto&... all) {
           decltype(clip_m2_mix_with_gradient(all..., options)) part;
           clip_m2_mix_with_gradient(all..., options, memory, part);

@@ -65,7 +65,7 @@ requires core::Worlds<World...>
                                  lambda);
     };
     const double loss = detail::value_across(
-        "m2_mix", world..., core::unless(options, ring), true,
+        "m2_mix", world..., core::unless(options, ring),
         [&](detail::Local here, const auto&... all) {
           return detail::mix_value("m2_mix", detail::M2Loss{options}, all..., here);
         },
@@ -88,7 +88,7 @@ void m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
       return detail::mix_by_ring(meeting, detail::M2Loss{options}, workspace, out, x, y, lambda);
     };
     detail::gradient_across(
-        "m2_mix_with_gradient", world..., core::unless(options, ring), workspace, out, true,
+        "m2_mix_with_gradient", world..., core::unless(options, ring), workspace, out,
         [&](auto& memory, const auto&... all) {
           decltype(m2_mix_with_gradient(all..., options)) part;
           m2_mix_with_gradient(all..., options, memory, part);

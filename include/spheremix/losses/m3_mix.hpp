@@ -190,7 +190,7 @@ requires core::Worlds<World...>
                             const MixLambdas<L...>& lambda, const M3MixOptions& options = {},
                             World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    return detail::value_across("m3_mix", world..., options, true,
+    return detail::value_across("m3_mix", world..., options,
                                 detail::m3_across(options,
                                                   [](detail::Local here, const auto&... all) {
                                                     return detail::m3_value("m3_mix", here, all...);
@@ -212,7 +212,7 @@ void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           const MixLambdas<L...>& lambda, const M3MixOptions& options,
                           core::Workspace& workspace, Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    detail::gradient_across("m3_mix_with_gradient", world..., options, workspace, out, true,
+    detail::gradient_across("m3_mix_with_gradient", world..., options, workspace, out,
                             detail::m3_across(options,
                                               [](auto& memory, const auto&... all) {
                                                 decltype(m3_mix_with_gradient(all...)) part;

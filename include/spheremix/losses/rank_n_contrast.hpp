@@ -106,7 +106,7 @@ requires core::Worlds<World...>
                                      const RankNContrastOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     return detail::value_across(
-        "rank_n_contrast", world..., options, true,
+        "rank_n_contrast", world..., options,
         [&](detail::Local here, const auto&... all) {
           return detail::rank_n_contrast_value(here, all..., options);
         },
@@ -124,7 +124,7 @@ void rank_n_contrast_with_gradient(const Eigen::MatrixBase<X>& x, const Y& label
                                    Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "rank_n_contrast_with_gradient", world..., options, workspace, out, true,
+        "rank_n_contrast_with_gradient", world..., options, workspace, out,
         [&](auto& memory, const auto&... all) {
           decltype(rank_n_contrast_with_gradient(all..., options)) part;
           rank_n_contrast_with_gradient(all..., options, memory, part);

@@ -133,7 +133,7 @@ requires core::Worlds<World...>
                              const SupConOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     return detail::value_across(
-        "sup_con", world..., options, true,
+        "sup_con", world..., options,
         [&](detail::Local here, const auto&... all) {
           return detail::sup_con_value(here, all..., options);
         },
@@ -151,7 +151,7 @@ void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& l
                            World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "sup_con_with_gradient", world..., options, workspace, out, true,
+        "sup_con_with_gradient", world..., options, workspace, out,
         [&](auto& memory, const auto&... all) {
           decltype(sup_con_with_gradient(all..., options)) part;
           sup_con_with_gradient(all..., options, memory, part);

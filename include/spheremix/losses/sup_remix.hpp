@@ -211,7 +211,7 @@ requires core::Worlds<World...>
                                const SupRemixOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     return detail::value_across(
-        "sup_remix", world..., options, true,
+        "sup_remix", world..., options,
         [&](detail::Local here, auto&... all) {
           return detail::sup_remix_value(here, all..., options);
         },
@@ -229,7 +229,7 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels, L&&
                              World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "sup_remix_with_gradient", world..., options, workspace, out, true,
+        "sup_remix_with_gradient", world..., options, workspace, out,
         [&](auto& memory, auto&... all) {
           decltype(sup_remix_with_gradient(all..., options)) part;
           sup_remix_with_gradient(all..., options, memory, part);

@@ -129,7 +129,7 @@ requires core::Worlds<World...>
                              const TripletOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     return detail::value_across(
-        "triplet", world..., options, true,
+        "triplet", world..., options,
         [&](detail::Local here, const auto&... all) {
           return detail::triplet_value(here, all..., options);
         },
@@ -147,7 +147,7 @@ void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& l
                            World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "triplet_with_gradient", world..., options, workspace, out, true,
+        "triplet_with_gradient", world..., options, workspace, out,
         [&](auto& memory, const auto&... all) {
           decltype(triplet_with_gradient(all..., options)) part;
           triplet_with_gradient(all..., options, memory, part);

@@ -21,7 +21,7 @@ requires core::Worlds<World...>
                            const L& lambda, const VMixOptions& options = {}, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     return detail::value_across(
-        "v_mix", world..., options, true,
+        "v_mix", world..., options,
         [&](detail::Local here, const auto& all_0, const auto& all_1, const auto& all_2,
             const std::vector<Index>& partners) {
           const auto all_options = detail::with_partners(options, partners);
@@ -43,7 +43,7 @@ void v_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<
                          Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
-        "v_mix_with_gradient", world..., options, workspace, out, true,
+        "v_mix_with_gradient", world..., options, workspace, out,
         [&](auto& memory, const auto& all_0, const auto& all_1, const auto& all_2,
             const std::vector<Index>& partners) {
           const auto all_options = detail::with_partners(options, partners);

@@ -259,34 +259,33 @@ void put_gradient_across(Meeting& meeting, const core::Share* share, Out& out, A
 }
 
 /// Gradients into `out` from call(workspace, arguments of all ranks...), which returns a gradient
-/// struct of the workspace's share. Unless shared, of the whole batch.
+/// struct of the workspace's share.
 template <class World, class Options, class Out, class Call, class... Arguments>
 void gradient_across(const char* function, World& world, const Options& options,
-                     Workspace& workspace, Out& out, bool shared, const Call& call,
+                     Workspace& workspace, Out& out, const Call& call,
                      const Arguments&... arguments) {
   pairwise::over_shares(
       function, world, options,
       [&](Meeting& meeting, const core::Share* share, auto&... all) {
-        const core::Share* const part = shared ? share : nullptr;
         auto gradient = [&] {
-          const pairwise::OnShare on(workspace, part);
+          const pairwise::OnShare on(workspace, share);
           return call(workspace, all...);
         }();
-        put_gradient_across(meeting, part, out, gradient);
+        put_gradient_across(meeting, share, out, gradient);
       },
       arguments...);
 }
 
 /// The loss, from call(here, arguments of all ranks...).
 template <class World, class Options, class Call, class... Arguments>
-double value_across(const char* function, World& world, const Options& options, bool shared,
-                    const Call& call, const Arguments&... arguments) {
+double value_across(const char* function, World& world, const Options& options, const Call& call,
+                    const Arguments&... arguments) {
   double value = 0;
   pairwise::over_shares(
       function, world, options,
       [&](Meeting&, const core::Share* share, auto&... all) {
-        value = call(Local{shared ? share : nullptr}, all...);
-        if (shared && share) share->add(&value, 1);
+        value = call(Local{share}, all...);
+        if (share) share->add(&value, 1);
       },
       arguments...);
   return value;
