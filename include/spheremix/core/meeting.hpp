@@ -98,6 +98,13 @@ class MeetingOf {
   }
   double number(int r, int number) const { return all_[r].number[number]; }
 
+  /// values (kNumbers at most) = their sums over the ranks, in the order of the ranks: an agreement.
+  void add(double* values, Index count) {
+    std::copy(values, values + count, mine.number);
+    agree();
+    for (Index k = 0; k < count; ++k) values[k] = sum(int(k));
+  }
+
   /// To be called in a catch (...): brings this rank's error to the others, and throws what all do.
   [[noreturn]] void fail() {
     if (settled_ || ranks_.broken()) throw;

@@ -13,8 +13,6 @@ namespace spheremix::pairwise {
 
 template <class>  // so that programs without a communicator do not compile it
 class ShareOfMeeting final : public core::Share {
-  using Record = core::Record;
-
  public:
   explicit ShareOfMeeting(core::Meeting& meeting)
       : Share(meeting.ranks().rank(), meeting.ranks().size()), meeting_(meeting) {}
@@ -24,11 +22,7 @@ class ShareOfMeeting final : public core::Share {
 
   using Share::add;
   void add(double* values, Index count) const override {
-    if (count <= Record::kNumbers) {
-      bring(values, count);
-      for (Index k = 0; k < count; ++k) values[k] = meeting_.sum(int(k));
-      return;
-    }
+    if (count <= core::Record::kNumbers) return meeting_.add(values, count);
     const Index own = last(count) - first(count);
     std::vector<double> other(static_cast<std::size_t>(own));
     meeting_.agree();
@@ -54,15 +48,12 @@ class ShareOfMeeting final : public core::Share {
   }
 
  private:
-  void bring(const double* values, Index count) const {
-    std::copy(values, values + count, meeting_.mine.number);
-    meeting_.agree();
-  }
   template <class T>
   void merge_all(T* top, double* sum, Index count) const {
     if (count == 1) {
-      const double mine[] = {double(*top), *sum};
-      bring(mine, 2);
+      meeting_.mine.number[0] = double(*top);
+      meeting_.mine.number[1] = *sum;
+      meeting_.agree();
       *top = -core::infinity<T>;
       *sum = 0;
       for (int r = 0; r < size(); ++r)

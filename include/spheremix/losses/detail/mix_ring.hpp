@@ -43,7 +43,7 @@ bool mix_by_ring(Meeting& meeting, const Loss& loss, Workspace& workspace, Out& 
   const auto add_up = [&](const MixResult& part) {
     sums[0] = part.loss;
     sums[1] = part.log_temperature;
-    columns.sum(sums);
+    meeting.add(sums, 3);
     out.loss = sums[0];
   };
   if constexpr (!gradients) {

@@ -1,6 +1,6 @@
 // The contrastive losses by ring: this rank's rows and columns are a table like any other, whose sweeps
 // (pairwise/ring_sweeps.hpp) meet the columns of the other ranks, too. What comes out of such a table
-// is this rank's part of the loss; sum() adds the parts up.
+// is this rank's part of the loss: those of all ranks are added up here.
 #pragma once
 
 #include "spheremix/losses/detail/contrastive.hpp"
@@ -22,15 +22,6 @@ class ContrastRingOf final : public ContrastRing<T> {
     this->y_norm = meeting.largest(1);
     this->gradients = of_gradients;
     this->held = bytes;
-  }
-
-  /// values = their sums over the ranks.
-  template <std::size_t K>
-  void sum(double (&values)[K]) const {
-    static_assert(K <= core::Record::kNumbers);
-    std::copy(values, values + K, meeting_.mine.number);
-    meeting_.agree();
-    for (std::size_t k = 0; k < K; ++k) values[k] = meeting_.sum(int(k));
   }
 
   std::size_t bytes(Index n, bool cols) const override {
@@ -78,7 +69,7 @@ ContrastResult pair_loss_on_ring(const char* function, const Inputs<T, 2>& in, d
       pair_loss_on_views<Both, T, Products>(function, Inputs<T, 2>{{in[0], in[1]}}, temperature,
                                             budget, workspace, out, margin, &slope, nullptr, &ring);
   double sums[] = {part.loss, part.log_temperature, slope};
-  ring.sum(sums);
+  strip.sum(sums, 3);
   if (margin_slope && strip.gradients) *margin_slope = sums[2];
   return {sums[0], sums[1], nullptr};
 }
