@@ -73,6 +73,12 @@ struct OwnRows {
   MatrixView<T> of(MatrixView<T> all) const {
     return all.middle_rows(from, count());
   }
+  /// Zeros to the other rows, where a share has no part of a sum.
+  template <class T>
+  void clear_others(MatrixView<T> all) const {
+    all.middle_rows(0, from).fill(T(0));
+    all.middle_rows(to, all.rows - to).fill(T(0));
+  }
 };
 
 /// Does what is computed once for the whole batch count here?

@@ -25,6 +25,11 @@ struct MatrixView {
     return {data + first * stride, count, cols, stride};
   }
 
+  SPHEREMIX_HD void fill(T value) const {
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < cols; ++j) (*this)(i, j) = value;
+  }
+
   /// A view to read from. A template, because nvcc warns about a conversion of MatrixView<const T>
   /// to itself.
   template <class U>

@@ -56,8 +56,7 @@ void through_columns(MatrixView<const double> back, MatrixView<const double> sta
                      const double* inverse, const double* along, const core::OwnRows& own,
                      MatrixView<T> dx) {
   const double n = double(dx.rows);
-  for (Index i = 0; i < dx.rows; ++i)
-    if (i < own.from || i >= own.to) std::fill_n(dx.row(i), dx.cols, T(0));
+  own.clear_others(dx);
   for (Index i = own.from; i < own.to; ++i)
     for (Index k = 0; k < dx.cols; ++k)
       dx(i, k) = T((back(i, k) - standard(i, k) * along[k]) * inverse[k] / n);

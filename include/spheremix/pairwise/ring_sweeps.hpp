@@ -158,7 +158,7 @@ double ring_sweeps(const PairTable<T>& own, const Policy& policy, const Plan<T>&
           }
           add_x = true;
         } else if (!add_y && block.dy.data) {
-          for (Index j = 0; j < count; ++j) std::fill_n(block.dy.row(j), block.dy.cols, T(0));
+          block.dy.middle_rows(0, count).fill(T(0));
         }
       },
       [&](int step) {

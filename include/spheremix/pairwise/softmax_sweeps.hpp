@@ -216,10 +216,8 @@ double strip_gradient(const PairTable<T>& table, const Policy& policy, const Pla
 /// Zeros where the gradients of a share have no part.
 template <class T>
 void clear_others(const Plan<T>& plan, const PairGradients<T>& out) {
-  for (Index i = 0; out.dx.data && !out.add_x && i < plan.n; ++i)
-    if (i < plan.from || i >= plan.to) std::fill_n(out.dx.row(i), out.dx.cols, T(0));
-  for (Index j = 0; out.dy.data && !out.add_y && plan.strips == 0 && j < plan.m; ++j)
-    std::fill_n(out.dy.row(j), out.dy.cols, T(0));
+  if (out.dx.data && !out.add_x) core::OwnRows(plan.from, plan.to).clear_others(out.dx);
+  if (out.dy.data && !out.add_y && plan.strips == 0) out.dy.fill(T(0));
 }
 
 /// Of a share, too: no part of a loss where the special pairs are other ranks'.

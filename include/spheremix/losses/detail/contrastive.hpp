@@ -270,8 +270,7 @@ bool computable(const Inputs<T, 2>& in, double temperature) {
 
 template <class T>
 void fill_nan(MatrixView<T> x) {
-  for (Index i = 0; x.data && i < x.rows; ++i)
-    for (Index k = 0; k < x.cols; ++k) x(i, k) = core::nan<T>;
+  if (x.data) x.fill(core::nan<T>);
 }
 
 /// Runs the table through both sweeps (the first alone unless out.wanted()). arrays: for the shape of

@@ -163,8 +163,7 @@ ContrastResult PairStrip<T, Both, Products>::run(const char* function, const Inp
       std::fill_n(stats.col_sum, all, 0.0);
       finish.cols(0, own);
     }
-    for (Index j = 0; out.dy.data && j < out.dy.rows; ++j)
-      std::fill_n(out.dy.row(j), out.dy.cols, T(0));
+    if (out.dy.data) out.dy.fill(T(0));
   }
   sums[0] = finish.loss();
   for (Index i = 0; this->gradients && i < own; ++i) {

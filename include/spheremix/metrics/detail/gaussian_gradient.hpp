@@ -22,7 +22,7 @@ void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Inde
   std::fill_n(shifts, tile.rows, T(shift));
   std::fill_n(ones, tile.rows, T(1));
   if (take == Take::all) {
-    for (Index r = 0; r < tile.rows; ++r) std::fill_n(tile.row(r), tile.cols, T(0));
+    tile.fill(T(0));
   } else {
     SPHEREMIX_DISPATCH(softmax_gradient<T, formula::GaussianPair<T>>)
     (table.policy(), tile, i, j, shifts, ones, nullptr, nullptr);
@@ -140,7 +140,7 @@ double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
   const auto x = table.x.view();
   const Index n = x.rows, d = x.cols;
   if (std::isnan(table.x.largest_square())) {
-    for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, core::nan<T>);
+    dx.fill(core::nan<T>);
     return core::nan<double>;
   }
   // K as it is where none can vanish, else relative to the largest.
@@ -152,7 +152,7 @@ double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
   memory.start(true);
   double *const line = strips.line, *const col_sums = strips.col_sums;
   std::fill_n(line, n, 0.0);
-  for (Index i = 0; i < n; ++i) std::fill_n(dx.row(i), d, T(0));
+  dx.fill(T(0));
 
   StripProducts<T> before;
   const GaussianCut cut(n, table.share);
