@@ -28,12 +28,13 @@ echo "note: $($mpirun --version 2>&1 | grep -i 'Open MPI\|Version' | head -n 1 |
 export OMP_NUM_THREADS=1
 
 build() { # source program
-  g++ -std=c++20 -O1 -fopenmp -Wno-unknown-pragmas -Iinclude -Itests -isystem "$eigen" "$1" \
-    -o "$out/$2" $mpi_flags >"$out/$2.log" 2>&1
+  $cached g++ -std=c++20 -O1 -fopenmp -Wno-unknown-pragmas -Iinclude -Itests -isystem "$eigen" $mpi_flags -c "$1" -o "$out/$2.o" \
+    >"$out/$2.log" 2>&1 && g++ -fopenmp "$out/$2.o" -o "$out/$2" $mpi_flags >>"$out/$2.log" 2>&1
 }
-if ! build tests/distributed/mpi_main.cpp mpi_main || ! build examples/trainer_mpi.cpp trainer_mpi ||
-  ! build examples/two_ranks.cpp two_ranks ||
-  ! build tests/distributed/device_main.cpp device_main; then
+rm -f "$out"/*.log "$out"/*.o
+build tests/distributed/mpi_main.cpp mpi_main &
+if ! build examples/trainer_mpi.cpp trainer_mpi || ! build examples/two_ranks.cpp two_ranks ||
+  ! build tests/distributed/device_main.cpp device_main || ! wait $!; then
   echo "failed: programs with MPI build"
   head -n 20 "$out/mpi_main.log" "$out/trainer_mpi.log" "$out/two_ranks.log" "$out/device_main.log" 2>/dev/null | sed 's/^/    /'
   exit 1

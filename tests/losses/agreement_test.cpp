@@ -15,7 +15,7 @@ using namespace reference;
 template <class T>
 RowMatrix<T> pairs(const char* side, Index n) {
   const std::string path =
-      std::string(SPHEREMIX_SOURCE_DIR) + "/tests/reference/emoji_" + side + ".npy";
+      spheremix::test::source_dir() + "/tests/reference/emoji_" + side + ".npy";
   RowMatrix<double> x = spheremix::io::load_npy<double>(path).topRows(n);
   x.rowwise().normalize();
   return x.cast<T>();

@@ -21,7 +21,7 @@ using namespace spheremix::test;
 using pairwise::Keep;
 
 TEST_CASE("the picture of the engine shows its largest tile") {
-  std::ifstream file(SPHEREMIX_SOURCE_DIR "/docs/images/engine.svg");
+  std::ifstream file(source_dir() + "/docs/images/engine.svg");
   std::ostringstream drawing;
   drawing << file.rdbuf();
   const std::string size = "at most " + std::to_string(pairwise::kStripRows) + " \u00d7 " +

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "spheremix/core/eigen.hpp"
+#include "support/source_dir.hpp"
 
 namespace reference {
 
@@ -42,7 +43,7 @@ struct Case {
 };
 
 inline std::vector<Case> load(const std::string& file) {
-  const std::string path = std::string(SPHEREMIX_SOURCE_DIR) + "/tests/reference/" + file;
+  const std::string path = spheremix::test::source_dir() + "/tests/reference/" + file;
   std::ifstream in(path);
   if (!in) throw std::runtime_error("cannot read " + path);
   std::vector<Case> cases;

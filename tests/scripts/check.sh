@@ -2,6 +2,7 @@
 eigen=$(pkg-config --variable=includedir eigen3 2>/dev/null)
 [ -n "$eigen" ] && eigen=$eigen/eigen3 || eigen=/usr/include/eigen3
 status=0
+cached=${cached:-} # ccache, where tests/run.sh found it
 
 check() { # name, command ...: "passed: name", or "failed: name" with the end of the command's output
   name=$1

@@ -18,7 +18,7 @@ ask() { # program: in every instruction set that this processor has
 numbers() { # name of the program, compiler, flags ...: links with the flags as well
   program=$out/$1
   shift
-  check "numbers: $*" sh -c "$* -std=c++20 -Iinclude -isystem '$eigen' -c tests/flags/subject.cpp -o '$program.o' &&
+  check "numbers: $*" sh -c "$cached $* -std=c++20 -Iinclude -isystem '$eigen' -c tests/flags/subject.cpp -o '$program.o' &&
     $* '$out/oracle.o' '$program.o' -o '$program'" && check "numbers: $* is right" ask "$program"
 }
 set_of() { # compiler: its half of the sets

@@ -66,7 +66,7 @@ run_windows() { # name, program, arguments ...: "passed" where wine runs it and 
 if command -v $mingw >/dev/null; then
   losses="tests/losses/gradient_test.cpp tests/losses/agreement_test.cpp"
   [ -z "$more" ] || losses=$(echo tests/losses/*_test.cpp)
-  ls tests/main.cpp tests/io/*_test.cpp tests/sphere/*_test.cpp $losses | compile_all mingw $mingw $flags -Wall -Wextra
+  ls tests/main.cpp tests/io/*_test.cpp tests/sphere/*_test.cpp $losses | compile_all mingw $cached $mingw $flags -Wall -Wextra
   for folder in io sphere losses; do
     check "mingw: $folder links" $mingw -static "$out/mingw/main.o" "$out/mingw/${folder}"_*.o -o "$out/mingw/$folder.exe" &&
       run_windows "Windows: $folder" "$out/mingw/$folder.exe"

@@ -12,7 +12,7 @@ rm -f "$out"/*
 unit() { # UNIT, work, object, flags ...
   unit=$1 work=$2 object=$3
   shift 3
-  check "$object compiles" g++ -std=c++20 -O1 -fopenmp "$@" -DUNIT="$unit" -DWORK="$work" -Iinclude -Itests \
+  check "$object compiles" $cached g++ -std=c++20 -O1 -fopenmp "$@" -DUNIT="$unit" -DWORK="$work" -Iinclude -Itests \
     -isystem "$eigen" -c tests/two_units/unit.cpp -o "$out/$object.o"
 }
 both() { # two commands of units, two at a time: "a ..." "b ..."
