@@ -71,6 +71,9 @@ int main() {
   return sphere::sample_uniform<std::conditional_t<wrong, int, float>>(3, 2, rng).size() > 0;
 #elif CASE == 20  // expect: labels and weights are vectors
   return sphere::frechet_mean(x, labels).iterations > 0;
+#elif CASE == 21  // expect: rows, vectors and embeddings are of float or double
+  const losses::MatryoshkaOptions options{.widths = {1, 2}};
+  return losses::matryoshka(whole, whole, options, [](const auto& a, const auto& b) { return losses::clip(a, b); }) > 0;
 #else
 #error no such case
 #endif

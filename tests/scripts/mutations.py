@@ -308,7 +308,6 @@ def planted(text, function, fault):
 
 
 
-
 SAMPLE = """
 struct Line {
   double at(int i, int n) const {

@@ -129,8 +129,8 @@ template <class X, class Y, class Loss>
   detail::over_widths(
       "matryoshka", options, loss,
       [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; },
-      core::BorrowedRows<detail::Widened<X>>(detail::widened_rows(x)),
-      core::BorrowedRows<detail::Widened<Y>>(detail::widened_rows(y)));
+      core::BorrowedRows<core::Real<X>>(detail::widened_rows(x)),
+      core::BorrowedRows<core::Real<Y>>(detail::widened_rows(y)));
   return sum;
 }
 
@@ -143,7 +143,7 @@ template <class X, class Loss>
   detail::over_widths(
       "matryoshka", options, loss,
       [&](std::size_t k, double value) { sum += detail::matryoshka_weight(options, k) * value; },
-      core::BorrowedRows<detail::Widened<X>>(detail::widened_rows(x)));
+      core::BorrowedRows<core::Real<X>>(detail::widened_rows(x)));
   return sum;
 }
 
@@ -153,7 +153,7 @@ template <class X, class Y, class Loss>
 [[nodiscard]] auto matryoshka_with_gradient(const Eigen::MatrixBase<X>& x,
                                             const Eigen::MatrixBase<Y>& y,
                                             const MatryoshkaOptions& options, const Loss& loss) {
-  using T = detail::Widened<X>;
+  using T = core::Real<X>;
   return detail::matryoshka_gradient<T>(options, loss,
                                         core::BorrowedRows<T>(detail::widened_rows(x)),
                                         core::BorrowedRows<T>(detail::widened_rows(y)));
@@ -163,7 +163,7 @@ template <class X, class Y, class Loss>
 template <class X, class Loss>
 [[nodiscard]] auto matryoshka_with_gradient(const Eigen::MatrixBase<X>& x,
                                             const MatryoshkaOptions& options, const Loss& loss) {
-  using T = detail::Widened<X>;
+  using T = core::Real<X>;
   return detail::matryoshka_gradient<T>(options, loss,
                                         core::BorrowedRows<T>(detail::widened_rows(x)));
 }

@@ -130,12 +130,15 @@ class Strip {
  private:
   static constexpr int kSums = AddSumsKernel::kSums;  // what every rank gives, asked for or not
 
+  /// Of rank r's rows of `width` values.
+  template <class Value>
+  std::size_t bytes_of(int r, Index width) const {
+    return std::size_t(layout_.rows_of(r) * width) * sizeof(Value);
+  }
   /// `mine`, own rows of `width` values, to their place in `of` on every rank.
   template <class Value>
   void gather(Work& work, const Value* mine, Value* of, Index width) const {
-    const auto bytes = [&](int r) {
-      return std::size_t(layout_.rows_of(r) * width) * sizeof(Value);
-    };
+    const auto bytes = [&](int r) { return bytes_of<Value>(r, width); };
     Value* const place = of + first() * width;
     work.then([&](cudaStream_t stream) {
       if (layout_.even()) return world_.all_gather(mine, of, bytes(rank_));
@@ -157,9 +160,7 @@ class Strip {
   /// `whole`, else their place is left as it is.
   template <class Value>
   Value* to_owners(Work& work, const Value* of, Index width, bool whole) const {
-    const auto bytes = [&](int r) {
-      return std::size_t(layout_.rows_of(r) * width) * sizeof(Value);
-    };
+    const auto bytes = [&](int r) { return bytes_of<Value>(r, width); };
     const Index size = own_ * width;
     Value* const parts = work.take<Value>(layout_.parts() * size);
     const auto place = [&](int r) { return parts + layout_.part(r) * size; };

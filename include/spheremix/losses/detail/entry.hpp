@@ -149,18 +149,19 @@ struct OutputBatches<T, NoField, Rest...> {
   void commit() { rest.commit(); }
 };
 
-/// Rows of Eigen::half or Eigen::bfloat16 in float, others as they are.
+/// Rows of core::Real<X>: of Eigen::half or Eigen::bfloat16 in float, others as they are.
 template <class X>
 decltype(auto) widened_rows(const Eigen::MatrixBase<X>& x) {
-  if constexpr (core::is_half<typename X::Scalar>)
-    return RowMatrix<float>(x.template cast<float>());
-  else
+  using Scalar = typename X::Scalar;
+  if constexpr (core::is_real<Scalar>) {
     return (x);
+  } else if constexpr (core::is_half<Scalar>) {
+    return RowMatrix<float>(x.template cast<float>());
+  } else {
+    core::expects_scalar<Scalar, float>();
+    return RowMatrix<float>();
+  }
 }
-
-/// The scalar of widened_rows.
-template <class X>
-using Widened = std::conditional_t<core::is_half<typename X::Scalar>, float, typename X::Scalar>;
 
 /// Calls body(rows...) with each batch as rows in memory, of one scalar type.
 template <class Body, class First, class... X>
