@@ -10,6 +10,7 @@
 
 #include "spheremix/pairwise/softmax_sweeps.hpp"
 #include "support/differences.hpp"
+#include "support/source_dir.hpp"
 #include "support/sphere_points.hpp"
 
 #if defined(_OPENMP)
