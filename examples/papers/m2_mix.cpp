@@ -11,8 +11,9 @@
 //    and what is left of clip art.
 // 3. The same, fine-tuned on half of the groups, tested on the others.
 //
-// All of it for the texts of either encoder (texts.hpp), the same seeds. Controls: CLIP at another temperature, CLIP with a second temperature and no mixing, the heads
-// before fine-tuning, ECE with the temperature refitted, arithmetic without its step.
+// All of it for the texts of either encoder (texts.hpp), the same seeds. Controls: CLIP at another
+// temperature, CLIP with a second temperature and no mixing, the heads before fine-tuning, ECE with
+// the temperature refitted, arithmetic without its step.
 #include <algorithm>
 
 #include "emoji_arithmetic.hpp"

@@ -16,9 +16,10 @@
 //
 // with weight 1 each, the sums over pairs of the consistency and all three also with weight .1 (the
 // text gives none). There are no pixels here: an augmented view is the feature plus noise of
-// length .3. All of it for the texts of either encoder (texts.hpp), the same seeds. Measured on a held-out quarter: recall at 1; pictures into groups and subgroups by the
-// encoded names of these (zero-shot), and by a linear probe on the shared feature, or on both;
-// modality gap, distribution gap, and inconsistency, the root of the mean of
+// length .3. All of it for the texts of either encoder (texts.hpp), the same seeds. Measured on a
+// held-out quarter: recall at 1; pictures into groups and subgroups by the encoded names of these
+// (zero-shot), and by a linear probe on the shared feature, or on both; modality gap, distribution
+// gap, and inconsistency, the root of the mean of
 // (v_j.t_k - v_k.t_j)^2 + (v_j.v_k - t_j.t_k)^2.
 //
 // Then theorem 3.1 on random discrete joints: features Z that agree, Z_T = Z_V, lose at least the

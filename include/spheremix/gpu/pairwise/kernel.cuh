@@ -118,7 +118,8 @@ struct Excluded {
   }
 };
 
-/// The pairs that an instance of formula/set_apart.hpp sets apart from rows `first` on, each slot a diagonal.
+/// The pairs that an instance of formula/set_apart.hpp sets apart from rows `first` on, each slot a
+/// diagonal.
 template <class Pairs>
 Excluded set_apart(const Pairs& pairs, Index first = 0) {
   Excluded excluded;

@@ -7,8 +7,8 @@
 
 namespace spheremix::gpu::pairwise {
 
-/// Rows in the operand type of the tensor cores, columns padded with zeros to a multiple of 8. Two batches in
-/// one launch, the second with no rows where there is one; one warp a row.
+/// Rows in the operand type of the tensor cores, columns padded with zeros to a multiple of 8. Two
+/// batches in one launch, the second with no rows where there is one; one warp a row.
 template <class T>
 struct ToHalfKernel {
   static constexpr unsigned kThreads = 256, kResident = 4, kRowsEach = kThreads / kWarp;

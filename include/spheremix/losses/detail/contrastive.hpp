@@ -90,7 +90,8 @@ struct Contrast {
   const ContrastRing<T>* ring = nullptr;  ///< X and Y are this rank's, special pairs among those
 };
 
-/// The columns of the pairs that an instance of formula/set_apart.hpp sets apart from n rows, and their weights.
+/// The columns of the pairs that an instance of formula/set_apart.hpp sets apart from n rows, and
+/// their weights.
 template <class Pairs>
 void put_apart(const Pairs& pairs, Index n, Index* special, double* weight = nullptr) {
   for (Index i = 0; i < n; ++i)

@@ -22,9 +22,10 @@ struct PairArrays {
   }
 };
 
-/// Plan, memory and run of the table X Y^T with its diagonal as targets, m >= n. Both: columns as well
-/// as rows, m = n. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the loss's derivative by
-/// it. extras: of a loss that mixes besides. ring: X and Y are one rank's of several, and so is the result.
+/// Plan, memory and run of the table X Y^T with its diagonal as targets, m >= n. Both: columns as
+/// well as rows, m = n. The margin lies off the diagonal; *margin_slope is -sum_i dL/dS_ii, the
+/// loss's derivative by it. extras: of a loss that mixes besides. ring: X and Y are one rank's of
+/// several, and so is the result.
 template <bool Both, class T, class Products = pairwise::PlainProducts>
 ContrastResult pair_loss_on_views(const char* function, const Inputs<T, 2>& in, double temperature,
                                   std::size_t budget, Workspace& workspace,

@@ -1,4 +1,5 @@
-// What linear and geodesic mixing share: the gradient struct (math/arc_gradients.hpp) and the checks of lambda.
+// What linear and geodesic mixing share: the gradient struct (math/arc_gradients.hpp) and the
+// checks of lambda.
 #pragma once
 
 #include "spheremix/math/arc_gradients.hpp"
