@@ -45,7 +45,7 @@ build_one() { # NAME
   libraries=$(sed -n 's/.*nvcc-libraries: *//p' "$source")
   case $source in *cublaslt* | *benchmarks*) libraries="$libraries -lcublasLt" ;; esac
   case $source in *_test.cpp) # the main is an object: it must not be taken for CUDA source
-    nvcc $nvcc_flags -x cu -c "$source" -o "$programs/$name.o" &&
+    ${cached:-} nvcc $nvcc_flags -x cu -c "$source" -o "$programs/$name.o" &&
       nvcc $nvcc_flags "$programs/$name.o" "$programs/main.o" $libraries -Xlinker -s -o "$programs/$name" ;;
   *) nvcc $nvcc_flags "$source" $libraries -Xlinker -s -o "$programs/$name" ;;
   esac >"$programs/$name.log" 2>&1

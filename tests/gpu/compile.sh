@@ -56,19 +56,19 @@ compile_one() {
   case $unit in
     *nccl_test.cu) # links where there is more than the header
       find_nccl || { echo "skipped: $unit under nvcc (no nccl.h here)"; return; }
-      errors=$(nvcc $flags $fast $targets -c "$unit" -o "$work/test.o" 2>&1)
+      errors=$($cached nvcc $flags $fast $targets -c "$unit" -o "$work/test.o" 2>&1)
       [ $? -eq 0 ] || errors="error: $errors"
       if nvcc "$work/test.o" -lnccl -o "$work/test" 2>/dev/null; then
         more=", linked with NCCL" errors="$errors$("$work/test" 2>&1)" || errors="error: $errors"
       fi
       case $errors in error:*) false ;; esac ;;
     *.cu) errors=$(nvcc $flags $fast $targets "$unit" -lcublasLt -o "$work/test" 2>&1 && "$work/test" 2>&1) ;;
-    *) errors=$(nvcc $flags $fast $targets -x cu $result "$source" 2>&1) ;;
+    *) errors=$($cached nvcc $flags $fast $targets -x cu $result "$source" 2>&1) ;;
   esac
   status=$?
   case $unit in *wgmma*)
     more=" and sm_90a"
-    errors="$errors$(nvcc $flags $fast -DSPHEREMIX_SM_90A -gencode arch=compute_90a,code=sm_90a -x cu -c "$source" -o "$work/unit.o" 2>&1)" || status=1 ;;
+    errors="$errors$($cached nvcc $flags $fast -DSPHEREMIX_SM_90A -gencode arch=compute_90a,code=sm_90a -x cu -c "$source" -o "$work/unit.o" 2>&1)" || status=1 ;;
   esac
   case $unit in *wgmma_cosines.cuh)  # as a program would be: ptxas only notes where it makes wgmmas wait for each other
     more=" and sm_90a, CLIP optimised"
