@@ -107,6 +107,9 @@ else
 fi
 export cached
 
+# Threads that wait let others run: programs side by side on a few cores would else spin against each other.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+
 # ---- Running things ----
 # quietly LOG COMMAND ...: output to the log, its last line shown now and then.
 quietly() {
