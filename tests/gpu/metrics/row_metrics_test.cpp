@@ -166,6 +166,9 @@ void check_ranks() {
                 stored<T>(0.3 * x[std::size_t(i * d + j)] + 0.7 * y[std::size_t(i * d + j)]);
         if (n > 1)
           for (Index j = 0; j < d; ++j) y[std::size_t((m - 1) * d + j)] = y[std::size_t(d + j)];
+        std::vector<Column> xs, ys;
+        for (Index i = 0; i < n; ++i) xs.push_back(row_of(x, d, i));
+        for (Index j = 0; j < m; ++j) ys.push_back(row_of(y, d, j));
         const Rows<T> dx(n, d, x, layout), dy(m, d, y, layout);
         const Buffer<int> ranks(std::size_t(n) + 0);
         const Buffer<gpu::metrics::Retrieval> summary(1);
@@ -180,14 +183,14 @@ void check_ranks() {
         std::sort(sorted.begin(), sorted.end());
         double recall[3] = {0, 0, 0}, mrr = 0;
         for (Index i = 0; i < n; ++i) {
-          const Column q = row_of(x, d, i);
-          const Real own = dot(q, row_of(y, d, i)),
+          const Column& q = xs[std::size_t(i)];
+          const Real own = dot(q, ys[std::size_t(i)]),
                      slack = Real(arithmetic_eps<T>) * std::max<Real>(8, Real(d) / 8);
           int least = 1,
               most = 1;  // scores within rounding of the answer's may fall on either side
           for (Index j = 0; j < m; ++j) {
             if (j == i) continue;
-            const Real s = dot(q, row_of(y, d, j));
+            const Real s = dot(q, ys[std::size_t(j)]);
             const bool same = n > 1 && i == 1 && j == m - 1;
             least += same || s >= own + slack;
             most += same || s >= own - slack;
@@ -214,8 +217,9 @@ void check_ranks() {
         for (Index i = 0; i < n; ++i) {
           Real own = 0, nearest = INFINITY;
           for (Index j = 0; j < n; ++j) {
-            const Column diff = combine(1, row_of(x, d, i), -1, row_of(y, d, j));
-            const Real squares = dot(diff, diff);
+            Real squares = 0;
+            for (std::size_t k = 0; k < std::size_t(d); ++k)
+              squares += std::pow(xs[std::size_t(i)][k] - ys[std::size_t(j)][k], 2);
             if (j == i)
               own = squares;
             else
