@@ -122,8 +122,8 @@ class GivenNeighbours {
   std::vector<Index> place_;  ///< of each row of the file, in memory; -1 where it is not
 };
 
-/// Rows of the file whose list lacks a row that is nearer than the last one counted. `seen`: what a
-/// sweep over some of the rows has found.
+/// Rows of the file whose list lacks a row that is nearer than the last one counted, or as near where
+/// the list shows no tie there. `seen`: what a sweep over some of the rows has found.
 template <class T>
 Found lacking(const TopList<T>& given, const std::vector<Index>& ids, const TopList<T>& seen,
               const std::vector<Index>& seen_ids, double width) {
@@ -131,7 +131,9 @@ Found lacking(const TopList<T>& given, const std::vector<Index>& ids, const TopL
   const Index k = std::min(kNeighbours, given.k());
   for (std::size_t s = 0, i = 0; s < seen_ids.size(); ++s) {
     while (ids[i] != seen_ids[s]) ++i;  // both ascend
-    const double edge = double(given.value(Index(i), k - 1)) + 2 * width;
+    const double last = double(given.value(Index(i), k - 1));
+    const bool tied = given.k() > k && double(given.value(Index(i), k)) >= last - 2 * width;
+    const double edge = tied ? last + 2 * width : last - 2 * width;
     bool missed = false;
     for (Index p = 0; p < seen.k() && double(seen.value(Index(s), p)) > edge; ++p) {
       bool listed = false;

@@ -65,11 +65,9 @@ Modality<T> all_chosen(const Modality<T>& m) {
   return all;
 }
 
-/// What the sweep can say of lists that files gave.
+/// What the sweep has said of the lists that files gave: `missed` rows lack a nearer one.
 template <class T>
-void judge_given(Modality<T>& m, const NeighbourFiles& files, const TopList<T>& given,
-                 const TopList<T>& seen, Json& document) {
-  const Found missed = lacking(given, m.asked, seen, m.ids, tie_width<T>(m.rows.cols()));
+void judge_given(Modality<T>& m, const NeighbourFiles& files, const Found& missed, Json& document) {
   m.plots["given_neighbours"] = {{"columns", files.ids().cols()},
                                  {"rows", m.asked.size()},
                                  {"looked_at", m.n()},
@@ -103,6 +101,12 @@ void measure_within(Modality<T>& m, const NeighbourFiles* files,
   const std::string& s = m.name();
   const AllPairs<T> pairs = pairs_within(m, kNeighbours + 1, progress);
   const TopList<T>& top = given ? *given : pairs.row_top;
+  Found missed;
+  if (given) missed = lacking(top, m.asked, pairs.row_top, m.ids, tie_width<T>(m.rows.cols()));
+  // Exact where every pair was met and none was missed.
+  const std::string how = !given                            ? m.how
+                          : !m.sampled && missed.count == 0 ? "exact"
+                                                            : "neighbours given";
   const double count = double(n) * double(n - 1) / 2, mean = pairs.potential / count;
   Json& list = document["metrics"];
 
@@ -119,12 +123,11 @@ void measure_within(Modality<T>& m, const NeighbourFiles* files,
       asked.rows, asked.rows, true, top, kNeighbours, get(exact),
       [&](Index i, const std::vector<Index>& nearest) { first[at(i)] = nearest; });
   const std::vector<double>& occurrence = neighbours.count();
-  list.push_back(
-      metric("hubness", s, skewness(occurrence), asked.how, bootstrap_skewness(occurrence)));
+  list.push_back(metric("hubness", s, skewness(occurrence), how, bootstrap_skewness(occurrence)));
   list.back()["tied"] = neighbours.tied();
   m.plots["hubs"] = hub_list(occurrence, asked, asking - 1);
   m.plots["occurrences"] = occurrence_buckets(occurrence);
-  list.push_back(metric("top_hub", s, m.plots["hubs"][0]["share"].template get<double>(), asked.how,
+  list.push_back(metric("top_hub", s, m.plots["hubs"][0]["share"].template get<double>(), how,
                         top_hub_interval(neighbours, asking, double(asking - 1))));
 
   Found near;
@@ -144,8 +147,8 @@ void measure_within(Modality<T>& m, const NeighbourFiles* files,
       for (Index p = 0; p < k; ++p) listed.push_back(top.id(i, p));
     const Classes classes(labels, asked.ids);
     m.plots["by_class"] =
-        report_classes({s, asked.how, classes, classes, first, {}}, "label_match", list);
-    m.suspects = report_label_noise(classes, asked.ids, listed, k, s, asked.how, seed, list);
+        report_classes({s, how, classes, classes, first, {}}, "label_match", list);
+    m.suspects = report_label_noise(classes, asked.ids, listed, k, s, how, seed, list);
     m.plots["label_noise"] = Json::array();
     for (std::size_t i = 0; i < std::min(kSuspects, m.suspects.size()); ++i)
       m.plots["label_noise"].push_back(m.suspects[i]);
@@ -155,7 +158,7 @@ void measure_within(Modality<T>& m, const NeighbourFiles* files,
   representative_rows(m, pairs.potentials, m.sampled ? pairs.row_top : top);
   m.plots["histogram"] = pairs.histogram;
   m.plots["histogram_step"] = pairs.histogram_step;
-  if (files) judge_given(m, *files, top, pairs.row_top, document);
+  if (files) judge_given(m, *files, missed, document);
   if (m.keep_top) m.top = top, m.near_group = pairs.near_group;
 }
 
