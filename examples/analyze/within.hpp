@@ -77,7 +77,7 @@ void judge_given(Modality<T>& m, const NeighbourFiles& files, const Found& misse
       {{"level", "look"},
        {"scope", m.name()},
        {"key", "given_neighbours"},
-       {"text", m.name() + ": the neighbours given lack a nearer row for " +
+       {"text", m.name() + ": the neighbours given lack some of the 10 nearest for " +
                     with_commas(missed.count) + " of " + counted(m.n(), "row") +
                     (m.sampled ? ", of what a sample shows" : "") + " (first: row " +
                     std::to_string(missed.first[0]) +

@@ -168,7 +168,7 @@ class Neighbours(support.Folder):
         files = self.lists(ids, cosines)
         document, said = support.report("--image", x, "--neighbours", "image=" + files)
         self.assertEqual(document["modalities"][0]["given_neighbours"]["lacking"], {"count": 2, "first": [17, 40]})
-        sentence = "image: the neighbours given lack a nearer row for 2 of 300 rows (first: row 17); figures of neighbours are of those given."
+        sentence = "image: the neighbours given lack some of the 10 nearest for 2 of 300 rows (first: row 17); figures of neighbours are of those given."
         self.assertIn(sentence, said)
         self.assertIn({"level": "look", "scope": "image", "key": "given_neighbours", "text": sentence}, document["readings"])
         self.assertEqual({m["how"] for m in document["metrics"] if m["key"] in ("hubness", "top_hub")}, {"neighbours given"})
