@@ -92,7 +92,8 @@ void expect_same_rows(const Source& source, const Health& health, const Share* s
 }
 
 /// Date, command and files.
-Json provenance_of(const Request& r, const std::vector<Source>& sources) {
+Json provenance_of(const Request& r, const std::vector<Source>& sources,
+                   const std::vector<NeighbourFiles>& given) {
   std::set<std::string> seen;
   std::vector<std::string> paths;
   const auto add = [&](const std::string& path) {
@@ -101,6 +102,9 @@ Json provenance_of(const Request& r, const std::vector<Source>& sources) {
   for (const Source& s : sources)
     for (std::size_t p = 0; p < s.files().size(); ++p)
       if (!s.parts()[p].bytes().in_memory() || s.files()[p] != s.name()) add(s.files()[p]);
+  for (const NeighbourFiles& files : given)
+    for (const Source* s : {&files.ids(), &files.cosines()})
+      for (const std::string& file : s->files()) add(file);
   for (const std::string& spec :
        {r.labels, r.names, r.pictures, r.index, r.qrels, r.query_ids, r.document_ids})
     if (!spec.empty()) add(column_file(spec));
@@ -180,8 +184,11 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
     judgements = read_qrels(r.qrels, ids(r.query_ids, rows), rows,
                             ids(r.document_ids, sources[1].rows()), sources[1].rows());
   }
+  const std::vector<NeighbourFiles> given = open_neighbours(r.neighbours, sources);
   if (r.opened) r.opened(sources);
-  expect_same_files(sources, r, index, progress.share());
+  std::vector<Source> read = sources;
+  for (const NeighbourFiles& files : given) read.insert(read.end(), {files.ids(), files.cosines()});
+  expect_same_files(read, r, index, progress.share());
   const Index named = r.augmented ? 2 * rows : rows;
   std::vector<std::string> labels, names;
   if (!r.labels.empty()) labels = read_column(r.labels, named);
@@ -216,14 +223,14 @@ Analysis analyse_rows(const Request& r, std::vector<Source> sources, Progress& p
                           {"instructions", spheremix::pairwise::isa_name()},
                           {"given", r.given}};
   if (progress.share()) document["settings"]["processes"] = progress.share()->size();
-  if (leads(progress.share())) document["run"] = provenance_of(r, sources);
+  if (leads(progress.share())) document["run"] = provenance_of(r, sources, given);
   document["readings"] = Json::array();
   document["modalities"] = Json::array();
   document["metrics"] = Json::array();
   if (twice)
-    run<double>(r, sources, healths, index, labels, judgements, document, progress);
+    run<double>(r, sources, healths, index, labels, given, judgements, document, progress);
   else
-    run<float>(r, sources, healths, index, labels, judgements, document, progress);
+    run<float>(r, sources, healths, index, labels, given, judgements, document, progress);
   if (!leads(progress.share())) return analysis;  // of another process: its part is done
 
   std::set<Index> ids;

@@ -8,6 +8,7 @@
 #include "health.hpp"
 #include "input.hpp"
 #include "judged.hpp"
+#include "neighbour_files.hpp"
 #include "progress.hpp"
 #include "tables.hpp"
 
@@ -17,6 +18,7 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> modalities;  ///< name, file or pattern
   std::string labels, names, pictures, index;
   std::string qrels, query_ids, document_ids;  ///< judgements: rows need not be pairs then
+  std::vector<std::string> neighbours;         ///< NAME=IDS,COSINES
   bool augmented = false;                      ///< one file: rows 2i and 2i + 1 are a pair
   Index exact_rows = 100000, sample = 20000;
   std::uint64_t seed = 1;
@@ -41,15 +43,16 @@ inline bool unpaired(const std::vector<Source>& sources, const std::vector<Index
 template <class T>
 void run(const Request& request, const std::vector<Source>& sources,
          const std::vector<Health>& healths, const std::vector<Index>& index,
-         const std::vector<std::string>& labels, const Judgements& judgements, Json& document,
-         Progress& progress);
+         const std::vector<std::string>& labels, const std::vector<NeighbourFiles>& given,
+         const Judgements& judgements, Json& document, Progress& progress);
 extern template void run<float>(const Request&, const std::vector<Source>&,
                                 const std::vector<Health>&, const std::vector<Index>&,
-                                const std::vector<std::string>&, const Judgements&, Json&,
-                                Progress&);
+                                const std::vector<std::string>&, const std::vector<NeighbourFiles>&,
+                                const Judgements&, Json&, Progress&);
 extern template void run<double>(const Request&, const std::vector<Source>&,
                                  const std::vector<Health>&, const std::vector<Index>&,
-                                 const std::vector<std::string>&, const Judgements&, Json&,
+                                 const std::vector<std::string>&,
+                                 const std::vector<NeighbourFiles>&, const Judgements&, Json&,
                                  Progress&);
 
 Analysis analyse(const Request& request, Progress& progress);

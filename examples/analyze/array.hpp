@@ -2,6 +2,7 @@
 //
 //   bf16   the upper half of a float                      i1   whole numbers from -128 to 127
 //   bits   eight dimensions a byte, the first in the highest bit: 1 stands for +1, 0 for -1
+//   i4, i8 row numbers, never embeddings (those beyond 2^53 are no row's, whatever they round to)
 #pragma once
 
 #include <bit>
@@ -12,14 +13,17 @@
 
 namespace analyze {
 
-enum class Number { f2, bf16, f4, f8, i1, bits };
+enum class Number { f2, bf16, f4, f8, i1, bits, i4, i8 };
 
 inline const char* name_of(Number n) {
-  static const char* const names[] = {"f2", "bf16", "f4", "f8", "i1", "bits"};
+  static const char* const names[] = {"f2", "bf16", "f4", "f8", "i1", "bits", "i4", "i8"};
   return names[int(n)];
 }
 inline Index bytes_of(Number n) {
-  return n == Number::f8 ? 8 : n == Number::f4 ? 4 : n == Number::f2 || n == Number::bf16 ? 2 : 1;
+  return n == Number::f8 || n == Number::i8     ? 8
+         : n == Number::f4 || n == Number::i4   ? 4
+         : n == Number::f2 || n == Number::bf16 ? 2
+                                                : 1;
 }
 
 struct Layout {
@@ -108,6 +112,14 @@ class Array {
         return;
       case Number::i1:
         for (Index i = 0; i < n; ++i) to[i * step] = T(std::bit_cast<signed char>(from[i]));
+        return;
+      case Number::i4:
+        for (Index i = 0; i < n; ++i)
+          to[i * step] = T(std::bit_cast<std::int32_t>(load<std::uint32_t>(from, i, swap)));
+        return;
+      case Number::i8:
+        for (Index i = 0; i < n; ++i)
+          to[i * step] = T(std::bit_cast<std::int64_t>(load<std::uint64_t>(from, i, swap)));
         return;
       case Number::bits:
         for (Index i = 0; i < n; ++i) {

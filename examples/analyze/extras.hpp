@@ -11,8 +11,9 @@ struct RowLists {
   std::vector<Index> not_finite, zero;
   std::vector<std::uint64_t> hashes;  ///< of every row's numbers
   std::vector<bool> good;             ///< rows that can be used
-  Index k = 0;                        ///< nearest others known of each analysed row
-  std::vector<Index> ids, nearest;    ///< analysed rows; k numbers a row, -1 where there are fewer
+  std::vector<Index> ids;             ///< analysed rows
+  Index k = 0;                        ///< nearest others known of each of the rows `asked`
+  std::vector<Index> asked, nearest;  ///< ids, or all; k numbers a row, -1 where there are fewer
   std::vector<float> cosines;
   std::vector<Index> near;  ///< of each analysed row, the first row of its near-duplicates' group
   std::vector<std::pair<Index, double>> outliers, representative;  ///< rows with their scores
@@ -20,15 +21,16 @@ struct RowLists {
 };
 
 struct Extras {
-  bool rows_wanted = false;  ///< for a map
+  bool rows_wanted = false;       ///< for a map
+  bool every_row_wanted = false;  ///< nearest rows of a sample will not do
   std::vector<RowLists> modalities;
   std::vector<RowMatrix<float>> rows;  ///< unit, where wanted
   std::vector<std::string> names, labels;
 };
 
-/// `all`: the modalities after their sweeps, whose lists may be longer than k.
+/// `all`: the modalities after their sweeps.
 template <class Modalities>
-void take_extras(const Modalities& all, Index k, Extras& extras) {
+void take_extras(const Modalities& all, Extras& extras) {
   for (const auto& m : all) {
     const auto& health = *m.health;
     RowLists list;
@@ -43,11 +45,11 @@ void take_extras(const Modalities& all, Index k, Extras& extras) {
     for (const Index top : m.near_group) list.near.push_back(m.ids[at(top)]);
     list.outliers = m.outliers, list.representative = m.representative, list.suspects = m.suspects;
     if (m.top) {
-      list.k = std::min(k, m.top->k());
-      for (Index i = 0; i < m.n(); ++i)
+      list.k = m.top->k(), list.asked = m.asked;
+      for (Index i = 0; i < Index(m.asked.size()); ++i)
         for (Index p = 0; p < list.k; ++p) {
           const Index j = m.top->id(i, p);
-          list.nearest.push_back(j < 0 ? -1 : m.ids[at(j)]);
+          list.nearest.push_back(j < 0 ? -1 : m.asked[at(j)]);
           list.cosines.push_back(j < 0 ? 0 : float(m.top->value(i, p)));
         }
     }

@@ -57,7 +57,7 @@ class Merger {
     for (const Json* r : readings) scopes.push_back((*r)["scope"]);
     if (const std::string text = same_rows(key, scopes); !text.empty()) return text;
     if (key == "top_hub") return hubs(readings);
-    if (key == "shape") return all_of(readings);
+    if (key == "shape" || key == "given_neighbours") return all_of(readings);
     if (key == "cka") return apart(scopes, readings);
     return range(key, scopes);
   }

@@ -46,6 +46,7 @@ namespace {
 /// The options behind the colon of an .npy file.
 struct NpyOptions {
   bool transposed = false, bits = false, numbers = false;
+  bool row_numbers = false;  ///< not given behind the colon: i8 or i4 is expected
 
   /// Takes those at the end of `what`; the rest is an array's name.
   std::string take(std::string what) {
@@ -104,7 +105,14 @@ Array npy_array(const Bytes& bytes, const std::string& name, NpyOptions options)
   Layout layout;
   const std::string dtype = dtype_in(text);
   int known = 0;
-  if (dtype == "<V2" || dtype == "|V2" || dtype == "bfloat16") {
+  if (options.row_numbers) {
+    const std::string type = dtype.empty() ? dtype : dtype.substr(1);
+    if (options.bits || options.numbers || (type != "i8" && type != "i4"))
+      wrong(name, ": holds ", options.bits || options.numbers ? "bytes" : dtype,
+            " where row numbers are i8 or i4");
+    layout.number = type == "i8" ? Number::i8 : Number::i4, known = 1;
+    replace_dtype(text, dtype[0] == '>' ? "'>f4'" : "'<f4'");
+  } else if (dtype == "<V2" || dtype == "|V2" || dtype == "bfloat16") {
     layout.number = Number::bf16, known = 1, replace_dtype(text, "'<f2'");
   } else if (dtype == "|i1" || dtype == "|u1") {
     if (dtype == "|u1" && !options.bits && !options.numbers)
@@ -126,6 +134,9 @@ Array npy_array(const Bytes& bytes, const std::string& name, NpyOptions options)
                     : header.dtype == spheremix::io::Dtype::f4 ? Number::f4
                                                                : Number::f8;
   layout.big_endian = header.big_endian;
+  if (options.row_numbers && header.shape.size() != 2)
+    wrong(name, ": has the shape ", spheremix::io::detail::shown(header.shape),
+          " where N rows of k row numbers are expected");
   if (header.shape.size() == 1)
     wrong(name, ": holds one row of ", header.shape[0],
           " numbers; save one embedding as x.reshape(1, -1), embeddings one after another as "
@@ -156,8 +167,7 @@ Array npy_array(const Bytes& bytes, const std::string& name, NpyOptions options)
   return {bytes, layout};
 }
 
-Array npz_array(const Bytes& bytes, const std::string& what) {
-  NpyOptions options;
+Array npz_array(const Bytes& bytes, const std::string& what, NpyOptions options) {
   const Archive archive(bytes);
   const Archive::Member* chosen = nullptr;
   std::string names;
@@ -231,7 +241,9 @@ std::string told_by_bytes(const Bytes& bytes) {
 
 constexpr const char* kEndings = ".npy, .npz, .safetensors, .fvecs, .fbin, .parquet and .arrow";
 
-Array open_array(const Spec& spec) {
+namespace {
+
+Array open_any(const Spec& spec, bool row_numbers) {
   static const char* const endings[] = {".npy",     ".npz",   ".safetensors", ".fvecs", ".fbin",
                                         ".parquet", ".arrow", ".feather",     ".ipc"};
   std::string ending;
@@ -257,14 +269,17 @@ Array open_array(const Spec& spec) {
     if (ending.empty())
       wrong(spec.path, ": the first of its ", bytes.size(), " bytes speak for none of ", kEndings);
   }
+  NpyOptions options;
+  options.row_numbers = row_numbers;
+  if (row_numbers && ending != ".npy" && ending != ".npz")
+    wrong(spec.path, ": row numbers are read from .npy and .npz");
   if (ending == ".npy") {
-    NpyOptions options;
     const std::string rest = options.take(spec.what);
     if (!rest.empty())
       wrong(spec.path, ":", rest, ": behind an .npy file only T, bits or numbers can stand");
     return npy_array(bytes, spec.path, options);
   }
-  if (ending == ".npz") return npz_array(bytes, spec.what);
+  if (ending == ".npz") return npz_array(bytes, spec.what, options);
   if (ending == ".safetensors") return safetensors_array(bytes, spec.what);
   if (ending == ".parquet" || ending == ".arrow" || ending == ".feather" || ending == ".ipc")
     return arrow_array(bytes, spec.what, ending == ".parquet");
@@ -273,5 +288,10 @@ Array open_array(const Spec& spec) {
     wrong(spec.path, ":", spec.what, ": nothing can stand behind an ", ending, " file");
   return fvecs_array(bytes);
 }
+
+}  // namespace
+
+Array open_array(const Spec& spec) { return open_any(spec, false); }
+Array open_row_numbers(const Spec& spec) { return open_any(spec, true); }
 
 }  // namespace analyze

@@ -23,4 +23,7 @@ bool ends_with(const std::string& text, const std::string& tail);
 
 Array open_array(const Spec& spec);
 
+/// A table of row numbers, i8 or i4, in an .npy or .npz file.
+Array open_row_numbers(const Spec& spec);
+
 }  // namespace analyze

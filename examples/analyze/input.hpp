@@ -61,9 +61,11 @@ inline std::vector<std::string> files_of(const std::string& spec) {
 /// All rows of one modality.
 class Source {
  public:
-  Source(std::string name, const std::string& pattern) : name_(std::move(name)), pattern_(pattern) {
+  Source(std::string name, const std::string& pattern, bool row_numbers = false)
+      : name_(std::move(name)), pattern_(pattern) {
     const Spec spec = split_spec(pattern);
-    for (const std::string& path : shards(spec.path)) add(open_array({path, spec.what}), path);
+    for (const std::string& path : shards(spec.path))
+      add(row_numbers ? open_row_numbers({path, spec.what}) : open_array({path, spec.what}), path);
     if (rows_ == 0 || cols() == 0) wrong(pattern, ": has no rows");
   }
   /// Rows in memory, copied.

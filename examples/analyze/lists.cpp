@@ -3,19 +3,14 @@
 #include <algorithm>
 #include <map>
 
+#include "file_names.hpp"
 #include "groups.hpp"
 #include "render.hpp"
 
 namespace analyze {
 namespace {
 
-/// A modality's name as part of a file's name.
-std::string as_file(const std::string& name) {
-  std::string out;
-  for (const char c : name)
-    out += std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' ? c : '_';
-  return out;
-}
+constexpr Index kListed = 10;  ///< neighbours of a row
 
 class Lists {
  public:
@@ -94,14 +89,14 @@ class Lists {
     std::string text = "row,place,neighbour,cosine";
     text += named() ? ",name,neighbour_name\n" : "\n";
     char cosine[32];
-    for (std::size_t i = 0; i < m.ids.size(); ++i)
-      for (Index p = 0; p < m.k; ++p) {
+    for (std::size_t i = 0; i < m.asked.size(); ++i)
+      for (Index p = 0; p < std::min(m.k, kListed); ++p) {
         const std::size_t place = i * at(m.k) + at(p);
         if (m.nearest[place] < 0) continue;
         std::snprintf(cosine, sizeof cosine, "%.6f", double(m.cosines[place]));
-        text += std::to_string(m.ids[i]) + "," + std::to_string(p + 1) + "," +
-                std::to_string(m.nearest[place]) + "," + cosine + name_of(m.ids[i], has_names(m)) +
-                name_of(m.nearest[place], has_names(m)) + "\n";
+        text += std::to_string(m.asked[i]) + "," + std::to_string(p + 1) + "," +
+                std::to_string(m.nearest[place]) + "," + cosine +
+                name_of(m.asked[i], has_names(m)) + name_of(m.nearest[place], has_names(m)) + "\n";
       }
     return text;
   }

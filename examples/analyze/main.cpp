@@ -2,7 +2,7 @@
 //
 //   spheremix-analyze --image img.npy --text txt.npy [--labels items.tsv:column] [--names ...]
 //                     [--pictures atlas.png:48x48] [--report out.html] [--json out.json]
-//                     [--csv dir]
+//                     [--csv dir] [--neighbours image=ids.npy,cosines.npy]
 //   spheremix-analyze --compare before.json after.json [--report out.html] [--json out.json]
 //   spheremix-analyze --drift old.npy new.npy [--names ...] [--json out.json]
 //   spheremix-analyze slerp-path --image img.npy --text txt.npy --from image:3 --to text:7
@@ -49,7 +49,7 @@ struct Options {
   Request request;
   PathRequest path;
   FixRequest fix;
-  std::string image, text, report, json, csv, lists;
+  std::string image, text, report, json, csv, lists, neighbours_out;
   std::vector<std::string> modalities, fail_if, compare, drift;
   int threads = 0, timeout = kTimeout;
   bool walk = false, repair = false, map = false;
@@ -114,6 +114,15 @@ Options parse(int argc, char** argv) {
   app.add_option("--csv", o.csv, "folder for metrics.csv, spectrum.csv and hubs.csv");
   app.add_option("--lists", o.lists,
                  "folder for full lists: bad rows, groups of duplicates, neighbours, ranks");
+  app.add_option(
+      "--neighbours", o.request.neighbours,
+      "NAME=IDS.npy,COSINES.npy, once for each set: the nearest rows that faiss found within it "
+      "(D, I = index.search(x, 12)), for hubness, hubs, outliers and figures of labels, of all "
+      "rows whatever --sample is; uniformity, near duplicates and pairs of sets still need the "
+      "sweep; every pair given is checked against its rows");
+  app.add_option("--neighbours-out", o.neighbours_out,
+                 "folder for NAME_ids.npy and NAME_cosines.npy, the 11 nearest others of every row "
+                 "in the same form");
   app.add_flag("--map", o.map, "a map of all rows in the report, by UMAP and PCA");
   app.add_option("--fail-if", o.fail_if,
                  "condition such as \"gap>0.5\": exit status 3 where it is met");
@@ -397,13 +406,21 @@ int run_analysis(Options& o, const Share* share) {
   if (leads(share)) {
     protect_inputs(files, {o.request.labels, o.request.names, o.request.pictures, o.request.index,
                            o.request.qrels, o.request.query_ids, o.request.document_ids});
+    for (const std::string& text : o.request.neighbours) {
+      const NeighbourOption given = parse_neighbours(text);
+      protect_inputs(files, {given.ids, given.cosines});
+    }
     files.plan(o.json);
     files.plan(o.report);
     if (!o.csv.empty()) files.plan_folder(o.csv, {"metrics.csv", "spectrum.csv", "hubs.csv"});
     if (!o.lists.empty()) files.plan_folder(o.lists, list_names(scopes.modalities));
+    if (!o.neighbours_out.empty())
+      files.plan_folder(o.neighbours_out, neighbour_file_names(scopes.modalities));
   }
   if (o.map && o.report.empty()) wrong("--map is drawn in the report: give --report too");
-  if (o.map || !o.lists.empty()) o.request.extras = std::make_shared<Extras>();
+  if (o.map || !o.lists.empty() || !o.neighbours_out.empty())
+    o.request.extras = std::make_shared<Extras>();
+  if (!o.neighbours_out.empty()) o.request.extras->every_row_wanted = true;
   if (o.map) o.request.extras->rows_wanted = true;
   ProgressLine line;
   Progress progress(leads(share) ? line.watch() : Progress::Watch(), share);
@@ -432,6 +449,8 @@ int run_analysis(Options& o, const Share* share) {
     files.write(o.csv + "/hubs.csv", hubs_csv(document));
   }
   if (!o.lists.empty()) write_tables(files, o.lists, list_tables(document, *o.request.extras));
+  if (!o.neighbours_out.empty())
+    write_tables(files, o.neighbours_out, neighbour_files(*o.request.extras));
   const int spoken_to = files.takes_standard_output() ? 2 : 1;
   files.commit();
   print(spoken(document), spoken_to);

@@ -172,9 +172,12 @@ void add_map(Json& document, const Extras& extras, std::uint64_t seed, Progress&
       ids.push_back(std::uint32_t(list.ids[at(row)]));
       if (document["named_modality"].is_null() || document["named_modality"] == list.modality)
         shown[list.ids[at(row)]] = true;
+      const Index asked =
+          std::lower_bound(list.asked.begin(), list.asked.end(), list.ids[at(row)]) -
+          list.asked.begin();
       for (Index p = 0; p < k; ++p) {
-        nearest.push_back(std::int32_t(list.nearest[at(row * list.k + p)]));
-        cosines.push_back(list.cosines[at(row * list.k + p)]);
+        nearest.push_back(std::int32_t(list.nearest[at(asked * list.k + p)]));
+        cosines.push_back(list.cosines[at(asked * list.k + p)]);
       }
     }
     Json json{{"name", list.modality}, {"count", ids.size()}, {"ids", packed(ids)}, {"k", k}};

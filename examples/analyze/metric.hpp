@@ -176,7 +176,7 @@ inline double six_digits(double x) {
   return std::strtod(text, nullptr);
 }
 
-/// A figure for the JSON list. `how`: "exact" or "sample of ...".
+/// A figure for the JSON list. `how`: "exact", "seeded sample of ..." or "neighbours given".
 inline Json metric(const std::string& key, const std::string& scope, std::optional<double> value,
                    const std::string& how, std::optional<Interval> interval = {}) {
   const MetricInfo& info = info_of(key);

@@ -1,4 +1,5 @@
-// The figures of one modality: its rows in memory, the sweep over all its pairs, what follows.
+// One modality: its rows in memory, the sweep over all its pairs, figures of order N. within.hpp has
+// those of its pairs.
 #pragma once
 
 #include <map>
@@ -112,7 +113,8 @@ struct Modality {
   std::vector<double> potentials;
   Json plots;
   bool keep_top = false;          ///< whether the nearest rows are wanted as a list
-  std::optional<TopList<T>> top;  ///< of each row, its nearest others
+  std::optional<TopList<T>> top;  ///< of each of the rows `asked`, its nearest others among them
+  std::vector<Index> asked;       ///< in the file: ids, or all chosen ones
   std::vector<Index> near_group;  ///< of each row, the first row of its near-duplicates' group
   std::vector<std::pair<Index, double>> outliers, representative;  ///< all of them, with scores
   Json suspects;
@@ -284,103 +286,6 @@ Json hub_list(const std::vector<double>& count, const Modality<T>& owner, Index 
                     {"count", count[at(order[i])]},
                     {"share", count[at(order[i])] / double(queries)}});
   return list;
-}
-
-/// Outliers: rows whose nearest rows are farthest. Representative ones: rows in the densest places,
-/// none among the nearest of one before it.
-template <class T>
-void typical_rows(Modality<T>& m, const AllPairs<T>& pairs, const std::vector<Index>& listed,
-                  Index k) {
-  constexpr std::size_t shown = 10;
-  std::vector<double> near(at(m.n()));
-  for (Index i = 0; i < m.n(); ++i)
-    for (Index p = 0; p < k; ++p) near[at(i)] += double(pairs.row_top.value(i, p)) / double(k);
-  std::vector<Index> order(at(m.n()));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = Index(i);
-  std::sort(order.begin(), order.end(), [&](Index a, Index b) {
-    return near[at(a)] != near[at(b)] ? near[at(a)] < near[at(b)] : a < b;
-  });
-  for (const Index i : order) m.outliers.emplace_back(m.ids[at(i)], near[at(i)]);
-  m.plots["outliers"] = Json::array();
-  for (std::size_t i = 0; i < std::min(shown, order.size()); ++i)
-    m.plots["outliers"].push_back(
-        {{"id", m.outliers[i].first}, {"cosine", six_digits(m.outliers[i].second)}});
-  std::sort(order.begin(), order.end(), [&](Index a, Index b) {
-    const double x = pairs.potentials[at(a)], y = pairs.potentials[at(b)];
-    return x != y ? x > y : a < b;
-  });
-  std::vector<bool> taken(at(m.n()));
-  m.plots["representative"] = Json::array();
-  for (const Index i : order) {
-    if (taken[at(i)]) continue;
-    const double density = pairs.potentials[at(i)] / double(m.n() - 1);
-    m.representative.emplace_back(m.ids[at(i)], density);
-    if (m.plots["representative"].size() < shown)
-      m.plots["representative"].push_back(
-          {{"id", m.ids[at(i)]}, {"potential", six_digits(density)}});
-    for (Index p = 0; p < k; ++p)
-      if (const Index j = listed[at(i * k + p)]; j >= 0) taken[at(j)] = true;
-  }
-}
-
-/// Figures of all pairs of the modality's own rows.
-template <class T>
-void measure_within(Modality<T>& m, const std::vector<std::string>& labels, std::uint64_t seed,
-                    Json& document, Progress& progress) {
-  const Index n = m.n();
-  const std::string& s = m.name();
-  const AllPairs<T> pairs = pairs_within(m, kNeighbours + 1, progress);
-  const double count = double(n) * double(n - 1) / 2, mean = pairs.potential / count;
-  Json& list = document["metrics"];
-
-  std::vector<double> twice(at(n));  // a pair has two rows
-  for (Index i = 0; i < n; ++i) twice[at(i)] = 2 * pairs.potentials[at(i)] / double(n - 1);
-  list.push_back(
-      metric("uniformity", s, std::log(mean), m.how, log_of(bootstrap_parts(mean, twice))));
-  for (double& part : twice) part /= mean;
-  keep_parts(document, s, "uniformity", twice);
-
-  std::vector<std::vector<Index>> first(at(n));
-  const auto exact = file_cosine(m, m);
-  const Neighbours<T> neighbours(
-      m.rows, m.rows, true, pairs.row_top, kNeighbours, get(exact),
-      [&](Index i, const std::vector<Index>& nearest) { first[at(i)] = nearest; });
-  const std::vector<double>& occurrence = neighbours.count();
-  list.push_back(metric("hubness", s, skewness(occurrence), m.how, bootstrap_skewness(occurrence)));
-  list.back()["tied"] = neighbours.tied();
-  m.plots["hubs"] = hub_list(occurrence, m, n - 1);
-  m.plots["occurrences"] = occurrence_buckets(occurrence);
-  list.push_back(metric("top_hub", s, m.plots["hubs"][0]["share"].template get<double>(), m.how,
-                        top_hub_interval(neighbours, n, double(n - 1))));
-
-  Found near;
-  for (Index i = 0; i < n; ++i)
-    if (pairs.near[at(i)] != 0) near.add(m.ids[at(i)]);
-  std::optional<Interval> of_near;
-  if (m.sampled) {
-    of_near = wilson(double(near.count) / double(n), double(n));
-    of_near->low *= double(n), of_near->high *= double(n);
-  }
-  list.push_back(metric("near_duplicates", s, double(near.count), m.how, of_near));
-  m.plots["near_duplicates"] = found_json(near);
-  const Index k = std::min(kNeighbours, pairs.row_top.k());
-  std::vector<Index> listed;
-  for (Index i = 0; i < n; ++i)
-    for (Index p = 0; p < k; ++p) listed.push_back(pairs.row_top.id(i, p));
-  if (!labels.empty()) {
-    const Classes classes(labels, m.ids);
-    m.plots["by_class"] =
-        report_classes({s, m.how, classes, classes, first, {}}, "label_match", list);
-    m.suspects = report_label_noise(classes, m.ids, listed, k, s, m.how, seed, list);
-    m.plots["label_noise"] = Json::array();
-    for (std::size_t i = 0; i < std::min(kSuspects, m.suspects.size()); ++i)
-      m.plots["label_noise"].push_back(m.suspects[i]);
-    m.plots["classes"] = class_uniformity(m, labels, seed);
-  }
-  typical_rows(m, pairs, listed, k);
-  m.plots["histogram"] = pairs.histogram;
-  m.plots["histogram_step"] = pairs.histogram_step;
-  if (m.keep_top) m.top = pairs.row_top, m.near_group = pairs.near_group;
 }
 
 }  // namespace analyze

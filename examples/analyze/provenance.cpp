@@ -22,11 +22,17 @@ std::string shared_name(const std::string& path) {
 std::string shared_command(const std::vector<std::string>& words) {
   std::string text;
   for (std::string word : words) {
-    // "--json=/a/b", "name=/a/b" and "/a/b:column" hold a path
+    // "--json=/a/b", "name=/a/b", "name=/a/b,/a/c" and "/a/b:column" hold a path
     const std::size_t begin = word.rfind('/', 0) == 0 ? 0 : word.find("=/");
     if (begin != std::string::npos) {
-      const std::size_t from = begin == 0 ? 0 : begin + 1;
-      word = word.substr(0, from) + shared_name(word.substr(from));
+      std::size_t from = begin == 0 ? 0 : begin + 1;
+      std::string shared = word.substr(0, from);
+      for (std::size_t next; from < word.size(); from = next) {
+        next = std::min(word.find(",/", from), word.size());
+        shared += shared_name(word.substr(from, next - from));
+        if (next < word.size()) shared += word[next++];
+      }
+      word = shared;
     }
     const bool plain =
         !word.empty() && word.find_first_not_of(

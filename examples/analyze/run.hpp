@@ -10,6 +10,7 @@
 #include "extras.hpp"
 #include "pair.hpp"
 #include "unlike.hpp"
+#include "within.hpp"
 
 namespace analyze {
 
@@ -162,7 +163,8 @@ inline void measure_clouds(const Moments& a, const Moments& b, const std::string
 template <class T>
 void run(const Request& r, const std::vector<Source>& sources, const std::vector<Health>& healths,
          const std::vector<Index>& index, const std::vector<std::string>& labels,
-         const Judgements& judgements, Json& document, Progress& progress) {
+         const std::vector<NeighbourFiles>& given, const Judgements& judgements, Json& document,
+         Progress& progress) {
   std::vector<Modality<T>> all;
   std::vector<Index> owner;  // with --index alone
   const bool apart = unpaired(sources, index);
@@ -178,6 +180,20 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
                                  r, progress));
     }
   }
+  const auto given_for = [&](const Modality<T>& m) -> const NeighbourFiles* {
+    for (const NeighbourFiles& files : given)
+      if (files.name() == m.name()) return &files;
+    return nullptr;
+  };
+  if (r.extras != nullptr && r.extras->every_row_wanted)
+    for (const Modality<T>& m : all) {
+      Index most = 0;
+      for (const Source& s : sources) most = std::max(most, s.rows());
+      if (m.sampled && given_for(m) == nullptr)
+        wrong("--neighbours-out: ", m.name(), " is a sample of ", with_commas(m.n()), " of ",
+              counted(m.moments.n, "row"), ": give --exact-rows ", most, ", or --neighbours ",
+              m.name(), "=...");
+    }
   for (std::size_t k = 0; k < all.size(); ++k) {
     Modality<T>& m = all[k];
     m.spectrum = spectrum_of(m.moments);
@@ -185,7 +201,8 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
     describe_health(m, document);
     m.keep_top = r.extras != nullptr;
     const bool labelled = !labels.empty() && ((index.empty() && !apart) || k == 0);
-    measure_within(m, labelled ? labels : std::vector<std::string>(), r.seed, document, progress);
+    measure_within(m, given_for(m), labelled ? labels : std::vector<std::string>(), r.seed,
+                   document, progress);
   }
   document["pairs"] = Json::array();
   for (std::size_t a = 0; a < all.size(); ++a)
@@ -220,7 +237,7 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
     measure_judged(judgements, {sources[0], all[0].ids}, {sources[1], all[1].ids},
                    all[0].sampled ? all[0].how : all[1].how, document, progress);
   document["sphere"] = sphere_points(all, owner, apart, r.seed);
-  if (r.extras != nullptr) take_extras(all, kNeighbours, *r.extras);
+  if (r.extras != nullptr) take_extras(all, *r.extras);
   for (Modality<T>& m : all) {
     const Health& h = *m.health;
     const Moments& sums = m.moments;
@@ -244,7 +261,8 @@ void run(const Request& r, const std::vector<Source>& sources, const std::vector
     json["histogram_step"] = m.plots["histogram_step"];
     json["hubs"] = m.plots["hubs"];
     json["occurrences"] = m.plots["occurrences"];
-    for (const char* key : {"classes", "by_class", "label_noise", "outliers", "representative"})
+    for (const char* key :
+         {"classes", "by_class", "label_noise", "outliers", "representative", "given_neighbours"})
       if (m.plots.contains(key)) json[key] = m.plots[key];
     document["modalities"].push_back(std::move(json));
   }

@@ -54,6 +54,13 @@ class TopList {
     v[place] = value, who[place] = std::int32_t(id);
   }
 
+  /// What each process has found for its own rows (OwnRows), to all.
+  void gather(const Share* share) {
+    if (!share || k_ == 0) return;
+    share->gather(value_.data(), Index(id_.size()) / k_, k_);
+    share->gather(id_.data(), Index(id_.size()) / k_, k_);
+  }
+
   /// What the other processes have found for the same rows.
   void add(const Share* share) {
     if (!share) return;

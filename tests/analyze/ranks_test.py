@@ -107,6 +107,29 @@ class Ranks(support.Folder):
         self.assertEqual(sorted(f.name for f in out.iterdir()), sorted(f.name for f in alone.iterdir()))
         self.assertTrue((self.path / "r.html").exists())
 
+    def test_neighbours_are_read_by_parts_and_written_once(self):
+        rows = support.load(support.IMAGE)[:900]
+        rows[3] = [0.0] * len(rows[3])
+        x = support.save(self.path / "x.npy", rows)
+        labels = self.put("labels.tsv", "".join(f"{i % 7}\n" for i in range(900)))
+        alone, out = self.path / "alone", self.path / "out"
+        support.report("--image", x, "--neighbours-out", alone)
+        self.assertEqual(together(3, "--image", x, "--neighbours-out", out).returncode, 0)
+        self.assertEqual(sorted(f.name for f in out.iterdir()), ["image_cosines.npy", "image_ids.npy"])
+        for file in alone.iterdir():
+            self.assertEqual((out / file.name).read_bytes(), file.read_bytes(), file.name)
+        given = ("--image", x, "--labels", labels, "--neighbours", f"image={out}/image_ids.npy,{out}/image_cosines.npy")
+        self.same(3, *given)
+        self.same(2, *given, "--exact-rows", 500, "--sample", 400)
+        self.refused(2, "is an input and would be overwritten", *given, "--neighbours-out", out)
+        self.refused(2, "--neighbours-out: image is a sample of 400 of 899 rows", "--image", x, "--neighbours-out", alone, "--exact-rows", 500, "--sample", 400)
+        cosines = bytearray((out / "image_cosines.npy").read_bytes())
+        cosines[-1] |= 128  # the sign of the last one, which the second process reads
+        (out / "image_cosines.npy").write_bytes(cosines)
+        self.refused(2, f"rank 1 of 2: --neighbours image: {out}/image_cosines.npy: row 899, column 10 holds -0.", *given)
+        (out / "image_ids.npy").unlink()
+        self.refused(2, f"--neighbours image: {out}/image_ids.npy: cannot be opened", *given)
+
     def refused(self, status, sentence, *arguments, ranks=2):
         done = together(ranks, *arguments)
         self.assertEqual(done.returncode, status, done.stderr)
@@ -154,6 +177,12 @@ class Ranks(support.Folder):
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertEqual(len(own_lines(done.stderr)), 1, done.stderr)
             self.assertIn(sentence, done.stderr)
+        for folder, k in ((here, 12), (there, 13)):
+            support.save(folder / "d.npy", [[0.0] * k] * 40)
+            (folder / "i.npy").write_bytes(support.header("<i8", 40, k) + bytes(40 * k * 8))
+        done = apart("--image", "y.npy", "--neighbours", "image=i.npy,d.npy")
+        self.assertEqual((done.returncode, len(own_lines(done.stderr))), (2, 1), done.stderr)
+        self.assertIn("i.npy: is not the same file for every process", done.stderr)
         different = mpirun("-np", 1, tool(), "--image", support.IMAGE, ":", "-np", 1, tool(), "--image", support.TEXT)
         self.assertEqual(different.returncode, 2, different.stderr)
         self.assertIn("rank 1 of 2 has other options than rank 0", different.stderr)
