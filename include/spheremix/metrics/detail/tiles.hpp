@@ -212,6 +212,7 @@ class CentredRows {
 
   void fill(const StackedRows<T>& x, const double* centre) {
     original_ = x;
+    total_ = x.rows();
     mean_square_ = largest_square_ = 0;
     core::parallel_chunks(x.rows(), 64, [&](Index first, Index count) {
       for (Index i = first; i < first + count; ++i) {
@@ -230,7 +231,24 @@ class CentredRows {
     }
   }
 
+  /// These are some of `total` rows, whose squares those are.
+  void set_among(Index total, double mean_square, double largest_square) {
+    total_ = total;
+    mean_square_ = mean_square;
+    largest_square_ = largest_square;
+  }
+  /// Rows [first, first + count) of a single batch, and nothing else is different.
+  CentredRows part(Index first, Index count) const {
+    CentredRows some = *this;
+    some.original_.first = original_.first.middle_rows(first, count);
+    some.rows_ += first * original_.cols();
+    some.square_ += first;
+    some.exact_ += first;
+    return some;
+  }
+
   const StackedRows<T>& original() const { return original_; }
+  Index total() const { return total_; }  ///< as many rows are in the tables of all ranks
   core::MatrixView<const T> view() const {
     return {rows_, original_.rows(), original_.cols(), original_.cols()};
   }
@@ -242,6 +260,7 @@ class CentredRows {
   StackedRows<T> original_{};
   T *rows_, *square_;
   double* exact_;  ///< |row|^2
+  Index total_ = 0;
   double mean_square_ = 0, largest_square_ = 0;
 };
 
