@@ -1,5 +1,5 @@
-// Metrics of pairs by ring: W ranks, threads of this process, against one process. A budget of a byte, as the
-// rows of a test are few.
+// Metrics of pairs by ring: W ranks, threads of this process, against one process. A budget of a
+// byte, as the rows of a test are few.
 #include <doctest/doctest.h>
 
 #include <optional>
@@ -295,7 +295,8 @@ double means_sent(const Case& c, int size, Index d) {
   return c.exact ? 0 : each;
 }
 
-/// Blocks that it holds besides its rows: those that travel, two that are centred, its own rows as one batch.
+/// Blocks that it holds besides its rows: those that travel, two that are centred, its own rows as
+/// one batch.
 double blocks_held(const Case& c, int size) {
   const double travel = size == 2 ? 1 : 2;
   if (is(c, "joint_uniformity")) return 2 * (travel + 3);

@@ -12,8 +12,8 @@
 //
 // Cost      of W ranks, N d numbers in all: forward W - 1 hops of a block, back W - 2, dy W - 1:
 //           (3W - 4) / W N d for a sweep forward and one back with dy. The next block travels while
-//           one is worked on. Half a ring, where each pair of blocks has to meet at one of their two
-//           ranks alone: W / 2 hops.
+//           one is worked on. Half a ring, W / 2 hops, where a pair of blocks has to meet at one
+//           of their two ranks alone.
 // Memory    two blocks, and two of dy; of two ranks one each, and one where own rows have gaps. Blocks
 //           have the size of the largest.
 // Errors    all ranks agree before they call (core/meeting.hpp); nothing here throws but the backend.
@@ -33,8 +33,8 @@ inline Index largest_block(const Meeting& meeting, int k) {
   return most;
 }
 
-/// Where blocks of up to `values` numbers are while they are here. size: of the ranks, or one more than
-/// the steps that are taken; copy: this rank's own rows have gaps; of_y: dy is wanted.
+/// Where blocks of up to `values` numbers are while they are here. size: of the ranks, or one more
+/// than the steps that are taken; copy: this rank's own rows have gaps; of_y: dy is wanted.
 template <class T>
 struct RingArrays {
   T* y[2] = {};

@@ -10,8 +10,9 @@
 // Errors   widths, no rows, k, a row with NaN or infinity (named), products that overflow:
 //          std::invalid_argument.
 // Cost     2 N M d flops and a comparison a product. Memory besides the result: a tile and the
-//          lists of a strip of rows a thread, at most 8 MiB unless k is above 3,000. Over W processes
-//          all rows of Y or, where those exceed 1 GiB, two blocks of some M / W (nearest_ring.hpp).
+//          lists of a strip of rows a thread, at most 8 MiB unless k is above 3,000. Over W
+//          processes all rows of Y or, where those exceed 1 GiB, two blocks of some M / W rows
+//          (metrics/detail/nearest_ring.hpp).
 #pragma once
 
 #include "spheremix/metrics/detail/nearest_ring.hpp"
@@ -119,8 +120,8 @@ void nearest_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
     }
 }
 
-/// Over the ranks of a communicator; by ring where the gathered rows of Y exceed `budget` bytes. within:
-/// Y is X, and no row is near itself.
+/// Over the ranks of a communicator; by ring where the gathered rows of Y exceed `budget` bytes.
+/// within: Y is X, and no row is near itself.
 template <class X, class Y, class World>
 auto nearest_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, bool within,
                     const NearestOptions& options, World& world,

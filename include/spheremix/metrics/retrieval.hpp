@@ -4,8 +4,8 @@
 //         cosine.
 // Errors  shapes that differ, N = 0, k < 1, a row with NaN or infinity (named):
 //         std::invalid_argument.
-// Cost    2 N^2 d flops for one direction, and no more for both; memory O(N). Over W processes twice
-//         for both; memory N d numbers or, where those exceed 1 GiB, two blocks of some N d / W.
+// Cost    2 N^2 d flops for one direction, and no more for both; memory O(N). Over W processes
+//         twice for both; memory N d numbers or, where those exceed 1 GiB, two blocks of N d / W.
 #pragma once
 
 #include <algorithm>
@@ -37,8 +37,8 @@ struct Ranks {
   std::vector<Index> rows, cols;
 };
 
-/// Adds to the ranks of the pairs, whose products are `own`, what a table X Y^T has: within its rows and,
-/// if wanted, within its columns. Of a share, what its tiles have.
+/// Adds to the ranks of the pairs, whose products are `own`, what a table X Y^T has: within its
+/// rows and, if wanted, within its columns. Of a share, what its tiles have.
 template <class T>
 void add_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, const std::vector<T>& own,
                bool both, Ranks& ranks, TileMemory<T>& memory, const core::Share* share = nullptr) {
@@ -141,8 +141,8 @@ template <class X, class Y>
 
 namespace detail {
 
-/// Of this rank's rows of X the ranks of their pairs among all ranks' rows of Y, batch k, gathered from
-/// all: Y's rows are gathered to `all`, or go round where that is null.
+/// Of this rank's rows of X the ranks of their pairs among all ranks' rows of Y, batch k, gathered
+/// from all: Y's rows are gathered to `all`, or go round where that is null.
 template <class T>
 std::vector<Index> ranks_across(core::Meeting& meeting, int k, core::MatrixView<const T> x,
                                 core::MatrixView<const T> y, const core::MatrixView<T>* all) {

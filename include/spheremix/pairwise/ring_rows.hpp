@@ -1,12 +1,13 @@
-// Metrics of the rows of all ranks: by shares of the gathered rows (pairwise/shares.hpp) or, where those
-// are too many, by ring: each rank keeps its own rows and blocks of the others pass by (core/ring.hpp).
+// Metrics of the rows of all ranks: by shares of the gathered rows (pairwise/shares.hpp) or, where
+// those are too many, by ring: each rank keeps its own rows and blocks of the others pass by
+// (core/ring.hpp).
 //
-// What is too many is a constant, the default memory_budget of the losses, and no option: rows that go
-// round are no more bytes than gathered ones, for as many products, so a larger one would buy
-// nothing; half of these metrics have no options; and a constant is agreed on by all ranks.
+// What is too many is a constant, the default memory_budget of the losses, and no option: rows that
+// go round are no more bytes than gathered ones, for as many products, so a larger one would buy
+// nothing; retrieval_ranks has no options; and a constant is agreed on by all ranks.
 //
-// Memory    two blocks of the size of the largest, N d / W numbers each where they are even; one where a
-//           single step is taken and own rows have no gaps
+// Memory    two blocks of the size of the largest, N d / W numbers each where they are even; one
+//           where a single step is taken and own rows have no gaps
 // Errors    all ranks agree before rows go round (core/meeting.hpp)
 #pragma once
 
@@ -26,7 +27,8 @@ std::size_t gathered_bytes(const M& meeting, int batches) {
   return std::size_t(numbers) * std::size_t(meeting.mine.real);
 }
 
-/// Batch k of a meeting on its way round, with the memory that takes. Nothing is found for its rows.
+/// Batch k of a meeting on its way round, with the memory that takes. Nothing is found for its
+/// rows.
 template <class T>
 class RowsRing {
  public:
@@ -61,8 +63,8 @@ class RowsRing {
   core::Ring<T> ring_;
 };
 
-/// What call(share, all...) returns or, where the gathered arguments exceed `budget`, ring(meeting): the
-/// same on every rank.
+/// What call(share, all...) returns or, where the gathered arguments exceed `budget`,
+/// ring(meeting): the same on every rank.
 template <class World, class Options, class Ring, class Call, class... Arguments>
 auto value_of_shares_or_ring(const char* function, World& world, const Options& options,
                              std::size_t budget, const Ring& ring, const Call& call,

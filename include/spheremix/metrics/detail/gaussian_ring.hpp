@@ -1,17 +1,18 @@
-// log mean of e^(-t |x - y|^2) over the rows of all ranks, on one of them: its own rows against the blocks
-// that pass by (pairwise/ring_rows.hpp), tile by tile as in gaussian_pairs.hpp.
+// log mean of e^(-t |x - y|^2) over the rows of all ranks, on one of them: its own rows against the
+// blocks that pass by (pairwise/ring_rows.hpp), tile by tile as in gaussian_pairs.hpp.
 //
 //   X and Y     this rank's rows of X with every block of Y: W - 1 hops
-//   within X    half a ring: the pairs of own rows, then own rows with the blocks of the W / 2 ranks
-//               before. Of an even number the last two blocks meet at both their ranks: the lower
-//               one takes the first half of its rows, the higher one the other half.
+//   within X    half a ring: the pairs of own rows, then own rows with the blocks of the W / 2
+//               ranks before. Of an even number the last two blocks meet at both their ranks: the
+//               lower one takes the first half of its rows, the higher one the other half.
 //
-// So every pair is computed once. Blocks travel as they are, for the differences of near-duplicates, and
-// are centred here, by the mean of all rows. Which sums are right is decided by all ranks' squares; a
-// rank's sums are added in the order of the steps, those of the ranks in theirs.
+// So every pair is computed once. Blocks travel as they are, for the differences of
+// near-duplicates, and are centred here, by the mean of all rows. Which sums are right is decided
+// by all ranks' squares; a rank's sums are added in the order of the steps, those of the ranks in
+// theirs.
 //
-// Cost      flops of one process / W a rank, and O(N d) to centre blocks. The rows go round again where the
-//           value ends above -0.5 (sums of expm1) and t times twice the mean square exceeds that.
+// Cost      flops of one process / W a rank, and O(N d) to centre blocks. The rows go round again
+//           where the value ends above -0.5 (sums of expm1) after sums of exp.
 // Memory    centred own rows and a centred block, besides the ring's blocks
 #pragma once
 
@@ -88,7 +89,8 @@ class GaussianRing {
   }
 
  private:
-  /// The mean of `total` rows, those of all ranks, from this rank's of X and, unless they are X, of Y.
+  /// The mean of `total` rows, those of all ranks: this rank's part is of X and, unless that is X,
+  /// of Y.
   void centre_of_all(core::MatrixView<const T> x, core::MatrixView<const T> y, double total) {
     const core::MatrixView<const T> none{nullptr, 0, x.cols, x.cols};
     const StackedRows<T> first{x}, second{within_ ? none : y};

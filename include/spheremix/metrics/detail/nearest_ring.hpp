@@ -1,10 +1,11 @@
-// The k nearest rows of Y, those of all ranks, to each of this rank's rows of X: those of each block that
-// passes by (nearest_rows.hpp), merged with the nearest so far.
+// The k nearest rows of Y, those of all ranks, to each of this rank's rows of X: those of each
+// block that passes by (nearest_rows.hpp), merged with the nearest so far.
 //
-// Candidates are ordered by product, then by row of the whole batch: one order, so the k nearest are the
-// same rows, with the bits of one process, in whatever order blocks come.
+// Candidates are ordered by product, then by row of the whole batch: one order, so the k nearest
+// are the same rows, with the bits of one process, in whatever order blocks come.
 //
-// Cost      as nearest; thresholds begin anew with each block: some k log2(rows / k) more candidates a row
+// Cost      as nearest; thresholds begin anew with each block: some k log2(rows / k)
+//           more candidates a row
 // Memory    k candidates a row, and the ring's two blocks
 #pragma once
 
@@ -13,7 +14,7 @@
 
 namespace spheremix::metrics::detail {
 
-/// The first `most` of two lists, each in order, to the first, which has room for them. Returns how many.
+/// The first `most` of two lists, each in order, to the first, which has room. Returns how many.
 template <class One>
 Index merge_first(One* list, Index held, const One* more, Index count, Index most) {
   const Index total = (std::min)(most, held + count);
