@@ -63,6 +63,11 @@ struct Outcome {
     numbers.insert(numbers.end(), {r.median_rank, r.mrr});
   }
   void put(const RetrievalBothResult& r) { put(r.x_to_y), put(r.y_to_x); }
+  template <class Matrix>
+  void put(const UniformityGradient<Matrix>& g) {
+    put(g.value);
+    rows = g.x.template cast<double>();
+  }
   template <class Ids, class Matrix>
   void put(const NearestResult<Ids, Matrix>& r) {
     rows.resize(r.ids.rows(), 2 * r.ids.cols());
@@ -134,6 +139,14 @@ const std::vector<Case>& cases() {
       SPHEREMIX_CASE("nearest within", false, 1, 1, nearest(r.x, {.k = r.k}),
                      nearest_across(r.x, r.x, true, {.k = r.k}, w, r.budget)),
       case_of(
+          "uniformity_with_gradient", false, 0, 0,
+          [](const auto& r) { return uniformity_with_gradient(r.x, {.t = r.t}); },
+          [](const auto& r, AnyRank& w) {
+            UniformityGradient<std::remove_cvref_t<decltype(r.x)>> out;
+            metrics::detail::uniformity_gradient_across(r.x, {.t = r.t}, out, w, r.budget);
+            return out;
+          }),
+      case_of(
           "retrieval_ranks", true, 1, 1, [](const auto& r) { return retrieval_ranks(r.x, r.y); },
           [](const auto& r, AnyRank& w) {
             return ranks_of<std::vector<Index>>("retrieval_ranks", r, false, w,
@@ -161,6 +174,7 @@ const std::vector<Case>& cases() {
 }
 
 bool is(const Case& c, const char* name) { return std::string(c.name) == name; }
+bool of_gradient(const Case& c) { return is(c, "uniformity_with_gradient"); }
 
 /// A case on W ranks.
 template <class T>
@@ -181,7 +195,7 @@ std::vector<Outcome> run(const Case& c, const Rows<T>& rows, const std::vector<I
 /// `within`: relative, of a gap absolute.
 template <class T>
 void check_outcomes(const Case& c, const std::vector<Outcome>& got, const Outcome& one,
-                    const std::vector<Index>& of_x, double within) {
+                    const std::vector<Index>& of_x, double within, double row_pull) {
   for (std::size_t r = 0; r < got.size(); ++r) {
     REQUIRE(got[r].numbers.size() == one.numbers.size());
     for (std::size_t k = 0; k < one.numbers.size(); ++k) {
@@ -190,8 +204,14 @@ void check_outcomes(const Case& c, const std::vector<Outcome>& got, const Outcom
       const double scale = is(c, "distribution_gap") ? 1 : std::abs(b);
       CHECK(std::abs(a - b) <= (c.exact ? 0 : within) * scale);
     }
-    if (one.rows.size() > 0)
-      CHECK(got[r].rows == one.rows.middleRows(of_x[r], of_x[r + 1] - of_x[r]));
+    if (one.rows.size() == 0) continue;
+    const auto mine = one.rows.middleRows(of_x[r], of_x[r + 1] - of_x[r]);
+    REQUIRE(got[r].rows.rows() == mine.rows());
+    if (c.exact)
+      CHECK(got[r].rows == mine);
+    else if (mine.size() > 0)  // a gradient: differences of rows, weighed with t / n
+      CHECK((got[r].rows - mine).cwiseAbs().maxCoeff() <=
+            within * (std::max)(one.rows.cwiseAbs().maxCoeff(), row_pull));
   }
 }
 
@@ -215,7 +235,8 @@ void check_one_process(double within) {
             CAPTURE(n);
             CAPTURE(size);
             CAPTURE(int(cut));
-            check_outcomes<T>(c, run(c, rows, of_x, of_y), one, of_x, within);
+            check_outcomes<T>(c, run(c, rows, of_x, of_y), one, of_x, within,
+                              rows.t * double(rows.x.cwiseAbs().maxCoeff()) / double(n));
           }
       }
 }
@@ -283,7 +304,7 @@ namespace {
 /// What a rank sends of rows, in blocks.
 double blocks_sent(const Case& c, int size) {
   if (is(c, "uniformity")) return size / 2;
-  if (is(c, "joint_uniformity")) return 2 * (size / 2);
+  if (is(c, "joint_uniformity") || of_gradient(c)) return 2 * (size / 2);
   if (is(c, "distribution_gap")) return 2 * (size / 2) + size - 1;
   return c.hops * (size - 1);
 }
@@ -295,11 +316,12 @@ double means_sent(const Case& c, int size, Index d) {
   return c.exact ? 0 : each;
 }
 
-/// Blocks that it holds besides its rows: those that travel, two that are centred, its own rows as
-/// one batch.
+/// Blocks that it holds besides its rows: those that travel, their gradients and its own, two that
+/// are centred, its own rows as one batch.
 double blocks_held(const Case& c, int size) {
   const double travel = size == 2 ? 1 : 2;
   if (is(c, "joint_uniformity")) return 2 * (travel + 3);
+  if (of_gradient(c)) return 2 * travel + 3;
   return travel + (c.exact ? 0 : 2);
 }
 
@@ -345,6 +367,7 @@ TEST_CASE("ring of metrics: bytes, products and memory are a part of W of the ba
       const double table = double(n * n) * double(d), own = table / size;
       if (is(c, "uniformity")) CHECK(ring.products == (table + own) / 2);
       if (is(c, "joint_uniformity")) CHECK(ring.products == 2 * (table + own));
+      if (of_gradient(c)) CHECK(ring.products == 2 * own + 1.5 * (table - own));
       if (is(c, "cross_uniformity") || is(c, "nearest") || is(c, "nearest within"))
         CHECK(ring.products == table);
       if (!allocations_fail()) continue;
@@ -364,8 +387,8 @@ TEST_CASE("ring of metrics: it runs where gathered rows exceed the budget, and n
   for (const Case& c : cases()) {
     const std::string name = c.name;
     CAPTURE(name);
-    const bool of_both =
-        is(c, "cross_uniformity") || is(c, "joint_uniformity") || is(c, "distribution_gap");
+    const bool of_both = of_gradient(c) || is(c, "cross_uniformity") || is(c, "joint_uniformity") ||
+                         is(c, "distribution_gap");
     const std::size_t gathered = of_both ? 2 * side : side;
     const double fits = taken(c, rows, 8, gathered).most,
                  exceeds = taken(c, rows, 8, gathered - 1).most;
@@ -404,7 +427,7 @@ TEST_CASE("ring of metrics: NaN, errors of one rank, exchanges that fail") {
       spoilt.x(5, 3) = core::nan<double>;
       for (const Outcome& o : run(c, spoilt, first, first)) CHECK(std::isnan(o.numbers[0]));
     }
-    const bool of_y = !is(c, "uniformity") && !is(c, "nearest within");
+    const bool of_y = !is(c, "uniformity") && !of_gradient(c) && !is(c, "nearest within");
     if (of_y)
       CHECK(sentence([](auto& r, int) { r.y = r.y.leftCols(4).eval(); })
                 .find(c.pairs            ? "X is 3 x 5 but Y is 3 x 4"

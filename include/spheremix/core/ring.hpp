@@ -130,6 +130,13 @@ class Ring {
     start(back, step, values, other, each);
     meeting_.ranks().wait();
   }
+  /// `each` numbers a row of this step's block to its owner; those of this rank's own rows to
+  /// `other`.
+  template <class U>
+  void send_home(int step, Index each, const U* values, U* other) const {
+    start_home(step, each, values, other);
+    meeting_.ranks().wait();
+  }
 
  private:
   int peer(int distance) const {
@@ -156,11 +163,13 @@ class Ring {
   void start(bool back, int t, const T* values, T* other) const {
     start(back, t, values, other, d_);
   }
-  /// The sum of a block to its owner, this rank's own to `other`; end_home adds it.
-  void start_home(int t, const T* sum, T* other) const {
-    meeting_.ranks().start(owner(t), sum, std::size_t(rows(t) * d_) * sizeof(T), peer(t), other,
-                           std::size_t(rows(0) * d_) * sizeof(T));
+  template <class U>
+  void start_home(int t, Index each, const U* values, U* other) const {
+    meeting_.ranks().start(owner(t), values, std::size_t(rows(t) * each) * sizeof(U), peer(t),
+                           other, std::size_t(rows(0) * each) * sizeof(U));
   }
+  /// The sum of a block to its owner, this rank's own to `other`; end_home adds it.
+  void start_home(int t, const T* sum, T* other) const { start_home(t, d_, sum, other); }
   void end_home(const T* sum, MatrixView<T> dy) const {
     meeting_.ranks().wait();
     for (Index i = 0; i < dy.rows; ++i)

@@ -6,7 +6,8 @@
 // Accuracy  16 eps relative (times max(1, d / 64)), near-duplicates included; equal rows give
 //           exactly 0.
 // Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and two strips of
-//           a few hundred rows. Over W processes a value takes O(N d / W) where the rows of all
+//           a few hundred rows. Over W processes O(N d / W) where the rows of all, and their
+//           gradients,
 //           exceed 1 GiB (metrics/detail/gaussian_ring.hpp).
 #pragma once
 
@@ -14,8 +15,7 @@
 
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/formula/uniformity.hpp"
-#include "spheremix/metrics/detail/gaussian_gradient.hpp"
-#include "spheremix/metrics/detail/gaussian_ring.hpp"
+#include "spheremix/metrics/detail/gaussian_gradient_ring.hpp"
 
 namespace spheremix::metrics {
 
@@ -244,23 +244,45 @@ template <class X, class Y, core::Communicator World>
   return detail::joint_uniformity_across(x, y, options, world);
 }
 
-/// Value and gradient of the uniformity of all ranks' rows by this rank's.
-template <class X, class Matrix, core::Communicator World>
-void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
-                              UniformityGradient<Matrix>& out, World& world) {
+namespace detail {
+
+/// By ring where the gathered rows and their gradient exceed `budget` bytes.
+template <class X, class Matrix, class World>
+void uniformity_gradient_across(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
+                                UniformityGradient<Matrix>& out, World& world,
+                                std::size_t budget = pairwise::kRowsBudget) {
   using T = core::Real<X>;
   constexpr const char* function = "uniformity_with_gradient";
+  const auto by_ring = [&](core::Meeting& meeting) {
+    if (2 * pairwise::gathered_bytes(meeting, 1) <= budget) return false;
+    const core::InputRows<T> xs(x);
+    check_uniformity(function, meeting.total(0), options.t);
+    core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
+    core::expects_apart(function, dx.view(), xs.view());
+    out.value = uniformity_gradient_by_ring<T>(meeting, xs.view(), options.t, dx.view());
+    dx.commit();
+    return true;
+  };
   pairwise::over_shares(
-      function, world, options,
+      function, world, core::unless(options, by_ring),
       [&](core::Meeting& meeting, const core::Share* share, const RowMatrix<T>& all) {
         RowMatrix<T> dx(all.rows(), all.cols());
         const core::MatrixView<T> target{dx.data(), dx.rows(), dx.cols(), dx.cols()};
         const double value =
-            detail::uniformity<T>(function, {core::rows_of(all)}, options.t, &target, share);
+            uniformity<T>(function, {core::rows_of(all)}, options.t, &target, share);
         pairwise::put_rows_across(meeting, share, 0, "out.x", out.x, dx);
         out.value = value;
       },
       x);
+}
+
+}  // namespace detail
+
+/// Value and gradient of the uniformity of all ranks' rows by this rank's.
+template <class X, class Matrix, core::Communicator World>
+void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
+                              UniformityGradient<Matrix>& out, World& world) {
+  detail::uniformity_gradient_across(x, options, out, world);
 }
 
 template <class X, core::Communicator World>

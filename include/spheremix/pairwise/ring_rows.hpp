@@ -27,17 +27,18 @@ std::size_t gathered_bytes(const M& meeting, int batches) {
   return std::size_t(numbers) * std::size_t(meeting.mine.real);
 }
 
-/// Batch k of a meeting on its way round, with the memory that takes. Nothing is found for its
-/// rows.
+/// Batch k of a meeting on its way round, with the memory that takes.
 template <class T>
 class RowsRing {
  public:
-  /// own: this rank's rows of the batch. Of `steps` steps after that of its own.
-  RowsRing(const core::Meeting& meeting, int k, core::MatrixView<const T> own, int steps)
+  /// own: this rank's rows of the batch. Of `steps` steps after that of its own. of_y: a gradient
+  /// of the rows travels with them.
+  RowsRing(const core::Meeting& meeting, int k, core::MatrixView<const T> own, int steps,
+           bool of_y = false)
       : own_(own),
         steps_(steps),
         most_(core::largest_block(meeting, k)),
-        arrays_(steps + 1, most_ * own.cols, own.rows > 1 && own.stride != own.cols, false),
+        arrays_(steps + 1, most_ * own.cols, own.rows > 1 && own.stride != own.cols, of_y),
         ring_(meeting, k, 1, own.cols, *arrays_) {}
   /// Of all steps: every rank sees every block.
   RowsRing(const core::Meeting& meeting, int k, core::MatrixView<const T> own)
@@ -53,6 +54,20 @@ class RowsRing {
   void for_each(const Body& body) const {
     ring_.forward(
         own_, {}, body, [](int) {}, steps_);
+  }
+  /// The same with dy, of this rank's rows; after(step) as core/ring.hpp has it.
+  template <class Body, class After>
+  void for_each(core::MatrixView<T> dy, const Body& body, const After& after) {
+    if (!dy.data) dy.data = (*arrays_).dy[0];  // no rows: they are wanted all the same
+    ring_.forward(own_, dy, body, after, steps_);
+  }
+  /// A number a row that travels with the block of a step: to the next rank or, from the last step,
+  /// to the owner. `other`: what comes here.
+  void pass(int step, const double* values, double* other) const {
+    if (step < steps_)
+      ring_.pass(false, step, 1, values, other);
+    else
+      ring_.send_home(step, 1, values, other);
   }
 
  private:

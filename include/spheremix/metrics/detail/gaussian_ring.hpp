@@ -39,11 +39,11 @@ class GaussianRing {
  public:
   /// This rank's rows of batches kx and ky; kx == ky: within one.
   GaussianRing(core::Meeting& meeting, int kx, core::MatrixView<const T> x, int ky,
-               core::MatrixView<const T> y, double t)
+               core::MatrixView<const T> y, double t, bool gradient = false)
       : share_(meeting),
         within_(kx == ky),
         t_(t),
-        ring_(meeting, ky, y, within_ ? share_.size() / 2 : share_.size() - 1),
+        ring_(meeting, ky, y, within_ ? share_.size() / 2 : share_.size() - 1, gradient),
         arrays_(x.rows, ring_.most(), x.cols, threads_for(x.rows, ring_.most(), x.cols)),
         memory_(*arrays_) {
     centre_of_all(x, y, double(meeting.total(kx) + (within_ ? 0 : meeting.total(ky))));
@@ -64,28 +64,49 @@ class GaussianRing {
     among(memory_.block, ky, within_ ? 0 : 1);
   }
 
-  /// The same on every rank.
-  double log_mean() {
+  /// The table of the pairs of all ranks, as far as what it decides goes.
+  GaussianTable<T> all() const { return {memory_.own, memory_.block, within_, t_}; }
+  const pairwise::RowsRing<T>& rows() const { return ring_; }
+  const pairwise::MeetingShare& share() const { return share_; }
+  TileMemory<T>& tiles() { return memory_.sums.tiles; }
+
+  /// The same on every rank. `fast` is a value from gradient weights, if there is one.
+  double log_mean(const double* fast = nullptr) {
     return log_mean_of(
-        GaussianTable<T>{memory_.own, memory_.block, within_, t_},
-        [&] {
-          LogSum sum;
-          for_tables([&](const GaussianTable<T>& table) {
-            const LogSum part = gaussian_sum(table, memory_.sums);
-            sum.add(part.top, part.sum);
-          });
-          share_.merge(&sum.top, &sum.sum, 1);
-          return sum;
-        },
+        all(), [&] { return log_sum(); },
         [&] {
           CompensatedSum sums;
-          for_tables([&](const GaussianTable<T>& table) {
+          for_tables([&](const GaussianTable<T>& table, auto&&...) {
             sums.add(gaussian_expm1_sum(table, memory_.sums));
           });
           double sum = sums.value();
           share_.add(&sum, 1);
           return sum;
-        });
+        },
+        fast);
+  }
+
+  /// The sum of e^logit over the pairs of all ranks.
+  LogSum log_sum() {
+    LogSum sum;
+    for_tables([&](const GaussianTable<T>& table, auto&&...) {
+      const LogSum part = gaussian_sum(table, memory_.sums);
+      sum.add(part.top, part.sum);
+    });
+    share_.merge(&sum.top, &sum.sum, 1);
+    return sum;
+  }
+
+  /// body(table, block, j) for each block that passes by: row 0 of the table is that of this rank,
+  /// column 0 row j of the block. dy, after: as RowsRing has them.
+  template <class Body, class After>
+  void for_tables(core::MatrixView<T> dy, const Body& body, const After& after) {
+    ring_.for_each(
+        dy, [&](const core::RingBlock<T>& block) { at(block, body); }, after);
+  }
+  template <class Body>
+  void for_tables(const Body& body) {
+    ring_.for_each([&](const core::RingBlock<T>& block) { at(block, body); });
   }
 
  private:
@@ -101,25 +122,26 @@ class GaussianRing {
     share_.add(memory_.centre, x.cols);
   }
 
-  /// body(table) for each block that passes by.
   template <class Body>
-  void for_tables(const Body& body) {
-    ring_.for_each([&](const core::RingBlock<T>& block) {
-      const CentredRows<T>& own = memory_.own;
-      if (within_ && block.step == 0) return body({own, own, true, t_});
-      CentredRows<T>& other = memory_.block;
-      const CentredRows<T> all = other;
-      other.fill({block.y}, memory_.centre);
-      other.set_among(all.total(), all.mean_square(), all.largest_square());
-      if (!within_ || 2 * block.step < share_.size()) return body({own, other, false, t_});
-      // Half of the table: all rows of the higher rank with a half of the lower one's.
-      const bool lower = share_.rank() < ring_.owner(block.step);
-      const Index n = lower ? own.original().rows() : block.y.rows, half = n / 2;
-      if (lower)
-        body({own.part(0, half), other, false, t_});
-      else
-        body({own, other.part(half, n - half), false, t_});
-    });
+  void at(const core::RingBlock<T>& block, const Body& body) {
+    const CentredRows<T>& own = memory_.own;
+    if (within_ && block.step == 0)
+      return body(GaussianTable<T>{own, own, true, t_}, block, Index(0));
+    CentredRows<T>& other = memory_.block;
+    const CentredRows<T> all = other;
+    other.fill({block.y}, memory_.centre);
+    other.set_among(all.total(), all.mean_square(), all.largest_square());
+    const auto with = [&](const CentredRows<T>& x, const CentredRows<T>& y, Index j) {
+      body(GaussianTable<T>{x, y, false, t_}, block, j);
+    };
+    if (!within_ || 2 * block.step < share_.size()) return with(own, other, 0);
+    // Half of the table: all rows of the higher rank with a half of the lower one's.
+    const bool lower = share_.rank() < ring_.owner(block.step);
+    const Index n = lower ? own.original().rows() : block.y.rows, half = n / 2;
+    if (lower)
+      with(own.part(0, half), other, 0);
+    else
+      with(own, other.part(half, n - half), half);
   }
 
   pairwise::MeetingShare share_;
