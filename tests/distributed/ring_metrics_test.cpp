@@ -7,6 +7,7 @@
 #include "distributed/counted_product.hpp"
 #include "distributed/failing_memory.hpp"
 #include "spheremix/metrics/distribution_gap.hpp"
+#include "spheremix/metrics/hubness.hpp"
 #include "spheremix/metrics/nearest.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 #include "support/refusal.hpp"
@@ -58,6 +59,7 @@ struct Outcome {
 
   void put(double value) { numbers.push_back(value); }
   void put(const std::vector<Index>& ranks) { numbers.assign(ranks.begin(), ranks.end()); }
+  void put(const HubnessResult& r) { put(r.occurrences), put(r.skewness); }
   void put(const RetrievalResult& r) {
     numbers.insert(numbers.end(), r.recall.begin(), r.recall.end());
     numbers.insert(numbers.end(), {r.median_rank, r.mrr});
@@ -138,6 +140,10 @@ const std::vector<Case>& cases() {
                      nearest_across(r.x, r.y, false, {.k = r.k}, w, r.budget)),
       SPHEREMIX_CASE("nearest within", false, 1, 1, nearest(r.x, {.k = r.k}),
                      nearest_across(r.x, r.x, true, {.k = r.k}, w, r.budget)),
+      SPHEREMIX_CASE("hubness", false, 1, 1, hubness(r.x, r.y, {.k = r.k}),
+                     hubness_across(r.x, r.y, {.k = r.k}, w, r.budget)),
+      SPHEREMIX_CASE("hubness within", false, 1, 1, hubness(r.x, {.k = r.k}),
+                     hubness_across(r.x, {.k = r.k}, w, r.budget)),
       case_of(
           "uniformity_with_gradient", false, 0, 0,
           [](const auto& r) { return uniformity_with_gradient(r.x, {.t = r.t}); },
@@ -388,7 +394,7 @@ TEST_CASE("ring of metrics: it runs where gathered rows exceed the budget, and n
     const std::string name = c.name;
     CAPTURE(name);
     const bool of_both = of_gradient(c) || is(c, "cross_uniformity") || is(c, "joint_uniformity") ||
-                         is(c, "distribution_gap");
+                         is(c, "distribution_gap") || is(c, "hubness");
     const std::size_t gathered = of_both ? 2 * side : side;
     const double fits = taken(c, rows, 8, gathered).most,
                  exceeds = taken(c, rows, 8, gathered - 1).most;
@@ -427,12 +433,13 @@ TEST_CASE("ring of metrics: NaN, errors of one rank, exchanges that fail") {
       spoilt.x(5, 3) = core::nan<double>;
       for (const Outcome& o : run(c, spoilt, first, first)) CHECK(std::isnan(o.numbers[0]));
     }
-    const bool of_y = !is(c, "uniformity") && !of_gradient(c) && !is(c, "nearest within");
+    const bool of_y = !is(c, "uniformity") && !of_gradient(c) && !is(c, "nearest within") &&
+                      !is(c, "hubness within");
     if (of_y)
-      CHECK(sentence([](auto& r, int) { r.y = r.y.leftCols(4).eval(); })
-                .find(c.pairs            ? "X is 3 x 5 but Y is 3 x 4"
-                      : is(c, "nearest") ? "X is 3 x 5 but Y is 3 x 4"
-                                         : "X is 9 x 5 but Y is 9 x 4") != std::string::npos);
+      CHECK(sentence([](auto& r, int) {
+              r.y = r.y.leftCols(4).eval();
+            }).find(c.exact ? "X is 3 x 5 but Y is 3 x 4" : "X is 9 x 5 but Y is 9 x 4") !=
+            std::string::npos);
     if (is(c, "nearest within")) {
       CHECK(sentence([](auto& r, int) { r.k = 9; }) == "nearest: k is 9 among 8 other rows");
       CHECK(sentence([](auto& r, int rank) { r.k = rank == 2 ? 3 : 2; }) ==

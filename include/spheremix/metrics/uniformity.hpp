@@ -6,9 +6,8 @@
 // Accuracy  16 eps relative (times max(1, d / 64)), near-duplicates included; equal rows give
 //           exactly 0.
 // Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and two strips of
-//           a few hundred rows. Over W processes O(N d / W) where the rows of all, and their
-//           gradients,
-//           exceed 1 GiB (metrics/detail/gaussian_ring.hpp).
+//           a few hundred rows. Over W processes memory O(N d / W) where the rows of all, with a
+//           gradient twice, exceed 1 GiB (metrics/detail/gaussian_ring.hpp).
 #pragma once
 
 #include <cmath>
