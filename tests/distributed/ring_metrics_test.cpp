@@ -9,6 +9,7 @@
 #include "spheremix/metrics/distribution_gap.hpp"
 #include "spheremix/metrics/hubness.hpp"
 #include "spheremix/metrics/nearest.hpp"
+#include "spheremix/metrics/relative_alignment.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 #include "support/refusal.hpp"
 #include "support/thread_ranks.hpp"
@@ -140,6 +141,8 @@ const std::vector<Case>& cases() {
                      nearest_across(r.x, r.y, false, {.k = r.k}, w, r.budget)),
       SPHEREMIX_CASE("nearest within", false, 1, 1, nearest(r.x, {.k = r.k}),
                      nearest_across(r.x, r.x, true, {.k = r.k}, w, r.budget)),
+      SPHEREMIX_CASE("relative_alignment", true, 0, 1, relative_alignment(r.x, r.y),
+                     relative_alignment_across(r.x, r.y, w, r.budget)),
       SPHEREMIX_CASE("hubness", false, 1, 1, hubness(r.x, r.y, {.k = r.k}),
                      hubness_across(r.x, r.y, {.k = r.k}, w, r.budget)),
       SPHEREMIX_CASE("hubness within", false, 1, 1, hubness(r.x, {.k = r.k}),
@@ -198,16 +201,20 @@ std::vector<Outcome> run(const Case& c, const Rows<T>& rows, const std::vector<I
   return got;
 }
 
-/// `within`: relative, of a gap absolute.
+/// `within`: relative to the value, to 1 for a gap, to squared rows for relative_alignment.
 template <class T>
 void check_outcomes(const Case& c, const std::vector<Outcome>& got, const Outcome& one,
-                    const std::vector<Index>& of_x, double within, double row_pull) {
+                    const std::vector<Index>& of_x, const Rows<T>& rows, double within) {
+  const double largest = double(rows.x.cwiseAbs().maxCoeff());
+  const double row_pull = rows.t * largest / double(rows.x.rows());
   for (std::size_t r = 0; r < got.size(); ++r) {
     REQUIRE(got[r].numbers.size() == one.numbers.size());
     for (std::size_t k = 0; k < one.numbers.size(); ++k) {
       const double a = got[r].numbers[k], b = one.numbers[k];
       CHECK(a == got[0].numbers[k]);
-      const double scale = is(c, "distribution_gap") ? 1 : std::abs(b);
+      double scale = std::abs(b);
+      if (is(c, "distribution_gap")) scale = 1;
+      if (is(c, "relative_alignment")) scale = 4 * double(rows.x.cols()) * largest * largest;
       CHECK(std::abs(a - b) <= (c.exact ? 0 : within) * scale);
     }
     if (one.rows.size() == 0) continue;
@@ -241,8 +248,7 @@ void check_one_process(double within) {
             CAPTURE(n);
             CAPTURE(size);
             CAPTURE(int(cut));
-            check_outcomes<T>(c, run(c, rows, of_x, of_y), one, of_x, within,
-                              rows.t * double(rows.x.cwiseAbs().maxCoeff()) / double(n));
+            check_outcomes<T>(c, run(c, rows, of_x, of_y), one, of_x, rows, within);
           }
       }
 }
@@ -374,7 +380,8 @@ TEST_CASE("ring of metrics: bytes, products and memory are a part of W of the ba
       if (is(c, "uniformity")) CHECK(ring.products == (table + own) / 2);
       if (is(c, "joint_uniformity")) CHECK(ring.products == 2 * (table + own));
       if (of_gradient(c)) CHECK(ring.products == 2 * own + 1.5 * (table - own));
-      if (is(c, "cross_uniformity") || is(c, "nearest") || is(c, "nearest within"))
+      if (is(c, "cross_uniformity") || is(c, "nearest") || is(c, "nearest within") ||
+          is(c, "relative_alignment"))
         CHECK(ring.products == table);
       if (!allocations_fail()) continue;
       const double grown = ring.most - taken(c, narrow, size, 1).most, page = double(1 << 21);
@@ -394,7 +401,8 @@ TEST_CASE("ring of metrics: it runs where gathered rows exceed the budget, and n
     const std::string name = c.name;
     CAPTURE(name);
     const bool of_both = of_gradient(c) || is(c, "cross_uniformity") || is(c, "joint_uniformity") ||
-                         is(c, "distribution_gap") || is(c, "hubness");
+                         is(c, "distribution_gap") || is(c, "hubness") ||
+                         is(c, "relative_alignment");
     const std::size_t gathered = of_both ? 2 * side : side;
     const double fits = taken(c, rows, 8, gathered).most,
                  exceeds = taken(c, rows, 8, gathered - 1).most;
@@ -425,7 +433,7 @@ TEST_CASE("ring of metrics: NaN, errors of one rank, exchanges that fail") {
     const auto spoil = [](Rows<double>& r, int rank) {
       if (rank == 1) r.x(2, 3) = core::nan<double>;
     };
-    if (c.exact) {
+    if (c.exact || is(c, "relative_alignment")) {
       CHECK(sentence(spoil).find(": rank 1 of 3: row 2 of X has nan in column 3") !=
             std::string::npos);
     } else {
@@ -436,10 +444,11 @@ TEST_CASE("ring of metrics: NaN, errors of one rank, exchanges that fail") {
     const bool of_y = !is(c, "uniformity") && !of_gradient(c) && !is(c, "nearest within") &&
                       !is(c, "hubness within");
     if (of_y)
-      CHECK(sentence([](auto& r, int) {
-              r.y = r.y.leftCols(4).eval();
-            }).find(c.exact ? "X is 3 x 5 but Y is 3 x 4" : "X is 9 x 5 but Y is 9 x 4") !=
-            std::string::npos);
+      CHECK(
+          sentence([](auto& r, int) {
+            r.y = r.y.leftCols(4).eval();
+          }).find(c.exact || c.pairs ? "X is 3 x 5 but Y is 3 x 4" : "X is 9 x 5 but Y is 9 x 4") !=
+          std::string::npos);
     if (is(c, "nearest within")) {
       CHECK(sentence([](auto& r, int) { r.k = 9; }) == "nearest: k is 9 among 8 other rows");
       CHECK(sentence([](auto& r, int rank) { r.k = rank == 2 ? 3 : 2; }) ==

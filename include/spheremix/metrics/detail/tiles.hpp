@@ -98,11 +98,11 @@ void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Runs body(i, j, tile) over the tiles of X Y^T: all tiles of one row of tiles by one thread, from
 /// left to right. Of a share, over its rows of X.
 template <class T, class Body>
-void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y, const Body& body,
+void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                        TileMemory<T>& memory, const Body& body,
                         const core::Share* share = nullptr) {
-  core::Owned<TileMemory<T>> own(threads_for(x.rows, y.rows, x.cols), true);
-  TileMemory<T>& memory = *own;
   const core::OwnRows own_rows(share, x.rows);
+  memory.start();
   core::parallel_for(
       parts(own_rows.count(), kTileRows), memory.threads(), [&](Index task, int thread) {
         const Index i = own_rows.from + task * kTileRows,
