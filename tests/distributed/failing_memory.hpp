@@ -1,4 +1,5 @@
-// Memory that runs out on one rank: malloc of this program is failing_memory_test.cpp's.
+// Memory that runs out on one rank, and how much one takes: malloc of this program is
+// failing_memory_test.cpp's.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -12,6 +13,14 @@ namespace spheremix::test {
 long fail_allocation(long k);
 /// Whether it would: not under a sanitizer.
 bool allocations_fail();
+
+/// Bytes that this thread has allocated and not freed, and the most that those have been since they
+/// were put to something; zeros where allocations_fail() is false.
+struct Weight {
+  long now = 0, most = 0;
+};
+Weight weight();
+void put_weight(const Weight& weight);
 
 /// A rank whose k-th allocation within calls of the library fails, and never one of MPI's part.
 class ShortOfMemory final : public AnyRank {
@@ -53,6 +62,35 @@ class ShortOfMemory final : public AnyRank {
   AnyRank& rank_;
   long left_;
   bool spoke_ = false;
+};
+
+/// A rank whose part of the messages weighs nothing.
+class WeighedRank final : public AnyRank {
+ public:
+  explicit WeighedRank(AnyRank& rank) : rank_(rank) {}
+
+  int rank() const override { return rank_.rank(); }
+  int size() const override { return rank_.size(); }
+  void all_gather(const void* from, void* to, std::size_t bytes) override {
+    apart([&] { rank_.all_gather(from, to, bytes); });
+  }
+  void start(int to, const void* out, std::size_t out_bytes, int from, void* in,
+             std::size_t in_bytes) override {
+    apart([&] { rank_.start(to, out, out_bytes, from, in, in_bytes); });
+  }
+  void wait() override {
+    apart([&] { rank_.wait(); });
+  }
+
+ private:
+  template <class Body>
+  static void apart(const Body& body) {
+    const Weight before = weight();
+    body();
+    put_weight(before);
+  }
+
+  AnyRank& rank_;
 };
 
 /// call(rank) on two ranks, each allocation of the second in turn failing: both throw one sentence.

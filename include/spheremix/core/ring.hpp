@@ -12,7 +12,8 @@
 //
 // Cost      of W ranks, N d numbers in all: forward W - 1 hops of a block, back W - 2, dy W - 1:
 //           (3W - 4) / W N d for a sweep forward and one back with dy. The next block travels while
-//           one is worked on.
+//           one is worked on. Half a ring, W / 2 hops, where a pair of blocks has to meet at one
+//           of their two ranks alone.
 // Memory    two blocks, and two of dy; of two ranks one each, and one where own rows have gaps. Blocks
 //           have the size of the largest.
 // Errors    all ranks agree before they call (core/meeting.hpp); nothing here throws but the backend.
@@ -32,8 +33,8 @@ inline Index largest_block(const Meeting& meeting, int k) {
   return most;
 }
 
-/// Where blocks of up to `values` numbers are while they are here. copy: this rank's own rows have
-/// gaps; of_y: dy is wanted.
+/// Where blocks of up to `values` numbers are while they are here. size: of the ranks, or one more
+/// than the steps that are taken; copy: this rank's own rows have gaps; of_y: dy is wanted.
 template <class T>
 struct RingArrays {
   T* y[2] = {};
@@ -78,7 +79,12 @@ class Ring {
   template <class Body, class After>
   void forward(MatrixView<const T> own, MatrixView<T> dy, const Body& body,
                const After& after) const {
-    const int last = size() - 1;
+    forward(own, dy, body, after, size() - 1);
+  }
+  /// Of steps 0, ..., last alone.
+  template <class Body, class After>
+  void forward(MatrixView<const T> own, MatrixView<T> dy, const Body& body, const After& after,
+               int last) const {
     const bool of_y = arrays_.dy[0] && dy.data;
     T *sum = arrays_.dy[0], *other = arrays_.dy[1];
     for (int t = 0; t <= last; ++t) {
@@ -124,6 +130,13 @@ class Ring {
     start(back, step, values, other, each);
     meeting_.ranks().wait();
   }
+  /// `each` numbers a row of this step's block to its owner; those of this rank's own rows to
+  /// `other`.
+  template <class U>
+  void send_home(int step, Index each, const U* values, U* other) const {
+    start_home(step, each, values, other);
+    meeting_.ranks().wait();
+  }
 
  private:
   int peer(int distance) const {
@@ -150,11 +163,13 @@ class Ring {
   void start(bool back, int t, const T* values, T* other) const {
     start(back, t, values, other, d_);
   }
-  /// The sum of a block to its owner, this rank's own to `other`; end_home adds it.
-  void start_home(int t, const T* sum, T* other) const {
-    meeting_.ranks().start(owner(t), sum, std::size_t(rows(t) * d_) * sizeof(T), peer(t), other,
-                           std::size_t(rows(0) * d_) * sizeof(T));
+  template <class U>
+  void start_home(int t, Index each, const U* values, U* other) const {
+    meeting_.ranks().start(owner(t), values, std::size_t(rows(t) * each) * sizeof(U), peer(t),
+                           other, std::size_t(rows(0) * each) * sizeof(U));
   }
+  /// The sum of a block to its owner, this rank's own to `other`; end_home adds it.
+  void start_home(int t, const T* sum, T* other) const { start_home(t, d_, sum, other); }
   void end_home(const T* sum, MatrixView<T> dy) const {
     meeting_.ranks().wait();
     for (Index i = 0; i < dy.rows; ++i)

@@ -44,8 +44,9 @@ std::vector<double> softmax_confidence(core::MatrixView<const T> x, core::Matrix
   std::vector<LogSum> sums(std::size_t(x.rows));
   using Policy = formula::SoftmaxPair<T, true, false>;
   const Policy policy{T(1 / temperature), T(1), T(0)};
+  core::Owned<TileMemory<T>> memory(threads_for(x.rows, y.rows, x.cols), true);
   for_product_strips(
-      x, y,
+      x, y, *memory,
       [&](Index i, Index j, core::MatrixView<T> tile) {
         T row_max[kTileRows], row_sum[kTileRows];
         SPHEREMIX_DISPATCH(softmax_statistics<T, Policy>)

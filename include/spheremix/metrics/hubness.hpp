@@ -3,6 +3,7 @@
 // Shapes   X: N x d, Y: M x d. 1 <= k <= M (k < N within one batch).
 // Errors   widths, k, a row with NaN or infinity (named): std::invalid_argument.
 // Cost     2 N M d flops and a comparison a product; memory O(M) and what nearest takes a thread.
+//          Over processes all rows or, where those exceed 1 GiB, what nearest takes by ring.
 #pragma once
 
 #include <atomic>
@@ -10,9 +11,8 @@
 #include <vector>
 
 #include "spheremix/formula/hubness.hpp"
-#include "spheremix/metrics/detail/nearest_rows.hpp"
+#include "spheremix/metrics/detail/nearest_ring.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
-#include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::metrics {
 
@@ -23,6 +23,18 @@ struct HubnessResult {
 };
 
 namespace detail {
+
+/// From the occurrences, those of n rows' k nearest.
+inline void put_skewness(HubnessResult& result, Index n, Index k) {
+  const double m = double(result.occurrences.size()), mean = double(n) * double(k) / m;
+  double second = 0, third = 0;
+  for (const Index o : result.occurrences) {
+    const double away = double(o) - mean;
+    second += away * away;
+    third += away * away * away;
+  }
+  result.skewness = formula::skewness_of(second, third, m);
+}
 
 template <class T>
 HubnessResult hubness(const char* function, core::MatrixView<const T> x,
@@ -42,15 +54,58 @@ HubnessResult hubness(const char* function, core::MatrixView<const T> x,
       },
       share);
   if (share) share->add(result.occurrences.data(), m);
-  const double mean = double(x.rows) * double(k) / double(m);
-  double second = 0, third = 0;
-  for (const Index o : result.occurrences) {
-    const double away = double(o) - mean;
-    second += away * away;
-    third += away * away * away;
-  }
-  result.skewness = formula::skewness_of(second, third, double(m));
+  put_skewness(result, x.rows, k);
   return result;
+}
+
+/// Of the rows of all ranks, Y's as batch `of_y`: 0 where they are X's.
+template <class T>
+HubnessResult hubness_by_ring(core::Meeting& meeting, core::MatrixView<const T> x, int of_y,
+                              core::MatrixView<const T> y, Index k) {
+  const Index n = meeting.total(0), m = meeting.total(of_y);
+  core::expects(n >= 1 && m >= 1, meeting.function(), "X has ", n, " rows and Y ", m);
+  check_query_across(meeting, of_y, x, y, k, of_y == 0);
+  HubnessResult result{0, std::vector<Index>(static_cast<std::size_t>(m))};
+  const NearestRing<T> found(meeting, of_y, x, y, k, of_y == 0);
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index p = 0; p < k; ++p) ++result.occurrences[std::size_t(found.of(i)[p].row)];
+  pairwise::MeetingShare(meeting).add(result.occurrences.data(), m);
+  put_skewness(result, n, k);
+  return result;
+}
+
+/// Over the ranks of a communicator; by ring where the gathered rows exceed `budget` bytes.
+template <class X, class World>
+HubnessResult hubness_across(const Eigen::MatrixBase<X>& x, const HubnessOptions& options,
+                             World& world, std::size_t budget = pairwise::kRowsBudget) {
+  using T = core::Real<X>;
+  return pairwise::value_of_shares_or_ring(
+      "hubness", world, options, budget,
+      [&](core::Meeting& meeting) {
+        const core::InputRows<T> xs(x);
+        return hubness_by_ring<T>(meeting, xs.view(), 0, xs.view(), options.k);
+      },
+      [&](const core::Share* share, const RowMatrix<T>& all) {
+        return hubness("hubness", core::rows_of(all), core::rows_of(all), options.k, 0, share);
+      },
+      x);
+}
+template <class X, class Y, class World>
+HubnessResult hubness_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                             const HubnessOptions& options, World& world,
+                             std::size_t budget = pairwise::kRowsBudget) {
+  using T = core::Real<X>;
+  return pairwise::value_of_shares_or_ring(
+      "hubness", world, options, budget,
+      [&](core::Meeting& meeting) {
+        const core::InputRows<T> xs(x), ys(y);
+        return hubness_by_ring<T>(meeting, xs.view(), 1, ys.view(), options.k);
+      },
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        return hubness("hubness", core::rows_of(all_x), core::rows_of(all_y), options.k, kApart,
+                       share);
+      },
+      x, y);
 }
 
 }  // namespace detail
@@ -76,28 +131,14 @@ template <class X, class Y>
 template <class X, core::Communicator World>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const HubnessOptions& options,
                                     World& world) {
-  using T = core::Real<X>;
-  return pairwise::value_of_shares(
-      "hubness", world, options,
-      [&](const core::Share* share, const RowMatrix<T>& all) {
-        return detail::hubness("hubness", core::rows_of(all), core::rows_of(all), options.k, 0,
-                               share);
-      },
-      x);
+  return detail::hubness_across(x, options, world);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                     const HubnessOptions& options, World& world) {
-  using T = core::Real<X>;
-  return pairwise::value_of_shares(
-      "hubness", world, options,
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        return detail::hubness("hubness", core::rows_of(all_x), core::rows_of(all_y), options.k,
-                               detail::kApart, share);
-      },
-      x, y);
+  return detail::hubness_across(x, y, options, world);
 }
 
 }  // namespace spheremix::metrics

@@ -10,11 +10,12 @@
 // Errors   widths, no rows, k, a row with NaN or infinity (named), products that overflow:
 //          std::invalid_argument.
 // Cost     2 N M d flops and a comparison a product. Memory besides the result: a tile and the
-//          lists of a strip of rows a thread, at most 8 MiB unless k is above 3,000.
+//          lists of a strip of rows a thread, at most 8 MiB unless k is above 3,000. Over W
+//          processes all rows of Y or, where those exceed 1 GiB, two blocks of some M / W rows
+//          (metrics/detail/nearest_ring.hpp).
 #pragma once
 
-#include "spheremix/core/whole.hpp"
-#include "spheremix/metrics/detail/nearest_rows.hpp"
+#include "spheremix/metrics/detail/nearest_ring.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {
@@ -102,18 +103,45 @@ template <class X>
   return out;
 }
 
-/// Over several processes: of this rank's rows of X, among all ranks' rows of Y; ids are row numbers
-/// in the whole of Y.
-template <class X, class Y, core::Communicator World>
-[[nodiscard]] NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> nearest(
-    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const NearestOptions& options,
-    World& world) {
-  NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> out;
+namespace detail {
+
+/// Of this rank's rows of X, among the rows of Y of all ranks, batch 0.
+template <class T, class Result>
+void nearest_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
+                     core::MatrixView<const T> y, Index k, bool within, Result& out) {
+  check_query_across(meeting, 0, x, y, k, within);
+  out.ids.resize(x.rows, k);
+  out.cosines.resize(x.rows, k);
+  const NearestRing<T> found(meeting, 0, x, y, k, within);
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index p = 0; p < k; ++p) {
+      out.ids(i, p) = found.of(i)[p].row;
+      out.cosines(i, p) = found.of(i)[p].cosine;
+    }
+}
+
+/// Over the ranks of a communicator; by ring where the gathered rows of Y exceed `budget` bytes.
+/// within: Y is X, and no row is near itself.
+template <class X, class Y, class World>
+auto nearest_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, bool within,
+                    const NearestOptions& options, World& world,
+                    std::size_t budget = pairwise::kRowsBudget) {
+  using T = typename X::Scalar;
+  NearestResult<RowMatrix<Index>, RowMatrix<T>> out;
+  const auto by_ring = [&](core::Meeting& meeting) {
+    if (pairwise::gathered_bytes(meeting, 1) <= budget) return false;
+    const core::InputRows<T> xs(x), ys(y);
+    nearest_by_ring<T>(meeting, xs.view(), ys.view(), options.k, within, out);
+    return true;
+  };
   core::over_whole(
-      "nearest", world, options,
-      [&](const core::Meeting&, const auto& all_y) {
+      "nearest", world, core::unless(options, by_ring),
+      [&](const core::Meeting& meeting, const RowMatrix<T>& all) {
+        const core::InputRows<T> xs(x);
+        const Index own = within ? meeting.first(0, meeting.ranks().rank()) : kApart;
+        core::Workspace workspace;
         if (x.rows() > 0)
-          nearest(x, all_y, options, out);
+          checked_nearest<T>(xs.view(), core::rows_of(all), options.k, own, workspace, out);
         else
           out.ids.resize(0, options.k), out.cosines.resize(0, options.k);
       },
@@ -121,25 +149,22 @@ template <class X, class Y, core::Communicator World>
   return out;
 }
 
+}  // namespace detail
+
+/// Over several processes: of this rank's rows of X, among all ranks' rows of Y; ids are row numbers
+/// in the whole of Y.
+template <class X, class Y, core::Communicator World>
+[[nodiscard]] NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> nearest(
+    const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const NearestOptions& options,
+    World& world) {
+  return detail::nearest_across(x, y, false, options, world);
+}
+
 /// Within one batch: of this rank's rows, the nearest others of all ranks.
 template <class X, core::Communicator World>
 [[nodiscard]] NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> nearest(
     const Eigen::MatrixBase<X>& x, const NearestOptions& options, World& world) {
-  NearestResult<RowMatrix<Index>, RowMatrix<typename X::Scalar>> out;
-  core::over_whole(
-      "nearest", world, options,
-      [&](const core::Meeting& meeting, const RowMatrix<typename X::Scalar>& all) {
-        using T = typename X::Scalar;
-        const Index first = meeting.first(0, meeting.ranks().rank());
-        core::Workspace workspace;
-        if (x.rows() > 0)
-          detail::checked_nearest<T>(core::rows_of(all).middle_rows(first, x.rows()),
-                                     core::rows_of(all), options.k, first, workspace, out);
-        else
-          out.ids.resize(0, options.k), out.cosines.resize(0, options.k);
-      },
-      x);
-  return out;
+  return detail::nearest_across(x, x, true, options, world);
 }
 
 }  // namespace spheremix::metrics

@@ -8,6 +8,7 @@
 //
 // Shapes  X, Y: N x d, row i of one belongs to row i of the other, N >= 2.
 // Errors  shapes that differ, N < 2, a row with NaN or infinity (named): std::invalid_argument.
+// Memory  O(N d). Over W processes O(N d / W) where the rows of all exceed 1 GiB.
 // [Oh et al. 2022, "Geodesic multi-modal mixup for robust fine-tuning", arXiv 2203.03897,
 // section 3]
 #pragma once
@@ -15,29 +16,28 @@
 #include <vector>
 
 #include "spheremix/core/compiled.hpp"
-#include "spheremix/metrics/detail/tiles.hpp"
-#include "spheremix/pairwise/shares.hpp"
+#include "spheremix/metrics/detail/gaussian_ring.hpp"
 
 namespace spheremix::metrics {
 
 namespace detail {
 
-/// For each row of X (of a share: each of its own) the nearest row of Y but its own, the first of
-/// equals.
+/// For each row of X (of a share: each of its own) the nearest row of Y, the first of equals; of a
+/// paired one another than its own. best: 2 x.y - |y|^2 = |x|^2 - |x - y|^2 of those.
 template <class T>
-std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>& y,
-                                  const core::Share* share) {
-  const Index n = x.original().rows();
-  std::vector<Index> nearest(std::size_t(n), -1);
-  std::vector<T> best(std::size_t(n), -core::infinity<T>);  // of 2 x.y - |y|^2 = |x|^2 - |x - y|^2
+void nearest_others(const CentredRows<T>& x, const CentredRows<T>& y, bool paired,
+                    TileMemory<T>& memory, const core::Share* share, Index* nearest, T* best) {
+  const Index n = x.view().rows;
+  std::fill_n(nearest, n, Index(-1));
+  std::fill_n(best, n, -core::infinity<T>);
   for_product_strips(
-      x.view(), y.view(),
+      x.view(), y.view(), memory,
       [&](Index i, Index j, core::MatrixView<T> tile) {
         const T* const square = y.square() + j;
         for (Index r = 0; r < tile.rows; ++r) {
           T* const s = tile.row(r);
-          if (i + r >= j && i + r < j + tile.cols) s[i + r - j] = -core::infinity<T>;
-          T& top = best[std::size_t(i + r)];
+          if (paired && i + r >= j && i + r < j + tile.cols) s[i + r - j] = -core::infinity<T>;
+          T& top = best[i + r];
           constexpr Index chunk = 64;
           for (Index c = 0; c < tile.cols; c += chunk) {
             const Index count = (std::min)(chunk, tile.cols - c);
@@ -51,13 +51,18 @@ std::vector<Index> nearest_others(const CentredRows<T>& x, const CentredRows<T>&
             for (Index l = 0; better != 0 && l < count; ++l) {
               if (!(2 * a[l] - b[l] > top)) continue;
               top = 2 * a[l] - b[l];
-              nearest[std::size_t(i + r)] = j + c + l;
+              nearest[i + r] = j + c + l;
             }
           }
         }
       },
       share);
-  return nearest;
+}
+
+template <class T>
+void expects_squares(const CentredRows<T>& x, const CentredRows<T>& y) {
+  core::expects(x.largest_square() + y.largest_square() < 0.25 * double(core::largest<T>),
+                "relative_alignment", "squared distances of the rows overflow");
 }
 
 template <class T>
@@ -67,9 +72,11 @@ double relative_alignment(core::MatrixView<const T> x, core::MatrixView<const T>
   core::Owned<CentredPair<T>> memory(x.rows, y.rows, x.cols);
   CentredPair<T>& rows = *memory;
   rows.fill(xs, ys, share);
-  core::expects(rows.x.largest_square() + rows.y.largest_square() < 0.25 * double(core::largest<T>),
-                "relative_alignment", "squared distances of the rows overflow");
-  const std::vector<Index> nearest = nearest_others(rows.x, rows.y, share);
+  expects_squares(rows.x, rows.y);
+  std::vector<Index> nearest(static_cast<std::size_t>(x.rows));
+  std::vector<T> best(static_cast<std::size_t>(x.rows));
+  core::Owned<TileMemory<T>> tiles(threads_for(x.rows, y.rows, x.cols), true);
+  nearest_others(rows.x, rows.y, true, *tiles, share, nearest.data(), best.data());
   const core::OwnRows own(share, x.rows);
   double sum = sum_over_rows(own.count(), [&](Index k) {
     const Index i = own.from + k;
@@ -78,6 +85,68 @@ double relative_alignment(core::MatrixView<const T> x, core::MatrixView<const T>
   });
   if (share) share->add(&sum, 1);
   return sum / double(x.rows);
+}
+
+/// Of the rows of all ranks, batches 0 and 1: Y's blocks pass by, centred as uniformity's are.
+template <class T>
+double relative_alignment_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
+                                  core::MatrixView<const T> y) {
+  const char* const function = meeting.function();
+  const Index n = x.rows;
+  core::expects_same_shape(function, "X", n, x.cols, "Y", y.rows, y.cols);
+  core::expects(meeting.total(0) >= 2, function, "X has ", meeting.total(0),
+                " rows where at least 2 are needed");
+  meeting.mine.number[0] = finite_norm(function, "X", x);
+  meeting.mine.number[1] = finite_norm(function, "Y", y);
+  meeting.agree();
+  expects_products<T>(function, meeting.largest(0), meeting.largest(1));
+  struct Best {
+    T score = -core::infinity<T>;
+    Index row = 0;  ///< of the whole batch
+    double distance = 0;
+  };
+  std::vector<Best> best(static_cast<std::size_t>(n));
+  std::vector<Index> nearest(static_cast<std::size_t>(n));
+  std::vector<T> score(static_cast<std::size_t>(n));
+  GaussianRing<T> ring(meeting, 0, x, 1, y, 1);  // all ranks are here
+  const GaussianTable<T> all = ring.all();
+  expects_squares(all.x, all.y);
+  ring.for_tables([&](const GaussianTable<T>& table, const core::RingBlock<T>& block, Index) {
+    nearest_others(table.x, table.y, block.step == 0, ring.tiles(), nullptr, nearest.data(),
+                   score.data());
+    for (Index i = 0; i < n; ++i) {
+      const Index at = nearest[std::size_t(i)], row = block.first + at;
+      const T here = score[std::size_t(i)];
+      Best& so_far = best[std::size_t(i)];
+      if (at < 0 || here < so_far.score || (here == so_far.score && row > so_far.row)) continue;
+      so_far = {here, row, squared_distance(x.row(i), block.y.row(at), x.cols)};
+    }
+  });
+  double sum = sum_over_rows(n, [&](Index i) {
+    return squared_distance(x.row(i), y.row(i), x.cols) - best[std::size_t(i)].distance;
+  });
+  ring.share().add(&sum, 1);
+  return sum / double(meeting.total(0));
+}
+
+/// Over the ranks of a communicator; by ring where the gathered rows exceed `budget` bytes.
+template <class X, class Y, class World>
+double relative_alignment_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                                 World& world, std::size_t budget = pairwise::kRowsBudget) {
+  using T = core::Real<X>;
+  constexpr const char* function = "relative_alignment";
+  return pairwise::value_of_shares_or_ring(
+      function, world, core::NoOptions{}, budget,
+      [&](core::Meeting& meeting) {
+        const core::InputRows<T> xs(x), ys(y);
+        return relative_alignment_by_ring<T>(meeting, xs.view(), ys.view());
+      },
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
+        check_pairs(function, xs, ys, 2);
+        return relative_alignment<T>(xs, ys, share);
+      },
+      x, core::paired(y));
 }
 
 }  // namespace detail
@@ -96,15 +165,7 @@ template <class X, class Y>
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double relative_alignment(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y, World& world) {
-  using T = core::Real<X>;
-  return pairwise::value_of_shares(
-      "relative_alignment", world, core::NoOptions{},
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
-        detail::check_pairs("relative_alignment", xs, ys, 2);
-        return detail::relative_alignment<T>(xs, ys, share);
-      },
-      x, core::paired(y));
+  return detail::relative_alignment_across(x, y, world);
 }
 
 }  // namespace spheremix::metrics

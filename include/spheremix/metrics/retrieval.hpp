@@ -4,16 +4,17 @@
 //         cosine.
 // Errors  shapes that differ, N = 0, k < 1, a row with NaN or infinity (named):
 //         std::invalid_argument.
-// Cost    2 N^2 d flops for one direction, and no more for both; memory O(N).
+// Cost    2 N^2 d flops for one direction, and no more for both; memory O(N). Over W processes
+//         twice for both; memory N d numbers or, where those exceed 1 GiB, two blocks of N d / W.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <vector>
 
-#include "spheremix/core/whole.hpp"
 #include "spheremix/formula/retrieval.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
+#include "spheremix/pairwise/ring_rows.hpp"
 
 namespace spheremix::metrics {
 
@@ -36,16 +37,13 @@ struct Ranks {
   std::vector<Index> rows, cols;
 };
 
-/// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns. Row i's answer
-/// is Y's row first + i. A share adds up what the tiles of all give.
+/// Adds to the ranks of the pairs, whose products are `own`, what a table X Y^T has: within its
+/// rows and, if wanted, within its columns. Of a share, what its tiles have.
 template <class T>
-Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool both,
-                 Index first = 0, const core::Share* share = nullptr) {
-  const Index n = x.rows;
-  const std::vector<T> own = paired_products(x, y.middle_rows(first, n));
-  Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
+void add_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, const std::vector<T>& own,
+               bool both, Ranks& ranks, TileMemory<T>& memory, const core::Share* share = nullptr) {
   for_product_tiles(
-      x, y, false,
+      x, y, false, memory,
       [&](Index i, Index j, core::MatrixView<T> tile, int) {
         simd::LaneInt<T> in_column[kTileCols] = {};
         for (Index r = 0; r < tile.rows; ++r) {
@@ -61,60 +59,21 @@ Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool 
               .fetch_add(Index(in_column[c]), std::memory_order_relaxed);
       },
       share);
+}
+
+/// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns. Row i's answer
+/// is Y's row first + i. A share adds up what the tiles of all give.
+template <class T>
+Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool both,
+                 Index first = 0, const core::Share* share = nullptr) {
+  const Index n = x.rows;
+  const std::vector<T> own = paired_products(x, y.middle_rows(first, n));
+  Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
+  core::Owned<TileMemory<T>> memory(threads_for(n, y.rows, x.cols), true);
+  add_ranks(x, y, own, both, ranks, *memory, share);
   if (share) share->add(ranks.rows.data(), n);
   if (share && both) share->add(ranks.cols.data(), n);
   return ranks;
-}
-
-/// Of this rank's rows of X the ranks of their pairs among all rows of Y, gathered from all ranks.
-template <class T>
-std::vector<Index> ranks_across(core::Meeting& meeting, core::MatrixView<const T> x,
-                                core::MatrixView<const T> all_y) {
-  const Index first = meeting.first(0, meeting.ranks().rank());
-  std::vector<Index> all(std::size_t(meeting.total(0)));
-  Ranks mine;
-  if (x.rows > 0) mine = pair_ranks(x, all_y, false, first);
-  meeting.agree();
-  core::gather_rows<Index>(meeting, 2, {mine.rows.data(), x.rows, 1, 1},
-                           {all.data(), meeting.total(0), 1, 1});
-  return all;
-}
-
-/// Both sides' ranks over several processes, each of which asks for its own rows: result =
-/// finish(ranks), while the others wait for it.
-template <class Result, class X, class Y, class World, class Finish>
-Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
-                            const Eigen::MatrixBase<Y>& y, const std::vector<Index>& k, bool both,
-                            World& world, const Finish& finish) {
-  using T = typename X::Scalar;
-  Result result;
-  core::RanksOf<World> ranks(world);
-  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
-    const core::InputRows<T> xs(x), ys(y);
-    meeting.bring<T>(0, x.rows(), x.cols());
-    meeting.bring<T>(1, y.rows(), y.cols());
-    meeting.bring<T>(2, x.rows(), 1);
-    meeting.mine.options = core::digest_of(core::listed(k));
-    core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-    meeting.mine.number[0] = finite_norm(function, "X", xs.view());
-    meeting.mine.number[1] = finite_norm(function, "Y", ys.view());
-    meeting.agree();
-    core::expects(meeting.total(0) >= 1, function, "X has 0 rows where at least 1 are needed");
-    expects_products<T>(function, meeting.largest(0), meeting.largest(1));
-    expects_counts(function, k);
-    RowMatrix<T> all(meeting.total(0), x.cols());
-    const core::MatrixView<T> others{all.data(), all.rows(), all.cols(), all.cols()};
-    meeting.agree();
-    core::gather_rows<T>(meeting, 1, ys.view(), others);
-    Ranks found;
-    found.rows = ranks_across<T>(meeting, xs.view(), others);
-    if (both) {
-      core::gather_rows<T>(meeting, 0, xs.view(), others);
-      found.cols = ranks_across<T>(meeting, ys.view(), others);
-    }
-    result = finish(found);
-  });
-  return result;
 }
 
 inline RetrievalResult summary_of(std::vector<Index> ranks, const std::vector<Index>& k) {
@@ -179,6 +138,71 @@ template <class X, class Y>
   detail::Ranks ranks = detail::checked_ranks("retrieval_both", x, y, options, true);
   return detail::summary_of_both(ranks, options);
 }
+
+namespace detail {
+
+/// Of this rank's rows of X the ranks of their pairs among all ranks' rows of Y, batch k, gathered
+/// from all: Y's rows are gathered to `all`, or go round where that is null.
+template <class T>
+std::vector<Index> ranks_across(core::Meeting& meeting, int k, core::MatrixView<const T> x,
+                                core::MatrixView<const T> y, const core::MatrixView<T>* all) {
+  std::vector<Index> found(std::size_t(meeting.total(k)));
+  Ranks mine{std::vector<Index>(std::size_t(x.rows)), {}};
+  if (all) {
+    meeting.agree();
+    core::gather_rows<T>(meeting, k, y, *all);
+    if (x.rows > 0) mine = pair_ranks<T>(x, *all, false, meeting.first(k, meeting.ranks().rank()));
+  } else {
+    const std::vector<T> own = paired_products(x, y);
+    const pairwise::RowsRing<T> ring(meeting, k, y);
+    core::Owned<TileMemory<T>> memory(threads_for(x.rows, ring.most(), x.cols), true);
+    meeting.agree();
+    ring.for_each(
+        [&](const core::RingBlock<T>& block) { add_ranks(x, block.y, own, false, mine, *memory); });
+  }
+  meeting.agree();
+  core::gather_rows<Index>(meeting, 2, {mine.rows.data(), x.rows, 1, 1},
+                           {found.data(), meeting.total(0), 1, 1});
+  return found;
+}
+
+/// Both sides' ranks over several processes, each of which asks for its own rows: result =
+/// finish(ranks), while the others wait for it. By ring where the gathered rows of one side exceed
+/// `budget` bytes.
+template <class Result, class X, class Y, class World, class Finish>
+Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
+                            const Eigen::MatrixBase<Y>& y, const std::vector<Index>& k, bool both,
+                            World& world, const Finish& finish,
+                            std::size_t budget = pairwise::kRowsBudget) {
+  using T = typename X::Scalar;
+  Result result;
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
+    const core::InputRows<T> xs(x), ys(y);
+    meeting.bring<T>(0, x.rows(), x.cols());
+    meeting.bring<T>(1, y.rows(), y.cols());
+    meeting.bring<T>(2, x.rows(), 1);
+    meeting.mine.options = core::digest_of(core::listed(k));
+    core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
+    meeting.mine.number[0] = finite_norm(function, "X", xs.view());
+    meeting.mine.number[1] = finite_norm(function, "Y", ys.view());
+    meeting.agree();
+    core::expects(meeting.total(0) >= 1, function, "X has 0 rows where at least 1 are needed");
+    expects_products<T>(function, meeting.largest(0), meeting.largest(1));
+    expects_counts(function, k);
+    const bool fits = ranks.size() == 1 || pairwise::gathered_bytes(meeting, 1) <= budget;
+    RowMatrix<T> all(fits ? meeting.total(0) : 0, x.cols());
+    const core::MatrixView<T> rows{all.data(), all.rows(), all.cols(), all.cols()};
+    const core::MatrixView<T>* const to = fits ? &rows : nullptr;
+    Ranks found;
+    found.rows = ranks_across<T>(meeting, 1, xs.view(), ys.view(), to);
+    if (both) found.cols = ranks_across<T>(meeting, 0, ys.view(), xs.view(), to);
+    result = finish(found);
+  });
+  return result;
+}
+
+}  // namespace detail
 
 /// Over several processes: of the pairs of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>

@@ -6,15 +6,15 @@
 // Accuracy  16 eps relative (times max(1, d / 64)), near-duplicates included; equal rows give
 //           exactly 0.
 // Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and two strips of
-//           a few hundred rows.
+//           a few hundred rows. Over W processes memory O(N d / W) where the rows of all, with a
+//           gradient twice, exceed 1 GiB (metrics/detail/gaussian_ring.hpp).
 #pragma once
 
 #include <cmath>
 
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/formula/uniformity.hpp"
-#include "spheremix/metrics/detail/gaussian_gradient.hpp"
-#include "spheremix/pairwise/shares.hpp"
+#include "spheremix/metrics/detail/gaussian_gradient_ring.hpp"
 
 namespace spheremix::metrics {
 
@@ -78,12 +78,18 @@ void check_widths(const char* function, core::MatrixView<const T> x, core::Matri
 }
 
 template <class T>
-double cross_uniformity(const char* function, core::MatrixView<const T> x,
-                        core::MatrixView<const T> y, double t, const core::Share* share = nullptr) {
+void check_cross_uniformity(const char* function, core::MatrixView<const T> x,
+                            core::MatrixView<const T> y, double t) {
   check_widths(function, x, y);
   check_steepness(function, t);
   core::expects(x.rows > 0 && y.rows > 0, function, "X has ", x.rows, " rows and Y ", y.rows,
                 ", and no pair of them");
+}
+
+template <class T>
+double cross_uniformity(const char* function, core::MatrixView<const T> x,
+                        core::MatrixView<const T> y, double t, const core::Share* share = nullptr) {
+  check_cross_uniformity(function, x, y, t);
   const StackedRows<T> first{x}, second{y};
   core::Owned<CentredPair<T>> rows(x.rows, y.rows, x.cols);
   (*rows).fill(first, second, share);
@@ -145,66 +151,137 @@ template <class X>
   return out;
 }
 
+namespace detail {
+
+/// Over the ranks of a communicator; by ring where the gathered rows exceed `budget` bytes.
+template <class X, class World>
+double uniformity_across(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
+                         World& world, std::size_t budget = pairwise::kRowsBudget) {
+  using T = core::Real<X>;
+  constexpr const char* function = "uniformity";
+  return pairwise::value_of_shares_or_ring(
+      function, world, options, budget,
+      [&](core::Meeting& meeting) {
+        const core::InputRows<T> xs(x);
+        check_uniformity(function, meeting.total(0), options.t);
+        return uniformity_by_ring<T>(meeting, 0, xs.view(), options.t);
+      },
+      [&](const core::Share* share, const RowMatrix<T>& all) {
+        return uniformity<T>(function, {core::rows_of(all)}, options.t, nullptr, share);
+      },
+      x);
+}
+
+template <class X, class Y, class World>
+double cross_uniformity_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                               const UniformityOptions& options, World& world,
+                               std::size_t budget = pairwise::kRowsBudget) {
+  using T = core::Real<X>;
+  constexpr const char* function = "cross_uniformity";
+  return pairwise::value_of_shares_or_ring(
+      function, world, options, budget,
+      [&](core::Meeting& meeting) {
+        const core::InputRows<T> xs(x), ys(y);
+        check_cross_uniformity<T>(function, {nullptr, meeting.total(0), x.cols(), x.cols()},
+                                  {nullptr, meeting.total(1), y.cols(), y.cols()}, options.t);
+        return cross_uniformity_by_ring<T>(meeting, xs.view(), ys.view(), options.t);
+      },
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        return cross_uniformity<T>(function, core::rows_of(all_x), core::rows_of(all_y), options.t,
+                                   share);
+      },
+      x, y);
+}
+
+template <class X, class Y, class World>
+double joint_uniformity_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                               const UniformityOptions& options, World& world,
+                               std::size_t budget = pairwise::kRowsBudget) {
+  using T = core::Real<X>;
+  constexpr const char* function = "joint_uniformity";
+  return pairwise::value_of_shares_or_ring(
+      function, world, options, budget,
+      [&](core::Meeting& meeting) {
+        const Index n = meeting.total(0), m = meeting.total(1), d = x.cols();
+        check_widths<T>(function, {nullptr, n, d, d}, {nullptr, m, y.cols(), y.cols()});
+        check_uniformity(function, n + m, options.t);
+        RowMatrix<T> both(x.rows() + y.rows(), d);  // this rank's: one block
+        both.topRows(x.rows()) = x;
+        both.bottomRows(y.rows()) = y;
+        meeting.bring<T>(2, both.rows(), d);
+        meeting.agree();
+        return uniformity_by_ring<T>(meeting, 2, core::rows_of(both), options.t);
+      },
+      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
+        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
+        check_widths(function, xs, ys);
+        return uniformity<T>(function, {xs, ys}, options.t, nullptr, share);
+      },
+      x, y);
+}
+
+}  // namespace detail
+
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, core::Communicator World>
 [[nodiscard]] double uniformity(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
                                 World& world) {
-  using T = core::Real<X>;
-  return pairwise::value_of_shares(
-      "uniformity", world, options,
-      [&](const core::Share* share, const RowMatrix<T>& all) {
-        return detail::uniformity<T>("uniformity", {core::rows_of(all)}, options.t, nullptr, share);
-      },
-      x);
+  return detail::uniformity_across(x, options, world);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double cross_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  using T = core::Real<X>;
-  return pairwise::value_of_shares(
-      "cross_uniformity", world, options,
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        return detail::cross_uniformity<T>("cross_uniformity", core::rows_of(all_x),
-                                           core::rows_of(all_y), options.t, share);
-      },
-      x, y);
+  return detail::cross_uniformity_across(x, y, options, world);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double joint_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  using T = core::Real<X>;
-  constexpr const char* function = "joint_uniformity";
-  return pairwise::value_of_shares(
-      function, world, options,
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
-        detail::check_widths(function, xs, ys);
-        return detail::uniformity<T>(function, {xs, ys}, options.t, nullptr, share);
-      },
-      x, y);
+  return detail::joint_uniformity_across(x, y, options, world);
 }
+
+namespace detail {
+
+/// By ring where the gathered rows and their gradient exceed `budget` bytes.
+template <class X, class Matrix, class World>
+void uniformity_gradient_across(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
+                                UniformityGradient<Matrix>& out, World& world,
+                                std::size_t budget = pairwise::kRowsBudget) {
+  using T = core::Real<X>;
+  constexpr const char* function = "uniformity_with_gradient";
+  const auto by_ring = [&](core::Meeting& meeting) {
+    if (2 * pairwise::gathered_bytes(meeting, 1) <= budget) return false;
+    const core::InputRows<T> xs(x);
+    check_uniformity(function, meeting.total(0), options.t);
+    core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
+    core::expects_apart(function, dx.view(), xs.view());
+    out.value = uniformity_gradient_by_ring<T>(meeting, xs.view(), options.t, dx.view());
+    dx.commit();
+    return true;
+  };
+  pairwise::over_shares(
+      function, world, core::unless(options, by_ring),
+      [&](core::Meeting& meeting, const core::Share* share, const RowMatrix<T>& all) {
+        RowMatrix<T> dx(all.rows(), all.cols());
+        const core::MatrixView<T> target{dx.data(), dx.rows(), dx.cols(), dx.cols()};
+        const double value =
+            uniformity<T>(function, {core::rows_of(all)}, options.t, &target, share);
+        pairwise::put_rows_across(meeting, share, 0, "out.x", out.x, dx);
+        out.value = value;
+      },
+      x);
+}
+
+}  // namespace detail
 
 /// Value and gradient of the uniformity of all ranks' rows by this rank's.
 template <class X, class Matrix, core::Communicator World>
 void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
                               UniformityGradient<Matrix>& out, World& world) {
-  using T = core::Real<X>;
-  constexpr const char* function = "uniformity_with_gradient";
-  pairwise::over_shares(
-      function, world, options,
-      [&](core::Meeting& meeting, const core::Share* share, const RowMatrix<T>& all) {
-        RowMatrix<T> dx(all.rows(), all.cols());
-        const core::MatrixView<T> target{dx.data(), dx.rows(), dx.cols(), dx.cols()};
-        const double value =
-            detail::uniformity<T>(function, {core::rows_of(all)}, options.t, &target, share);
-        pairwise::put_rows_across(meeting, share, 0, "out.x", out.x, dx);
-        out.value = value;
-      },
-      x);
+  detail::uniformity_gradient_across(x, options, out, world);
 }
 
 template <class X, core::Communicator World>

@@ -11,13 +11,13 @@
 
 namespace spheremix::metrics::detail {
 
-/// K in place of the products of rows [i, ...) with the strip's rows [j, ...), pairs i > j alone;
-/// sums by row are added to `line`, those by column set.
+/// K in place of the products of rows [i, ...) with the strip's rows [j, ...), of an upper table
+/// pairs i > j alone; sums by row are added to `line`, those by column set.
 template <class T>
 void gaussian_weights(const GaussianTable<T>& table, double shift, Index i, Index j,
                       core::MatrixView<T> tile, Take take, double* line, double* col_sums) {
   TakenPairs taken;
-  table.take_out(i, j, tile, take, taken, true);
+  table.take_out(i, j, tile, take, taken, table.upper);
   T shifts[kTileCols], ones[kTileCols];
   std::fill_n(shifts, tile.rows, T(shift));
   std::fill_n(ones, tile.rows, T(1));
@@ -53,15 +53,16 @@ void mirror_diagonal(core::MatrixView<T> block) {
         for (Index c = c0; c < (std::min)(c0 + side, r); ++c) block(c, r) = block(r, c);
 }
 
-/// What one strip of K gives to dx, in tasks that may run side by side: K^T X for the strip's own
-/// rows, cut by columns of X so that each packs its own part of X, and K X for the rows after it.
+/// What one strip of K gives, in tasks that may run side by side: K^T X to the strip's own rows of
+/// Y, cut by columns of X so that each packs its own part of X, and K Y to rows of X.
 template <class T>
 class StripProducts {
  public:
-  /// weights: K of rows [first, n) and columns [first, first + weights.cols), its diagonal mirrored.
-  StripProducts(core::MatrixView<const T> x, core::MatrixView<const T> weights, Index first,
-                core::MatrixView<T> dx, int threads)
-      : x_(x), dx_(dx), weights_(weights), first_(first), after_(first + weights.cols) {
+  /// weights: K of rows x and columns y. Adds to dy, and to rows [after, ...) of dx.
+  StripProducts(core::MatrixView<const T> x, core::MatrixView<const T> weights,
+                core::MatrixView<const T> y, core::MatrixView<T> dx, core::MatrixView<T> dy,
+                Index after, int threads)
+      : x_(x), y_(y), weights_(weights), dx_(dx), dy_(dy), after_(after) {
     width_ = (parts(x.cols, threads) + 63) / 64 * 64;
     own_ = parts(x.cols, width_);
   }
@@ -72,15 +73,13 @@ class StripProducts {
   void run(Index task, pairwise::PackBuffers<T>& pack) const {
     if (task < own_) {
       const Index k = task * width_, width = (std::min)(width_, x_.cols - k);
-      const auto dx = columns(dx_.middle_rows(first_, weights_.cols), k, width);
-      pairwise::transposed_times<T>(
-          dx, weights_, columns<const T>(x_.middle_rows(first_, weights_.rows), k, width), true,
-          pack);
+      pairwise::transposed_times<T>(columns(dy_, k, width), weights_,
+                                    columns<const T>(x_, k, width), true, pack);
     } else {
       const Index begin = after_ + (task - own_) * kTileCols;
       const Index count = (std::min)(kTileCols, x_.rows - begin);
-      pairwise::times<T>(dx_.middle_rows(begin, count), weights_.middle_rows(begin - first_, count),
-                         x_.middle_rows(first_, weights_.cols), true, pack);
+      pairwise::times<T>(dx_.middle_rows(begin, count), weights_.middle_rows(begin, count), y_,
+                         true, pack);
     }
   }
 
@@ -90,21 +89,21 @@ class StripProducts {
     return {m.data + first, m.rows, count, m.stride};
   }
 
-  core::MatrixView<const T> x_{};
-  core::MatrixView<T> dx_{};
-  core::MatrixView<const T> weights_{};
-  Index first_ = 0, after_ = 0, width_ = 1, own_ = 0;
+  core::MatrixView<const T> x_{}, y_{}, weights_{};
+  core::MatrixView<T> dx_{}, dy_{};
+  Index after_ = 0, width_ = 1, own_ = 0;
 };
 
-/// What the gradient for n rows works on besides GaussianSums.
+/// What the gradient for n rows works on besides GaussianSums, against m rows.
 template <class T>
 struct GaussianStrips {
   std::size_t size;
   T* strips;  ///< two: the products of one and the tiles of the next are a single loop
   double *line, *col_sums;  ///< r_i; partial sums of a strip's columns, tile after tile
 
-  GaussianStrips(Index n, core::Workspace::Frame& frame)
-      : size(std::size_t((std::min)(kTileRows, n) * n)),
+  GaussianStrips(Index n, core::Workspace::Frame& frame) : GaussianStrips(n, n, frame) {}
+  GaussianStrips(Index n, Index m, core::Workspace::Frame& frame)
+      : size(std::size_t((std::min)(kTileRows, m) * n)),
         strips(frame.take<T>(2 * size)),
         line(frame.take<double>(std::size_t(n))),
         col_sums(frame.take<double>(std::size_t(kTileRows * parts(n, kTileCols)))) {}
@@ -133,67 +132,97 @@ struct GaussianCut {
   }
 };
 
-/// The value; the gradient goes to dx, apart from X: of a share its part, with the value of all.
+/// Adds K Y to dx and K^T X to dy, sums of K by row to `line` and by column to `cols`: of an upper
+/// table all to dx and `line`, which dy and `cols` are then.
 template <class T>
-double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
-                         const GaussianStrips<T>& strips, core::MatrixView<T> dx) {
-  const auto x = table.x.view();
-  const Index n = x.rows, d = x.cols;
-  if (std::isnan(table.x.largest_square())) {
-    dx.fill(core::nan<T>);
-    return core::nan<double>;
-  }
-  // K as it is where none can vanish, else relative to the largest.
-  const double shift =
-      table.bound() < (sizeof(T) == 4 ? 60 : 600) ? 0 : gaussian_sum(table, sums).top;
+void gaussian_pulls(const GaussianTable<T>& table, double shift, TileMemory<T>& memory,
+                    const GaussianStrips<T>& strips, core::MatrixView<T> dx, double* line,
+                    core::MatrixView<T> dy, double* cols_line) {
+  const auto x = table.x.view(), y = table.y.view();
   const Take take = table.taken_from_sums();
-  TileMemory<T>& memory = sums.tiles;
   const int threads = memory.threads();
   memory.start(true);
-  double *const line = strips.line, *const col_sums = strips.col_sums;
-  std::fill_n(line, n, 0.0);
-  dx.fill(T(0));
+  double* const col_sums = strips.col_sums;
 
   StripProducts<T> before;
-  const GaussianCut cut(n, table.share);
+  const GaussianCut cut(y.rows, table.share);
   bool more = true;
   for (Index s = cut.next(0), turn = 0; more; s = cut.next(s + 1), ++turn) {
-    const Index first = (std::min)(n, s * cut.width), cols = (std::min)(cut.width, n - first);
+    const Index first = (std::min)(y.rows, s * cut.width);
+    const Index cols = (std::min)(cut.width, y.rows - first), top = table.upper ? first : 0;
     const core::MatrixView<T> weights{strips.strips + std::size_t(turn % 2) * strips.size,
-                                      n - first, cols, cols};
+                                      x.rows - top, cols, cols};
     more = cols > 0;
-    const Index ready = before.tasks(), tiles = parts(weights.rows, kTileCols);
+    const Index ready = before.tasks(), tiles = more ? parts(weights.rows, kTileCols) : 0;
+    const auto own = y.middle_rows(first, cols);
     core::parallel_for(ready + tiles, threads, [&](Index task, int thread) {
       auto& pack = memory.pack(thread);
       if (task < ready) return before.run(task, pack);
       const Index place = task - ready, r = place * kTileCols;
       const auto tile = weights.middle_rows(r, (std::min)(kTileCols, weights.rows - r));
-      pairwise::times_transposed<T>(tile, x.middle_rows(first + r, tile.rows),
-                                    x.middle_rows(first, cols), false, pack);
-      gaussian_weights(table, shift, first + r, first, tile, take, line,
+      pairwise::times_transposed<T>(tile, x.middle_rows(top + r, tile.rows), own, false, pack);
+      gaussian_weights(table, shift, top + r, first, tile, take, line,
                        col_sums + place * kTileRows);
-      if (place == 0) mirror_diagonal(tile);
+      if (table.upper && place == 0) mirror_diagonal(tile);
     });
     for (Index c = 0; c < cols; ++c)
-      for (Index k = 0; k < tiles; ++k) line[first + c] += col_sums[k * kTileRows + c];
-    before = cols > 0 ? StripProducts<T>(x, weights, first, dx, threads) : StripProducts<T>();
+      for (Index k = 0; k < tiles; ++k) cols_line[first + c] += col_sums[k * kTileRows + c];
+    before = cols > 0
+                 ? StripProducts<T>(x.middle_rows(top, weights.rows), weights, own,
+                                    dx.middle_rows(top, weights.rows), dy.middle_rows(first, cols),
+                                    table.upper ? cols : 0, threads)
+                 : StripProducts<T>();
   }
+}
 
-  CompensatedSum twice;
-  for (Index i = 0; i < n; ++i) twice.add(line[i]);
-  double z = twice.value() / 2;
-  if (table.share) table.share->add(&z, 1);
-  const formula::GaussianMean mean{z, table.pairs(), shift};
-  const double factor = mean.slope(table.t, 1);
-  core::parallel_chunks(n, 64, [&](Index first, Index count) {
+/// Relative to which K is taken: as it is where none can vanish, else to the largest,
+/// log_sum().top.
+template <class T, class OfLogs>
+double gaussian_shift(const GaussianTable<T>& table, const OfLogs& log_sum) {
+  return table.bound() < (sizeof(T) == 4 ? 60 : 600) ? 0 : log_sum().top;
+}
+
+/// dx = factor (r x - K X) in place of K X.
+template <class T>
+void finish_pulls(const formula::GaussianMean& mean, double t, core::MatrixView<const T> x,
+                  const double* line, core::MatrixView<T> dx) {
+  const double factor = mean.slope(t, 1);
+  core::parallel_chunks(x.rows, 64, [&](Index first, Index count) {
     for (Index i = first; i < first + count; ++i) {
       const T* from = x.row(i);
       T* to = dx.row(i);
       const double r = line[i];
-      core::map_in_lanes(
-          d, to, [=](Index k) { return T(factor * mean.pull(r, double(from[k]), double(to[k]))); });
+      core::map_in_lanes(x.cols, to, [=](Index k) {
+        return T(factor * mean.pull(r, double(from[k]), double(to[k])));
+      });
     }
   });
+}
+
+/// Half the sum of n numbers: of sums by row each pair is in two.
+inline double half_sum(const double* line, Index n) {
+  CompensatedSum twice;
+  for (Index i = 0; i < n; ++i) twice.add(line[i]);
+  return twice.value() / 2;
+}
+
+/// The value; the gradient goes to dx, apart from X: of a share its part, with the value of all.
+template <class T>
+double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
+                         const GaussianStrips<T>& strips, core::MatrixView<T> dx) {
+  const auto x = table.x.view();
+  if (std::isnan(table.x.largest_square())) {
+    dx.fill(core::nan<T>);
+    return core::nan<double>;
+  }
+  const double shift = gaussian_shift(table, [&] { return gaussian_sum(table, sums); });
+  std::fill_n(strips.line, x.rows, 0.0);
+  dx.fill(T(0));
+  gaussian_pulls(table, shift, sums.tiles, strips, dx, strips.line, dx, strips.line);
+  double z = half_sum(strips.line, x.rows);
+  if (table.share) table.share->add(&z, 1);
+  const formula::GaussianMean mean{z, table.pairs(), shift};
+  finish_pulls<T>(mean, table.t, x, strips.line, dx);
   const double value = mean.value();
   return gaussian_log_mean(table, sums, &value);
 }

@@ -61,7 +61,7 @@ struct GaussianTable {
   const core::Share* share = nullptr;  ///< sums over all pairs are those of all shares
 
   double pairs() const {
-    const double n = double(x.original().rows()), m = double(y.original().rows());
+    const double n = double(x.total()), m = double(y.total());
     return upper ? n * (n - 1) / 2 : n * m;
   }
   formula::GaussianPair<T> policy() const { return {T(t), x.square(), y.square()}; }
@@ -77,7 +77,7 @@ struct GaussianTable {
 
   /// The value is at least minus this: by Jensen, minus t times the mean squared distance.
   double jensen_bound() const {
-    const double squares = x.mean_square() + y.mean_square(), n = double(x.original().rows());
+    const double squares = x.mean_square() + y.mean_square(), n = double(x.total());
     return t * squares * (upper ? n / (n - 1) : 2);
   }
   /// What a sum in T leaves out of its tiles. Where no t (|x|^2 + |y|^2) exceeds 4, logits are
@@ -224,20 +224,30 @@ double gaussian_expm1_sum(const GaussianTable<T>& table, GaussianSums<T>& memory
 /// |log mean| below which the logarithm's argument is too near 1 for sums in T.
 inline constexpr double kNearZero = 0.5;
 
-/// log mean over all pairs. `fast` is a value from gradient weights, if there is one.
-template <class T>
-double gaussian_log_mean(const GaussianTable<T>& table, GaussianSums<T>& memory,
-                         const double* fast = nullptr) {
+/// log mean over all pairs from log_sum(), a LogSum of e^logit, or where that ends near 0 from
+/// expm1_sum().
+template <class T, class OfLogs, class OfExpm1>
+double log_mean_of(const GaussianTable<T>& table, const OfLogs& log_sum, const OfExpm1& expm1_sum,
+                   const double* fast = nullptr) {
   if (std::isnan(table.x.largest_square() + table.y.largest_square())) return core::nan<double>;
   const double pairs = table.pairs();
   const auto value_of = [&](const LogSum& z) {
     return formula::GaussianMean{z.sum, pairs, z.top}.value();
   };
   if (table.jensen_bound() > kNearZero) {
-    const double value = fast ? *fast : value_of(gaussian_sum(table, memory));
+    const double value = fast ? *fast : value_of(log_sum());
     if (!(value > -kNearZero)) return value;
   }
-  return std::log1p(gaussian_expm1_sum(table, memory) / pairs);
+  return std::log1p(expm1_sum() / pairs);
+}
+
+/// log mean over all pairs. `fast` is a value from gradient weights, if there is one.
+template <class T>
+double gaussian_log_mean(const GaussianTable<T>& table, GaussianSums<T>& memory,
+                         const double* fast = nullptr) {
+  return log_mean_of(
+      table, [&] { return gaussian_sum(table, memory); },
+      [&] { return gaussian_expm1_sum(table, memory); }, fast);
 }
 
 }  // namespace spheremix::metrics::detail

@@ -218,6 +218,12 @@ inline void check_nearest(const char* function, Index k, Index m, Index own) {
                 m - (within ? 1 : 0), within ? " other rows" : " rows of Y");
 }
 
+/// What for_nearest takes of its workspace for n rows of X and m of Y, of length d.
+template <class T>
+std::size_t nearest_bytes(Index n, Index m, Index d, Index k) {
+  return core::bytes_of<NearestRows<T>>(NearestPlan(n, m, d, k, sizeof(Candidate<T>)));
+}
+
 /// Runs body(i, nearest) over the rows of X, or those of a share: the first k candidates, in any
 /// order.
 template <class T, class Body>

@@ -98,11 +98,11 @@ void for_product_tiles(core::MatrixView<const T> x, core::MatrixView<const T> y,
 /// Runs body(i, j, tile) over the tiles of X Y^T: all tiles of one row of tiles by one thread, from
 /// left to right. Of a share, over its rows of X.
 template <class T, class Body>
-void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y, const Body& body,
+void for_product_strips(core::MatrixView<const T> x, core::MatrixView<const T> y,
+                        TileMemory<T>& memory, const Body& body,
                         const core::Share* share = nullptr) {
-  core::Owned<TileMemory<T>> own(threads_for(x.rows, y.rows, x.cols), true);
-  TileMemory<T>& memory = *own;
   const core::OwnRows own_rows(share, x.rows);
+  memory.start();
   core::parallel_for(
       parts(own_rows.count(), kTileRows), memory.threads(), [&](Index task, int thread) {
         const Index i = own_rows.from + task * kTileRows,
@@ -212,6 +212,7 @@ class CentredRows {
 
   void fill(const StackedRows<T>& x, const double* centre) {
     original_ = x;
+    total_ = x.rows();
     mean_square_ = largest_square_ = 0;
     core::parallel_chunks(x.rows(), 64, [&](Index first, Index count) {
       for (Index i = first; i < first + count; ++i) {
@@ -230,7 +231,24 @@ class CentredRows {
     }
   }
 
+  /// These are some of `total` rows, whose squares those are.
+  void set_among(Index total, double mean_square, double largest_square) {
+    total_ = total;
+    mean_square_ = mean_square;
+    largest_square_ = largest_square;
+  }
+  /// Rows [first, first + count) of a single batch, and nothing else is different.
+  CentredRows part(Index first, Index count) const {
+    CentredRows some = *this;
+    some.original_.first = original_.first.middle_rows(first, count);
+    some.rows_ += first * original_.cols();
+    some.square_ += first;
+    some.exact_ += first;
+    return some;
+  }
+
   const StackedRows<T>& original() const { return original_; }
+  Index total() const { return total_; }  ///< as many rows are in the tables of all ranks
   core::MatrixView<const T> view() const {
     return {rows_, original_.rows(), original_.cols(), original_.cols()};
   }
@@ -242,6 +260,7 @@ class CentredRows {
   StackedRows<T> original_{};
   T *rows_, *square_;
   double* exact_;  ///< |row|^2
+  Index total_ = 0;
   double mean_square_ = 0, largest_square_ = 0;
 };
 
