@@ -69,7 +69,10 @@ def without_bodies(text):
     while at < end:
         stop = end_of_head(code, at, end)
         head_text = code[at:stop]
-        if stop >= end or re.search(r"^\s*(private|protected):", head_text, re.M):
+        if re.search(r"^\s*(private|protected):", head_text, re.M):
+            break
+        if stop >= end:  # the comment behind the last field
+            out += text[at:end].rstrip()
             break
         if code[stop] == "{" and ("(" in head_text or "operator" in head_text) and "=" not in head_text.split("(")[0]:
             colon = re.search(r"\)\s*:\s", code[at:stop])

@@ -10,10 +10,10 @@
 namespace spheremix::losses {
 
 struct AlignUniformOptions {
-  double alpha = 2;
-  double t = 2;
-  double align_weight = 1;
-  double uniform_weight = 1;
+  double alpha = 2;           ///< exponent of alignment's distance, > 0
+  double t = 2;               ///< steepness of uniformity's potential, > 0
+  double align_weight = 1;    ///< of alignment
+  double uniform_weight = 1;  ///< of uniformity
 };
 
 }  // namespace spheremix::losses

@@ -13,11 +13,11 @@
 namespace spheremix::losses {
 
 struct ClipM2MixOptions {
-  double temperature = 0.01;
-  double mix_temperature = 0.07;
-  double weight = 1;  ///< of m2_mix
-  Reduction reduction = Reduction::sum;
-  Negatives negatives = Negatives::replace;
+  double temperature = 0.01;                 ///< tau of clip, > 0
+  double mix_temperature = 0.07;             ///< tau of m2_mix, > 0
+  double weight = 1;                         ///< of m2_mix
+  Reduction reduction = Reduction::sum;      ///< of m2_mix's two directions
+  Negatives negatives = Negatives::replace;  ///< of m2_mix: ordinary ones go, or stay beside
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   bool shared = true;  ///< tables of cosines serve both losses; false: each forms its own
   std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures

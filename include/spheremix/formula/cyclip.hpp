@@ -13,9 +13,9 @@
 namespace spheremix::losses {
 
 struct CyclipOptions {
-  double temperature = 0.07;
-  double cross_weight = 0.25;
-  double in_modal_weight = 0.25;
+  double temperature = 0.07;                         ///< tau, > 0
+  double cross_weight = 0.25;                        ///< of (x_j.y_k - x_k.y_j)^2
+  double in_modal_weight = 0.25;                     ///< of (x_j.x_k - y_j.y_k)^2
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };
 

@@ -23,9 +23,9 @@ namespace spheremix::losses {
 enum class DclWeighting { none, von_mises_fisher };
 
 struct DecoupledContrastiveOptions {
-  double temperature = 0.1;
-  double sigma = 0.5;  ///< of the weights
-  DclWeighting weighting = DclWeighting::none;
+  double temperature = 0.1;                          ///< tau, > 0
+  double sigma = 0.5;                                ///< of von_mises_fisher's weights
+  DclWeighting weighting = DclWeighting::none;       ///< of the positives
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };
 

@@ -46,9 +46,9 @@ struct DecoupledMixupOptions {
   double weight = 0.1;   ///< eta of the regulariser; not used by the binary form
   double threshold = 1;  ///< xi: from here on h is 1
   double power = 1;      ///< t of h
-  DecoupledForm form = DecoupledForm::cross_entropy;
-  DecoupledWeighting weighting = DecoupledWeighting::constant;
-  DecoupledDirection direction = DecoupledDirection::both;
+  DecoupledForm form = DecoupledForm::cross_entropy;            ///< of the loss: CE or BCE
+  DecoupledWeighting weighting = DecoupledWeighting::constant;  ///< wa, wb: 1, lambda or h(lambda)
+  DecoupledDirection direction = DecoupledDirection::both;  ///< which mixed classes keep their part
 };
 
 }  // namespace spheremix::losses

@@ -30,13 +30,13 @@ enum class Denominator { printed, augmented };
 enum class UniformityReading { joint, separate };
 
 struct FeatureSeparationOptions {
-  double temperature = 0.07;
-  double ortho_weight = 1;
-  double contrast_weight = 1;
-  double uniformity_weight = 1;
-  Denominator denominator = Denominator::printed;
-  UniformityReading uniformity = UniformityReading::joint;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  double temperature = 0.07;                                ///< tau, > 0
+  double ortho_weight = 1;                                  ///< of ortho
+  double contrast_weight = 1;                               ///< of contrast
+  double uniformity_weight = 1;                             ///< of uniformity
+  Denominator denominator = Denominator::printed;           ///< keys of contrast: xi itself or xa
+  UniformityReading uniformity = UniformityReading::joint;  ///< one logarithm, or one a modality
+  std::size_t memory_budget = std::size_t(1) << 30;         ///< bytes of temporary memory
 };
 
 /// Loss and gradients of feature_separation.

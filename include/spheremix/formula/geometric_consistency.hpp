@@ -23,8 +23,8 @@
 namespace spheremix::losses {
 
 struct GeometricConsistencyOptions {
-  double cross_weight = 1;
-  double in_modal_weight = 1;
+  double cross_weight = 1;     ///< c, across the modalities
+  double in_modal_weight = 1;  ///< w, within each
 };
 
 /// Loss and gradients of augmented_geometric_consistency.

@@ -27,7 +27,7 @@
 namespace spheremix::losses {
 
 struct HardNegativeOptions {
-  double temperature = 0.5;
+  double temperature = 0.5;                          ///< tau, > 0
   double beta = 1;                                   ///< concentration on hard negatives
   double tau_plus = 0.1;                             ///< probability of a false negative
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory

@@ -21,7 +21,7 @@
 namespace spheremix::losses {
 
 struct HnNceOptions {
-  double temperature = 0.07;
+  double temperature = 0.07;                         ///< tau, > 0
   double beta = 0.25;                                ///< concentration on hard negatives
   double tau_plus = 0;                               ///< probability of a false negative
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory

@@ -17,7 +17,7 @@
 namespace spheremix::metrics {
 
 struct HubnessOptions {
-  Index k = 10;
+  Index k = 10;  ///< nearest rows that are counted
 };
 
 }  // namespace spheremix::metrics

@@ -17,7 +17,7 @@
 namespace spheremix::losses {
 
 struct InfoNceOptions {
-  double temperature = 0.07;
+  double temperature = 0.07;                         ///< tau, > 0
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   double label_smoothing = 0;                        ///< e in [0, 1]
   std::optional<Targets> exclude{};                  ///< pairs out of the table, unless targets

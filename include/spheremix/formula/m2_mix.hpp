@@ -37,9 +37,9 @@ enum class Negatives {
 };
 
 struct M2MixOptions {
-  double temperature = 0.07;
-  Reduction reduction = Reduction::sum;
-  Negatives negatives = Negatives::replace;
+  double temperature = 0.07;                         ///< tau, > 0
+  Reduction reduction = Reduction::sum;              ///< of the two directions
+  Negatives negatives = Negatives::replace;          ///< ordinary ones go, or stay beside the mixed
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
   std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1

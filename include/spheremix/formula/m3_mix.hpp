@@ -21,21 +21,21 @@ namespace spheremix::losses {
 /// row.
 template <class M2 = double, class V = double, class L = double, class Vl = double>
 struct MixLambdas {
-  M2 m2{};
-  V v{};
-  L l{};
-  Vl vl{};
+  M2 m2{};  ///< of m2_mix
+  V v{};    ///< of v_mix
+  L l{};    ///< of l_mix
+  Vl vl{};  ///< of vl_mix
 };
 
 /// Partners: as PartnerMixOptions.
 template <class Partners>
 struct M3MixOptionsOf {
-  double temperature = 0.01;
-  double mix_temperature = 0.07;
-  double weight_m2 = 1;
-  double weight_v = 1;
-  double weight_l = 1;
-  double weight_vl = 1;
+  double temperature = 0.01;                         ///< tau of V, L and VL, > 0
+  double mix_temperature = 0.07;                     ///< tau of m2, > 0
+  double weight_m2 = 1;                              ///< of m2_mix; 0 leaves it out
+  double weight_v = 1;                               ///< of v_mix; 0 leaves it out
+  double weight_l = 1;                               ///< of l_mix; 0 leaves it out
+  double weight_vl = 1;                              ///< of vl_mix; 0 leaves it out
   Partners partners = {};                            ///< of V, L and VL; empty: flip
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures

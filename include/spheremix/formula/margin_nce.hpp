@@ -19,7 +19,7 @@
 namespace spheremix::losses {
 
 struct MarginNceOptions {
-  double temperature = 0.07;
+  double temperature = 0.07;                         ///< tau, > 0
   double margin = 0.2;                               ///< m >= 0
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };

@@ -15,7 +15,7 @@
 namespace spheremix::losses {
 
 struct NtXentOptions {
-  double temperature = 0.1;
+  double temperature = 0.1;                          ///< tau, > 0
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };
 

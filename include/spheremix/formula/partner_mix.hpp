@@ -50,8 +50,8 @@ inline PartnerWeights partner_weights(bool both_sides, VlTargets targets) {
 /// into device memory on the device (null: flip).
 template <class Partners>
 struct PartnerMixOptions {
-  double temperature = 0.01;
-  Partners partners = {};
+  double temperature = 0.01;                         ///< tau, > 0
+  Partners partners = {};                            ///< J, a row each; empty: flip
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
   std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1
@@ -60,9 +60,9 @@ struct PartnerMixOptions {
 /// Options of VL-Mix.
 template <class Partners>
 struct TargetMixOptions {
-  double temperature = 0.01;
-  VlTargets targets = VlTargets::identity;
-  Partners partners = {};
+  double temperature = 0.01;                         ///< tau, > 0
+  VlTargets targets = VlTargets::identity;           ///< what counts as a true pair
+  Partners partners = {};                            ///< J, a row each; empty: flip
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   std::optional<Targets> exclude{};   ///< false negatives: pairs out of tables, mixtures
   std::vector<double> row_weights{};  ///< n, at least 0; empty: all 1

@@ -29,10 +29,10 @@ namespace spheremix::losses {
 enum class RankSimilarity { negative_distance, cosine };
 
 struct RankNContrastOptions {
-  double temperature = 2;
+  double temperature = 2;      ///< tau, > 0
   double label_tolerance = 0;  ///< distances of labels this close count as equal
-  RankSimilarity similarity = RankSimilarity::negative_distance;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
+  RankSimilarity similarity = RankSimilarity::negative_distance;  ///< z: -|x_i - x_j| or x_i.x_j
+  std::size_t memory_budget = std::size_t(1) << 30;               ///< bytes of temporary memory
 };
 
 }  // namespace spheremix::losses

@@ -15,7 +15,7 @@
 namespace spheremix::metrics {
 
 struct RetrievalOptions {
-  std::vector<Index> k = {1, 5, 10};
+  std::vector<Index> k = {1, 5, 10};  ///< recall at each of these
 };
 
 }  // namespace spheremix::metrics

@@ -22,8 +22,8 @@
 namespace spheremix::losses {
 
 struct SiglipOptions {
-  double temperature = 0.1;
-  double bias = -10;
+  double temperature = 0.1;                          ///< tau, > 0
+  double bias = -10;                                 ///< added to every logit
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
   std::optional<Targets> exclude{};                  ///< pairs out of the sum, unless targets
   std::vector<double> row_weights{};                 ///< n, at least 0; empty: all 1

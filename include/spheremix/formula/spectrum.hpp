@@ -22,12 +22,12 @@
 namespace spheremix::metrics {
 
 struct SpectrumOptions {
-  bool centred = false;
+  bool centred = false;  ///< true: of X less its mean row
 };
 
 struct EffectiveRankOptions {
-  double epsilon = 0;  ///< added to every share
-  bool centred = false;
+  double epsilon = 0;    ///< added to every share
+  bool centred = false;  ///< true: of X less its mean row
 };
 
 }  // namespace spheremix::metrics

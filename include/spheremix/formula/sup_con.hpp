@@ -17,7 +17,7 @@
 namespace spheremix::losses {
 
 struct SupConOptions {
-  double temperature = 0.1;
+  double temperature = 0.1;                          ///< tau, > 0
   double label_tolerance = 0;                        ///< labels this close count as equal
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
 };

@@ -52,14 +52,14 @@ SPHEREMIX_HD inline double remix_weight(losses::RemixWeighting weighting, double
 namespace spheremix::losses {
 
 struct SupRemixOptions {
-  double temperature = 0.1;
+  double temperature = 0.1;    ///< tau, > 0
   double window = 1;           ///< g: parents of Mix-pos lie this close to the anchor's label
   double label_tolerance = 0;  ///< labels this close count as equal
   double beta_a = 2;           ///< Mix-neg: lambda of the anchor ~ Beta(beta_a, beta_b)
-  double beta_b = 8;
-  RemixWeighting weighting = RemixWeighting::absolute;
-  bool mix_negatives = true;
-  bool mix_positives = true;
+  double beta_b = 8;           ///< the other parameter of that Beta
+  RemixWeighting weighting = RemixWeighting::absolute;  ///< w(d): 1 + |d|, 1 + d^2 or 1
+  bool mix_negatives = true;                            ///< false: no Mix-neg
+  bool mix_positives = true;                            ///< false: no Mix-pos
   bool detach = true;                                ///< mixtures pass no gradient to their parents
   bool renormalise = false;                          ///< mixtures are brought back to length 1
   std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory

@@ -32,11 +32,11 @@ enum class TripletDistance { euclidean, squared };
 enum class TripletMargin { hinge, soft };
 
 struct TripletOptions {
-  double margin = 0.2;
-  TripletMining mining = TripletMining::batch_hard;
-  TripletDistance distance = TripletDistance::euclidean;
-  std::size_t memory_budget = std::size_t(1) << 30;  ///< bytes of temporary memory
-  TripletMargin form = TripletMargin::hinge;         ///< soft: margin is not used
+  double margin = 0.2;                               ///< added to the difference of the distances
+  TripletMining mining = TripletMining::batch_hard;  ///< which triplets of the batch count
+  TripletDistance distance = TripletDistance::euclidean;  ///< d(a, b): |a - b| or its square
+  std::size_t memory_budget = std::size_t(1) << 30;       ///< bytes of temporary memory
+  TripletMargin form = TripletMargin::hinge;              ///< soft: margin is not used
 };
 
 /// Loss and gradient of triplet.

@@ -20,11 +20,11 @@
 namespace spheremix::losses {
 
 struct VicregOptions {
-  double invariance_weight = 25;
-  double variance_weight = 25;
-  double covariance_weight = 1;
-  double gamma = 1;       ///< wanted standard deviation
-  double epsilon = 1e-4;  ///< added to the variance under the root
+  double invariance_weight = 25;  ///< of (X - Y)^2
+  double variance_weight = 25;    ///< of columns that spread less than gamma
+  double covariance_weight = 1;   ///< of columns with one another
+  double gamma = 1;               ///< wanted standard deviation
+  double epsilon = 1e-4;          ///< added to the variance under the root
 };
 
 }  // namespace spheremix::losses

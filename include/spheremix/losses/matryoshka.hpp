@@ -26,7 +26,7 @@
 namespace spheremix::losses {
 
 struct MatryoshkaOptions {
-  std::vector<Index> widths = {};
+  std::vector<Index> widths = {};    ///< columns of each, in [1, d]; empty is an error
   std::vector<double> weights = {};  ///< one a width; empty: all 1
 };
 

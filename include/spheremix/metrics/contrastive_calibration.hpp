@@ -25,8 +25,8 @@
 namespace spheremix::metrics {
 
 struct ContrastiveCalibrationOptions {
-  double temperature = 0.07;
-  Index bins = 10;
+  double temperature = 0.07;  ///< tau, > 0
+  Index bins = 10;            ///< equal bins of [0, 1]
 };
 
 /// The calibration error of each direction.

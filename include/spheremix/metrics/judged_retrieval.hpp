@@ -33,8 +33,8 @@ struct Judgement {
 };
 
 struct JudgedRetrievalOptions {
-  Index k = 10;
-  double tie_width = 0;
+  Index k = 10;          ///< ranks that nDCG counts
+  double tie_width = 0;  ///< products this close are equal
 };
 
 /// Means over the queries with a relevant row.

@@ -21,7 +21,7 @@
 namespace spheremix::metrics {
 
 struct NearestOptions {
-  Index k = 10;
+  Index k = 10;  ///< neighbours of a row
 };
 
 /// Members may be Eigen::Map over the caller's buffers.

@@ -21,7 +21,7 @@
 namespace spheremix::metrics {
 
 struct ZeroShotOptions {
-  std::vector<Index> k = {1, 5};
+  std::vector<Index> k = {1, 5};  ///< accuracy at each of these
 };
 
 namespace detail {

@@ -30,9 +30,9 @@ struct SgdOptions {
 };
 
 struct AdamOptions {
-  double rate = 1e-3;  ///< about the angle of a step, in radians
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
+  double rate = 1e-3;                 ///< about the angle of a step, in radians
+  double beta1 = 0.9, beta2 = 0.999;  ///< what m and v keep a step, in [0, 1)
+  double epsilon = 1e-8;              ///< added to the root of v
 };
 
 /// Of all steps so far; empty before the first.

@@ -25,7 +25,7 @@ namespace spheremix::sphere {
 enum class ZeroPolicy { error, zero };
 
 struct NormalizeOptions {
-  ZeroPolicy zero = ZeroPolicy::error;
+  ZeroPolicy zero = ZeroPolicy::error;  ///< what a zero vector gives
 };
 
 namespace detail {
