@@ -18,7 +18,7 @@ CONTENTS = [
                "docs/gallery.md": "Gallery"}),
     ("Guides", {"docs/python.md": "Python, and coming from PyTorch", "docs/distributed.md": "Several processes", "docs/gpu.md": "GPU",
                 "docs/analyze.md": "spheremix-analyze", "docs/platforms.md": "Platforms"}),
-    ("Reference", {"docs/formulas.md": "Formulas", "api/index": "API", "docs/numbers.md": "Numbers you can rely on",
+    ("Reference", {"docs/formulas.md": "Formulas", "docs/options.md": "Options", "api/index": "API", "docs/numbers.md": "Numbers you can rely on",
                    "docs/analyze_figures.md": "Figures of spheremix-analyze", "docs/glossary.md": "Glossary", "docs/design.md": "Design"}),
     ("Measured", {"docs/benchmarks.md": "Benchmarks", "docs/papers.md": "The papers on real data", "docs/notes/benchmarks.md": "Notes: benchmarks",
                   "docs/notes/papers.md": "Notes: papers", "docs/notes/gpu.md": "Notes: GPU", "docs/notes/analyze.md": "Notes: spheremix-analyze",

@@ -8,6 +8,7 @@ out=$1
 mkdir -p "$out"
 python3 tests/scripts/formulas.py
 python3 docs/site/headers.py
+python3 docs/site/options.py --check
 python3 tests/scripts/analyze_figures.py
 python3 tests/scripts/docs_code.py "$out/code"
 check "docs/build.sh" sh docs/build.sh || exit 1
