@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import spheremix as sx
 
@@ -148,3 +149,22 @@ def test_snippets_run(path):
         if "torch" in code:
             pytest.importorskip("torch")
         exec(compile(code, path, "exec"), {})
+
+
+def test_targets_of_the_page():
+    """The block of docs/python.md."""
+    rng = sx.core.Philox(1)
+    pictures = sx.sphere.sample_uniform(4, 64, rng)
+    captions = sx.sphere.sample_uniform(8, 64, rng)
+    picture_of_caption = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+
+    # Targets: each picture is to find every caption with its id, and each caption its picture.
+    targets = sx.losses.ids(np.arange(4), picture_of_caption)
+    g = sx.losses.clip_with_gradient(pictures, captions, targets, temperature=0.1)
+    assert g.x.shape == (4, 64) and g.y.shape == (8, 64)
+
+    # Excluded: a row a caption, each with its own caption; other captions of the picture are not pushed away.
+    shown = pictures[picture_of_caption]
+    same = sx.losses.ids(picture_of_caption, picture_of_caption)
+    masked = sx.losses.clip(shown, captions, temperature=0.1, exclude=same)
+    assert masked < sx.losses.clip(shown, captions, temperature=0.1)
