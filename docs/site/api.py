@@ -3,6 +3,7 @@
 A page shows the head of the header (where it points at formula/, that header's head first), then every public name with its
 declarations and comments.
 """
+import functools
 import re
 
 from headers import INCLUDE, declarations, formula_of, head, lent, public_headers
@@ -99,11 +100,28 @@ def said(declaration, stem):
     return ""
 
 
+@functools.cache
+def pages():
+    """What a page may name -> a place under api/: headers (those of formula/ by a public one) and the functions they are called by."""
+    names = {path: str(path.relative_to(INCLUDE)) for path in public_headers()}
+    found = {str(formula_of(path).relative_to(INCLUDE)): name for path, name in names.items() if formula_of(path)}
+    return found | {name: name for name in names.values()} | {p.stem: name for p, name in names.items() if p.parent.name in ("losses", "metrics")}
+
+
+def linked(text, path):
+    """Headers that are named, and functions after "as", as links to their pages."""
+    def turned(match):
+        word = match.group(1) or match.group(2)
+        to = pages().get(word) or pages().get(f"{path.parent.name}/{word}")
+        return f"[`{word}`](../{to}.md)" if to and INCLUDE / to != path else match.group()
+    return re.sub(r"`([\w/]+\.hpp)`|(?<=\bas )`?([a-z]\w+)\b`?", turned, text)
+
+
 def page(path, formulas):
     """Markdown of a header; `formulas`: name -> anchor on the page of formulas."""
     name = str(path.relative_to(INCLUDE))
     heads, found = about(path)
-    out = [f"# {name}", f"```cpp\n#include <spheremix/{name}>\n```", *filter(None, map(rendered, heads))]
+    out = [f"# {name}", f"```cpp\n#include <spheremix/{name}>\n```", *(linked(rendered(h), path) for h in heads if h)]
     anchor = next((formulas[d.name] for d in found if d.name in formulas), None)
     if anchor:
         out.append(f"Typeset, with its gradient and source: [Formulas](../../formulas.md#{anchor}).")
@@ -111,7 +129,7 @@ def page(path, formulas):
         space = next(d.namespace for d in found if d.name == unique)
         out.append(f"## {space}::{unique}" if space else f"## {unique}")
         for d in (d for d in found if d.name == unique):
-            text = said(d, path.stem)
+            text = linked(said(d, path.stem), path)
             shown = d.text.replace("[[nodiscard]] ", "").replace("SPHEREMIX_HD ", "").replace("SPHEREMIX_INLINE ", "")
             out.append(f"```cpp\n{shown}\n```" + (f"\n\n{text}" if text else ""))
     return "\n\n".join(out) + "\n"
