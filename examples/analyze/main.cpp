@@ -126,7 +126,7 @@ Options parse(int argc, char** argv) {
   app.add_flag("--map", o.map, "a map of all rows in the report, by UMAP and PCA");
   app.add_option("--fail-if", o.fail_if,
                  "condition such as \"gap>0.5\": exit status 3 where it is met");
-  app.add_option("--compare", o.compare, "JSON reports, the first against each other");
+  app.add_option("--compare", o.compare, "JSON reports, each of the others beside the first");
   app.add_option("--drift", o.drift, "two versions of one set: OLD NEW")->expected(2);
   app.add_option("--temperature", o.request.temperature, "of calibration and push")
       ->check(CLI::Range(1e-4, 100.0))
@@ -188,6 +188,9 @@ Options parse(int argc, char** argv) {
     std::string text = error.what();
     for (char& c : text)
       if (c == '\n') c = ' ';
+    const std::vector<std::string> rest = app.remaining();
+    if (!rest.empty() && rest.front().rfind("-", 0) != 0)
+      text += "; files of rows are given as --image FILE, --text FILE or --modality NAME=FILE";
     wrong(text);
   }
   o.walk = path->parsed(), o.repair = fix->parsed();

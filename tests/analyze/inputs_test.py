@@ -169,6 +169,7 @@ class Inputs(support.Folder):
             (("--image", nan), "0 of 60 rows can be used"),
             (("--image", huge), "beyond the range of f4"),
             (("--image", image, "--no-such-option"), "--no-such-option"),
+            ((image,), "files of rows are given as --image FILE, --text FILE or --modality NAME=FILE"),
             (("--image", image, "--sample", "many"), "--sample"),
             (("--image", image, "--labels", f"{table}:id"), "has 59 values for 60 rows"),
             (("--image", image, "--labels", f"{table}:size"), 'has no column "size"; it has id, name'),
