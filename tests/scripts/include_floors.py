@@ -53,6 +53,16 @@ def losses_named(root):
                     yield name, word
 
 
+def declared_twice(root):
+    """Options, results and enums of one name in a header of the CPU's and in one of the GPU's: (name, header by side)."""
+    declared = {}
+    for path in headers(root):
+        side = "gpu" if path.suffix == ".cuh" else "cpu"
+        for name in re.findall(r"^(?:struct|enum class) (\w+(?:Options|Gradient)|(?<=enum class )\w+)\b(?=[^;(]*\{)", path.read_text(), re.M):
+            declared.setdefault(name, {}).setdefault(side, path.relative_to(root).as_posix())
+    return [(name, sides) for name, sides in declared.items() if len(sides) > 1]
+
+
 def faults(root):
     """(check, where) of everything that is wrong."""
     for name, word in losses_named(root):
@@ -82,14 +92,8 @@ def faults(root):
             for target in sorted(reach(root, name)):
                 if target.startswith("Eigen/") or target == "spheremix/core/eigen.hpp":
                     yield "device-clean", f"{name} reaches {target}"
-    declared = {}
-    for path in headers(root):
-        side = "gpu" if path.suffix == ".cuh" else "cpu"
-        for name in re.findall(r"^(?:struct|enum class) (\w+(?:Options|Gradient)|(?<=enum class )\w+)\b(?=[^;(]*\{)", path.read_text(), re.M):
-            declared.setdefault(name, {}).setdefault(side, path.relative_to(root).as_posix())
-    for name, sides in declared.items():
-        if len(sides) > 1:
-            yield "twice", f"{name} stands in {sides['cpu']} and in {sides['gpu']}"
+    for name, sides in declared_twice(root):
+        yield "twice", f"{name} stands in {sides['cpu']} and in {sides['gpu']}"
     for _, target in includes(root / "spheremix/spheremix.hpp"):
         if "/detail/" in target or target.startswith("spheremix/pairwise/"):
             yield "private", f"spheremix.hpp names {target}"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import mutations
+from include_floors import declared_twice
 
 ROOT = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parents[2]) / "include/spheremix"
 TEXT = {p.relative_to(ROOT).as_posix(): p.read_text() for p in sorted(ROOT.rglob("*")) if p.suffix in (".hpp", ".cuh", ".inc")}
@@ -24,20 +25,12 @@ def functions():
                 yield text.count("\n", t.tokens[i].start(), t.tokens[t.pair[i]].start()) + 1, name, t.owner[i][0]
 
 
-def declared_twice():
-    sides = {}
-    for name, text in TEXT.items():
-        for word in re.findall(r"^(?:struct|enum class) (\w+(?:Options|Gradient)|(?<=enum class )\w+)\b(?=[^;(]*\{)", text, re.M):
-            sides.setdefault(word, set()).add(name.endswith(".cuh"))
-    return sum(len(s) > 1 for s in sides.values())
-
-
 code = sum(bool(line.strip()) and not line.strip().startswith("//") for name in FOUR for line in TEXT[name].split("\n"))
 public = sum("/detail/" not in name and "pairwise/" not in name for name in FOUR)
 print(f"headers: {len(TEXT)}, {sum(LINES.values())} lines, {sum(n > 200 for n in LINES.values())} above 200")
 print(f"losses/, pairwise/ and those of gpu/: {len(FOUR)} headers, {sum(LINES[n] for n in FOUR)} lines, {code} of code, {public} public")
 print(f"losses: {sum(n.startswith('losses/') and '/detail/' not in n for n in FOUR)} public headers on the CPU")
-print(f"options, results and enums declared on both machines: {declared_twice()}")
+print(f"options, results and enums declared on both machines: {len(declared_twice(ROOT.parent))}")
 print(f"functions named ..._bytes: {len(set(re.findall(r'[^_:.]([a-z][a-z0-9_]*_bytes)[(][^;{}]*[)][^;{}]*[{]', ' '.join(TEXT.values()))))}")
 longest = sorted(functions(), reverse=True)
 print(f"functions above 60 lines: {sum(f[0] > 60 for f in longest)}; the longest: " + ", ".join(f"{h} {n} ({k})" for k, h, n in longest[:3]))
