@@ -9,6 +9,43 @@ using namespace spheremix::test;
 TEST_CASE("ranks: W ranks are one process, in double") {
   check_one_process(loss_cases<double>(), 1e-12);
 }
+TEST_CASE("ranks: gradients are the differences of the loss over three ranks") {
+  const Index n = 7, d = 5;
+  const double h = 1e-6;
+  const std::vector<Index> first = blocks(n, 3, Cut::uneven);
+  for (const LossCase<double>& c : loss_cases<double>()) {
+    const std::string name = c.name;
+    CAPTURE(name);
+    const LossCall<double> call(c.batches, n, d);
+    LossCall<double> ahead = call, behind = call;
+    std::vector<RowMatrix<double>> way;
+    const std::size_t moved = c.gradient(call).gradients.size();
+    for (std::size_t k = 0; k < moved; ++k) {
+      const RowMatrix<double>& x = call.batches[k];  // rows of length 1: along the sphere
+      way.push_back(gaussian_rows<double>(n, d, 90 + unsigned(k)));
+      for (Index i = 0; i < n; ++i) way[k].row(i) -= way[k].row(i).dot(x.row(i)) * x.row(i);
+      ahead.batches[k] = (x + h * way[k]).rowwise().normalized();
+      behind.batches[k] = (x - h * way[k]).rowwise().normalized();
+    }
+    double along[3], slope[3];
+    const auto errors = on_ranks(3, [&](ThreadRank& rank) {
+      const std::size_t r = std::size_t(rank.rank());
+      const Index at = first[r], count = first[r + 1] - at;
+      core::Workspace workspace;
+      const LossOutcome<double> mine = c.across(call.part(at, count), workspace, rank);
+      along[r] = 0;
+      for (std::size_t k = 0; k < moved; ++k)
+        along[r] += mine.gradients[k].cwiseProduct(way[k].middleRows(at, count)).sum();
+      slope[r] = (c.value_across(ahead.part(at, count), rank) -
+                  c.value_across(behind.part(at, count), rank)) /
+                 (2 * h);
+    });
+    for (const std::string& error : errors) CHECK(error == "");
+    const double sum = along[0] + along[1] + along[2];
+    for (const double s : slope) CHECK(std::abs(sum - s) <= 2e-6 * (std::max)(1.0, std::abs(s)));
+  }
+}
+
 TEST_CASE("ranks: no rows on any rank is the error of one process") {
   for (const LossCase<double>& c : loss_cases<double>()) {
     const std::string name = c.name;
