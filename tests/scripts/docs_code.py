@@ -62,9 +62,9 @@ def same(shown, printed):
 
 
 def stands_in(part, whole):
-    """Are these lines, up to spaces, in that file? `// ...` leaves some out."""
+    """Are these lines, up to spaces, in that file? `// ...` or `# ...` leaves some out."""
     whole, at = " ".join(whole.split()), 0
-    for piece in re.split(r"^\s*// \.\.\.$", part, flags=re.M):
+    for piece in re.split(r"^\s*(?://|#) \.\.\.$", part, flags=re.M):
         at = whole.find(" ".join(piece.split()), at)
         if at < 0:
             return False
