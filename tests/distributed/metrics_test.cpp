@@ -257,6 +257,14 @@ TEST_CASE("ranks: a metric that one rank refuses, all refuse") {
        "retrieval: rank 1 of 2: X is 4 x 5 but Y is 3 x 5");
   same(sentences([](auto&, auto& k) { k[1] = 3; }),
        "retrieval: rank 1 of 2 has other options than rank 0");
+  // The longest row of X is on one rank, that of Y on the other.
+  const auto apart = on_ranks(2, [&](ThreadRank& rank) {
+    const std::size_t r = std::size_t(rank.rank());
+    Rows<double> mine = rows.part(first[r], first[r + 1] - first[r]);
+    (r == 0 ? mine.x : mine.y)(2, 3) = 1e154;
+    (void)retrieval(mine.x, mine.y, {}, rank);
+  });
+  same(apart, "retrieval: products of rows of lengths up to 1e+154 and 1e+154 overflow");
   // Rows that are missing on one rank and too many on the other are no pairs.
   const auto crossed = on_ranks(2, [&](ThreadRank& rank) {
     const Index more = rank.rank() == 0 ? 5 : 3;

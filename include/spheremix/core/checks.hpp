@@ -112,6 +112,13 @@ inline void expects_same_shape(const char* function, const char* a, Index a_rows
           b, " is ", b_rows, " x ", b_cols);
 }
 
+/// Throws unless rows of a and b have one length.
+inline void expects_same_width(const char* function, const char* a, Index a_rows, Index a_cols,
+                               const char* b, Index b_rows, Index b_cols) {
+  expects(a_cols == b_cols, function, a, " is ", a_rows, " x ", a_cols, " but ", b, " is ", b_rows,
+          " x ", b_cols, ": one width is needed");
+}
+
 /// Throws unless `name` has `want` elements.
 inline void expects_size(const char* function, const char* name, Index got, Index want) {
   expects(got == want, function, name, " has ", got, " elements where ", want, " are needed");

@@ -8,6 +8,7 @@
 
 #include "spheremix/core/numbers.hpp"
 #include "spheremix/formula/average_precision.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/pairwise/shares.hpp"
 

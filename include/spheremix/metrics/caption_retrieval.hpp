@@ -14,6 +14,7 @@
 #pragma once
 
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 #include "spheremix/pairwise/shares.hpp"

@@ -12,6 +12,7 @@
 //          1905.00414, section 3.
 #pragma once
 
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/spectrum.hpp"
 #include "spheremix/pairwise/shares.hpp"
 

@@ -19,6 +19,7 @@
 #include "spheremix/formula/softmax_pair.hpp"
 #include "spheremix/metrics/calibration.hpp"
 #include "spheremix/metrics/detail/gaussian_pairs.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/retrieval.hpp"
 #include "spheremix/pairwise/shares.hpp"
 

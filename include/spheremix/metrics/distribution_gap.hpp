@@ -41,7 +41,7 @@ double distribution_gap_across(const Eigen::MatrixBase<X>& x, const Eigen::Matri
         const Index n = meeting.total(0), m = meeting.total(1), d = x.cols();
         check_uniformity(function, n, t);
         check_uniformity(function, m, t);
-        check_widths<T>(function, {nullptr, n, d, d}, {nullptr, m, y.cols(), y.cols()});
+        core::expects_same_width(function, "X", n, d, "Y", m, y.cols());
         const double within_x = uniformity_by_ring<T>(meeting, 0, xs.view(), t),
                      within_y = uniformity_by_ring<T>(meeting, 1, ys.view(), t),
                      across = cross_uniformity_by_ring<T>(meeting, xs.view(), ys.view(), t);

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 
 namespace spheremix::metrics {

@@ -17,6 +17,7 @@
 
 #include <atomic>
 
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/mixup/geodesic.hpp"
 #include "spheremix/pairwise/shares.hpp"

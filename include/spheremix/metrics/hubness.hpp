@@ -12,7 +12,7 @@
 
 #include "spheremix/formula/hubness.hpp"
 #include "spheremix/metrics/detail/nearest_ring.hpp"
-#include "spheremix/metrics/detail/whole_rows.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 
 namespace spheremix::metrics {
 

@@ -20,6 +20,7 @@
 #include <cmath>
 #include <functional>
 
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/detail/whole_rows.hpp"
 #include "spheremix/pairwise/shares.hpp"
 

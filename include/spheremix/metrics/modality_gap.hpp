@@ -69,8 +69,7 @@ std::vector<double> mean_row(core::MatrixView<const T> x) {
 template <class T>
 std::vector<double> gap_vector(const char* function, core::MatrixView<const T> x,
                                core::MatrixView<const T> y) {
-  core::expects(x.cols == y.cols, function, "X is ", x.rows, " x ", x.cols, " but Y is ", y.rows,
-                " x ", y.cols, ": one width is needed");
+  core::expects_same_width(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
   core::expects(x.rows > 0 && y.rows > 0, function, "X has ", x.rows, " rows and Y ", y.rows,
                 ", and the mean over none is undefined");
   std::vector<double> gap = mean_row(x);
@@ -116,8 +115,7 @@ void gap_across(const char* function, const Eigen::MatrixBase<X>& x, const Eigen
     const core::InputRows<T> xs(x), ys(y);
     meeting.bring<T>(0, x.rows(), x.cols());
     meeting.bring<T>(1, y.rows(), y.cols());
-    core::expects(x.cols() == y.cols(), function, "X is ", x.rows(), " x ", x.cols(), " but Y is ",
-                  y.rows(), " x ", y.cols(), ": one width is needed");
+    core::expects_same_width(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
     meeting.agree();
     core::expects(meeting.total(0) > 0 && meeting.total(1) > 0, function, "X has ",
                   meeting.total(0), " rows and Y ", meeting.total(1),

@@ -16,7 +16,7 @@
 #pragma once
 
 #include "spheremix/metrics/detail/nearest_ring.hpp"
-#include "spheremix/metrics/detail/whole_rows.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 
 namespace spheremix::metrics {
 

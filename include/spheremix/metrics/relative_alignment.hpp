@@ -17,6 +17,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/metrics/detail/gaussian_ring.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 
 namespace spheremix::metrics {
 
@@ -96,10 +97,7 @@ double relative_alignment_by_ring(core::Meeting& meeting, core::MatrixView<const
   core::expects_same_shape(function, "X", n, x.cols, "Y", y.rows, y.cols);
   core::expects(meeting.total(0) >= 2, function, "X has ", meeting.total(0),
                 " rows where at least 2 are needed");
-  meeting.mine.number[0] = finite_norm(function, "X", x);
-  meeting.mine.number[1] = finite_norm(function, "Y", y);
-  meeting.agree();
-  expects_products<T>(function, meeting.largest(0), meeting.largest(1));
+  agree_on_products(meeting, x, y);
   struct Best {
     T score = -core::infinity<T>;
     Index row = 0;  ///< of the whole batch

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "spheremix/formula/retrieval.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/pairwise/ring_rows.hpp"
 
@@ -184,11 +185,8 @@ Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
     meeting.bring<T>(2, x.rows(), 1);
     meeting.mine.options = core::digest_of(core::listed(k));
     core::expects_same_shape(function, "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
-    meeting.mine.number[0] = finite_norm(function, "X", xs.view());
-    meeting.mine.number[1] = finite_norm(function, "Y", ys.view());
-    meeting.agree();
+    agree_on_products(meeting, xs.view(), ys.view());
     core::expects(meeting.total(0) >= 1, function, "X has 0 rows where at least 1 are needed");
-    expects_products<T>(function, meeting.largest(0), meeting.largest(1));
     expects_counts(function, k);
     const bool fits = ranks.size() == 1 || pairwise::gathered_bytes(meeting, 1) <= budget;
     RowMatrix<T> all(fits ? meeting.total(0) : 0, x.cols());

@@ -14,6 +14,7 @@
 
 #include "spheremix/core/compiled.hpp"
 #include "spheremix/formula/spectrum.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/metrics/detail/tiles.hpp"
 #include "spheremix/metrics/modality_gap.hpp"
 #include "spheremix/pairwise/dense_products.hpp"

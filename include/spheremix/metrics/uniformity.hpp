@@ -71,25 +71,18 @@ double uniformity(const char* function, const StackedRows<T>& x, double t,
   return uniformity<T>(x, t, *memory, dx);
 }
 
-template <class T>
-void check_widths(const char* function, core::MatrixView<const T> x, core::MatrixView<const T> y) {
-  core::expects(x.cols == y.cols, function, "X is ", x.rows, " x ", x.cols, " but Y is ", y.rows,
-                " x ", y.cols, ": one width is needed");
-}
-
-template <class T>
-void check_cross_uniformity(const char* function, core::MatrixView<const T> x,
-                            core::MatrixView<const T> y, double t) {
-  check_widths(function, x, y);
+/// X: n x d, Y: m x e.
+inline void check_cross_uniformity(const char* function, Index n, Index d, Index m, Index e,
+                                   double t) {
+  core::expects_same_width(function, "X", n, d, "Y", m, e);
   check_steepness(function, t);
-  core::expects(x.rows > 0 && y.rows > 0, function, "X has ", x.rows, " rows and Y ", y.rows,
-                ", and no pair of them");
+  core::expects(n > 0 && m > 0, function, "X has ", n, " rows and Y ", m, ", and no pair of them");
 }
 
 template <class T>
 double cross_uniformity(const char* function, core::MatrixView<const T> x,
                         core::MatrixView<const T> y, double t, const core::Share* share = nullptr) {
-  check_cross_uniformity(function, x, y, t);
+  check_cross_uniformity(function, x.rows, x.cols, y.rows, y.cols, t);
   const StackedRows<T> first{x}, second{y};
   core::Owned<CentredPair<T>> rows(x.rows, y.rows, x.cols);
   (*rows).fill(first, second, share);
@@ -123,7 +116,7 @@ template <class X, class Y>
                                       const UniformityOptions& options = {}) {
   using T = core::Real<X>;
   const core::InputRows<T> xs(x), ys(y);
-  detail::check_widths("joint_uniformity", xs.view(), ys.view());
+  core::expects_same_width("joint_uniformity", "X", x.rows(), x.cols(), "Y", y.rows(), y.cols());
   return detail::uniformity<T>("joint_uniformity", {xs.view(), ys.view()}, options.t);
 }
 
@@ -182,8 +175,8 @@ double cross_uniformity_across(const Eigen::MatrixBase<X>& x, const Eigen::Matri
       function, world, options, budget,
       [&](core::Meeting& meeting) {
         const core::InputRows<T> xs(x), ys(y);
-        check_cross_uniformity<T>(function, {nullptr, meeting.total(0), x.cols(), x.cols()},
-                                  {nullptr, meeting.total(1), y.cols(), y.cols()}, options.t);
+        check_cross_uniformity(function, meeting.total(0), x.cols(), meeting.total(1), y.cols(),
+                               options.t);
         return cross_uniformity_by_ring<T>(meeting, xs.view(), ys.view(), options.t);
       },
       [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
@@ -203,7 +196,7 @@ double joint_uniformity_across(const Eigen::MatrixBase<X>& x, const Eigen::Matri
       function, world, options, budget,
       [&](core::Meeting& meeting) {
         const Index n = meeting.total(0), m = meeting.total(1), d = x.cols();
-        check_widths<T>(function, {nullptr, n, d, d}, {nullptr, m, y.cols(), y.cols()});
+        core::expects_same_width(function, "X", n, d, "Y", m, y.cols());
         check_uniformity(function, n + m, options.t);
         RowMatrix<T> both(x.rows() + y.rows(), d);  // this rank's: one block
         both.topRows(x.rows()) = x;
@@ -214,7 +207,7 @@ double joint_uniformity_across(const Eigen::MatrixBase<X>& x, const Eigen::Matri
       },
       [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
         const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
-        check_widths(function, xs, ys);
+        core::expects_same_width(function, "X", xs.rows, xs.cols, "Y", ys.rows, ys.cols);
         return uniformity<T>(function, {xs, ys}, options.t, nullptr, share);
       },
       x, y);

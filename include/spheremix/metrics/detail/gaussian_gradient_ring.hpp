@@ -42,8 +42,7 @@ double uniformity_gradient_by_ring(core::Meeting& meeting, core::MatrixView<cons
       dx,
       [&](const GaussianTable<T>& table, const core::RingBlock<T>& block, Index j) {
         const Index rows = table.x.view().rows, cols = table.y.view().rows;
-        if (block.step == 1) std::fill_n(line, block.y.rows, 0.0);
-        if (block.step == 1) block.dy.fill(T(0));
+        if (block.step == 1) std::fill_n(line, block.y.rows, 0.0), block.dy.fill(T(0));
         if (rows == 0 || cols == 0) return;
         const bool home = block.step == 0;
         gaussian_pulls(table, shift, ring.tiles(), strips, dx.middle_rows(0, rows), strips.line,

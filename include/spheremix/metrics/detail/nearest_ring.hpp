@@ -10,6 +10,7 @@
 #pragma once
 
 #include "spheremix/metrics/detail/nearest_rows.hpp"
+#include "spheremix/metrics/detail/row_checks.hpp"
 #include "spheremix/pairwise/ring_rows.hpp"
 
 namespace spheremix::metrics::detail {
@@ -82,12 +83,8 @@ template <class T>
 void check_query_across(core::Meeting& meeting, int k, core::MatrixView<const T> x,
                         core::MatrixView<const T> y, Index most, bool within) {
   const char* const function = meeting.function();
-  core::expects(x.cols == y.cols, function, "X is ", x.rows, " x ", x.cols, " but Y is ", y.rows,
-                " x ", y.cols, ": one width is needed");
-  meeting.mine.number[0] = finite_norm(function, "X", x);
-  meeting.mine.number[1] = within ? meeting.mine.number[0] : finite_norm(function, "Y", y);
-  meeting.agree();
-  expects_products<T>(function, meeting.largest(0), meeting.largest(1));
+  core::expects_same_width(function, "X", x.rows, x.cols, "Y", y.rows, y.cols);
+  agree_on_products(meeting, x, y, within);
   check_nearest(function, most, meeting.total(k), within ? 0 : kApart);
 }
 

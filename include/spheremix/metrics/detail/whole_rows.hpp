@@ -30,14 +30,4 @@ void for_whole_rows(core::MatrixView<const T> x, core::MatrixView<const T> y, co
   });
 }
 
-/// Throws unless widths agree, rows are finite and products do not overflow.
-template <class T>
-void check_query(const char* function, core::MatrixView<const T> x, core::MatrixView<const T> y) {
-  core::expects(x.cols == y.cols, function, "X is ", x.rows, " x ", x.cols, " but Y is ", y.rows,
-                " x ", y.cols, ": one width is needed");
-  core::expects(x.rows >= 1 && y.rows >= 1, function, "X has ", x.rows, " rows and Y ", y.rows);
-  const double a = finite_norm(function, "X", x), b = finite_norm(function, "Y", y);
-  expects_products<T>(function, a, b);
-}
-
 }  // namespace spheremix::metrics::detail
