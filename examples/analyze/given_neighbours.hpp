@@ -31,13 +31,12 @@ class GivenNeighbours {
   }
 
   TopList<T> read(Progress& progress) const {
-    using Memory = detail::SweepMemory<T>;
     constexpr Index block = 64;
     const Index n = m_.n(), columns = files_.ids().cols();
     const OwnRows own(progress.share(), n);
     const int threads = spheremix::core::max_threads(), team = team_size(progress.share());
     TopList<T> top(n, k_);
-    Memory memory(threads);
+    detail::SweepMemory<T> memory(threads);
     progress.stage("Neighbours given for " + m_.name(), double(n), "rows");
     spheremix::core::parallel_for(
         (own.count() + block - 1) / block, threads, [&](Index task, int thread) {
@@ -47,25 +46,17 @@ class GivenNeighbours {
                                   cosines = files_.cosines().gather<double>(rows);
           RowMatrix<T> others(columns, m_.rows.cols());
           std::vector<Index> listed, column;
+          std::vector<T> products(at(columns));
           for (Index r = 0; r < count; ++r) {
             listed.clear(), column.clear();
             check(rows[at(r)], ids.row(r).data(), cosines.row(r).data(), listed, column);
             for (std::size_t c = 0; c < listed.size(); ++c)
               others.row(Index(c)) = m_.rows.row(listed[c]);
-            const Index found = Index(listed.size());
-            for (Index c = 0; c < found; c += Memory::kCols) {
-              const Index wide = std::min(Memory::kCols, found - c);
-              const spheremix::core::MatrixView<T> tile{memory.tile(thread), 1, wide, wide};
-              memory.pack(thread).packed = nullptr;
-              spheremix::pairwise::times_transposed<T>(tile, detail::rows_of(m_.rows, first + r, 1),
-                                                       detail::rows_of(others, c, wide), false,
-                                                       memory.pack(thread));
-              for (Index l = 0; l < wide; ++l) {
-                const Index j = listed[at(c + l)];
-                expect_cosine(rows[at(r)], m_.ids[at(j)], column[at(c + l)],
-                              cosines(r, column[at(c + l)]), double(tile(0, l)));
-                top.add(first + r, tile(0, l), j);
-              }
+            multiply(first + r, others, Index(listed.size()), memory.pack(thread), products.data());
+            for (std::size_t c = 0; c < listed.size(); ++c) {
+              expect_cosine(rows[at(r)], m_.ids[at(listed[c])], column[c], cosines(r, column[c]),
+                            double(products[c]));
+              top.add(first + r, products[c], listed[c]);
             }
           }
           progress.add(double(count) * team);
@@ -108,6 +99,19 @@ class GivenNeighbours {
       files_.refuse(files_.ids(), "row ", i, " holds ", listed.size(),
                     " other rows that can be used where ", k_, " are needed",
                     advice(files_.ids().cols() + k_ - Index(listed.size())));
+  }
+
+  /// Of row i in memory with the first `count` of others: a sweep's bits.
+  void multiply(Index i, const RowMatrix<T>& others, Index count,
+                spheremix::pairwise::PackBuffers<T>& pack, T* products) const {
+    constexpr Index most = detail::SweepMemory<T>::kCols;
+    for (Index c = 0; c < count; c += most) {
+      const Index wide = std::min(most, count - c);
+      pack.packed = nullptr;
+      spheremix::pairwise::times_transposed<T>({products + c, 1, wide, wide},
+                                               detail::rows_of(m_.rows, i, 1),
+                                               detail::rows_of(others, c, wide), false, pack);
+    }
   }
 
   void expect_cosine(Index i, Index j, Index c, double given, double own) const {
