@@ -15,6 +15,8 @@
 #include <thread>
 
 #include "distributed/loss_ranks.hpp"
+#include "spheremix/metrics/nearest.hpp"
+#include "spheremix/metrics/retrieval.hpp"
 #include "spheremix/mpi/communicator.hpp"
 #include "support/refusal.hpp"
 
@@ -230,10 +232,17 @@ void busy(mpi::Communicator& world, const std::string& name, Index n, Index d) {
     const auto workspace = std::make_shared<core::Workspace>();
     run = [c, call, workspace, &rank] { (void)c.across(*call, *workspace, rank); };
   }
-  if (name == "uniformity") {
-    const auto call = std::make_shared<LossCall<float>>(mine(1));
-    run = [call, &rank] { (void)metrics::uniformity_with_gradient(call->batches[0], {}, rank); };
-  }
+  const auto of_metric = [&](const char* of, Index batches, const auto& metric) {
+    if (name != of) return;
+    const auto call = std::make_shared<LossCall<float>>(mine(batches));
+    run = [call, metric] { (void)metric(call->batches); };
+  };
+  of_metric("uniformity", 1,
+            [&rank](const auto& of) { return metrics::uniformity_with_gradient(of[0], {}, rank); });
+  of_metric("nearest", 2,
+            [&rank](const auto& of) { return metrics::nearest(of[0], of[1], {.k = 10}, rank); });
+  of_metric("retrieval", 2,
+            [&rank](const auto& of) { return metrics::retrieval_both(of[0], of[1], {}, rank); });
   if (!run) throw std::runtime_error("busy: no loss of that name here");
   run();
   const std::size_t before = world.sent();

@@ -1,5 +1,4 @@
-// Metrics of pairs by ring: W ranks, threads of this process, against one process. A budget of a
-// byte, as the rows of a test are few.
+// Metrics of pairs by ring: W ranks, threads of this process, against one process.
 #include <doctest/doctest.h>
 
 #include <optional>
@@ -27,7 +26,6 @@ struct Rows {
   RowMatrix<T> x, y;
   Index k = 2;
   double t = 2;
-  std::size_t budget = 1;
 
   /// n rows each, or m of Y.
   Rows(Kind kind, Index n, Index m, Index d) : x(n, d), y(m, d) {
@@ -118,66 +116,39 @@ Case case_of(const char* name, bool pairs, int exact, int hops, One one, Across 
 
 const RetrievalOptions kRecall{.k = {1, 3}};
 
-template <class Result, class R, class Finish>
-Result ranks_of(const char* name, const R& r, bool both, AnyRank& w, const Finish& finish) {
-  return metrics::detail::checked_ranks_across<Result>(name, r.x, r.y, kRecall.k, both, w, finish,
-                                                       r.budget);
-}
-
 const std::vector<Case>& cases() {
-  using metrics::detail::Ranks;
 #define SPHEREMIX_CASE(NAME, PAIRS, EXACT, HOPS, ONE, ...)         \
   case_of(                                                         \
       NAME, PAIRS, EXACT, HOPS, [](const auto& r) { return ONE; }, \
-      [](const auto& r, AnyRank& w) { return metrics::detail::__VA_ARGS__; })
+      [](const auto& r, AnyRank& w) { return __VA_ARGS__; })
   static const std::vector<Case> all{
       SPHEREMIX_CASE("uniformity", false, 0, 0, uniformity(r.x, {.t = r.t}),
-                     uniformity_across(r.x, {.t = r.t}, w, r.budget)),
+                     uniformity(r.x, {.t = r.t}, w)),
       SPHEREMIX_CASE("cross_uniformity", false, 0, 1, cross_uniformity(r.x, r.y, {.t = r.t}),
-                     cross_uniformity_across(r.x, r.y, {.t = r.t}, w, r.budget)),
+                     cross_uniformity(r.x, r.y, {.t = r.t}, w)),
       SPHEREMIX_CASE("joint_uniformity", false, 0, 0, joint_uniformity(r.x, r.y, {.t = r.t}),
-                     joint_uniformity_across(r.x, r.y, {.t = r.t}, w, r.budget)),
+                     joint_uniformity(r.x, r.y, {.t = r.t}, w)),
       SPHEREMIX_CASE("nearest", false, 1, 1, nearest(r.x, r.y, {.k = r.k}),
-                     nearest_across(r.x, r.y, false, {.k = r.k}, w, r.budget)),
+                     nearest(r.x, r.y, {.k = r.k}, w)),
       SPHEREMIX_CASE("nearest within", false, 1, 1, nearest(r.x, {.k = r.k}),
-                     nearest_across(r.x, r.x, true, {.k = r.k}, w, r.budget)),
+                     nearest(r.x, {.k = r.k}, w)),
       SPHEREMIX_CASE("relative_alignment", true, 0, 1, relative_alignment(r.x, r.y),
-                     relative_alignment_across(r.x, r.y, w, r.budget)),
+                     relative_alignment(r.x, r.y, w)),
       SPHEREMIX_CASE("hubness", false, 1, 1, hubness(r.x, r.y, {.k = r.k}),
-                     hubness_across(r.x, r.y, {.k = r.k}, w, r.budget)),
+                     hubness(r.x, r.y, {.k = r.k}, w)),
       SPHEREMIX_CASE("hubness within", false, 1, 1, hubness(r.x, {.k = r.k}),
-                     hubness_across(r.x, {.k = r.k}, w, r.budget)),
-      case_of(
-          "uniformity_with_gradient", false, 0, 0,
-          [](const auto& r) { return uniformity_with_gradient(r.x, {.t = r.t}); },
-          [](const auto& r, AnyRank& w) {
-            UniformityGradient<std::remove_cvref_t<decltype(r.x)>> out;
-            metrics::detail::uniformity_gradient_across(r.x, {.t = r.t}, out, w, r.budget);
-            return out;
-          }),
-      case_of(
-          "retrieval_ranks", true, 1, 1, [](const auto& r) { return retrieval_ranks(r.x, r.y); },
-          [](const auto& r, AnyRank& w) {
-            return ranks_of<std::vector<Index>>("retrieval_ranks", r, false, w,
-                                                [](Ranks& found) { return found.rows; });
-          }),
-      case_of(
-          "retrieval", true, 1, 1, [](const auto& r) { return retrieval(r.x, r.y, kRecall); },
-          [](const auto& r, AnyRank& w) {
-            return ranks_of<RetrievalResult>("retrieval", r, false, w, [](Ranks& found) {
-              return metrics::detail::summary_of_rows(found, kRecall);
-            });
-          }),
-      case_of(
-          "retrieval_both", true, 1, 2,
-          [](const auto& r) { return retrieval_both(r.x, r.y, kRecall); },
-          [](const auto& r, AnyRank& w) {
-            return ranks_of<RetrievalBothResult>("retrieval_both", r, true, w, [](Ranks& found) {
-              return metrics::detail::summary_of_both(found, kRecall);
-            });
-          }),
+                     hubness(r.x, {.k = r.k}, w)),
+      SPHEREMIX_CASE("uniformity_with_gradient", false, 0, 0,
+                     uniformity_with_gradient(r.x, {.t = r.t}),
+                     uniformity_with_gradient(r.x, {.t = r.t}, w)),
+      SPHEREMIX_CASE("retrieval_ranks", true, 1, 1, retrieval_ranks(r.x, r.y),
+                     retrieval_ranks(r.x, r.y, w)),
+      SPHEREMIX_CASE("retrieval", true, 1, 1, retrieval(r.x, r.y, kRecall),
+                     retrieval(r.x, r.y, kRecall, w)),
+      SPHEREMIX_CASE("retrieval_both", true, 1, 2, retrieval_both(r.x, r.y, kRecall),
+                     retrieval_both(r.x, r.y, kRecall, w)),
       SPHEREMIX_CASE("distribution_gap", false, 0, 2, distribution_gap(r.x, r.y, {.t = r.t}),
-                     distribution_gap_across(r.x, r.y, {.t = r.t}, w, r.budget))};
+                     distribution_gap(r.x, r.y, {.t = r.t}, w))};
 #undef SPHEREMIX_CASE
   return all;
 }
@@ -262,6 +233,18 @@ TEST_CASE("ring of metrics: W ranks are one process, in float") {
   check_one_process<float>(32 * double(core::epsilon<float>));
 }
 
+TEST_CASE("ring of metrics: one rank has the bits of no communicator") {
+  for (const Case& c : cases())
+    for (const Kind kind :
+         {Kind::spread, Kind::near_duplicates, Kind::outliers, Kind::small_integers}) {
+      const Rows<float> rows(kind, 300, c.pairs ? 300 : 303, 5);
+      const std::string name = c.name;
+      CAPTURE(name);
+      CAPTURE(int(kind));
+      CHECK(run(c, rows, {0, 300}, {0, rows.y.rows()})[0].same(c.f32(rows, nullptr)));
+    }
+}
+
 TEST_CASE("ring of metrics: equal rows are exactly 0, whichever ranks have them") {
   Rows<float> rows(Kind::spread, 9, 9, 7);
   rows.x.rowwise() = rows.x.row(4).eval();
@@ -301,9 +284,9 @@ TEST_CASE("ring of metrics: the same bits with delays, with threads, from rows w
       const auto first = blocks(9, size, Cut::even);
       const std::size_t r = std::size_t(rank.rank());
       const auto mine = wide.block(first[r], 0, first[r + 1] - first[r], 6);
-      const double off = metrics::detail::uniformity_across(mine, {}, rank, 1) - value;
+      const double off = uniformity(mine, {}, rank) - value;
       if (!(std::abs(off) <= 1e-6)) throw std::runtime_error("off");
-      const auto found = metrics::detail::nearest_across(mine, mine, true, {.k = 2}, rank, 1);
+      const auto found = nearest(mine, {.k = 2}, rank);
       if (found.ids != near.ids.middleRows(first[r], mine.rows()))
         throw std::runtime_error("other neighbours");
     });
@@ -341,13 +324,12 @@ double blocks_held(const Case& c, int size) {
 struct Taken {
   double most = 0, sent = 0, products = 0;
 };
-Taken taken(const Case& c, const Rows<float>& rows, int size, std::size_t budget) {
+Taken taken(const Case& c, const Rows<float>& rows, int size) {
   const auto first = blocks(rows.x.rows(), size, Cut::even);
   Taken all;
   std::vector<double> products(static_cast<std::size_t>(size));
   const auto errors = on_ranks(size, [&](ThreadRank& rank) {
-    Rows<float> mine = rows.part(first, first, rank.rank());
-    mine.budget = budget;
+    const Rows<float> mine = rows.part(first, first, rank.rank());
     WeighedRank weighed(rank);
     multiply_adds = 0;
     put_weight({});
@@ -370,7 +352,7 @@ TEST_CASE("ring of metrics: bytes, products and memory are a part of W of the ba
     CAPTURE(name);
     for (const int size : {2, 4, 5}) {
       CAPTURE(size);
-      const Taken ring = taken(c, rows, size, 1);
+      const Taken ring = taken(c, rows, size);
       const double block = double(n / size * d) * sizeof(float);
       CHECK(ring.sent >= blocks_sent(c, size) * block);
       CHECK(ring.sent <= 1.01 * blocks_sent(c, size) * block + means_sent(c, size, d) +
@@ -384,30 +366,10 @@ TEST_CASE("ring of metrics: bytes, products and memory are a part of W of the ba
           is(c, "relative_alignment"))
         CHECK(ring.products == table);
       if (!allocations_fail()) continue;
-      const double grown = ring.most - taken(c, narrow, size, 1).most, page = double(1 << 21);
+      const double grown = ring.most - taken(c, narrow, size).most, page = double(1 << 21);
       CHECK(grown >= blocks_held(c, size) * block - 2 * page);
       CHECK(grown <= blocks_held(c, size) * block + 2 * page);
     }
-  }
-}
-
-TEST_CASE("ring of metrics: it runs where gathered rows exceed the budget, and not before") {
-  CHECK(pairwise::kRowsBudget == std::size_t(1) << 30);
-  if (!allocations_fail()) return;
-  const Index n = 32, d = 4096;
-  const Rows<float> rows(Kind::spread, n, n, d);
-  const std::size_t side = std::size_t(n * d) * sizeof(float);
-  for (const Case& c : cases()) {
-    const std::string name = c.name;
-    CAPTURE(name);
-    const bool of_both = of_gradient(c) || is(c, "cross_uniformity") || is(c, "joint_uniformity") ||
-                         is(c, "distribution_gap") || is(c, "hubness") ||
-                         is(c, "relative_alignment");
-    const std::size_t gathered = of_both ? 2 * side : side;
-    const double fits = taken(c, rows, 8, gathered).most,
-                 exceeds = taken(c, rows, 8, gathered - 1).most;
-    CHECK(fits >= double(gathered));
-    CHECK(fits - exceeds >= 0.2 * double(gathered));
   }
 }
 
@@ -481,7 +443,7 @@ TEST_CASE("ring of metrics: memory that runs out on one rank is one error on all
   for (const Case& c : cases()) {
     const std::string name = c.name;
     CAPTURE(name);
-    CHECK(check_short_of_memory(false,
-                                [&](AnyRank& rank) { (void)c.f64(part[rank.rank()], &rank); }) > 1);
+    CHECK(check_short_of_memory(
+              false, [&](AnyRank& rank) { (void)c.f64(part[rank.rank()], &rank); }) >= 1);
   }
 }

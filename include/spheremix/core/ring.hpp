@@ -41,6 +41,7 @@ struct RingArrays {
   T* dy[2] = {};
 
   RingArrays(int size, Index values, bool copy, bool of_y, Workspace::Frame& frame) {
+    if (size < 2) return;
     const auto take = [&] { return frame.take<T>(std::size_t(values)); };
     y[0] = take();
     if (size > 2 || copy) y[1] = take();

@@ -27,41 +27,75 @@ struct AlignUniformArrays {
 };
 
 struct AlignUniformLoss : OfTwoViews {
-  static constexpr bool kShared = true;
   const AlignUniformOptions& options;
 
   template <class T>
   LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                         const Outputs<T, 2>& out) const {
-    const AlignUniformOptions& o = options;
-    expects_weight(function, "align_weight", o.align_weight);
-    expects_weight(function, "uniform_weight", o.uniform_weight);
-    metrics::detail::check_alignment(function, in[0], in[1], {.alpha = o.alpha});
-    metrics::detail::check_uniformity(function, in[0].rows, o.t);
+    check(function, in);
     const Index n = in[0].rows, d = in[0].cols;
     const bool gradients = out[0].data != nullptr;
     const int threads = metrics::detail::threads_for(n, n, d);
     Workspace::Frame frame =
         workspace.frame(core::bytes_of<AlignUniformArrays<T>>(n, d, gradients, threads));
     AlignUniformArrays<T> arrays(n, d, gradients, threads, frame);
-    const bool leads = core::leads(frame.share());
-    const auto counted = [&](double loss) { return LossResult{leads ? loss : 0}; };
-    if (!gradients)
-      return counted(o.align_weight * metrics::detail::alignment(in[0], in[1], o.alpha) +
-                     o.uniform_weight / 2 *
-                         (metrics::detail::uniformity<T>({in[0]}, o.t, arrays.pairs, nullptr) +
-                          metrics::detail::uniformity<T>({in[1]}, o.t, arrays.pairs, nullptr)));
-    const double aligned =
-        metrics::detail::alignment_with_gradient(in[0], in[1], o.alpha, out[0], out[1]);
-    const MatrixView<T> to = arrays.even;
-    const T a = T(leads ? o.align_weight : 0), u = T(o.uniform_weight / 2);
-    double uniform = 0;
+    const MatrixView<T> even = arrays.even, *const to = gradients ? &even : nullptr;
+    const double aligned = alignment(in, out, gradients);
+    return {options.align_weight * aligned + uniform(out, even, 1, [&](std::size_t k) {
+              return metrics::detail::uniformity<T>({in[k]}, options.t, arrays.pairs, to);
+            })};
+  }
+
+  /// Over the ranks of a meeting: the alignment of this rank's pairs is a part of the mean, the
+  /// uniformity of each batch is by ring.
+  template <class T>
+  LossResult by_ring(Meeting& meeting, const Inputs<T, 2>& in, Workspace& workspace,
+                     const Outputs<T, 2>& out, bool gradients) const {
+    const Index n = in[0].rows, d = in[0].cols, total = meeting.total(0);
+    const MatrixView<const T> shape{nullptr, total, d, d};
+    check(meeting.function(), Inputs<T, 2>{shape, shape});
+    Workspace::Frame frame =
+        workspace.beside().frame(Workspace::bytes_for<T>(gradients ? std::size_t(n * d) : 0));
+    const MatrixView<T> even = gradients ? take_rows<T>(frame, n, d) : MatrixView<T>{};
+    const double part = double(n) / double(total),
+                 aligned = n > 0 ? part * alignment(in, out, gradients) : 0;
+    const double spread = uniform(out, even, part, [&](std::size_t k) {
+      using namespace metrics::detail;
+      return gradients ? uniformity_gradient_by_ring<T>(meeting, int(k), in[k], options.t, even,
+                                                        workspace)
+                       : uniformity_by_ring<T>(meeting, int(k), in[k], options.t, workspace);
+    });
+    meeting.mine.number[0] = aligned;
+    meeting.agree();
+    return {options.align_weight * meeting.sum(0) + spread};
+  }
+
+ private:
+  template <class T>
+  void check(const char* function, const Inputs<T, 2>& in) const {
+    expects_weight(function, "align_weight", options.align_weight);
+    expects_weight(function, "uniform_weight", options.uniform_weight);
+    metrics::detail::check_alignment(function, in[0], in[1], {.alpha = options.alpha});
+    metrics::detail::check_uniformity(function, in[0].rows, options.t);
+  }
+  template <class T>
+  double alignment(const Inputs<T, 2>& in, const Outputs<T, 2>& out, bool gradients) const {
+    if (!gradients) return metrics::detail::alignment(in[0], in[1], options.alpha);
+    return metrics::detail::alignment_with_gradient(in[0], in[1], options.alpha, out[0], out[1]);
+  }
+  /// The weighted uniformities, of batch k value(k), its gradient in `even`. To that of the
+  /// alignment, of a part of all pairs, it is added in out[k].
+  template <class T, class Value>
+  double uniform(const Outputs<T, 2>& out, MatrixView<T> even, double part,
+                 const Value& value) const {
+    const T a = T(options.align_weight * part), u = T(options.uniform_weight / 2);
+    double sum = 0;
     for (const std::size_t k : {std::size_t(0), std::size_t(1)}) {
-      uniform += metrics::detail::uniformity<T>({in[k]}, o.t, arrays.pairs, &to);
-      for (Index i = 0; i < to.rows; ++i)
-        for (Index c = 0; c < to.cols; ++c) out[k](i, c) = a * out[k](i, c) + u * to(i, c);
+      sum += value(k);
+      for (Index i = 0; i < even.rows; ++i)
+        for (Index c = 0; c < even.cols; ++c) out[k](i, c) = a * out[k](i, c) + u * even(i, c);
     }
-    return counted(o.align_weight * aligned + o.uniform_weight / 2 * uniform);
+    return options.uniform_weight / 2 * sum;
   }
 };
 

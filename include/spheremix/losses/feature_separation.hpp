@@ -10,69 +10,13 @@
 #include "spheremix/losses/detail/mixing.hpp"
 #include "spheremix/losses/detail/pairs.hpp"
 #include "spheremix/losses/detail/printed_contrast.hpp"
+#include "spheremix/losses/detail/separation_uniformity.hpp"
 #include "spheremix/losses/geometric_consistency.hpp"
 #include "spheremix/metrics/uniformity.hpp"
 
 namespace spheremix::losses {
 
 namespace detail {
-
-/// to += factor * from.
-template <class T>
-void add_scaled(MatrixView<T> to, MatrixView<const T> from, double factor) {
-  for (Index i = 0; i < to.rows; ++i)
-    for (Index k = 0; k < to.cols; ++k)
-      to(i, k) = T(double(to(i, k)) + factor * double(from(i, k)));
-}
-
-template <class T>
-struct SeparationArrays {
-  MatrixView<T> sides[2] = {};  ///< gradients of the two uniformities
-  metrics::detail::UniformityArrays<T> pairs;
-
-  SeparationArrays(Index n, Index d, bool gradients, int threads, Workspace::Frame& frame)
-      : pairs(n, d, gradients, threads, frame) {
-    for (MatrixView<T>& side : sides)
-      if (gradients) side = take_rows<T>(frame, n, d);
-  }
-};
-
-/// Threads of the two uniformities: as many as the budget has memory for.
-template <class T>
-int separation_threads(const char* function, Index n, Index d, bool gradients, std::size_t budget) {
-  const auto bytes = [&](int threads) {
-    return core::bytes_of<SeparationArrays<T>>(n, d, gradients, threads);
-  };
-  core::expects(bytes(1) <= budget, function, "memory_budget is ", budget, " bytes, but at least ",
-                bytes(1), " are needed for the uniformity of ", n, " rows of length ", d);
-  int threads = metrics::detail::threads_for(n, n, d);
-  while (bytes(threads) > budget) --threads;
-  return threads;
-}
-
-/// Uniformity of the two independent batches with its gradient added, diagonal included.
-template <class T>
-double separation_uniformity(MatrixView<const T> x, MatrixView<const T> y, double weight,
-                             UniformityReading reading, int threads, Workspace& workspace,
-                             MatrixView<T> dx, MatrixView<T> dy) {
-  const Index n = x.rows, d = x.cols;
-  formula::SeparationSpread spread{reading == UniformityReading::joint, {0, 0}};
-  if (n == 1) return weight * spread.value();  // the diagonal alone
-  const bool gradients = dx.data != nullptr;
-  Workspace::Frame frame =
-      workspace.frame(core::bytes_of<SeparationArrays<T>>(n, d, gradients, threads));
-  SeparationArrays<T> arrays(n, d, gradients, threads, frame);
-  for (const int s : {0, 1}) {
-    const MatrixView<T>* const gradient = gradients ? &arrays.sides[s] : nullptr;
-    const double value = metrics::detail::uniformity<T>({s ? y : x}, metrics::UniformityOptions{}.t,
-                                                        arrays.pairs, gradient);
-    spread.sum[s] = spread.others(double(n), value);
-  }
-  if (gradients)
-    for (const int s : {0, 1})
-      add_scaled<T>(s ? dy : dx, arrays.sides[s], weight * spread.factor(s));
-  return weight * spread.value();
-}
 
 /// Of x, y, x_independent, y_independent, x_augmented, y_augmented.
 struct FeatureSeparationLoss {
@@ -148,25 +92,75 @@ struct FeatureSeparationLoss {
   template <class T>
   ContrastResult operator()(const char* function, const Inputs<T, 6>& in, Workspace& workspace,
                             const Outputs<T, 6>& d) const {
+    check<T>(function);
+    const Index n = in[0].rows, width = in[0].cols;
+    const bool spreads = options.uniformity_weight != 0, gradients = d[0].data != nullptr;
+    const auto bytes = [&](int threads) {
+      return core::bytes_of<SeparationArrays<T>>(n, width, gradients, threads);
+    };
+    const int threads =
+        spreads && n > 1 ? separation_threads(function, n, width, options.memory_budget, bytes) : 1;
+    ContrastResult result;
+    for (const std::size_t side : {std::size_t(0), std::size_t(1)})
+      add_side(function, in, workspace, d, side, result);
+    if (!spreads) return result;
+    Workspace::Frame frame = workspace.frame(bytes(threads));
+    SeparationArrays<T> arrays(n, width, gradients, threads, frame);
+    result.loss += separation_uniformity<T>(
+        options, n, arrays.sides, d[2], d[3], [&](std::size_t side, const MatrixView<T>& to) {
+          return metrics::detail::uniformity<T>({in[2 + side]}, kSeparationT, arrays.pairs,
+                                                gradients ? &to : nullptr);
+        });
+    return result;
+  }
+
+  /// Over the ranks of a meeting: the uniformities by ring, the rest by shares of the whole.
+  template <class T>
+  ContrastResult by_ring(Meeting& meeting, const Inputs<T, 6>& in, Workspace& workspace,
+                         const Outputs<T, 6>& d, bool gradients) const {
+    check<T>(meeting.function());
+    FeatureSeparationOptions rest = options;
+    rest.uniformity_weight = 0;
+    const Index own = in[0].rows, width = in[0].cols;
+    const std::size_t sides_bytes =
+        gradients ? 2 * Workspace::bytes_for<T>(std::size_t(own * width)) : 0;
+    const bool spreads = options.uniformity_weight != 0;
+    const int steps = metrics::detail::gaussian_steps(meeting.ranks().size(), true);
+    const int threads =
+        spreads ? separation_threads(
+                      meeting.function(), own, width, options.memory_budget,
+                      [&](int count) {
+                        return sides_bytes + core::bytes_of<metrics::detail::GaussianRingArrays<T>>(
+                                                 meeting, own, 2, in[2], steps, gradients, count);
+                      })
+                : 1;
+    ContrastResult result = by_whole<FeatureSeparationLoss, T, 6>(
+        meeting, FeatureSeparationLoss{rest}, in, workspace, d, gradients);
+    if (!spreads) return result;
+    Workspace::Frame frame = workspace.beside().frame(sides_bytes);
+    MatrixView<T> sides[2] = {};
+    for (MatrixView<T>& side : sides)
+      if (gradients) side = take_rows<T>(frame, own, width);
+    result.loss += separation_uniformity<T>(
+        options, meeting.total(0), sides, d[2], d[3],
+        [&](std::size_t side, const MatrixView<T>& to) {
+          using namespace metrics::detail;
+          const int k = int(2 + side);
+          const MatrixView<const T> x = in[2 + side];
+          return gradients ? uniformity_gradient_by_ring<T>(meeting, k, x, kSeparationT, to,
+                                                            workspace, threads)
+                           : uniformity_by_ring<T>(meeting, k, x, kSeparationT, workspace, threads);
+        });
+    return result;
+  }
+
+ private:
+  template <class T>
+  void check(const char* function) const {
     expects_temperature<T>(function, "temperature", options.temperature);
     expects_weight(function, "ortho_weight", options.ortho_weight);
     expects_weight(function, "contrast_weight", options.contrast_weight);
     expects_weight(function, "uniformity_weight", options.uniformity_weight);
-    const bool spreads = options.uniformity_weight != 0;
-    const int threads = spreads && in[0].rows > 1
-                            ? separation_threads<T>(function, in[0].rows, in[0].cols,
-                                                    d[0].data != nullptr, options.memory_budget)
-                            : 1;
-    ContrastResult result;
-    for (const std::size_t side : {std::size_t(0), std::size_t(1)})
-      add_side(function, in, workspace, d, side, result);
-    if (spreads) {
-      const double spread =
-          separation_uniformity<T>(in[2], in[3], options.uniformity_weight, options.uniformity,
-                                   threads, workspace, d[2], d[3]);
-      if (core::leads(workspace.share())) result.loss += spread;
-    }
-    return result;
   }
 };
 

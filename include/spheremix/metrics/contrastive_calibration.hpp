@@ -88,7 +88,7 @@ ContrastiveCalibrationResult contrastive_calibration(core::MatrixView<const T> x
                 "logits at temperature ", tau, " overflow");
   core::expects(options.bins >= 1, function, "bins is ", options.bins,
                 ", which must be at least 1");
-  const Ranks ranks = pair_ranks<T>(x, y, true, 0, share);
+  const Ranks ranks = pair_ranks<T>(x, y, true, share);
   ContrastiveCalibrationResult result;
   result.x_to_y_bins = retrieval_bins(x, y, ranks.rows, options, share);
   result.y_to_x_bins = retrieval_bins(y, x, ranks.cols, options, share);

@@ -26,34 +26,20 @@ template <class X, class Y>
 
 namespace detail {
 
-/// Over the ranks of a communicator; by ring where the gathered rows exceed `budget` bytes.
-template <class X, class Y, class World>
-double distribution_gap_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                               const UniformityOptions& options, World& world,
-                               std::size_t budget = pairwise::kRowsBudget) {
-  using T = core::Real<X>;
-  constexpr const char* function = "distribution_gap";
-  const double t = options.t;
-  return pairwise::value_of_shares_or_ring(
-      function, world, options, budget,
-      [&](core::Meeting& meeting) {
-        const core::InputRows<T> xs(x), ys(y);
-        const Index n = meeting.total(0), m = meeting.total(1), d = x.cols();
-        check_uniformity(function, n, t);
-        check_uniformity(function, m, t);
-        core::expects_same_width(function, "X", n, d, "Y", m, y.cols());
-        const double within_x = uniformity_by_ring<T>(meeting, 0, xs.view(), t),
-                     within_y = uniformity_by_ring<T>(meeting, 1, ys.view(), t),
-                     across = cross_uniformity_by_ring<T>(meeting, xs.view(), ys.view(), t);
-        return std::exp(within_x) + std::exp(within_y) - 2 * std::exp(across);
-      },
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
-        return std::exp(uniformity<T>(function, {xs}, t, nullptr, share)) +
-               std::exp(uniformity<T>(function, {ys}, t, nullptr, share)) -
-               2 * std::exp(cross_uniformity<T>(function, xs, ys, t, share));
-      },
-      x, y);
+/// Of the rows of all ranks, batches 0 and 1.
+template <class T>
+double distribution_gap_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
+                                core::MatrixView<const T> y, double t) {
+  const char* const function = meeting.function();
+  const Index n = meeting.total(0), m = meeting.total(1);
+  check_uniformity(function, n, t);
+  check_uniformity(function, m, t);
+  core::expects_same_width(function, "X", n, x.cols, "Y", m, y.cols);
+  core::Workspace workspace;
+  const double within_x = uniformity_by_ring<T>(meeting, 0, x, t, workspace),
+               within_y = uniformity_by_ring<T>(meeting, 1, y, t, workspace),
+               across = cross_uniformity_by_ring<T>(meeting, x, y, t, workspace);
+  return std::exp(within_x) + std::exp(within_y) - 2 * std::exp(across);
 }
 
 }  // namespace detail
@@ -62,7 +48,13 @@ double distribution_gap_across(const Eigen::MatrixBase<X>& x, const Eigen::Matri
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double distribution_gap(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  return detail::distribution_gap_across(x, y, options, world);
+  using T = core::Real<X>;
+  return pairwise::value_over_blocks<T>(
+      "distribution_gap", world, options,
+      [&](core::Meeting& meeting, const auto& xs, const auto& ys) {
+        return detail::distribution_gap_by_ring<T>(meeting, xs, ys, options.t);
+      },
+      x, y);
 }
 
 }  // namespace spheremix::metrics

@@ -3,7 +3,7 @@
 // Shapes   X: N x d, Y: M x d. 1 <= k <= M (k < N within one batch).
 // Errors   widths, k, a row with NaN or infinity (named): std::invalid_argument.
 // Cost     2 N M d flops and a comparison a product; memory O(M) and what nearest takes a thread.
-//          Over processes all rows or, where those exceed 1 GiB, what nearest takes by ring.
+//          Over W processes O(M), too, besides nearest's.
 #pragma once
 
 #include <atomic>
@@ -38,22 +38,17 @@ inline void put_skewness(HubnessResult& result, Index n, Index k) {
 
 template <class T>
 HubnessResult hubness(const char* function, core::MatrixView<const T> x,
-                      core::MatrixView<const T> y, Index k, Index own,
-                      const core::Share* share = nullptr) {
+                      core::MatrixView<const T> y, Index k, Index own) {
   check_query(function, x, y);
   const Index m = y.rows;
   check_nearest(function, k, m, own);
   HubnessResult result{0, std::vector<Index>(static_cast<std::size_t>(m))};
   core::Workspace workspace;
-  for_nearest(
-      x, y, k, own, workspace,
-      [&](Index, const Candidate<T>* nearest) {
-        for (Index p = 0; p < k; ++p)
-          std::atomic_ref<Index>(result.occurrences[std::size_t(nearest[p].row)])
-              .fetch_add(1, std::memory_order_relaxed);
-      },
-      share);
-  if (share) share->add(result.occurrences.data(), m);
+  for_nearest(x, y, k, own, workspace, [&](Index, const Candidate<T>* nearest, Index count) {
+    for (Index p = 0; p < count; ++p)
+      std::atomic_ref<Index>(result.occurrences[std::size_t(nearest[p].row)])
+          .fetch_add(1, std::memory_order_relaxed);
+  });
   put_skewness(result, x.rows, k);
   return result;
 }
@@ -72,40 +67,6 @@ HubnessResult hubness_by_ring(core::Meeting& meeting, core::MatrixView<const T> 
   pairwise::MeetingShare(meeting).add(result.occurrences.data(), m);
   put_skewness(result, n, k);
   return result;
-}
-
-/// Over the ranks of a communicator; by ring where the gathered rows exceed `budget` bytes.
-template <class X, class World>
-HubnessResult hubness_across(const Eigen::MatrixBase<X>& x, const HubnessOptions& options,
-                             World& world, std::size_t budget = pairwise::kRowsBudget) {
-  using T = core::Real<X>;
-  return pairwise::value_of_shares_or_ring(
-      "hubness", world, options, budget,
-      [&](core::Meeting& meeting) {
-        const core::InputRows<T> xs(x);
-        return hubness_by_ring<T>(meeting, xs.view(), 0, xs.view(), options.k);
-      },
-      [&](const core::Share* share, const RowMatrix<T>& all) {
-        return hubness("hubness", core::rows_of(all), core::rows_of(all), options.k, 0, share);
-      },
-      x);
-}
-template <class X, class Y, class World>
-HubnessResult hubness_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                             const HubnessOptions& options, World& world,
-                             std::size_t budget = pairwise::kRowsBudget) {
-  using T = core::Real<X>;
-  return pairwise::value_of_shares_or_ring(
-      "hubness", world, options, budget,
-      [&](core::Meeting& meeting) {
-        const core::InputRows<T> xs(x), ys(y);
-        return hubness_by_ring<T>(meeting, xs.view(), 1, ys.view(), options.k);
-      },
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        return hubness("hubness", core::rows_of(all_x), core::rows_of(all_y), options.k, kApart,
-                       share);
-      },
-      x, y);
 }
 
 }  // namespace detail
@@ -131,14 +92,30 @@ template <class X, class Y>
 template <class X, core::Communicator World>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const HubnessOptions& options,
                                     World& world) {
-  return detail::hubness_across(x, options, world);
+  using T = core::Real<X>;
+  HubnessResult result;
+  pairwise::over_blocks<T>(
+      "hubness", world, options,
+      [&](core::Meeting& meeting, const auto& rows) {
+        result = detail::hubness_by_ring<T>(meeting, rows, 0, rows, options.k);
+      },
+      x);
+  return result;
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                     const HubnessOptions& options, World& world) {
-  return detail::hubness_across(x, y, options, world);
+  using T = core::Real<X>;
+  HubnessResult result;
+  pairwise::over_blocks<T>(
+      "hubness", world, options,
+      [&](core::Meeting& meeting, const auto& xs, const auto& ys) {
+        result = detail::hubness_by_ring<T>(meeting, xs, 1, ys, options.k);
+      },
+      x, y);
+  return result;
 }
 
 }  // namespace spheremix::metrics

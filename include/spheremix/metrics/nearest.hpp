@@ -11,8 +11,7 @@
 //          std::invalid_argument.
 // Cost     2 N M d flops and a comparison a product. Memory besides the result: a tile and the
 //          lists of a strip of rows a thread, at most 8 MiB unless k is above 3,000. Over W
-//          processes all rows of Y or, where those exceed 1 GiB, two blocks of some M / W rows
-//          (metrics/detail/nearest_ring.hpp).
+//          processes two blocks of some M / W rows as well (metrics/detail/nearest_ring.hpp).
 #pragma once
 
 #include "spheremix/metrics/detail/nearest_ring.hpp"
@@ -36,7 +35,7 @@ namespace detail {
 template <class T>
 void nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, Index own,
              core::Workspace& workspace, core::MatrixView<Index> ids, core::MatrixView<T> cosines) {
-  for_nearest(x, y, k, own, workspace, [&](Index i, Candidate<T>* nearest) {
+  for_nearest(x, y, k, own, workspace, [&](Index i, Candidate<T>* nearest, Index) {
     std::sort(nearest, nearest + k);
     for (Index p = 0; p < k; ++p) {
       ids.row(i)[p] = nearest[p].row;
@@ -120,30 +119,17 @@ void nearest_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
     }
 }
 
-/// Over the ranks of a communicator; by ring where the gathered rows of Y exceed `budget` bytes.
-/// within: Y is X, and no row is near itself.
+/// Over the ranks of a communicator. within: Y is X, and no row is near itself.
 template <class X, class Y, class World>
 auto nearest_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, bool within,
-                    const NearestOptions& options, World& world,
-                    std::size_t budget = pairwise::kRowsBudget) {
+                    const NearestOptions& options, World& world) {
   using T = typename X::Scalar;
   NearestResult<RowMatrix<Index>, RowMatrix<T>> out;
-  const auto by_ring = [&](core::Meeting& meeting) {
-    if (pairwise::gathered_bytes(meeting, 1) <= budget) return false;
-    const core::InputRows<T> xs(x), ys(y);
-    nearest_by_ring<T>(meeting, xs.view(), ys.view(), options.k, within, out);
-    return true;
-  };
-  core::over_whole(
-      "nearest", world, core::unless(options, by_ring),
-      [&](const core::Meeting& meeting, const RowMatrix<T>& all) {
+  pairwise::over_blocks<T>(
+      "nearest", world, options,
+      [&](core::Meeting& meeting, const auto& ys) {
         const core::InputRows<T> xs(x);
-        const Index own = within ? meeting.first(0, meeting.ranks().rank()) : kApart;
-        core::Workspace workspace;
-        if (x.rows() > 0)
-          checked_nearest<T>(xs.view(), core::rows_of(all), options.k, own, workspace, out);
-        else
-          out.ids.resize(0, options.k), out.cosines.resize(0, options.k);
+        nearest_by_ring<T>(meeting, xs.view(), ys, options.k, within, out);
       },
       y);
   return out;

@@ -5,7 +5,7 @@
 // Errors  shapes that differ, N = 0, k < 1, a row with NaN or infinity (named):
 //         std::invalid_argument.
 // Cost    2 N^2 d flops for one direction, and no more for both; memory O(N). Over W processes
-//         twice for both; memory N d numbers or, where those exceed 1 GiB, two blocks of N d / W.
+//         twice for both, and two blocks of N d / W numbers.
 #pragma once
 
 #include <algorithm>
@@ -62,13 +62,13 @@ void add_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, const s
       share);
 }
 
-/// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns. Row i's answer
-/// is Y's row first + i. A share adds up what the tiles of all give.
+/// Ranks of the pairs within their rows of X Y^T and, if wanted, within their columns. A share adds up
+/// what the tiles of all give.
 template <class T>
 Ranks pair_ranks(core::MatrixView<const T> x, core::MatrixView<const T> y, bool both,
-                 Index first = 0, const core::Share* share = nullptr) {
+                 const core::Share* share = nullptr) {
   const Index n = x.rows;
-  const std::vector<T> own = paired_products(x, y.middle_rows(first, n));
+  const std::vector<T> own = paired_products(x, y);
   Ranks ranks{std::vector<Index>(std::size_t(n)), std::vector<Index>(std::size_t(both ? n : 0))};
   core::Owned<TileMemory<T>> memory(threads_for(n, y.rows, x.cols), true);
   add_ranks(x, y, own, both, ranks, *memory, share);
@@ -142,25 +142,19 @@ template <class X, class Y>
 
 namespace detail {
 
-/// Of this rank's rows of X the ranks of their pairs among all ranks' rows of Y, batch k, gathered
-/// from all: Y's rows are gathered to `all`, or go round where that is null.
+/// Of this rank's rows of X the ranks of their pairs among all ranks' rows of Y, batch k, which go
+/// round; gathered from all.
 template <class T>
-std::vector<Index> ranks_across(core::Meeting& meeting, int k, core::MatrixView<const T> x,
-                                core::MatrixView<const T> y, const core::MatrixView<T>* all) {
+std::vector<Index> ranks_by_ring(core::Meeting& meeting, int k, core::MatrixView<const T> x,
+                                 core::MatrixView<const T> y) {
   std::vector<Index> found(std::size_t(meeting.total(k)));
   Ranks mine{std::vector<Index>(std::size_t(x.rows)), {}};
-  if (all) {
-    meeting.agree();
-    core::gather_rows<T>(meeting, k, y, *all);
-    if (x.rows > 0) mine = pair_ranks<T>(x, *all, false, meeting.first(k, meeting.ranks().rank()));
-  } else {
-    const std::vector<T> own = paired_products(x, y);
-    const pairwise::RowsRing<T> ring(meeting, k, y);
-    core::Owned<TileMemory<T>> memory(threads_for(x.rows, ring.most(), x.cols), true);
-    meeting.agree();
-    ring.for_each(
-        [&](const core::RingBlock<T>& block) { add_ranks(x, block.y, own, false, mine, *memory); });
-  }
+  const std::vector<T> own = paired_products(x, y);
+  core::Owned<pairwise::RowsRing<T>> ring(meeting, k, y);
+  core::Owned<TileMemory<T>> memory(threads_for(x.rows, (*ring).most(), x.cols), true);
+  meeting.agree();
+  (*ring).for_each(
+      [&](const core::RingBlock<T>& block) { add_ranks(x, block.y, own, false, mine, *memory); });
   meeting.agree();
   core::gather_rows<Index>(meeting, 2, {mine.rows.data(), x.rows, 1, 1},
                            {found.data(), meeting.total(0), 1, 1});
@@ -168,13 +162,11 @@ std::vector<Index> ranks_across(core::Meeting& meeting, int k, core::MatrixView<
 }
 
 /// Both sides' ranks over several processes, each of which asks for its own rows: result =
-/// finish(ranks), while the others wait for it. By ring where the gathered rows of one side exceed
-/// `budget` bytes.
+/// finish(ranks), while the others wait for it.
 template <class Result, class X, class Y, class World, class Finish>
 Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
                             const Eigen::MatrixBase<Y>& y, const std::vector<Index>& k, bool both,
-                            World& world, const Finish& finish,
-                            std::size_t budget = pairwise::kRowsBudget) {
+                            World& world, const Finish& finish) {
   using T = typename X::Scalar;
   Result result;
   core::RanksOf<World> ranks(world);
@@ -188,13 +180,9 @@ Result checked_ranks_across(const char* function, const Eigen::MatrixBase<X>& x,
     agree_on_products(meeting, xs.view(), ys.view());
     core::expects(meeting.total(0) >= 1, function, "X has 0 rows where at least 1 are needed");
     expects_counts(function, k);
-    const bool fits = ranks.size() == 1 || pairwise::gathered_bytes(meeting, 1) <= budget;
-    RowMatrix<T> all(fits ? meeting.total(0) : 0, x.cols());
-    const core::MatrixView<T> rows{all.data(), all.rows(), all.cols(), all.cols()};
-    const core::MatrixView<T>* const to = fits ? &rows : nullptr;
     Ranks found;
-    found.rows = ranks_across<T>(meeting, 1, xs.view(), ys.view(), to);
-    if (both) found.cols = ranks_across<T>(meeting, 0, ys.view(), xs.view(), to);
+    found.rows = ranks_by_ring<T>(meeting, 1, xs.view(), ys.view());
+    if (both) found.cols = ranks_by_ring<T>(meeting, 0, ys.view(), xs.view());
     result = finish(found);
   });
   return result;
@@ -233,8 +221,7 @@ template <class X, class Y, core::Communicator World>
 
 // Of spheremix::compiled (core/compiled.hpp).
 namespace spheremix::metrics::detail {
-#define SPHEREMIX_PAIR_RANKS(T)                                                       \
-  Ranks pair_ranks(core::MatrixView<const T>, core::MatrixView<const T>, bool, Index, \
-                   const core::Share*)
+#define SPHEREMIX_PAIR_RANKS(T) \
+  Ranks pair_ranks(core::MatrixView<const T>, core::MatrixView<const T>, bool, const core::Share*)
 SPHEREMIX_ELSEWHERE(SPHEREMIX_PAIR_RANKS)
 }  // namespace spheremix::metrics::detail

@@ -6,8 +6,8 @@
 // Accuracy  16 eps relative (times max(1, d / 64)), near-duplicates included; equal rows give
 //           exactly 0.
 // Cost      N^2 d flops for the value and 3 N^2 d with gradient; memory O(N d) and two strips of
-//           a few hundred rows. Over W processes memory O(N d / W) where the rows of all, with a
-//           gradient twice, exceed 1 GiB (metrics/detail/gaussian_ring.hpp).
+//           a few hundred rows; both over W for each of W processes
+//           (metrics/detail/gaussian_ring.hpp).
 #pragma once
 
 #include <cmath>
@@ -32,14 +32,12 @@ struct UniformityArrays {
   CentredRows<T> rows;
   GaussianSums<T> sums;
   GaussianStrips<T> strips;
-  const core::Share* share;
 
   UniformityArrays(Index n, Index d, bool gradient, int threads, core::Workspace::Frame& frame)
       : centre(frame.take<double>(std::size_t(d))),
         rows(n, d, frame),
         sums(n, n, threads, frame),
-        strips(gradient ? n : 0, frame),
-        share(frame.share()) {}
+        strips(gradient ? n : 0, frame) {}
 };
 
 inline void check_uniformity(const char* function, Index rows, double t) {
@@ -47,15 +45,14 @@ inline void check_uniformity(const char* function, Index rows, double t) {
   core::expects(rows >= 2, function, "there are ", rows, " rows, and no pair of them");
 }
 
-/// The value; the gradient goes to dx where that is not null. Of a share: the value of all rows, and
-/// its part of the gradient.
+/// The value; the gradient goes to dx where that is not null.
 template <class T>
 double uniformity(const StackedRows<T>& x, double t, UniformityArrays<T>& memory,
                   const core::MatrixView<T>* dx) {
   const StackedRows<T> none{core::MatrixView<const T>{nullptr, 0, x.cols(), x.cols()}};
-  centre_of(x, none, memory.centre, memory.share);
+  centre_of(x, none, memory.centre);
   memory.rows.fill(x, memory.centre);
-  const GaussianTable<T> table{memory.rows, memory.rows, true, t, memory.share};
+  const GaussianTable<T> table{memory.rows, memory.rows, true, t};
   return dx ? gaussian_gradient(table, memory.sums, memory.strips, *dx)
             : gaussian_log_mean(table, memory.sums);
 }
@@ -63,11 +60,10 @@ double uniformity(const StackedRows<T>& x, double t, UniformityArrays<T>& memory
 /// The same with memory of its own.
 template <class T>
 double uniformity(const char* function, const StackedRows<T>& x, double t,
-                  const core::MatrixView<T>* dx = nullptr, const core::Share* share = nullptr) {
+                  const core::MatrixView<T>* dx = nullptr) {
   check_uniformity(function, x.rows(), t);
   core::Owned<UniformityArrays<T>> memory(x.rows(), x.cols(), dx != nullptr,
                                           threads_for(x.rows(), x.rows(), x.cols()));
-  (*memory).share = share;
   return uniformity<T>(x, t, *memory, dx);
 }
 
@@ -81,13 +77,13 @@ inline void check_cross_uniformity(const char* function, Index n, Index d, Index
 
 template <class T>
 double cross_uniformity(const char* function, core::MatrixView<const T> x,
-                        core::MatrixView<const T> y, double t, const core::Share* share = nullptr) {
+                        core::MatrixView<const T> y, double t) {
   check_cross_uniformity(function, x.rows, x.cols, y.rows, y.cols, t);
   const StackedRows<T> first{x}, second{y};
   core::Owned<CentredPair<T>> rows(x.rows, y.rows, x.cols);
-  (*rows).fill(first, second, share);
+  (*rows).fill(first, second);
   core::Owned<GaussianSums<T>> sums(x.rows, y.rows, threads_for(x.rows, y.rows, x.cols));
-  return gaussian_log_mean<T>({(*rows).x, (*rows).y, false, t, share}, *sums);
+  return gaussian_log_mean<T>({(*rows).x, (*rows).y, false, t}, *sums);
 }
 
 }  // namespace detail
@@ -144,137 +140,80 @@ template <class X>
   return out;
 }
 
-namespace detail {
-
-/// Over the ranks of a communicator; by ring where the gathered rows exceed `budget` bytes.
-template <class X, class World>
-double uniformity_across(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
-                         World& world, std::size_t budget = pairwise::kRowsBudget) {
-  using T = core::Real<X>;
-  constexpr const char* function = "uniformity";
-  return pairwise::value_of_shares_or_ring(
-      function, world, options, budget,
-      [&](core::Meeting& meeting) {
-        const core::InputRows<T> xs(x);
-        check_uniformity(function, meeting.total(0), options.t);
-        return uniformity_by_ring<T>(meeting, 0, xs.view(), options.t);
-      },
-      [&](const core::Share* share, const RowMatrix<T>& all) {
-        return uniformity<T>(function, {core::rows_of(all)}, options.t, nullptr, share);
-      },
-      x);
-}
-
-template <class X, class Y, class World>
-double cross_uniformity_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                               const UniformityOptions& options, World& world,
-                               std::size_t budget = pairwise::kRowsBudget) {
-  using T = core::Real<X>;
-  constexpr const char* function = "cross_uniformity";
-  return pairwise::value_of_shares_or_ring(
-      function, world, options, budget,
-      [&](core::Meeting& meeting) {
-        const core::InputRows<T> xs(x), ys(y);
-        check_cross_uniformity(function, meeting.total(0), x.cols(), meeting.total(1), y.cols(),
-                               options.t);
-        return cross_uniformity_by_ring<T>(meeting, xs.view(), ys.view(), options.t);
-      },
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        return cross_uniformity<T>(function, core::rows_of(all_x), core::rows_of(all_y), options.t,
-                                   share);
-      },
-      x, y);
-}
-
-template <class X, class Y, class World>
-double joint_uniformity_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
-                               const UniformityOptions& options, World& world,
-                               std::size_t budget = pairwise::kRowsBudget) {
-  using T = core::Real<X>;
-  constexpr const char* function = "joint_uniformity";
-  return pairwise::value_of_shares_or_ring(
-      function, world, options, budget,
-      [&](core::Meeting& meeting) {
-        const Index n = meeting.total(0), m = meeting.total(1), d = x.cols();
-        core::expects_same_width(function, "X", n, d, "Y", m, y.cols());
-        check_uniformity(function, n + m, options.t);
-        RowMatrix<T> both(x.rows() + y.rows(), d);  // this rank's: one block
-        both.topRows(x.rows()) = x;
-        both.bottomRows(y.rows()) = y;
-        meeting.bring<T>(2, both.rows(), d);
-        meeting.agree();
-        return uniformity_by_ring<T>(meeting, 2, core::rows_of(both), options.t);
-      },
-      [&](const core::Share* share, const RowMatrix<T>& all_x, const RowMatrix<T>& all_y) {
-        const auto xs = core::rows_of(all_x), ys = core::rows_of(all_y);
-        core::expects_same_width(function, "X", xs.rows, xs.cols, "Y", ys.rows, ys.cols);
-        return uniformity<T>(function, {xs, ys}, options.t, nullptr, share);
-      },
-      x, y);
-}
-
-}  // namespace detail
-
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, core::Communicator World>
 [[nodiscard]] double uniformity(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
                                 World& world) {
-  return detail::uniformity_across(x, options, world);
+  using T = core::Real<X>;
+  constexpr const char* function = "uniformity";
+  return pairwise::value_over_blocks<T>(
+      function, world, options,
+      [&](core::Meeting& meeting, const auto& rows) {
+        detail::check_uniformity(function, meeting.total(0), options.t);
+        core::Workspace workspace;
+        return detail::uniformity_by_ring<T>(meeting, 0, rows, options.t, workspace);
+      },
+      x);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double cross_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  return detail::cross_uniformity_across(x, y, options, world);
+  using T = core::Real<X>;
+  constexpr const char* function = "cross_uniformity";
+  return pairwise::value_over_blocks<T>(
+      function, world, options,
+      [&](core::Meeting& meeting, const auto& xs, const auto& ys) {
+        detail::check_cross_uniformity(function, meeting.total(0), x.cols(), meeting.total(1),
+                                       y.cols(), options.t);
+        core::Workspace workspace;
+        return detail::cross_uniformity_by_ring<T>(meeting, xs, ys, options.t, workspace);
+      },
+      x, y);
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
 template <class X, class Y, core::Communicator World>
 [[nodiscard]] double joint_uniformity(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
-  return detail::joint_uniformity_across(x, y, options, world);
-}
-
-namespace detail {
-
-/// By ring where the gathered rows and their gradient exceed `budget` bytes.
-template <class X, class Matrix, class World>
-void uniformity_gradient_across(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
-                                UniformityGradient<Matrix>& out, World& world,
-                                std::size_t budget = pairwise::kRowsBudget) {
   using T = core::Real<X>;
-  constexpr const char* function = "uniformity_with_gradient";
-  const auto by_ring = [&](core::Meeting& meeting) {
-    if (2 * pairwise::gathered_bytes(meeting, 1) <= budget) return false;
-    const core::InputRows<T> xs(x);
-    check_uniformity(function, meeting.total(0), options.t);
-    core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
-    core::expects_apart(function, dx.view(), xs.view());
-    out.value = uniformity_gradient_by_ring<T>(meeting, xs.view(), options.t, dx.view());
-    dx.commit();
-    return true;
-  };
-  pairwise::over_shares(
-      function, world, core::unless(options, by_ring),
-      [&](core::Meeting& meeting, const core::Share* share, const RowMatrix<T>& all) {
-        RowMatrix<T> dx(all.rows(), all.cols());
-        const core::MatrixView<T> target{dx.data(), dx.rows(), dx.cols(), dx.cols()};
-        const double value =
-            uniformity<T>(function, {core::rows_of(all)}, options.t, &target, share);
-        pairwise::put_rows_across(meeting, share, 0, "out.x", out.x, dx);
-        out.value = value;
+  constexpr const char* function = "joint_uniformity";
+  return pairwise::value_over_blocks<T>(
+      function, world, options,
+      [&](core::Meeting& meeting, const auto&...) {
+        const Index n = meeting.total(0), m = meeting.total(1), d = x.cols();
+        core::expects_same_width(function, "X", n, d, "Y", m, y.cols());
+        detail::check_uniformity(function, n + m, options.t);
+        RowMatrix<T> both(x.rows() + y.rows(), d);  // this rank's: one block
+        both.topRows(x.rows()) = x;
+        both.bottomRows(y.rows()) = y;
+        meeting.bring<T>(2, both.rows(), d);
+        meeting.agree();
+        core::Workspace workspace;
+        return detail::uniformity_by_ring<T>(meeting, 2, core::rows_of(both), options.t, workspace);
       },
-      x);
+      x, y);
 }
-
-}  // namespace detail
 
 /// Value and gradient of the uniformity of all ranks' rows by this rank's.
 template <class X, class Matrix, core::Communicator World>
 void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOptions& options,
                               UniformityGradient<Matrix>& out, World& world) {
-  detail::uniformity_gradient_across(x, options, out, world);
+  using T = core::Real<X>;
+  constexpr const char* function = "uniformity_with_gradient";
+  pairwise::over_blocks<T>(
+      function, world, options,
+      [&](core::Meeting& meeting, const auto& rows) {
+        detail::check_uniformity(function, meeting.total(0), options.t);
+        core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
+        core::expects_apart(function, dx.view(), rows);
+        core::Workspace workspace;
+        out.value = detail::uniformity_gradient_by_ring<T>(meeting, 0, rows, options.t, dx.view(),
+                                                           workspace);
+        dx.commit();
+      },
+      x);
 }
 
 template <class X, core::Communicator World>

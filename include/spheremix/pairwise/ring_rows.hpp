@@ -1,48 +1,37 @@
-// Metrics of the rows of all ranks: by shares of the gathered rows (pairwise/shares.hpp) or, where
-// those are too many, by ring: each rank keeps its own rows and blocks of the others pass by
-// (core/ring.hpp).
-//
-// What is too many is a constant, the default memory_budget of the losses, and no option: rows that
-// go round are no more bytes than gathered ones, for as many products, so a larger one would buy
-// nothing; retrieval_ranks has no options; and a constant is agreed on by all ranks.
+// Metrics of the rows of all ranks by ring: each rank keeps its own rows, and blocks of the others
+// pass by (core/ring.hpp). Never by gathering them: rows that go round are no more bytes, for as
+// many products, in the memory of two blocks.
 //
 // Memory    two blocks of the size of the largest, N d / W numbers each where they are even; one
 //           where a single step is taken and own rows have no gaps
 // Errors    all ranks agree before rows go round (core/meeting.hpp)
 #pragma once
 
+#include "spheremix/core/digest.hpp"
+#include "spheremix/core/eigen.hpp"
 #include "spheremix/core/ring.hpp"
 #include "spheremix/pairwise/shares.hpp"
 
 namespace spheremix::pairwise {
 
-/// Bytes of gathered rows above which they go round.
-inline constexpr std::size_t kRowsBudget = std::size_t(1) << 30;
-
-/// Bytes of the rows of all ranks of batches [0, batches), from the last agreement.
-template <class M>
-std::size_t gathered_bytes(const M& meeting, int batches) {
-  Index numbers = 0;
-  for (int k = 0; k < batches; ++k) numbers += meeting.total(k) * Index(meeting.mine.cols[k]);
-  return std::size_t(numbers) * std::size_t(meeting.mine.real);
-}
-
-/// Batch k of a meeting on its way round, with the memory that takes.
+/// Batch k of a meeting on its way round, with the memory that takes: of a frame, or
+/// core::Owned<RowsRing<T>>.
 template <class T>
 class RowsRing {
  public:
   /// own: this rank's rows of the batch. Of `steps` steps after that of its own. of_y: a gradient
   /// of the rows travels with them.
-  RowsRing(const core::Meeting& meeting, int k, core::MatrixView<const T> own, int steps,
-           bool of_y = false)
+  RowsRing(const core::Meeting& meeting, int k, core::MatrixView<const T> own, int steps, bool of_y,
+           core::Workspace::Frame& frame)
       : own_(own),
         steps_(steps),
         most_(core::largest_block(meeting, k)),
-        arrays_(steps + 1, most_ * own.cols, own.rows > 1 && own.stride != own.cols, of_y),
-        ring_(meeting, k, 1, own.cols, *arrays_) {}
+        arrays_(steps + 1, most_ * own.cols, own.rows > 1 && own.stride != own.cols, of_y, frame),
+        ring_(meeting, k, 1, own.cols, arrays_) {}
   /// Of all steps: every rank sees every block.
-  RowsRing(const core::Meeting& meeting, int k, core::MatrixView<const T> own)
-      : RowsRing(meeting, k, own, meeting.ranks().size() - 1) {}
+  RowsRing(const core::Meeting& meeting, int k, core::MatrixView<const T> own,
+           core::Workspace::Frame& frame)
+      : RowsRing(meeting, k, own, meeting.ranks().size() - 1, false, frame) {}
 
   /// Rows of the largest block; of the block of a step.
   Index most() const { return most_; }
@@ -58,7 +47,7 @@ class RowsRing {
   /// The same with dy, of this rank's rows; after(step) as core/ring.hpp has it.
   template <class Body, class After>
   void for_each(core::MatrixView<T> dy, const Body& body, const After& after) {
-    if (!dy.data) dy.data = (*arrays_).dy[0];  // no rows: they are wanted all the same
+    if (!dy.data) dy.data = arrays_.dy[0];  // no rows: they are wanted all the same
     ring_.forward(own_, dy, body, after, steps_);
   }
   /// A number a row that travels with the block of a step: to the next rank or, from the last step,
@@ -74,29 +63,35 @@ class RowsRing {
   core::MatrixView<const T> own_;
   int steps_;
   Index most_;
-  core::Owned<core::RingArrays<T>> arrays_;
+  core::RingArrays<T> arrays_;
   core::Ring<T> ring_;
 };
 
-/// What call(share, all...) returns or, where the gathered arguments exceed `budget`,
-/// ring(meeting): the same on every rank.
-template <class World, class Options, class Ring, class Call, class... Arguments>
-auto value_of_shares_or_ring(const char* function, World& world, const Options& options,
-                             std::size_t budget, const Ring& ring, const Call& call,
-                             const Arguments&... arguments) {
-  std::optional<decltype(ring(std::declval<core::Meeting&>()))> value;
-  const auto by_ring = [&](core::Meeting& meeting) {
-    if (gathered_bytes(meeting, int(sizeof...(arguments))) <= budget) return false;
-    value.emplace(ring(meeting));
-    return true;
-  };
-  over_shares(
-      function, world, core::unless(options, by_ring),
-      [&](core::Meeting&, const core::Share* share, auto&... all) {
-        value.emplace(call(share, all...));
-      },
-      arguments...);
-  return *std::move(value);
+/// Calls call(meeting, rows...) on every rank with its own rows, core::MatrixViews, once all know how
+/// many the others have.
+template <class T, class World, class Options, class Call, class... Batches>
+void over_blocks(const char* function, World& world, const Options& options, const Call& call,
+                 const Eigen::MatrixBase<Batches>&... batches) {
+  core::RanksOf<World> ranks(world);
+  core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
+    meeting.mine.options = core::digest_of(options);
+    int k = 0;
+    (meeting.bring<T>(k++, batches.rows(), batches.cols()), ...);
+    meeting.agree();
+    call(meeting, core::InputRows<T>(batches).view()...);
+  });
+}
+
+/// What it returns, the same on every rank.
+template <class T, class World, class Options, class Call, class... Batches>
+double value_over_blocks(const char* function, World& world, const Options& options,
+                         const Call& call, const Eigen::MatrixBase<Batches>&... batches) {
+  double value = 0;
+  over_blocks<T>(
+      function, world, options,
+      [&](core::Meeting& meeting, const auto&... rows) { value = call(meeting, rows...); },
+      batches...);
+  return value;
 }
 
 }  // namespace spheremix::pairwise

@@ -7,7 +7,8 @@
 //                  keeps its rows of the gradients: the bits of one process, no gain in time
 //   by strip       (Loss::StripType, two batches; losses/detail/strip.hpp) the rows of Y to all ranks,
 //                  each computes its rows of the table; dY is summed at the owners of its rows
-//   by ring        the same, block by block, where all rows of Y are too much for the budget
+//   by ring        the same, block by block, where all rows of Y are too much for the budget; or
+//                  as the loss itself has it (Loss::by_ring)
 //   by rows        (Loss::kMeanOfRows) no row leaves its rank
 #pragma once
 
@@ -202,6 +203,8 @@ auto across(Meeting& meeting, const Loss& loss, const Inputs<T, K>& in, Workspac
     if (targets.any()) return targets(in, workspace, out, gradients);
   if constexpr (requires { typename Loss::template StripType<T>; })
     return by_strip<Loss, T>(meeting, loss, in, workspace, out, gradients, budget);
+  else if constexpr (requires { loss.by_ring(meeting, in, workspace, out, gradients); })
+    return loss.by_ring(meeting, in, workspace, out, gradients);
   else if constexpr (requires { Loss::kMeanOfRows; })
     return by_rows<Loss, T, K>(meeting, loss, in, workspace, out);
   else

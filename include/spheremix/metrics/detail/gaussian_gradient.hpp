@@ -109,29 +109,6 @@ struct GaussianStrips {
         col_sums(frame.take<double>(std::size_t(kTileRows * parts(n, kTileCols)))) {}
 };
 
-/// Which strips of columns are computed: all, or every other few of a share, so that the triangle is cut
-/// evenly.
-struct GaussianCut {
-  Index n, width = kTileRows;
-  int rank = 0, size = 1;
-
-  GaussianCut(Index rows, const core::Share* share) : n(rows) {
-    if (!share) return;
-    rank = share->rank();
-    size = share->size();
-    width = std::clamp<Index>(parts(n, 2 * size), pairwise::kRowUnit / 3, kTileRows);
-  }
-  bool mine(Index s) const {
-    const Index turn = s % (2 * size);
-    return size == 1 || turn == rank || turn == 2 * size - 1 - rank;
-  }
-  /// The first strip from s on.
-  Index next(Index s) const {
-    while (s * width < n && !mine(s)) ++s;
-    return s;
-  }
-};
-
 /// Adds K Y to dx and K^T X to dy, sums of K by row to `line` and by column to `cols`: of an upper
 /// table all to dx and `line`, which dy and `cols` are then.
 template <class T>
@@ -145,12 +122,11 @@ void gaussian_pulls(const GaussianTable<T>& table, double shift, TileMemory<T>& 
   double* const col_sums = strips.col_sums;
 
   StripProducts<T> before;
-  const GaussianCut cut(y.rows, table.share);
   bool more = true;
-  for (Index s = cut.next(0), turn = 0; more; s = cut.next(s + 1), ++turn) {
-    const Index first = (std::min)(y.rows, s * cut.width);
-    const Index cols = (std::min)(cut.width, y.rows - first), top = table.upper ? first : 0;
-    const core::MatrixView<T> weights{strips.strips + std::size_t(turn % 2) * strips.size,
+  for (Index s = 0; more; ++s) {
+    const Index first = (std::min)(y.rows, s * kTileRows);
+    const Index cols = (std::min)(kTileRows, y.rows - first), top = table.upper ? first : 0;
+    const core::MatrixView<T> weights{strips.strips + std::size_t(s % 2) * strips.size,
                                       x.rows - top, cols, cols};
     more = cols > 0;
     const Index ready = before.tasks(), tiles = more ? parts(weights.rows, kTileCols) : 0;
@@ -206,7 +182,7 @@ inline double half_sum(const double* line, Index n) {
   return twice.value() / 2;
 }
 
-/// The value; the gradient goes to dx, apart from X: of a share its part, with the value of all.
+/// The value; the gradient goes to dx, apart from X.
 template <class T>
 double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
                          const GaussianStrips<T>& strips, core::MatrixView<T> dx) {
@@ -219,8 +195,7 @@ double gaussian_gradient(const GaussianTable<T>& table, GaussianSums<T>& sums,
   std::fill_n(strips.line, x.rows, 0.0);
   dx.fill(T(0));
   gaussian_pulls(table, shift, sums.tiles, strips, dx, strips.line, dx, strips.line);
-  double z = half_sum(strips.line, x.rows);
-  if (table.share) table.share->add(&z, 1);
+  const double z = half_sum(strips.line, x.rows);
   const formula::GaussianMean mean{z, table.pairs(), shift};
   finish_pulls<T>(mean, table.t, x, strips.line, dx);
   const double value = mean.value();

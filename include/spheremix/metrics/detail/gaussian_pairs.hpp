@@ -58,7 +58,6 @@ struct GaussianTable {
   const CentredRows<T>& y;
   bool upper;
   double t;
-  const core::Share* share = nullptr;  ///< sums over all pairs are those of all shares
 
   double pairs() const {
     const double n = double(x.total()), m = double(y.total());
@@ -181,11 +180,9 @@ LogSum gaussian_sum(const GaussianTable<T>& table, GaussianSums<T>& memory) {
     }
     taken.for_each([&](Index r, Index c) { sum.add(table.exact_logit(i + r, j + c), 1); });
   };
-  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile,
-                    table.share);
+  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile);
   LogSum all_pairs;
   for (Index k = 0; k < memory.count; ++k) all_pairs.add(memory.sums[k].top, memory.sums[k].sum);
-  if (table.share) table.share->merge(&all_pairs.top, &all_pairs.sum, 1);
   return all_pairs;
 }
 
@@ -212,13 +209,10 @@ double gaussian_expm1_sum(const GaussianTable<T>& table, GaussianSums<T>& memory
     taken.for_each([&](Index r, Index c) { sum.add(std::expm1(table.exact_logit(i + r, j + c))); });
     memory.of_tile(i, j).sum = sum.value();
   };
-  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile,
-                    table.share);
+  for_product_tiles(table.x.view(), table.y.view(), table.upper, memory.tiles, add_tile);
   CompensatedSum all_pairs;
   for (Index k = 0; k < memory.count; ++k) all_pairs.add(memory.sums[k].sum);
-  double sum = all_pairs.value();
-  if (table.share) table.share->add(&sum, 1);
-  return sum;
+  return all_pairs.value();
 }
 
 /// |log mean| below which the logarithm's argument is too near 1 for sums in T.

@@ -16,36 +16,52 @@
 // Memory    centred own rows and a centred block, besides the ring's blocks
 #pragma once
 
-#include "spheremix/metrics/detail/gaussian_pairs.hpp"
+#include "spheremix/metrics/detail/gaussian_gradient.hpp"
 #include "spheremix/pairwise/ring_rows.hpp"
 
 namespace spheremix::metrics::detail {
 
+/// gradient: with what gaussian_gradient_ring.hpp takes.
 template <class T>
 struct GaussianRingArrays {
+  pairwise::RowsRing<T> ring;
   double* centre;
   CentredRows<T> own, block;
   GaussianSums<T> sums;
+  GaussianStrips<T> strips;
+  double* line[2] = {};  ///< sums of K of the rows that travel
 
-  GaussianRingArrays(Index n, Index most, Index d, int threads, core::Workspace::Frame& frame)
-      : centre(frame.take<double>(std::size_t(d))),
-        own(n, d, frame),
-        block(most, d, frame),
-        sums(n, most, threads, frame) {}
+  GaussianRingArrays(const core::Meeting& meeting, Index n, int ky, core::MatrixView<const T> y,
+                     int steps, bool gradient, int threads, core::Workspace::Frame& frame)
+      : ring(meeting, ky, y, steps, gradient, frame),
+        centre(frame.take<double>(std::size_t(y.cols))),
+        own(n, y.cols, frame),
+        block(ring.most(), y.cols, frame),
+        sums(n, ring.most(), threads > 0 ? threads : threads_for(n, ring.most(), y.cols), frame),
+        strips(gradient ? n : 0, ring.most(), frame) {
+    if (gradient)
+      for (double*& l : line) l = frame.take<double>(std::size_t(ring.most()));
+  }
 };
+
+/// How many blocks besides its own a rank of `ranks` sees.
+inline int gaussian_steps(int ranks, bool within) { return within ? ranks / 2 : ranks - 1; }
 
 template <class T>
 class GaussianRing {
  public:
-  /// This rank's rows of batches kx and ky; kx == ky: within one.
+  /// This rank's rows of batches kx and ky; kx == ky: within one. threads: 0, as many as are worth
+  /// while.
   GaussianRing(core::Meeting& meeting, int kx, core::MatrixView<const T> x, int ky,
-               core::MatrixView<const T> y, double t, bool gradient = false)
+               core::MatrixView<const T> y, double t, core::Workspace& workspace,
+               bool gradient = false, int threads = 0)
       : share_(meeting),
         within_(kx == ky),
         t_(t),
-        ring_(meeting, ky, y, within_ ? share_.size() / 2 : share_.size() - 1, gradient),
-        arrays_(x.rows, ring_.most(), x.cols, threads_for(x.rows, ring_.most(), x.cols)),
-        memory_(*arrays_) {
+        steps_(gaussian_steps(share_.size(), within_)),
+        frame_(workspace.frame(core::bytes_of<GaussianRingArrays<T>>(meeting, x.rows, ky, y, steps_,
+                                                                     gradient, threads))),
+        memory_(meeting, x.rows, ky, y, steps_, gradient, threads, frame_) {
     centre_of_all(x, y, double(meeting.total(kx) + (within_ ? 0 : meeting.total(ky))));
     double* const number = meeting.mine.number;
     const auto bring = [&](CentredRows<T>& rows, core::MatrixView<const T> of, int k) {
@@ -66,9 +82,8 @@ class GaussianRing {
 
   /// The table of the pairs of all ranks, as far as what it decides goes.
   GaussianTable<T> all() const { return {memory_.own, memory_.block, within_, t_}; }
-  const pairwise::RowsRing<T>& rows() const { return ring_; }
   const pairwise::MeetingShare& share() const { return share_; }
-  TileMemory<T>& tiles() { return memory_.sums.tiles; }
+  GaussianRingArrays<T>& memory() { return memory_; }
 
   /// The same on every rank. `fast` is a value from gradient weights, if there is one.
   double log_mean(const double* fast = nullptr) {
@@ -101,12 +116,12 @@ class GaussianRing {
   /// column 0 row j of the block. dy, after: as RowsRing has them.
   template <class Body, class After>
   void for_tables(core::MatrixView<T> dy, const Body& body, const After& after) {
-    ring_.for_each(
+    memory_.ring.for_each(
         dy, [&](const core::RingBlock<T>& block) { at(block, body); }, after);
   }
   template <class Body>
   void for_tables(const Body& body) {
-    ring_.for_each([&](const core::RingBlock<T>& block) { at(block, body); });
+    memory_.ring.for_each([&](const core::RingBlock<T>& block) { at(block, body); });
   }
 
  private:
@@ -136,7 +151,7 @@ class GaussianRing {
     };
     if (!within_ || 2 * block.step < share_.size()) return with(own, other, 0);
     // Half of the table: all rows of the higher rank with a half of the lower one's.
-    const bool lower = share_.rank() < ring_.owner(block.step);
+    const bool lower = share_.rank() < memory_.ring.owner(block.step);
     const Index n = lower ? own.original().rows() : block.y.rows, half = n / 2;
     if (lower)
       with(own.part(0, half), other, 0);
@@ -147,20 +162,21 @@ class GaussianRing {
   pairwise::MeetingShare share_;
   bool within_;
   double t_;
-  pairwise::RowsRing<T> ring_;
-  core::Owned<GaussianRingArrays<T>> arrays_;
-  GaussianRingArrays<T>& memory_;
+  int steps_;
+  core::Workspace::Frame frame_;
+  GaussianRingArrays<T> memory_;
 };
 
 /// The same on every rank, of batch k alone, or of kx and ky.
 template <class T>
-double uniformity_by_ring(core::Meeting& meeting, int k, core::MatrixView<const T> x, double t) {
-  return GaussianRing<T>(meeting, k, x, k, x, t).log_mean();
+double uniformity_by_ring(core::Meeting& meeting, int k, core::MatrixView<const T> x, double t,
+                          core::Workspace& workspace, int threads = 0) {
+  return GaussianRing<T>(meeting, k, x, k, x, t, workspace, false, threads).log_mean();
 }
 template <class T>
 double cross_uniformity_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
-                                core::MatrixView<const T> y, double t) {
-  return GaussianRing<T>(meeting, 0, x, 1, y, t).log_mean();
+                                core::MatrixView<const T> y, double t, core::Workspace& workspace) {
+  return GaussianRing<T>(meeting, 0, x, 1, y, t, workspace).log_mean();
 }
 
 }  // namespace spheremix::metrics::detail

@@ -4,9 +4,9 @@
 // Candidates are ordered by product, then by row of the whole batch: one order, so the k nearest
 // are the same rows, with the bits of one process, in whatever order blocks come.
 //
-// Cost      as nearest; thresholds begin anew with each block: some k log2(rows / k)
-//           more candidates a row
-// Memory    k candidates a row, and the ring's two blocks
+// Cost      as nearest: of a later block only products from the k-th largest so far on are
+//           candidates
+// Memory    k candidates and a number a row, and the ring's two blocks
 #pragma once
 
 #include "spheremix/metrics/detail/nearest_rows.hpp"
@@ -35,8 +35,10 @@ class NearestRing {
       : x_(x),
         most_(most),
         within_(within),
-        ring_(meeting, k, y),
-        lists_(static_cast<std::size_t>(x.rows * most)) {
+        owned_(meeting, k, y),
+        ring_(*owned_),
+        lists_(static_cast<std::size_t>(x.rows * most)),
+        least_(static_cast<std::size_t>(x.rows), -core::infinity<T>) {
     std::size_t bytes = 0;
     for (int step = 0; step < meeting.ranks().size(); ++step) {
       const Index rows = ring_.rows(step), of_block = candidates(step, rows);
@@ -61,20 +63,27 @@ class NearestRing {
   Index merge(const core::RingBlock<T>& block, Index held) {
     const Index count = candidates(block.step, block.y.rows);
     if (count < 1) return held;
-    for_nearest(x_, block.y, count, within_ && block.step == 0 ? 0 : kApart, workspace_,
-                [&](Index i, Candidate<T>* nearest) {
-                  for (Index p = 0; p < count; ++p) nearest[p].row += block.first;
-                  std::sort(nearest, nearest + count);
-                  merge_first(lists_.data() + i * most_, held, nearest, count, most_);
-                });
+    for_nearest(
+        x_, block.y, count, within_ && block.step == 0 ? 0 : kApart, workspace_,
+        [&](Index i, Candidate<T>* nearest, Index found) {
+          for (Index p = 0; p < found; ++p) nearest[p].row += block.first;
+          std::sort(nearest, nearest + found);
+          Candidate<T>* const list = lists_.data() + i * most_;
+          if (merge_first(list, held, nearest, found, most_) ==
+              most_)  // of equals a lower row may come
+            least_[std::size_t(i)] = std::nextafter(list[most_ - 1].cosine, -core::infinity<T>);
+        },
+        least_.data());
     return (std::min)(most_, held + count);
   }
 
   core::MatrixView<const T> x_;
   Index most_;
   bool within_;
-  pairwise::RowsRing<T> ring_;
+  core::Owned<pairwise::RowsRing<T>> owned_;
+  const pairwise::RowsRing<T>& ring_;
   std::vector<Candidate<T>> lists_;
+  std::vector<T> least_;  ///< what later candidates of a row are above
   core::Workspace workspace_;
 };
 

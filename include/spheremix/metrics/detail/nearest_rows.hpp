@@ -66,11 +66,11 @@ void put_first(One* list, Index k, Index n, One* scratch) {
 template <class T>
 class CandidateList {
  public:
-  /// `capacity` > k, or as many candidates as there are.
-  CandidateList(Candidate<T>* memory, Index k, Index capacity)
-      : list_(memory), k_(k), capacity_(capacity) {}
+  /// `capacity` > k, or as many candidates as there are. None is looked for at or below `least`.
+  CandidateList(Candidate<T>* memory, Index k, Index capacity, T least)
+      : list_(memory), k_(k), capacity_(capacity), least_(least) {}
 
-  /// Below this none is among the first k.
+  /// At or below this none that comes later is among the first k.
   T least() const { return least_; }
   Candidate<T>* begin() const { return list_; }
   Candidate<T>* end() const { return list_ + count_; }
@@ -92,7 +92,7 @@ class CandidateList {
  private:
   Candidate<T>* list_;
   Index k_, capacity_, count_ = 0;
-  T least_ = -core::infinity<T>;
+  T least_;
 };
 
 /// How a table is cut: into strips of rows and, where threads are more than strips, these into
@@ -129,22 +129,28 @@ class NearestRows {
         candidates_(frame.take<Candidate<T>>(
             std::size_t((plan.strip_lists() * plan.strip_rows + plan.threads) * plan.capacity))) {}
 
-  /// Calls call(body, i, first k candidates of x_i) for every row of X, in any order.
-  /// Row own + i of Y is no candidate of row i.
-  void run(core::MatrixView<const T> x, core::MatrixView<const T> y, Index own, const void* body,
-           void (*call)(const void* body, Index i, Candidate<T>* nearest)) {
+  using Call = void(const void* body, Index i, Candidate<T>* nearest, Index count);
+
+  /// Calls call(body, i, first candidates of x_i, how many) for every row of X, in any order: k, or
+  /// fewer where least, if there is one, has less than k products above least[i]. Row own + i of Y
+  /// is no candidate of row i.
+  void run(core::MatrixView<const T> x, core::MatrixView<const T> y, Index own, const T* least,
+           const void* body, Call* call) {
     tiles_.start();
+    const auto give = [&](Index i, CandidateList<T>& list, int thread) {
+      list.choose(scratch(thread));
+      call(body, i, list.begin(), list.end() - list.begin());
+    };
     const Index tiles = parts(parts(plan_.m, kTileCols), plan_.parts);  // of a part
     core::parallel_for(plan_.strips * plan_.parts, plan_.threads, [&](Index task, int thread) {
       const Index strip = task / plan_.parts, part = task % plan_.parts;
       const Index first = strip * plan_.strip_rows, from = part * tiles * kTileCols;
-      CandidateList<T>* const lists = start(plan_.parts > 1 ? task : thread);
+      CandidateList<T>* const lists =
+          start(plan_.parts > 1 ? task : thread, least ? least + first : nullptr, rows_of(strip));
       scan(x.middle_rows(first, rows_of(strip)), y, from,
            (std::min)(plan_.m, from + tiles * kTileCols), own + first, lists, thread);
-      for (Index r = 0; plan_.parts == 1 && r < rows_of(strip); ++r) {
-        lists[r].choose(scratch(thread));
-        call(body, first + r, lists[r].begin());
-      }
+      for (Index r = 0; plan_.parts == 1 && r < rows_of(strip); ++r)
+        give(first + r, lists[r], thread);
     });
     if (plan_.parts == 1) return;
     core::parallel_for(plan_.n, plan_.threads, [&](Index i, int thread) {
@@ -153,8 +159,7 @@ class NearestRows {
       for (Index part = 1; part < plan_.parts; ++part)
         for (const auto& one : lists_[(strip * plan_.parts + part) * plan_.strip_rows + r])
           all.add(one, scratch(thread));
-      all.choose(scratch(thread));
-      call(body, i, all.begin());
+      give(i, all, thread);
     });
   }
 
@@ -167,11 +172,12 @@ class NearestRows {
   }
 
   /// The lists of a slot, empty.
-  CandidateList<T>* start(Index slot) {
+  CandidateList<T>* start(Index slot, const T* least, Index rows) {
     CandidateList<T>* const lists = lists_ + slot * plan_.strip_rows;
-    for (Index r = 0; r < plan_.strip_rows; ++r)
-      new (lists + r) CandidateList<T>(candidates_ + (slot * plan_.strip_rows + r) * plan_.capacity,
-                                       plan_.k, plan_.capacity);
+    for (Index r = 0; r < rows; ++r)
+      new (lists + r)
+          CandidateList<T>(candidates_ + (slot * plan_.strip_rows + r) * plan_.capacity, plan_.k,
+                           plan_.capacity, least ? least[r] : -core::infinity<T>);
     return lists;
   }
 
@@ -224,20 +230,18 @@ std::size_t nearest_bytes(Index n, Index m, Index d, Index k) {
   return core::bytes_of<NearestRows<T>>(NearestPlan(n, m, d, k, sizeof(Candidate<T>)));
 }
 
-/// Runs body(i, nearest) over the rows of X, or those of a share: the first k candidates, in any
-/// order.
+/// Runs body(i, nearest, count) over the rows of X: the first k candidates, in any order. Of products
+/// above least[i] alone, if that is there: those of the first k, maybe fewer.
 template <class T, class Body>
 void for_nearest(core::MatrixView<const T> x, core::MatrixView<const T> y, Index k, Index own,
-                 core::Workspace& workspace, const Body& body, const core::Share* share = nullptr) {
-  const core::OwnRows rows(share, x.rows);
-  if (rows.count() == 0) return;
-  const NearestPlan plan(rows.count(), y.rows, x.cols, k, sizeof(Candidate<T>));
-  const auto counted = [&](Index i, Candidate<T>* nearest) { body(rows.from + i, nearest); };
+                 core::Workspace& workspace, const Body& body, const T* least = nullptr) {
+  if (x.rows == 0) return;
+  const NearestPlan plan(x.rows, y.rows, x.cols, k, sizeof(Candidate<T>));
   auto frame = workspace.frame(core::bytes_of<NearestRows<T>>(plan));
   NearestRows<T>(plan, frame)
-      .run(rows.of(x), y, own + rows.from, &counted,
-           [](const void* of, Index i, Candidate<T>* nearest) {
-             (*static_cast<const decltype(counted)*>(of))(i, nearest);
+      .run(x, y, own, least, &body,
+           [](const void* of, Index i, Candidate<T>* nearest, Index count) {
+             (*static_cast<const Body*>(of))(i, nearest, count);
            });
 }
 

@@ -142,23 +142,19 @@ struct StackedRows {
   const T* row(Index i) const { return i < first.rows ? first.row(i) : second.row(i - first.rows); }
 };
 
-/// The mean of all rows to `centre`, but any vector near them would do. A share adds up what the rows of
-/// all give.
+/// The mean of all rows to `centre`, but any vector near them would do.
 template <class T>
-void centre_of(const StackedRows<T>& x, const StackedRows<T>& y, double* centre,
-               const core::Share* share = nullptr) {
+void centre_of(const StackedRows<T>& x, const StackedRows<T>& y, double* centre) {
   core::parallel_chunks(x.cols(), 64, [&](Index first, Index count) {
     double sums[64] = {}, *sum = sums;
     for (const StackedRows<T>* rows : {&x, &y}) {
-      const core::OwnRows own(share, rows->rows());
-      for (Index i = own.from; i < own.to; ++i) {
+      for (Index i = 0; i < rows->rows(); ++i) {
         const T* row = rows->row(i) + first;
         core::map_in_lanes(count, sum, [=](Index k) { return sum[k] + double(row[k]); });
       }
     }
     for (Index k = 0; k < count; ++k) centre[first + k] = sum[k] / double(x.rows() + y.rows());
   });
-  if (share) share->add(centre, x.cols());
 }
 
 /// Rows minus a common centre, rounded to T, with their squared lengths.
@@ -232,9 +228,8 @@ struct CentredPair {
 
   CentredPair(Index n, Index m, Index d, core::Workspace::Frame& frame)
       : centre(frame.take<double>(std::size_t(d))), x(n, d, frame), y(m, d, frame) {}
-  void fill(const StackedRows<T>& xs, const StackedRows<T>& ys,
-            const core::Share* share = nullptr) {
-    centre_of(xs, ys, centre, share);
+  void fill(const StackedRows<T>& xs, const StackedRows<T>& ys) {
+    centre_of(xs, ys, centre);
     x.fill(xs, centre);
     y.fill(ys, centre);
   }
