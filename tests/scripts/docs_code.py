@@ -26,7 +26,7 @@ from pages import BLOCK, ROOT, call, check
 OUT = Path(sys.argv[1]).resolve()
 BUILT = Path(os.environ.get("SPHEREMIX_EXAMPLE_BUILD", OUT / "absent")).resolve()
 ELSEWHERE = {"examples/two_ranks.cpp": "distributed", "examples/trainer_mpi.cpp": "distributed", "examples/trainer.cpp": "examples",
-             "examples/grad_cache.cpp": "examples", "examples/trainer_cuda/trainer_cuda.cu": "examples",
+             "examples/grad_cache.cpp": "examples", "examples/trainer_cuda.cu": "examples",
              "examples/libtorch_trainer.cpp": "libtorch", "tests/gpu/ranks/nccl_test.cu": "cuda"}
 FLAGS = ["-std=c++20", "-O1", "-fopenmp", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-Wno-error=restrict", f"-I{ROOT / 'include'}",
          f'-DSPHEREMIX_EXAMPLES_DIR="{ROOT}/examples"']

@@ -2,7 +2,7 @@
 // weights, batches and lambdas, and the figures of such a run on the CPU to the rounding of f32 and,
 // by default, of fp16 tensor cores.
 //
-//   trainer_cuda [DATA_FOLDER [EPOCHS [CHUNK [exact]]]]
+//   training_gpu [DATA_FOLDER [EPOCHS [CHUNK [exact]]]]
 //
 // CHUNK (256, the batch): fewer means GradCache, activations of CHUNK rows at a time for the same
 // gradient. exact: f32 throughout, no tensor cores.
@@ -13,8 +13,8 @@
 // gradient by more than 5e-3 (exact: 2e-5) of its length; 77 where there is no GPU. The figures
 // after many steps are not compared: a run amplifies rounding.
 //
-// No GPU has run this program yet (trainer_cuda.cu says what was done instead).
-#include "trainer_cuda.hpp"
+// No GPU has run this program yet (training_gpu.cu says what was done instead).
+#include "training_gpu.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -99,7 +99,7 @@ bool train(const std::string& folder, int epochs, Index chunk, bool exact) {
       rest(order.begin() + images.rows() / 4, order.end());
   const Index in = images.cols() - 1, out = 256, batch = 256, batches = Index(rest.size()) / batch;
 
-  trainer_cuda::Trainer trainer({images.rows(), in, out, batch}, images.data(), texts.data(),
+  training_gpu::Trainer trainer({images.rows(), in, out, batch}, images.data(), texts.data(),
                                 exact);
   HostHead host[2] = {{first_head(in, out, rng)}, {first_head(in, out, rng)}};
   for (const int side : {0, 1}) trainer.set_head(side, host[side].value.data());
@@ -168,7 +168,7 @@ bool train(const std::string& folder, int epochs, Index chunk, bool exact) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (const std::string why = trainer_cuda::no_gpu(); !why.empty()) {
+  if (const std::string why = training_gpu::no_gpu(); !why.empty()) {
     std::printf("skipped: no GPU here (%s)\n", why.c_str());
     return 77;
   }
@@ -178,6 +178,6 @@ int main(int argc, char** argv) try {
                            argc > 4 && std::string(argv[4]) == "exact");
   return right ? 0 : 1;
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "trainer_cuda: %s\n", error.what());
+  std::fprintf(stderr, "training_gpu: %s\n", error.what());
   return 2;
 }

@@ -1,4 +1,4 @@
-// The device half of trainer_cuda: every number of a training step stays on the device.
+// The device half of training_gpu: every number of a training step stays on the device.
 //
 //   U = X W,  Y = U / |U|                              two products in one launch, one pass
 //   dY from clip_m2_mix,  dU = normalize_rows_vjp,  dW = X^T dU
@@ -12,9 +12,9 @@
 #include "spheremix/gpu/losses/clip_m2_mix.cuh"
 #include "spheremix/gpu/mixup/sampling.cuh"
 #include "spheremix/gpu/sphere/normalize.cuh"
-#include "trainer_cuda.hpp"
+#include "training_gpu.hpp"
 
-namespace trainer_cuda {
+namespace training_gpu {
 
 namespace gpu = spheremix::gpu;
 using Tile = gpu::pairwise::ExactTile<float>;
@@ -213,4 +213,4 @@ std::vector<float> Trainer::embed(int side, const Index* rows, Index count) {
   return values;
 }
 
-}  // namespace trainer_cuda
+}  // namespace training_gpu

@@ -1,5 +1,5 @@
-// What the two halves of trainer_cuda share: trainer_cuda.cpp is the host compiler's (Eigen, data,
-// figures), trainer_cuda.cu nvcc's (everything that runs on the device). No Eigen and no CUDA here.
+// What the two halves of training_gpu share: training_gpu.cpp is the host compiler's (Eigen, data,
+// figures), training_gpu.cu nvcc's (everything that runs on the device). No Eigen and no CUDA here.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 #include "spheremix/core/constants.hpp"
 
-namespace trainer_cuda {
+namespace training_gpu {
 
 using spheremix::Index;
 
@@ -52,4 +52,4 @@ class Trainer {
   std::unique_ptr<Device> device_;
 };
 
-}  // namespace trainer_cuda
+}  // namespace training_gpu
