@@ -304,6 +304,40 @@ TEST_CASE("targets: ids, pairs and soft(P) of one table give one loss") {
       1e-12);
 }
 
+TEST_CASE("targets: soft(P) of more columns than are added up at a time is its list of pairs") {
+  for (const Index m : {Index(1300), Index(4200)}) {
+    const Index n = 11, d = 5;
+    const RowMatrix<double> x = unit_rows<double>(n, d, 1), y = unit_rows<double>(m, d, 2);
+    for (const double size : {1.0, 1e296}) {
+      RowMatrix<double> p = RowMatrix<double>::Zero(n, m);
+      std::vector<Index> rows, cols;
+      std::vector<double> weights;
+      for (Index i = 0; i < n; ++i)
+        for (Index j = i == 4 ? m : 0; j < m; ++j) {  // row 4 has no target
+          if ((7 * i + 3 * j) % 5 != 0) continue;
+          const double w = size * double(1 + (i + j) % 3);  // the heaviest are many
+          p(i, j) = w, rows.push_back(i), cols.push_back(j), weights.push_back(w);
+        }
+      ClipOptions options{.temperature = 0.3, .label_smoothing = 0.1};
+      for (Index i = 0; i < n; ++i)
+        options.row_weights.push_back(i == 2 ? 0 : i == 4 ? 1e290 : size * double(i));
+      const auto list =
+          losses::clip_with_gradient(x, y, losses::pairs(rows, cols, weights), options);
+      const auto soft = losses::clip_with_gradient(x, y, losses::soft(p), options);
+      const auto near = [](double a, double b, double scale) {
+        return std::abs(a - b) <= 1e-12 * scale;
+      };
+      CAPTURE(m);
+      CAPTURE(size);
+      CHECK(std::isfinite(list.loss));
+      CHECK(near(soft.loss, list.loss, list.loss));
+      CHECK(near(soft.log_temperature, list.log_temperature, list.loss));
+      CHECK(near((soft.x - list.x).cwiseAbs().maxCoeff(), 0, list.x.cwiseAbs().maxCoeff()));
+      CHECK(near((soft.y - list.y).cwiseAbs().maxCoeff(), 0, list.y.cwiseAbs().maxCoeff()));
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("targets: the diagonal said in any way is the loss without targets", T, float,
                    double) {
   const double within = 32 * double(core::epsilon<T>);

@@ -98,34 +98,6 @@ struct DenseNumbers {
     return single ? double(static_cast<const float*>(data)[at])
                   : static_cast<const double*>(data)[at];
   }
-  /// Row i from column j on.
-  void copy(Index i, Index j, Index count, double* to) const {
-    const Index at = i * row_step + j * col_step;
-    const auto from = [&](const auto* p) {
-      Index k = 0;
-      for (; col_step == 1 && k + kUnit <= count; k += kUnit)  // a constant count: vectorised
-        for (Index l = 0; l < kUnit; ++l) to[k + l] = double(p[k + l]);
-      for (; k < count; ++k) to[k] = double(p[k * col_step]);
-    };
-    if (single)
-      from(static_cast<const float*>(data) + at);
-    else
-      from(static_cast<const double*>(data) + at);
-  }
-  static constexpr Index kBlock = 512;  ///< columns copied at a time
-  static constexpr Index kUnit = 64;    ///< weights come with zeros up to a multiple of it
-
-  /// body(j, count, weights) for the columns [first, last) of row i, kBlock at a time.
-  template <class Body>
-  void blocks(Index i, Index first, Index last, const Body& body) const {
-    double weight[kBlock];
-    for (Index j = first; j < last; j += kBlock) {
-      const Index count = last - j < kBlock ? last - j : kBlock;
-      copy(i, j, count, weight);
-      for (Index k = count; k % kUnit; ++k) weight[k] = 0;
-      body(j, count, weight);
-    }
-  }
 };
 
 enum class TargetKind { ids, pairs, soft };

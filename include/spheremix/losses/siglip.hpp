@@ -68,7 +68,7 @@ struct SiglipRow {
   /// returns the sum of the rest.
   double fold() const {
     double rest = 0;
-    targets.from->soft.blocks(row.i, 0, m, [&](Index j, Index block, const double* p) {
+    for_dense_blocks(targets.from->soft, row.i, 0, m, [&](Index j, Index block, const double* p) {
       T* const u = row.scratch + j;
       for (Index k = 0; k < block; ++k) {
         if (!(u[k] > -core::infinity<T>)) continue;  // excluded
@@ -80,7 +80,7 @@ struct SiglipRow {
   }
   /// sigmoid(u) - p from sigmoid(-|u|).
   void unfold() const {
-    targets.from->soft.blocks(row.i, 0, m, [&](Index j, Index block, const double* p) {
+    for_dense_blocks(targets.from->soft, row.i, 0, m, [&](Index j, Index block, const double* p) {
       for (Index k = 0; k < block; ++k) {
         T& u = row.scratch[j + k];
         u = pair.logit(row.s[j + k]) > 0 ? T(1 - p[k]) - u : u - T(p[k]);

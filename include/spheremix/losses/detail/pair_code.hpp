@@ -2,8 +2,10 @@
 // where targets are made.
 #pragma once
 
+#include <atomic>
+
+#include "spheremix/losses/detail/dense_blocks.hpp"
 #include "spheremix/losses/detail/target_table.hpp"
-#include "spheremix/pairwise/isa.hpp"
 
 namespace spheremix::losses::detail {
 
@@ -116,7 +118,7 @@ inline void expects_soft(const char* function, const char* what, const DenseNumb
   constexpr Index chunk = 16;
   core::parallel_chunks(p.rows, chunk, [&](Index from, Index count) {
     for (Index i = from; i < from + count; ++i)
-      p.blocks(i, 0, p.cols, [&](Index j, Index block, const double* w) {
+      for_dense_blocks(p, i, 0, p.cols, [&](Index j, Index block, const double* w) {
         if (SPHEREMIX_DISPATCH(weights_within<double>)(w, block, most)) return;
         for (Index k = 0; k < block; ++k)
           if (!(w[k] >= 0 && w[k] <= most)) [[unlikely]]
@@ -131,7 +133,8 @@ inline void expects_pairs(const char* function, const char* what, const TargetPa
   if (t.kind == TargetKind::soft) {
     core::expects(t.soft.rows == n && t.soft.cols == m, function, what, " are ", t.soft.rows, " x ",
                   t.soft.cols, " but the table of X and Y is ", n, " x ", m);
-    return expects_soft(function, what, t.soft, most);
+    if (most > 0) expects_soft(function, what, t.soft, most);
+    return;
   }
   if (t.kind == TargetKind::ids) {
     core::expects(t.a.size == n && t.b.size == m, function, what, " have ", t.a.size, " and ",
@@ -153,7 +156,8 @@ inline void expects_pairs(const char* function, const char* what, const TargetPa
       core::fail(function, ": ", what, "' pair ", k, " is (", r.negative ? "-" : "", row, ", ",
                  c.negative ? "-" : "", col, ") in a table of ", n, " x ", m);
     }
-    if (const double w = t.weights.data ? t.weights[k] : 1.0; !(w >= 0 && w <= 1e300)) [[unlikely]]
+    if (const double w = t.weights.data ? t.weights[k] : 1.0; !(w >= 0 && w <= kMostWeight))
+        [[unlikely]]
       core::fail(function, ": ", what, "' weight ", k, " is ", w,
                  ", not a finite number of at least 0");
   }
@@ -162,19 +166,13 @@ inline void expects_pairs(const char* function, const char* what, const TargetPa
 /// Totals of the rows and the column of the heaviest of each, the first among equals.
 inline void total_rows(TargetTable& table, Index* row_pick) {
   const PairSet& targets = table.targets;
-  core::parallel_chunks(table.n, targets.dense() ? 16 : 4096, [&](Index from, Index count) {
+  core::parallel_chunks(table.n, 4096, [&](Index from, Index count) {
     for (Index i = from; i < from + count; ++i) {
       double sum = 0, most = 0;
       Index pick = -1;
       if (targets.of_ids()) {  // one id for all is no reason to look at n x m pairs
         sum = double(targets.last[i] - targets.first[i]);
         if (sum > 0) pick = targets.column[targets.first[i]];
-      } else if (targets.dense()) {
-        targets.from->soft.blocks(i, 0, table.m, [&](Index j, Index block, const double* w) {
-          const double before = most;
-          sum += SPHEREMIX_DISPATCH(weights_sum<double>)(w, block, most);
-          if (most > before) pick = j + (std::find(w, w + block, most) - w);
-        });
       } else {
         for (PairSet::Walk w = targets.walk(i, 0, table.m); targets.step(w);) {
           sum += w.weight;
@@ -214,24 +212,6 @@ inline void total_cols(TargetTable& table, bool weighted, const TargetPicks& pic
         for (Index r = from; r < to; ++r) add(targets.row[r], j, 1);
       }
     }
-  } else if (targets.dense()) {
-    constexpr Index kWide = 4 * DenseNumbers::kBlock;  // of a row at a time: pages are long to find
-    core::parallel_chunks(m, kWide, [&](Index from, Index count) {
-      double total[kWide] = {}, weight[kWide] = {}, top[kWide] = {}, pick[kWide];
-      std::fill_n(pick, kWide, -1.0);
-      for (Index i = 0; i < n; ++i)
-        targets.from->soft.blocks(
-            i, from, from + count, [&](Index j, Index block, const double* w) {
-              const Index at = j - from;
-              SPHEREMIX_DISPATCH(weights_to_columns<double>)
-              (w, block, double(i), rows.weight[i], total + at, weight + at, top + at, pick + at);
-            });
-      for (Index k = 0; k < count; ++k) {
-        cols.total[from + k] = total[k];
-        cols.weight[from + k] = weight[k];
-        col_pick[from + k] = Index(pick[k]);
-      }
-    });
   } else {
     for (Index i = 0; i < n; ++i)
       for (PairSet::Walk w = targets.walk(i, 0, m); targets.step(w);) add(i, w.j, w.weight);
@@ -240,7 +220,58 @@ inline void total_cols(TargetTable& table, bool weighted, const TargetPicks& pic
     cols.weight[j] = weighted && cols.total[j] > 0 ? cols.weight[j] / cols.total[j] : 1;
 }
 
+/// The same of soft targets in one pass over P, which is larger than the caches: a part of the columns
+/// of all rows after another. Whether all are numbers of at least 0 is seen on the way.
+inline void total_dense(TargetTable& table, bool both, bool weighted, const TargetPicks& picks) {
+  const DenseNumbers& p = table.targets.from->soft;
+  const LineWeights &rows = table.rows, &cols = table.cols;
+  const Index n = table.n, m = table.m;
+  const DenseTotals& at = picks.dense;
+  const double largest = *std::max_element(rows.weight, rows.weight + n);
+  for (Index i = 0; largest > 0 && i < n; ++i) rows.weight[i] /= largest;  // sums stay finite
+  std::atomic<bool> within = true;
+  core::parallel_chunks(m, at.wide, [&](Index from, Index count) {
+    const auto column = [&](int k) { return at.columns + k * at.padded; };
+    DenseTotals::Row* const part = at.rows + from / at.wide * n;
+    bool fine = true;
+    for (int k = 0; both && k < 4; ++k)
+      std::fill_n(column(k) + from, (std::min)(at.wide, at.padded - from), k == 3 ? -1.0 : 0.0);
+    for (Index i = 0; i < n; ++i) {
+      DenseTotals::Row row;
+      for_dense_blocks(p, i, from, from + count, [&](Index j, Index block, const double* w) {
+        const double before = row.most;
+        fine &= SPHEREMIX_DISPATCH(weights_within<double>)(w, block, kMostWeight);
+        row.sum += SPHEREMIX_DISPATCH(weights_sum<double>)(w, block, row.most);
+        if (row.most > before) row.pick = j + (std::find(w, w + block, row.most) - w);
+        if (both) SPHEREMIX_DISPATCH(weights_to_columns<double>)
+        (w, block, double(i), rows.weight[i], column(0) + j, column(1) + j, column(2) + j,
+         column(3) + j);
+      });
+      part[i] = row;
+    }
+    if (!fine) within = false;
+  });
+  table.within = within;
+  for (Index i = 0; i < n; ++i) {
+    DenseTotals::Row row;
+    for (Index k = 0; k * at.wide < m; ++k) row.add(at.rows[k * n + i]);
+    rows.total[i] = row.sum;
+    picks.row[i] = row.pick;
+  }
+  table.rows.normalise(n);
+  if (!both) return;
+  for (Index j = 0; j < m; ++j) {
+    const double *total = at.columns + j, *weight = total + at.padded,
+                 *pick = weight + 2 * at.padded;
+    cols.total[j] = *total;
+    cols.weight[j] = weighted && *total > 0 ? *weight / *total : 1;
+    picks.col[j] = Index(*pick);
+  }
+  table.cols.normalise(m);
+}
+
 inline void total_lines(TargetTable& table, bool both, bool weighted, const TargetPicks& picks) {
+  if (table.targets.dense()) return total_dense(table, both, weighted, picks);
   total_rows(table, picks.row);
   table.rows.normalise(table.n);
   if (!both) return;

@@ -6,6 +6,7 @@
 
 #include "spheremix/core/parallel.hpp"
 #include "spheremix/losses/detail/contrastive.hpp"
+#include "spheremix/losses/detail/dense_blocks.hpp"
 
 namespace spheremix::losses::detail {
 
@@ -15,6 +16,7 @@ struct TargetTable;
 struct TargetPicks {
   Index *row, *col;
   double* heaviest;
+  DenseTotals dense;
 };
 
 /// A set of pairs with weights: each row's columns in ascending order. `from` null: the diagonal.
@@ -63,7 +65,8 @@ struct PairCode {
   void (*take)(PairSet& set, Workspace::Frame& frame);
   PairSet::Walk (*walk)(const PairSet& set, Index i, Index j0, Index j1);
   bool (*step)(const PairSet& set, PairSet::Walk& w);
-  /// Throws where the arguments of ids, pairs or soft do not fit n x m pairs; most: of soft targets.
+  /// Throws where the arguments of ids, pairs or soft do not fit n x m pairs; most: of soft targets,
+  /// 0: their numbers are not looked at here.
   void (*expects)(const char* function, const char* what, const TargetParts& t, Index n, Index m,
                   double most);
   void (*totals)(TargetTable& table, bool both, bool weighted, const TargetPicks& picks);
@@ -82,7 +85,8 @@ inline bool PairSet::step(Walk& w) const {
   return w.at++ < w.end;
 }
 
-/// Throws where what a call says of its targets does not fit n x m pairs. most: of soft targets.
+/// Throws where what a call says of its targets does not fit n x m pairs. most: of soft targets, 0
+/// where TargetTable looks at them.
 SPHEREMIX_COLD inline void expects_targets(const char* function, const TargetOptions& o, Index n,
                                            Index m, double most) {
   core::expects(o.smoothing >= 0 && o.smoothing <= 1, function, "label_smoothing is ", o.smoothing,
@@ -90,13 +94,13 @@ SPHEREMIX_COLD inline void expects_targets(const char* function, const TargetOpt
   for (const Targets* t : {o.targets, o.exclude}) {
     if (!t) continue;
     const char* const what = t == o.targets ? "targets" : "exclude";
-    t->parts().code->expects(function, what, t->parts(), n, m, t == o.targets ? most : 1e300);
+    t->parts().code->expects(function, what, t->parts(), n, m, t == o.targets ? most : kMostWeight);
   }
   if (!o.row_weights) return;
   core::expects_size(function, "row_weights", Index(o.row_weights->size()), n);
   for (Index i = 0; i < n; ++i) {
     const double w = (*o.row_weights)[std::size_t(i)];
-    core::expects(w >= 0 && w <= 1e300, function, "row_weights[", i, "] is ", w,
+    core::expects(w >= 0 && w <= kMostWeight, function, "row_weights[", i, "] is ", w,
                   ", not a finite number of at least 0");
   }
 }

@@ -14,10 +14,6 @@ struct LineSums {
     weight += t;
     pull += t * z;
   }
-  void add_any(double z) {
-    all += z;
-    count += 1;
-  }
   void operator+=(const LineSums& o) {
     weight += o.weight;
     pull += o.pull;

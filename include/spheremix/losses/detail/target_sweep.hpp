@@ -8,6 +8,7 @@
 // Partial sums are merged in the order of the tiles: the same bits for any number of threads.
 #pragma once
 
+#include "spheremix/losses/detail/dense_blocks.hpp"
 #include "spheremix/losses/detail/target_lines.hpp"
 
 namespace spheremix::losses::detail {
@@ -173,30 +174,40 @@ class TargetSweep {
           row[r].add_target(w.weight, z);
           col[w.j - j0].add_target(w.weight, z);
         }
-      for (Index c = 0; smoothing_ > 0 && c < s.cols; ++c) {
-        if (!(s(r, c) > -core::infinity<T>)) continue;
-        const double z = double(logit_of(s(r, c)));
-        row[r].add_any(z);
-        col[c].add_any(z);
-      }
     }
+    if (smoothing_ > 0) all_sums(s, row, col);
   }
 
   /// Columns in blocks, each over all rows: their sums stay at hand.
+  void all_sums(MatrixView<T> s, LineSums* row, LineSums* col) const {
+    for (Index c = 0; c < s.cols; c += kDenseBlock) {
+      const Index count = (std::min)(kDenseBlock, s.cols - c);
+      double all[kDenseBlock] = {}, there[kDenseBlock] = {};
+      for (Index r = 0; r < s.rows; ++r) {
+        double sums[2] = {0, 0};
+        SPHEREMIX_DISPATCH(logit_sums<T, double>)(s.row(r) + c, scale_, count, sums, all, there);
+        row[r].all += sums[0];
+        row[r].count += sums[1];
+      }
+      for (Index k = 0; k < count; ++k) {
+        col[c + k].all = all[k];
+        col[c + k].count = there[k];
+      }
+    }
+  }
   void dense_sums(Index i0, Index j0, MatrixView<T> s, LineSums* row, LineSums* col) const {
-    constexpr Index kBlock = DenseNumbers::kBlock;
-    for (Index c = 0; c < s.cols; c += kBlock) {
-      const Index count = (std::min)(kBlock, s.cols - c);
-      double weight[kBlock] = {}, pull[kBlock] = {};
+    for (Index c = 0; c < s.cols; c += kDenseBlock) {
+      const Index count = (std::min)(kDenseBlock, s.cols - c);
+      double weight[kDenseBlock] = {}, pull[kDenseBlock] = {};
       for (Index r = 0; r < s.rows; ++r)
-        t_.targets.from->soft.blocks(i0 + r, j0 + c, j0 + c + count,
-                                     [&](Index, Index block, const double* w) {
-                                       double sums[2] = {0, 0};
-                                       SPHEREMIX_DISPATCH(target_sums<T, double>)
-                                       (w, s.row(r) + c, scale_, block, sums, weight, pull);
-                                       row[r].weight += sums[0];
-                                       row[r].pull += sums[1];
-                                     });
+        for_dense_blocks(t_.targets.from->soft, i0 + r, j0 + c, j0 + c + count,
+                         [&](Index, Index block, const double* w) {
+                           double sums[2] = {0, 0};
+                           SPHEREMIX_DISPATCH(target_sums<T, double>)
+                           (w, s.row(r) + c, scale_, block, sums, weight, pull);
+                           row[r].weight += sums[0];
+                           row[r].pull += sums[1];
+                         });
       for (Index k = 0; k < count; ++k) {
         col[c + k].weight = weight[k];
         col[c + k].pull = pull[k];
@@ -217,19 +228,19 @@ class TargetSweep {
   void gradient(Index i0, Index j0, MatrixView<T> g) const {
     const auto of_col = [&](const double* values, Index j) { return both_ ? values[j] : 0.0; };
     if (smoothing_ > 0) {
-      for (Index r = 0; r < g.rows; ++r)
-        for (Index c = 0; c < g.cols; ++c)
-          g(r, c) -= T(a_.rows.even[i0 + r] + of_col(a_.cols.even, j0 + c));
+      for (Index r = 0; r < g.rows; ++r) SPHEREMIX_DISPATCH(even_gradient<T, double>)
+      (a_.rows.even[i0 + r], both_ ? a_.cols.even + j0 : nullptr, g.row(r), g.cols);
       put_excluded(i0, j0, g, T(0));
     }
     if (t_.targets.dense()) {
       for (Index r = 0; r < g.rows; ++r) {
         const double slope = a_.rows.slope[i0 + r];
-        t_.targets.from->soft.blocks(
-            i0 + r, j0, j0 + g.cols, [&](Index j, Index block, const double* w) {
-              SPHEREMIX_DISPATCH(target_gradient<T, double>)
-              (w, slope, both_ ? a_.cols.slope + j : nullptr, g.row(r) + (j - j0), block);
-            });
+        for_dense_blocks(t_.targets.from->soft, i0 + r, j0, j0 + g.cols,
+                         [&](Index j, Index block, const double* w) {
+                           SPHEREMIX_DISPATCH(target_gradient<T, double>)
+                           (w, slope, both_ ? a_.cols.slope + j : nullptr, g.row(r) + (j - j0),
+                            block);
+                         });
       }
       return;
     }
@@ -260,7 +271,7 @@ SPHEREMIX_COLD ContrastResult target_loss_on_views(const char* function, MatrixV
                                                    const pairwise::PairGradients<T>& out) {
   expects_temperature<T>(function, "temperature", temperature);
   const Index n = x.rows, m = y.rows;
-  expects_targets(function, o, n, m, 1e300);
+  expects_targets(function, o, n, m, 0);
   const bool gradients = out.wanted();
   auto plan = pairwise::make_plan<T>(
       function, n, m, x.cols, pairwise::keep_for<formula::SoftmaxPair<T, true, Both>>(gradients),

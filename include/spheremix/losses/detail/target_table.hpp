@@ -35,7 +35,8 @@ struct TargetTable {
   PairSet targets, excluded;
   bool excludes;
   LineWeights rows, cols;
-  bool more = false;  ///< are there targets besides those set apart?
+  bool more = false;   ///< are there targets besides those set apart?
+  bool within = true;  ///< are all soft targets weights?
   /// Pairs set apart: the heaviest target of every row, and of every column if `both`.
   Index* first;         ///< n + 1: places of a row's pairs
   Index *row, *column;  ///< of a place
@@ -56,7 +57,8 @@ struct TargetTable {
         weight(frame.take<double>(std::size_t(both ? n + m : n))) {
     const TargetPicks picks{frame.take<Index>(std::size_t(n)),
                             frame.take<Index>(std::size_t(both ? m : 0)),
-                            frame.take<double>(std::size_t(both ? m : 0))};
+                            frame.take<double>(std::size_t(both ? m : 0)),
+                            targets.dense() ? DenseTotals(n, m, both, frame) : DenseTotals()};
     if (frame.counts()) return;
     for (Index i = 0; i < n; ++i)
       rows.weight[i] = o.row_weights ? (*o.row_weights)[std::size_t(i)] : 1;
@@ -75,8 +77,9 @@ struct TargetTable {
     more = targets.dense() || entries > first[n];
   }
 
-  /// Throws where no line counts.
+  /// Throws where no line counts, or a soft target is no weight.
   SPHEREMIX_COLD void expects_lines(const char* function, bool both) const {
+    if (!within) targets.from->code->expects(function, "targets", *targets.from, n, m, kMostWeight);
     expects_totals(function, "row ", rows.total, n);
     if (both) expects_totals(function, "column ", cols.total, m);
     core::expects(rows.unit > 0, function, "the row_weights of the rows with a target add up to 0");
@@ -88,7 +91,7 @@ struct TargetTable {
     Index with = 0;
     for (Index i = 0; i < count; ++i) {
       with += total[i] > 0;
-      core::expects(total[i] == 0 || (total[i] >= 1e-300 && total[i] <= 1e300), function,
+      core::expects(total[i] == 0 || (total[i] >= 1e-300 && total[i] <= kMostWeight), function,
                     "the weights of ", what, i, "'s targets add up to ", total[i]);
     }
     core::expects(with > 0, function, "no row has a target in a table of ", n, " x ", m);
