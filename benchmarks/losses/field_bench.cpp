@@ -101,6 +101,16 @@ const Labels& fives(Index n) {
   return ids;
 }
 
+/// Probabilities of n x n pairs, each row's.
+const RowMatrix<float>& probabilities(Index n) {
+  static RowMatrix<float> p;
+  if (p.rows() != n) {
+    p = RowMatrix<float>::Random(n, n).cwiseAbs();
+    for (Index i = 0; i < n; ++i) p.row(i) /= p.row(i).sum();
+  }
+  return p;
+}
+
 void enter(const Sweep& sweep) {
   const auto ours = "spheremix";
   add(sweep, "clip", ours, false, cost(6),
@@ -112,6 +122,15 @@ void enter(const Sweep& sweep) {
         const auto targets = losses::ids(fives(c.n), fives(c.n));
         losses::clip_with_gradient(b.x, b.y, targets, {}, workspace, out);
       }));
+  // Three passes over P besides, 12 n^2 bytes.
+  add(sweep, "clip_soft", ours, false, cost(6),
+      loss<losses::ContrastiveGradient>([](auto& c, auto& b, auto& workspace, auto& out) {
+        losses::clip_with_gradient(b.x, b.y, losses::soft(probabilities(c.n)), {}, workspace, out);
+      }));
+  add(sweep, "clip_smoothed", ours, false, cost(6),
+      loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
+        losses::clip_with_gradient(b.x, b.y, {.label_smoothing = 0.1}, workspace, out);
+      }));
   add(sweep, "info_nce", ours, false, cost(6),
       loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
         losses::info_nce_with_gradient(b.x, b.y, {}, workspace, out);
@@ -120,6 +139,15 @@ void enter(const Sweep& sweep) {
       loss<losses::ContrastiveGradient>([](auto& c, auto& b, auto& workspace, auto& out) {
         const auto targets = losses::ids(fives(c.n), fives(c.n));
         losses::info_nce_with_gradient(b.x, b.y, targets, {}, workspace, out);
+      }));
+  add(sweep, "info_nce_soft", ours, false, cost(6),
+      loss<losses::ContrastiveGradient>([](auto& c, auto& b, auto& workspace, auto& out) {
+        losses::info_nce_with_gradient(b.x, b.y, losses::soft(probabilities(c.n)), {}, workspace,
+                                       out);
+      }));
+  add(sweep, "info_nce_smoothed", ours, false, cost(6),
+      loss<losses::ContrastiveGradient>([](auto&, auto& b, auto& workspace, auto& out) {
+        losses::info_nce_with_gradient(b.x, b.y, {.label_smoothing = 0.1}, workspace, out);
       }));
   add(sweep, "margin_nce", ours, false, cost(6),
       loss<losses::MarginNceGradient>([](auto&, auto& b, auto& workspace, auto& out) {

@@ -52,7 +52,8 @@ class MeetingOf {
   MeetingOf(const MeetingOf&) = delete;
   MeetingOf& operator=(const MeetingOf&) = delete;
 
-  Record mine;  ///< to be filled before agree()
+  Record mine;                  ///< to be filled before agree()
+  Workspace* memory = nullptr;  ///< where what is gathered stays from call to call, if it does
 
   Ranks& ranks() const { return ranks_; }
   const char* function() const { return function_; }

@@ -56,6 +56,17 @@ Unless<Options, Instead> unless(const Options& options, const Instead& instead) 
   return {options, instead};
 }
 
+/// Options, or what stands for them, and a workspace in which what is gathered stays from call to call.
+template <class Options>
+struct KeptIn {
+  Workspace& workspace;
+  const Options& options;
+};
+template <class Options>
+KeptIn<Options> kept_in(Workspace& workspace, const Options& options) {
+  return {workspace, options};
+}
+
 /// An argument that every rank has in the same state, which `state` stands for: passed as it is.
 template <class V>
 struct Shared {
@@ -69,7 +80,8 @@ namespace detail {
 template <class T, class Array>
 class WholeRows {
  public:
-  WholeRows(Meeting& meeting, int k, MatrixView<const T> own) : k_(k), own_(own) {
+  WholeRows(Meeting& meeting, int k, MatrixView<const T> own)
+      : k_(k), own_(own), all_(meeting.memory ? meeting.memory->kept<Array>(k) : array_) {
     meeting.mine.rows[k] = own.rows;
     meeting.mine.cols[k] = own.cols;
     if constexpr (is_real<T>) meeting.mine.real = std::int64_t(sizeof(T));
@@ -88,7 +100,8 @@ class WholeRows {
  private:
   int k_;
   MatrixView<const T> own_;
-  Array all_;
+  Array array_;  ///< where nothing stays
+  Array& all_;
 };
 
 template <class T>
@@ -189,6 +202,10 @@ template <class Options, class Instead>
 const Options& options_of(const Unless<Options, Instead>& options) {
   return options.options;
 }
+template <class Options>
+const auto& options_of(const KeptIn<Options>& options) {
+  return options_of(options.options);
+}
 
 /// Throws where argument k lacks rows on this rank: over all ranks they might add up.
 template <class M>
@@ -224,14 +241,22 @@ void over_whole(const char* function, World& world, const Options& options, cons
   over_ranks(ranks, function, [&](Meeting& meeting) {
     const auto& plain = detail::options_of(options);
     meeting.mine.options = digest_of(plain);
+    if constexpr (requires { options.workspace; }) meeting.memory = &options.workspace;
+    const auto instead = [&](const auto& self, const auto& o) {
+      if constexpr (requires { o.workspace; })
+        return self(self, o.options);
+      else if constexpr (requires { o.instead(meeting); })
+        return o.instead(meeting);
+      else
+        return false;
+    };
     if constexpr (requires { plain.exclude, plain.row_weights; })
       expects(ranks.size() == 1 || (!plain.exclude && plain.row_weights.empty()), function,
               "exclude and row_weights are not known over several processes: gather the rows");
     const auto run = [&](const auto& rows, auto&&... batch) {
       rows();
       meeting.agree();
-      if constexpr (requires { options.instead(meeting); })
-        if (ranks.size() > 1 && options.instead(meeting)) return;
+      if (ranks.size() > 1 && instead(instead, options)) return;
       (batch.make_room(meeting), ...);
       meeting.agree();
       (batch.gather(meeting), ...);

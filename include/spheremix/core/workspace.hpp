@@ -6,6 +6,7 @@
 // processor keeps the addresses of. Never more memory than the block.
 #pragma once
 
+#include <any>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -33,11 +34,13 @@ class Workspace {
   Workspace(Workspace&& other) noexcept
       : block_(std::move(other.block_)),
         capacity_(std::exchange(other.capacity_, 0)),
-        beside_(std::move(other.beside_)) {}
+        beside_(std::move(other.beside_)),
+        kept_(std::move(other.kept_)) {}
   Workspace& operator=(Workspace&& other) noexcept {
     std::swap(block_, other.block_);
     std::swap(capacity_, other.capacity_);
     std::swap(beside_, other.beside_);
+    std::swap(kept_, other.kept_);
     return *this;
   }
 
@@ -47,7 +50,7 @@ class Workspace {
     return (count * sizeof(T) + alignment - 1) / alignment * alignment;
   }
 
-  /// Bytes held at present.
+  /// Bytes held at present, without what is kept.
   std::size_t capacity() const { return capacity_; }
 
   /// Gives the memory back.
@@ -55,6 +58,7 @@ class Workspace {
     block_.reset();
     capacity_ = 0;
     beside_.reset();
+    kept_.reset();
   }
 
   /// The memory of one call: reserved once with its whole size, then handed out piece by piece.
@@ -105,6 +109,17 @@ class Workspace {
     return *beside_;
   }
 
+  /// An object that stays from call to call, by number below kKept: it is new in the first, and where
+  /// it was of another type.
+  static constexpr int kKept = 16;
+  template <class Object>
+  Object& kept(int number) {
+    if (!kept_) kept_ = std::make_unique<std::any[]>(kKept);
+    std::any& place = kept_[std::size_t(number)];
+    if (Object* const object = std::any_cast<Object>(&place)) return *object;
+    return place.emplace<Object>();
+  }
+
  private:
   static constexpr std::size_t kLargePage = std::size_t(2) << 20;
 
@@ -134,6 +149,7 @@ class Workspace {
   std::unique_ptr<std::byte[], Free> block_;
   std::size_t capacity_ = 0;
   std::unique_ptr<Workspace> beside_;
+  std::unique_ptr<std::any[]> kept_;
   const Share* share_ = nullptr;
 };
 

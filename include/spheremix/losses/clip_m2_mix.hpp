@@ -98,8 +98,9 @@ void clip_m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::Matri
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
         "clip_m2_mix_with_gradient", world..., options, workspace, out,
-        [&](auto& memory, const auto&... all) {
-          decltype(clip_m2_mix_with_gradient(all..., options)) part;
+        [&](auto& memory, const auto&... all) -> auto& {
+          auto& part =
+              detail::whole_gradient<decltype(clip_m2_mix_with_gradient(all..., options))>(memory);
           clip_m2_mix_with_gradient(all..., options, memory, part);
           return part;
         },

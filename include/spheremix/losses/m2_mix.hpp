@@ -89,8 +89,9 @@ void m2_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
     };
     detail::gradient_across(
         "m2_mix_with_gradient", world..., core::unless(options, ring), workspace, out,
-        [&](auto& memory, const auto&... all) {
-          decltype(m2_mix_with_gradient(all..., options)) part;
+        [&](auto& memory, const auto&... all) -> auto& {
+          auto& part =
+              detail::whole_gradient<decltype(m2_mix_with_gradient(all..., options))>(memory);
           m2_mix_with_gradient(all..., options, memory, part);
           return part;
         },

@@ -163,7 +163,8 @@ auto stored_lambda(const L& lambda) {
 template <class Call>
 auto m3_across(const M3MixOptions& options, const Call& call) {
   return [&options, call](auto&& where, const auto& x, const auto& y, const auto& m2, const auto& v,
-                          const auto& l, const auto& vl, const std::vector<Index>& partners) {
+                          const auto& l, const auto& vl,
+                          const std::vector<Index>& partners) -> decltype(auto) {
     return call(
         where, x, y,
         MixLambdas{stored_lambda(m2), stored_lambda(v), stored_lambda(l), stored_lambda(vl)},
@@ -212,16 +213,16 @@ void m3_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
                           const MixLambdas<L...>& lambda, const M3MixOptions& options,
                           core::Workspace& workspace, Out& out, World&... world) {
   if constexpr (sizeof...(World) > 0) {
-    detail::gradient_across("m3_mix_with_gradient", world..., options, workspace, out,
-                            detail::m3_across(options,
-                                              [](auto& memory, const auto&... all) {
-                                                decltype(m3_mix_with_gradient(all...)) part;
-                                                m3_mix_with_gradient(all..., memory, part);
-                                                return part;
-                                              }),
-                            x, core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v),
-                            core::per_row(lambda.l), core::per_row(lambda.vl),
-                            core::paired(options.partners));
+    detail::gradient_across(
+        "m3_mix_with_gradient", world..., options, workspace, out,
+        detail::m3_across(
+            options, [](auto& memory, const auto&... all) -> auto& {
+              auto& part = detail::whole_gradient<decltype(m3_mix_with_gradient(all...))>(memory);
+              m3_mix_with_gradient(all..., memory, part);
+              return part;
+            }),
+        x, core::paired(y), core::per_row(lambda.m2), core::per_row(lambda.v),
+        core::per_row(lambda.l), core::per_row(lambda.vl), core::paired(options.partners));
   } else {
     using T = core::Real<X>;
     constexpr auto* name = "m3_mix_with_gradient";

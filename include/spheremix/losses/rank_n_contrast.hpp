@@ -125,8 +125,10 @@ void rank_n_contrast_with_gradient(const Eigen::MatrixBase<X>& x, const Y& label
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
         "rank_n_contrast_with_gradient", world..., options, workspace, out,
-        [&](auto& memory, const auto&... all) {
-          decltype(rank_n_contrast_with_gradient(all..., options)) part;
+        [&](auto& memory, const auto&... all) -> auto& {
+          auto& part =
+              detail::whole_gradient<decltype(rank_n_contrast_with_gradient(all..., options))>(
+                  memory);
           rank_n_contrast_with_gradient(all..., options, memory, part);
           return part;
         },

@@ -152,8 +152,9 @@ void sup_con_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& l
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
         "sup_con_with_gradient", world..., options, workspace, out,
-        [&](auto& memory, const auto&... all) {
-          decltype(sup_con_with_gradient(all..., options)) part;
+        [&](auto& memory, const auto&... all) -> auto& {
+          auto& part =
+              detail::whole_gradient<decltype(sup_con_with_gradient(all..., options))>(memory);
           sup_con_with_gradient(all..., options, memory, part);
           return part;
         },

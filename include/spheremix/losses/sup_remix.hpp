@@ -230,8 +230,9 @@ void sup_remix_with_gradient(const Eigen::MatrixBase<X>& x, const Y& labels, L&&
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
         "sup_remix_with_gradient", world..., options, workspace, out,
-        [&](auto& memory, auto&... all) {
-          decltype(sup_remix_with_gradient(all..., options)) part;
+        [&](auto& memory, auto&... all) -> auto& {
+          auto& part =
+              detail::whole_gradient<decltype(sup_remix_with_gradient(all..., options))>(memory);
           sup_remix_with_gradient(all..., options, memory, part);
           return part;
         },

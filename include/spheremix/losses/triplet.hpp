@@ -148,8 +148,9 @@ void triplet_with_gradient(const Eigen::MatrixBase<X>& x, const core::Numbers& l
   if constexpr (sizeof...(World) > 0) {
     detail::gradient_across(
         "triplet_with_gradient", world..., options, workspace, out,
-        [&](auto& memory, const auto&... all) {
-          decltype(triplet_with_gradient(all..., options)) part;
+        [&](auto& memory, const auto&... all) -> auto& {
+          auto& part =
+              detail::whole_gradient<decltype(triplet_with_gradient(all..., options))>(memory);
           triplet_with_gradient(all..., options, memory, part);
           return part;
         },

@@ -47,9 +47,10 @@ void vl_mix_with_gradient(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase
     detail::gradient_across(
         "vl_mix_with_gradient", world..., options, workspace, out,
         [&](auto& memory, const auto& all_0, const auto& all_1, const auto& all_2,
-            const std::vector<Index>& partners) {
+            const std::vector<Index>& partners) -> auto& {
           const auto all_options = detail::with_partners(options, partners);
-          decltype(vl_mix_with_gradient(all_0, all_1, all_2, all_options)) part;
+          auto& part = detail::whole_gradient<decltype(vl_mix_with_gradient(all_0, all_1, all_2,
+                                                                            all_options))>(memory);
           vl_mix_with_gradient(all_0, all_1, all_2, all_options, memory, part);
           return part;
         },

@@ -151,7 +151,10 @@ void put_rows_across(core::Meeting& meeting, const core::Share* share, int k, co
   using T = typename Matrix::Scalar;
   const Index own = meeting.count(k, share->rank()), d = all.cols();
   core::OutputRows<Matrix> to(meeting.function(), name, out, own, d);
-  std::vector<T> other(std::size_t(own * d));
+  std::vector<T> others;
+  std::vector<T>& other =
+      meeting.memory ? meeting.memory->kept<std::vector<T>>(core::Record::kBatches + 1) : others;
+  other.resize(std::size_t(own * d));
   meeting.agree();
   core::reduce_scatter_rows<T>(meeting, k, {all.data(), all.rows(), d, d}, to.view(), other.data());
   to.commit();

@@ -261,19 +261,26 @@ void put_gradient_across(Meeting& meeting, const core::Share* share, Out& out, A
   if constexpr (requires { all.active; }) out.active = all.active;
 }
 
+/// Where the gradient of a whole batch stays from call to call.
+template <class Gradient>
+Gradient& whole_gradient(Workspace& workspace) {
+  return workspace.kept<Gradient>(core::Record::kBatches);
+}
+
 /// Gradients into `out` from call(workspace, arguments of all ranks...), which returns a gradient
-/// struct of the workspace's share.
+/// struct of the workspace's share. What is gathered stays in the workspace, too.
 template <class World, class Options, class Out, class Call, class... Arguments>
 void gradient_across(const char* function, World& world, const Options& options,
                      Workspace& workspace, Out& out, const Call& call,
                      const Arguments&... arguments) {
   pairwise::over_shares(
-      function, world, options,
+      function, world, core::kept_in(workspace, options),
       [&](Meeting& meeting, const core::Share* share, auto&... all) {
-        auto gradient = [&] {
+        auto& gradient = [&]() -> auto& {
           const pairwise::OnShare on(workspace, share);
           return call(workspace, all...);
-        }();
+        }
+        ();
         put_gradient_across(meeting, share, out, gradient);
       },
       arguments...);

@@ -128,13 +128,14 @@ void put_rows(MatrixView<T> to, MatrixView<const T> from, bool add) {
   });
 }
 
-/// dx_i += e_i y_i and dy_i += e_i x_i: what a pair (x_i, y_i) outside the table gives.
+/// dx_i += e_i y_i and dy_i += e_i x_i: what a pair (x_i, y_i) outside the table gives. Of a share
+/// most e are 0.
 template <class T>
 void add_pairs(MatrixView<T> dx, MatrixView<T> dy, MatrixView<const T> x, MatrixView<const T> y,
                const double* e) {
   over_row_chunks(x.rows, x.cols, [&](Index first, Index count) {
     for (Index i = first; i < first + count; ++i)
-      for (Index k = 0; k < x.cols; ++k) {
+      for (Index k = 0; e[i] != 0 && k < x.cols; ++k) {
         const T xk = x(i, k), yk = y(i, k);
         dx(i, k) += T(e[i]) * yk;
         dy(i, k) += T(e[i]) * xk;
