@@ -86,6 +86,7 @@ class WholeRows {
     meeting.mine.cols[k] = own.cols;
     if constexpr (is_real<T>) meeting.mine.real = std::int64_t(sizeof(T));
   }
+  WholeRows(const WholeRows&) = delete;
   void make_room(const Meeting& meeting) {
     if constexpr (requires { all_.cols(); })
       all_.resize(meeting.total(k_), own_.cols);

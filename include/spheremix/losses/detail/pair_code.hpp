@@ -243,7 +243,8 @@ inline void total_dense(TargetTable& table, bool both, bool weighted, const Targ
         fine &= SPHEREMIX_DISPATCH(weights_within<double>)(w, block, kMostWeight);
         row.sum += SPHEREMIX_DISPATCH(weights_sum<double>)(w, block, row.most);
         if (row.most > before) row.pick = j + (std::find(w, w + block, row.most) - w);
-        if (both) SPHEREMIX_DISPATCH(weights_to_columns<double>)
+        if (!both) return;
+        SPHEREMIX_DISPATCH(weights_to_columns<double>)
         (w, block, double(i), rows.weight[i], column(0) + j, column(1) + j, column(2) + j,
          column(3) + j);
       });
