@@ -25,6 +25,8 @@
 
 namespace spheremix::core {
 
+class Workspace;
+
 /// What a rank brings to an agreement.
 struct Record {
   static constexpr int kBatches = 10, kNumbers = 6;

@@ -17,6 +17,7 @@
 #include "spheremix/core/digest.hpp"
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/core/numbers.hpp"
+#include "spheremix/core/workspace.hpp"
 
 namespace spheremix::core {
 
