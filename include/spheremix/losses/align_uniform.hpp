@@ -32,7 +32,7 @@ struct AlignUniformLoss : OfTwoViews {
   template <class T>
   LossResult operator()(const char* function, const Inputs<T, 2>& in, Workspace& workspace,
                         const Outputs<T, 2>& out) const {
-    check(function, in);
+    expects_options(function, in);
     const Index n = in[0].rows, d = in[0].cols;
     const bool gradients = out[0].data != nullptr;
     const int threads = metrics::detail::threads_for(n, n, d);
@@ -53,7 +53,7 @@ struct AlignUniformLoss : OfTwoViews {
                      const Outputs<T, 2>& out, bool gradients) const {
     const Index n = in[0].rows, d = in[0].cols, total = meeting.total(0);
     const MatrixView<const T> shape{nullptr, total, d, d};
-    check(meeting.function(), Inputs<T, 2>{shape, shape});
+    expects_options(meeting.function(), Inputs<T, 2>{shape, shape});
     Workspace::Frame frame =
         workspace.beside().frame(Workspace::bytes_for<T>(gradients ? std::size_t(n * d) : 0));
     const MatrixView<T> even = gradients ? take_rows<T>(frame, n, d) : MatrixView<T>{};
@@ -72,7 +72,7 @@ struct AlignUniformLoss : OfTwoViews {
 
  private:
   template <class T>
-  void check(const char* function, const Inputs<T, 2>& in) const {
+  void expects_options(const char* function, const Inputs<T, 2>& in) const {
     expects_weight(function, "align_weight", options.align_weight);
     expects_weight(function, "uniform_weight", options.uniform_weight);
     metrics::detail::check_alignment(function, in[0], in[1], {.alpha = options.alpha});

@@ -92,7 +92,7 @@ struct FeatureSeparationLoss {
   template <class T>
   ContrastResult operator()(const char* function, const Inputs<T, 6>& in, Workspace& workspace,
                             const Outputs<T, 6>& d) const {
-    check<T>(function);
+    expects_options<T>(function);
     const Index n = in[0].rows, width = in[0].cols;
     const bool spreads = options.uniformity_weight != 0, gradients = d[0].data != nullptr;
     const auto bytes = [&](int threads) {
@@ -118,7 +118,7 @@ struct FeatureSeparationLoss {
   template <class T>
   ContrastResult by_ring(Meeting& meeting, const Inputs<T, 6>& in, Workspace& workspace,
                          const Outputs<T, 6>& d, bool gradients) const {
-    check<T>(meeting.function());
+    expects_options<T>(meeting.function());
     FeatureSeparationOptions rest = options;
     rest.uniformity_weight = 0;
     const Index own = in[0].rows, width = in[0].cols;
@@ -156,7 +156,7 @@ struct FeatureSeparationLoss {
 
  private:
   template <class T>
-  void check(const char* function) const {
+  void expects_options(const char* function) const {
     expects_temperature<T>(function, "temperature", options.temperature);
     expects_weight(function, "ortho_weight", options.ortho_weight);
     expects_weight(function, "contrast_weight", options.contrast_weight);
