@@ -2,7 +2,7 @@
 // what one process would, and keeps its own rows of the gradients. The same bits as one process
 // with the same rows, whatever the function; time and memory are those of one process, too.
 //
-//   over_whole("nearest", world, options,
+//   over_whole("linear_cka", world, options, nullptr,
 //              [&](const Meeting&, const auto& x, const auto& y) { ... }, x_mine, y_mine)
 //
 // Arguments   batches and vectors of one number a row (per_row), std::vector of one integer a row:
@@ -55,17 +55,6 @@ struct Unless {
 template <class Options, class Instead>
 Unless<Options, Instead> unless(const Options& options, const Instead& instead) {
   return {options, instead};
-}
-
-/// Options, or what stands for them, and a workspace in which what is gathered stays from call to call.
-template <class Options>
-struct KeptIn {
-  Workspace& workspace;
-  const Options& options;
-};
-template <class Options>
-KeptIn<Options> kept_in(Workspace& workspace, const Options& options) {
-  return {workspace, options};
 }
 
 /// An argument that every rank has in the same state, which `state` stands for: passed as it is.
@@ -204,10 +193,6 @@ template <class Options, class Instead>
 const Options& options_of(const Unless<Options, Instead>& options) {
   return options.options;
 }
-template <class Options>
-const auto& options_of(const KeptIn<Options>& options) {
-  return options_of(options.options);
-}
 
 /// Throws where argument k lacks rows on this rank: over all ranks they might add up.
 template <class M>
@@ -235,30 +220,23 @@ void expects_rows(const Meeting& meeting, int k, const PerRow<V>&) {
 }  // namespace detail
 
 /// Calls call(meeting, all...) on every rank, with the arguments of all ranks. What it throws, all
-/// throw.
+/// throw. What is gathered stays in `memory` from call to call, unless that is null.
 template <class World, class Options, class Call, class... Arguments>
-void over_whole(const char* function, World& world, const Options& options, const Call& call,
-                const Arguments&... arguments) {
+void over_whole(const char* function, World& world, const Options& options, Workspace* memory,
+                const Call& call, const Arguments&... arguments) {
   RanksOf<World> ranks(world);
   over_ranks(ranks, function, [&](Meeting& meeting) {
     const auto& plain = detail::options_of(options);
     meeting.mine.options = digest_of(plain);
-    if constexpr (requires { options.workspace; }) meeting.memory = &options.workspace;
-    const auto instead = [&](const auto& self, const auto& o) {
-      if constexpr (requires { o.workspace; })
-        return self(self, o.options);
-      else if constexpr (requires { o.instead(meeting); })
-        return o.instead(meeting);
-      else
-        return false;
-    };
+    meeting.memory = memory;
     if constexpr (requires { plain.exclude, plain.row_weights; })
       expects(ranks.size() == 1 || (!plain.exclude && plain.row_weights.empty()), function,
               "exclude and row_weights are not known over several processes: gather the rows");
     const auto run = [&](const auto& rows, auto&&... batch) {
       rows();
       meeting.agree();
-      if (ranks.size() > 1 && instead(instead, options)) return;
+      if constexpr (requires { options.instead(meeting); })
+        if (ranks.size() > 1 && options.instead(meeting)) return;
       (batch.make_room(meeting), ...);
       meeting.agree();
       (batch.gather(meeting), ...);

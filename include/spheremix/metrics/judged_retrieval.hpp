@@ -182,7 +182,7 @@ template <class X, class Y, core::Communicator World>
   using T = core::Real<X>;
   JudgedRetrievalResult result;
   pairwise::over_shares(
-      "judged_retrieval", world, options,
+      "judged_retrieval", world, options, nullptr,
       [&](const core::Meeting& meeting, const core::Share* share, const RowMatrix<T>& all_x,
           const RowMatrix<T>& all_y, const std::vector<Judgement>& all) {
         std::vector<Judgement> global = all;

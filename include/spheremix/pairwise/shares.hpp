@@ -114,12 +114,12 @@ class OnShare {
 };
 
 /// Calls call(meeting, share, all...) on every rank with the arguments of all ranks; share is null
-/// where there is one rank.
+/// where there is one rank. memory: as core::over_whole has it.
 template <class World, class Options, class Call, class... Arguments>
-void over_shares(const char* function, World& world, const Options& options, const Call& call,
-                 const Arguments&... arguments) {
+void over_shares(const char* function, World& world, const Options& options,
+                 core::Workspace* memory, const Call& call, const Arguments&... arguments) {
   core::over_whole(
-      function, world, options,
+      function, world, options, memory,
       [&](core::Meeting& meeting, auto&... all) {
         const MeetingShare share(meeting);
         call(meeting, share.get(), all...);
@@ -135,7 +135,7 @@ auto value_of_shares(const char* function, World& world, const Options& options,
       nullptr, core::detail::whole_of(std::declval<core::Meeting&>(), 0, arguments).all()...))>
       value;
   over_shares(
-      function, world, options,
+      function, world, options, nullptr,
       [&](core::Meeting&, const core::Share* share, auto&... all) {
         value.emplace(call(share, all...));
       },

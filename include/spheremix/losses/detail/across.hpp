@@ -274,14 +274,10 @@ void gradient_across(const char* function, World& world, const Options& options,
                      Workspace& workspace, Out& out, const Call& call,
                      const Arguments&... arguments) {
   pairwise::over_shares(
-      function, world, core::kept_in(workspace, options),
+      function, world, options, &workspace,
       [&](Meeting& meeting, const core::Share* share, auto&... all) {
-        auto& gradient = [&]() -> auto& {
-          const pairwise::OnShare on(workspace, share);
-          return call(workspace, all...);
-        }
-        ();
-        put_gradient_across(meeting, share, out, gradient);
+        const pairwise::OnShare on(workspace, share);
+        put_gradient_across(meeting, share, out, call(workspace, all...));
       },
       arguments...);
 }
@@ -292,7 +288,7 @@ double value_across(const char* function, World& world, const Options& options, 
                     const Arguments&... arguments) {
   double value = 0;
   pairwise::over_shares(
-      function, world, options,
+      function, world, options, nullptr,
       [&](Meeting&, const core::Share* share, auto&... all) {
         value = call(Local{share}, all...);
         if (share) share->add(&value, 1);
