@@ -125,13 +125,12 @@ struct FeatureSeparationLoss {
     const std::size_t sides_bytes =
         gradients ? 2 * Workspace::bytes_for<T>(std::size_t(own * width)) : 0;
     const bool spreads = options.uniformity_weight != 0;
-    const int steps = metrics::detail::gaussian_steps(meeting.ranks().size(), true);
     const int threads =
         spreads ? separation_threads(
                       meeting.function(), own, width, options.memory_budget,
                       [&](int count) {
                         return sides_bytes + core::bytes_of<metrics::detail::GaussianRingArrays<T>>(
-                                                 meeting, own, 2, in[2], steps, gradients, count);
+                                                 meeting, own, 2, in[2], true, gradients, count);
                       })
                 : 1;
     ContrastResult result = by_whole<FeatureSeparationLoss, T, 6>(

@@ -49,7 +49,7 @@ template <class X, class Y, core::Communicator World>
 [[nodiscard]] double distribution_gap(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                       const UniformityOptions& options, World& world) {
   using T = core::Real<X>;
-  return pairwise::value_over_blocks<T>(
+  return pairwise::over_blocks<T>(
       "distribution_gap", world, options,
       [&](core::Meeting& meeting, const auto& xs, const auto& ys) {
         return detail::distribution_gap_by_ring<T>(meeting, xs, ys, options.t);

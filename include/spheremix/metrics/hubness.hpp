@@ -93,14 +93,12 @@ template <class X, core::Communicator World>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const HubnessOptions& options,
                                     World& world) {
   using T = core::Real<X>;
-  HubnessResult result;
-  pairwise::over_blocks<T>(
+  return pairwise::over_blocks<T>(
       "hubness", world, options,
       [&](core::Meeting& meeting, const auto& rows) {
-        result = detail::hubness_by_ring<T>(meeting, rows, 0, rows, options.k);
+        return detail::hubness_by_ring<T>(meeting, rows, 0, rows, options.k);
       },
       x);
-  return result;
 }
 
 /// Over several processes: of the rows of all ranks, the same on every rank.
@@ -108,14 +106,12 @@ template <class X, class Y, core::Communicator World>
 [[nodiscard]] HubnessResult hubness(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
                                     const HubnessOptions& options, World& world) {
   using T = core::Real<X>;
-  HubnessResult result;
-  pairwise::over_blocks<T>(
+  return pairwise::over_blocks<T>(
       "hubness", world, options,
       [&](core::Meeting& meeting, const auto& xs, const auto& ys) {
-        result = detail::hubness_by_ring<T>(meeting, xs, 1, ys, options.k);
+        return detail::hubness_by_ring<T>(meeting, xs, 1, ys, options.k);
       },
       x, y);
-  return result;
 }
 
 }  // namespace spheremix::metrics

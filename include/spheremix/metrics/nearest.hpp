@@ -105,10 +105,13 @@ template <class X>
 namespace detail {
 
 /// Of this rank's rows of X, among the rows of Y of all ranks, batch 0.
-template <class T, class Result>
-void nearest_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
-                     core::MatrixView<const T> y, Index k, bool within, Result& out) {
+template <class T>
+NearestResult<RowMatrix<Index>, RowMatrix<T>> nearest_by_ring(core::Meeting& meeting,
+                                                              core::MatrixView<const T> x,
+                                                              core::MatrixView<const T> y, Index k,
+                                                              bool within) {
   check_query_across(meeting, 0, x, y, k, within);
+  NearestResult<RowMatrix<Index>, RowMatrix<T>> out;
   out.ids.resize(x.rows, k);
   out.cosines.resize(x.rows, k);
   const NearestRing<T> found(meeting, 0, x, y, k, within);
@@ -117,6 +120,7 @@ void nearest_by_ring(core::Meeting& meeting, core::MatrixView<const T> x,
       out.ids(i, p) = found.of(i)[p].row;
       out.cosines(i, p) = found.of(i)[p].cosine;
     }
+  return out;
 }
 
 /// Over the ranks of a communicator. within: Y is X, and no row is near itself.
@@ -124,15 +128,13 @@ template <class X, class Y, class World>
 auto nearest_across(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, bool within,
                     const NearestOptions& options, World& world) {
   using T = typename X::Scalar;
-  NearestResult<RowMatrix<Index>, RowMatrix<T>> out;
-  pairwise::over_blocks<T>(
+  return pairwise::over_blocks<T>(
       "nearest", world, options,
       [&](core::Meeting& meeting, const auto& ys) {
         const core::InputRows<T> xs(x);
-        nearest_by_ring<T>(meeting, xs.view(), ys, options.k, within, out);
+        return nearest_by_ring<T>(meeting, xs.view(), ys, options.k, within);
       },
       y);
-  return out;
 }
 
 }  // namespace detail

@@ -138,8 +138,8 @@ template <class X, class Y, core::Communicator World>
 [[nodiscard]] double relative_alignment(const Eigen::MatrixBase<X>& x,
                                         const Eigen::MatrixBase<Y>& y, World& world) {
   using T = core::Real<X>;
-  return pairwise::value_over_blocks<T>("relative_alignment", world, core::NoOptions{},
-                                        detail::relative_alignment_by_ring<T>, x, y);
+  return pairwise::over_blocks<T>("relative_alignment", world, core::NoOptions{},
+                                  detail::relative_alignment_by_ring<T>, x, y);
 }
 
 }  // namespace spheremix::metrics

@@ -146,7 +146,7 @@ template <class X, core::Communicator World>
                                 World& world) {
   using T = core::Real<X>;
   constexpr const char* function = "uniformity";
-  return pairwise::value_over_blocks<T>(
+  return pairwise::over_blocks<T>(
       function, world, options,
       [&](core::Meeting& meeting, const auto& rows) {
         detail::check_uniformity(function, meeting.total(0), options.t);
@@ -162,7 +162,7 @@ template <class X, class Y, core::Communicator World>
                                       const UniformityOptions& options, World& world) {
   using T = core::Real<X>;
   constexpr const char* function = "cross_uniformity";
-  return pairwise::value_over_blocks<T>(
+  return pairwise::over_blocks<T>(
       function, world, options,
       [&](core::Meeting& meeting, const auto& xs, const auto& ys) {
         detail::check_cross_uniformity(function, meeting.total(0), x.cols(), meeting.total(1),
@@ -179,7 +179,7 @@ template <class X, class Y, core::Communicator World>
                                       const UniformityOptions& options, World& world) {
   using T = core::Real<X>;
   constexpr const char* function = "joint_uniformity";
-  return pairwise::value_over_blocks<T>(
+  return pairwise::over_blocks<T>(
       function, world, options,
       [&](core::Meeting& meeting, const auto&...) {
         const Index n = meeting.total(0), m = meeting.total(1), d = x.cols();
@@ -202,16 +202,17 @@ void uniformity_with_gradient(const Eigen::MatrixBase<X>& x, const UniformityOpt
                               UniformityGradient<Matrix>& out, World& world) {
   using T = core::Real<X>;
   constexpr const char* function = "uniformity_with_gradient";
-  pairwise::over_blocks<T>(
+  out.value = pairwise::over_blocks<T>(
       function, world, options,
       [&](core::Meeting& meeting, const auto& rows) {
         detail::check_uniformity(function, meeting.total(0), options.t);
         core::OutputRows<Matrix> dx(function, "out.x", out.x, x.rows(), x.cols());
         core::expects_apart(function, dx.view(), rows);
         core::Workspace workspace;
-        out.value = detail::uniformity_gradient_by_ring<T>(meeting, 0, rows, options.t, dx.view(),
-                                                           workspace);
+        const double value = detail::uniformity_gradient_by_ring<T>(meeting, 0, rows, options.t,
+                                                                    dx.view(), workspace);
         dx.commit();
+        return value;
       },
       x);
 }

@@ -7,6 +7,9 @@
 // Errors    all ranks agree before rows go round (core/meeting.hpp)
 #pragma once
 
+#include <optional>
+#include <utility>
+
 #include "spheremix/core/digest.hpp"
 #include "spheremix/core/eigen.hpp"
 #include "spheremix/core/ring.hpp"
@@ -67,31 +70,23 @@ class RowsRing {
   core::Ring<T> ring_;
 };
 
-/// Calls call(meeting, rows...) on every rank with its own rows, core::MatrixViews, once all know how
-/// many the others have.
+/// What call(meeting, rows...) returns on every rank with its own rows, core::MatrixViews, once all
+/// know how many the others have.
 template <class T, class World, class Options, class Call, class... Batches>
-void over_blocks(const char* function, World& world, const Options& options, const Call& call,
+auto over_blocks(const char* function, World& world, const Options& options, const Call& call,
                  const Eigen::MatrixBase<Batches>&... batches) {
+  std::optional<decltype(call(std::declval<core::Meeting&>(),
+                              core::InputRows<T>(batches).view()...))>
+      result;
   core::RanksOf<World> ranks(world);
   core::over_ranks(ranks, function, [&](core::Meeting& meeting) {
     meeting.mine.options = core::digest_of(options);
     int k = 0;
     (meeting.bring<T>(k++, batches.rows(), batches.cols()), ...);
     meeting.agree();
-    call(meeting, core::InputRows<T>(batches).view()...);
+    result.emplace(call(meeting, core::InputRows<T>(batches).view()...));
   });
-}
-
-/// What it returns, the same on every rank.
-template <class T, class World, class Options, class Call, class... Batches>
-double value_over_blocks(const char* function, World& world, const Options& options,
-                         const Call& call, const Eigen::MatrixBase<Batches>&... batches) {
-  double value = 0;
-  over_blocks<T>(
-      function, world, options,
-      [&](core::Meeting& meeting, const auto&... rows) { value = call(meeting, rows...); },
-      batches...);
-  return value;
+  return *std::move(result);
 }
 
 }  // namespace spheremix::pairwise

@@ -134,12 +134,14 @@ template <class T>
 void add_pairs(MatrixView<T> dx, MatrixView<T> dy, MatrixView<const T> x, MatrixView<const T> y,
                const double* e) {
   over_row_chunks(x.rows, x.cols, [&](Index first, Index count) {
-    for (Index i = first; i < first + count; ++i)
-      for (Index k = 0; e[i] != 0 && k < x.cols; ++k) {
+    for (Index i = first; i < first + count; ++i) {
+      if (e[i] == 0) continue;
+      for (Index k = 0; k < x.cols; ++k) {
         const T xk = x(i, k), yk = y(i, k);
         dx(i, k) += T(e[i]) * yk;
         dy(i, k) += T(e[i]) * xk;
       }
+    }
   });
 }
 

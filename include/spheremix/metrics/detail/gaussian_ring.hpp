@@ -21,7 +21,8 @@
 
 namespace spheremix::metrics::detail {
 
-/// gradient: with what gaussian_gradient_ring.hpp takes.
+/// Of the rows of batch ky against n rows: within, those of one batch. gradient: with what
+/// gaussian_gradient_ring.hpp takes. threads: 0, as many as are worth while.
 template <class T>
 struct GaussianRingArrays {
   pairwise::RowsRing<T> ring;
@@ -32,8 +33,8 @@ struct GaussianRingArrays {
   double* line[2] = {};  ///< sums of K of the rows that travel
 
   GaussianRingArrays(const core::Meeting& meeting, Index n, int ky, core::MatrixView<const T> y,
-                     int steps, bool gradient, int threads, core::Workspace::Frame& frame)
-      : ring(meeting, ky, y, steps, gradient, frame),
+                     bool within, bool gradient, int threads, core::Workspace::Frame& frame)
+      : ring(meeting, ky, y, steps(meeting.ranks().size(), within), gradient, frame),
         centre(frame.take<double>(std::size_t(y.cols))),
         own(n, y.cols, frame),
         block(ring.most(), y.cols, frame),
@@ -42,26 +43,23 @@ struct GaussianRingArrays {
     if (gradient)
       for (double*& l : line) l = frame.take<double>(std::size_t(ring.most()));
   }
+  /// Blocks besides its own that a rank sees.
+  static int steps(int ranks, bool within) { return within ? ranks / 2 : ranks - 1; }
 };
-
-/// How many blocks besides its own a rank of `ranks` sees.
-inline int gaussian_steps(int ranks, bool within) { return within ? ranks / 2 : ranks - 1; }
 
 template <class T>
 class GaussianRing {
  public:
-  /// This rank's rows of batches kx and ky; kx == ky: within one. threads: 0, as many as are worth
-  /// while.
+  /// This rank's rows of batches kx and ky; kx == ky: within one.
   GaussianRing(core::Meeting& meeting, int kx, core::MatrixView<const T> x, int ky,
                core::MatrixView<const T> y, double t, core::Workspace& workspace,
                bool gradient = false, int threads = 0)
       : share_(meeting),
         within_(kx == ky),
         t_(t),
-        steps_(gaussian_steps(share_.size(), within_)),
-        frame_(workspace.frame(core::bytes_of<GaussianRingArrays<T>>(meeting, x.rows, ky, y, steps_,
-                                                                     gradient, threads))),
-        memory_(meeting, x.rows, ky, y, steps_, gradient, threads, frame_) {
+        frame_(workspace.frame(core::bytes_of<GaussianRingArrays<T>>(meeting, x.rows, ky, y,
+                                                                     within_, gradient, threads))),
+        memory_(meeting, x.rows, ky, y, within_, gradient, threads, frame_) {
     centre_of_all(x, y, double(meeting.total(kx) + (within_ ? 0 : meeting.total(ky))));
     double* const number = meeting.mine.number;
     const auto bring = [&](CentredRows<T>& rows, core::MatrixView<const T> of, int k) {
@@ -162,7 +160,6 @@ class GaussianRing {
   pairwise::MeetingShare share_;
   bool within_;
   double t_;
-  int steps_;
   core::Workspace::Frame frame_;
   GaussianRingArrays<T> memory_;
 };

@@ -69,9 +69,9 @@ class NearestRing {
           for (Index p = 0; p < found; ++p) nearest[p].row += block.first;
           std::sort(nearest, nearest + found);
           Candidate<T>* const list = lists_.data() + i * most_;
-          if (merge_first(list, held, nearest, found, most_) ==
-              most_)  // of equals a lower row may come
-            least_[std::size_t(i)] = std::nextafter(list[most_ - 1].cosine, -core::infinity<T>);
+          if (merge_first(list, held, nearest, found, most_) < most_) return;
+          // Of equals a lower row may come.
+          least_[std::size_t(i)] = std::nextafter(list[most_ - 1].cosine, -core::infinity<T>);
         },
         least_.data());
     return (std::min)(most_, held + count);
