@@ -443,7 +443,10 @@ TEST_CASE("ring of metrics: memory that runs out on one rank is one error on all
   for (const Case& c : cases()) {
     const std::string name = c.name;
     CAPTURE(name);
-    CHECK(check_short_of_memory(
-              false, [&](AnyRank& rank) { (void)c.f64(part[rank.rank()], &rank); }) >= 1);
+    const bool in_one_piece =
+        is(c, "uniformity") || is(c, "cross_uniformity") || is(c, "distribution_gap");
+    CHECK(check_short_of_memory(false, [&](AnyRank& rank) {
+            (void)c.f64(part[rank.rank()], &rank);
+          }) > (in_one_piece ? 0 : 1));
   }
 }
